@@ -1,0 +1,70 @@
+# `make help` lists the targets. Only Python 3.11 or newer is needed: each target sets up what it uses, once.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
+
+WAIT ?= 10
+USERS ?= 200
+DURATION ?= 30s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
+.PHONY: run
+run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=..., WAIT=seconds)
+	@exec $(BIN)/python -m service local --wait $(WAIT)
+
+.PHONY: test
+test: $(VENV)/.dev ## run every test that needs nothing but the package index
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## format and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: load
+load: $(VENV)/.dev ## locust against a local stack, report in build/ (USERS=200 DURATION=30s WAIT=10)
+	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
+
+.PHONY: lock
+lock: ## pin the newest dependencies again, with hashes
+	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv; }
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+
+# Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
+LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+.PHONY: clean
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(VENV)-lock build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
+	@echo "setting up $(VENV) (once)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.service: requirements/service.txt | $(BIN)/python
+	@echo "installing what the service needs (once)" >&2
+	@$(PIP_INSTALL) -r requirements/service.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.service
+	@echo "installing what tests and checks need (once)" >&2
+	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""A synchronous HTTP front for asynchronous AWS Step Functions workflows."""

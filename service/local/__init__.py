@@ -1,0 +1,5 @@
+"""An embedded stand-in for the parts of AWS that the service talks to: Step Functions and AppSync Events."""
+
+from service.local.server import LocalAws
+
+__all__ = ["LocalAws"]

@@ -1,0 +1,50 @@
+"""What a link tells its operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LinkEventKind(StrEnum):
+    """What happened."""
+
+    UP = "up"
+    """A connection was acknowledged."""
+    DOWN = "down"
+    """An acknowledged connection ended."""
+    CONNECT_FAILED = "connect_failed"
+    """A connection could not be made."""
+    REFUSED = "refused"
+    """The service refused the connection: credentials or request."""
+    REFRESH_FAILED = "refresh_failed"
+    """The authorizer could not read its credentials again."""
+    SUBSCRIPTION_CONFIRMED = "subscription_confirmed"
+    """A subscription is live."""
+    SUBSCRIPTION_REFUSED = "subscription_refused"
+    """The service refused a subscription."""
+    SUBSCRIPTION_UNANSWERED = "subscription_unanswered"
+    """A subscription was neither confirmed nor refused in time, or could not be authorised."""
+    ERROR_FRAME = "error_frame"
+    """The service reported an error that belongs to no subscription, or a failed broadcast."""
+    MALFORMED_FRAME = "malformed_frame"
+    """A frame was not a message of the protocol; it was skipped."""
+    HANDLER_ERROR = "handler_error"
+    """A subscription's `on_event` raised; the event counts as delivered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEvent:
+    """One event of a link's life. It never holds a key, an authorisation or anything of an event's body.
+
+    `attempt` counts the tries since the link was last up for a while, from 1; `delay` is the time in seconds until the
+    next one, None where none is due. `error_type` is the service's name of the error, or the exception's class name.
+    """
+
+    kind: LinkEventKind
+    reason: str = ""
+    close_code: int | None = None
+    error_type: str | None = None
+    channel: str | None = None
+    attempt: int = 0
+    delay: float | None = None

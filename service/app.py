@@ -1,0 +1,203 @@
+"""The composition root: builds everything, and owns the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind
+from service.bridge import Bridge
+from service.limits import fitting_in_flight, raise_open_files
+from service.replies import Replies
+from service.secret_key import SecretApiKey
+from service.settings import Settings, SettingsError
+from service.web.routes import Routes
+from service.workflows import Workflows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aioboto3
+
+    from service.appsync import Subscription
+
+log = structlog.get_logger(__name__)
+
+SFN_POOL: Final = 512
+"""Connections to Step Functions at the most: StartExecution's largest burst (1,300) at half a second a call."""
+
+OTHER_FILES: Final = 64
+"""Files that are open apart from requests and the pool: the link, listening sockets, libraries, standard streams."""
+
+READY_GRACE: Final = 10.0
+"""Seconds that the link may be down before the instance reports that it is not ready: a reconnect is shorter."""
+
+KEEP_ALIVE: Final = 75.0
+"""Seconds that an idle connection stays open: longer than a load balancer's 60, or it answers 502 on a race."""
+
+FLUSH_TIMEOUT: Final = 5.0
+"""Seconds in which the last answers have to be taken by their callers."""
+
+# What an operator has to know is a warning; the rest of the link's life is information.
+_WARNINGS: Final = frozenset(LinkEventKind) - {LinkEventKind.UP, LinkEventKind.SUBSCRIPTION_CONFIRMED}
+
+
+class PortTakenError(Exception):
+    """The address to listen on cannot be had; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsAccess:
+    """How AWS is reached: the SDK's session, and an endpoint of Step Functions if it is not the SDK's own.
+
+    `files` says how many files the other side opens in this process, where it is embedded.
+    """
+
+    session: aioboto3.Session
+    sfn_url: str | None = None
+    files: int = 0
+
+
+class Stop:
+    """The wish to stop, as signals bring it: SIGTERM drains, SIGINT or a second signal makes it quick."""
+
+    def __init__(self) -> None:
+        self.wished = asyncio.Event()
+        self._quick = False
+        self._on_quick: Callable[[], None] | None = None
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT of this process."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.ask)
+        loop.add_signal_handler(signal.SIGINT, self.ask, True)
+
+    def ask(self, quick: bool = False) -> None:
+        """Ask to stop; quickly if that is said or if it was asked before."""
+        if quick or self.wished.is_set():
+            self._quick = True
+            if self._on_quick is not None:
+                self._on_quick()
+        self.wished.set()
+
+    def when_quick(self, act: Callable[[], None]) -> None:
+        """Call `act` as soon as the stop is to be quick, at once if it already is."""
+        self._on_quick = act
+        if self._quick:
+            act()
+
+
+async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable[[int], None]) -> None:
+    """Serve until `stop` is wished; call `announce` with the port once requests are accepted.
+
+    Raise PortTakenError if the port cannot be had.
+    """
+    instance = uuid4().hex
+    pool = min(SFN_POOL, settings.MAX_IN_FLIGHT)
+    max_in_flight = _max_in_flight(settings.MAX_IN_FLIGHT, pool + OTHER_FILES + aws.files)
+    replies = Replies()
+
+    async with AsyncExitStack() as stack:
+        # What is entered last is left first: the link outlives every request that waits on it.
+        workflows = await stack.enter_async_context(
+            Workflows(aws.session, settings.STATE_MACHINE_ARN, pool=pool, endpoint_url=aws.sfn_url)
+        )
+        link = await stack.enter_async_context(
+            Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=_log_link)
+        )
+        channel = link.subscribe(f"/{settings.APPSYNC_NAMESPACE}/{instance}/*", replies.deliver)
+        bridge = Bridge(
+            workflows,
+            replies,
+            channel,
+            namespace=settings.APPSYNC_NAMESPACE,
+            instance=instance,
+            max_in_flight=max_in_flight,
+            stop_abandoned=settings.ON_CLIENT_GONE == "stop",
+        )
+        stack.push_async_callback(bridge.aclose)
+        routes = Routes(
+            bridge,
+            settings.REQUEST_SCHEMA,
+            response_timeout=settings.RESPONSE_TIMEOUT,
+            stage_prefix=settings.STAGE_PREFIX,
+            ready=lambda: _not_ready(bridge, channel),
+        )
+        runner = web.AppRunner(
+            routes.application(),
+            access_log=None,
+            handler_cancellation=True,  # a caller that leaves frees its place at once
+            keepalive_timeout=KEEP_ALIVE,
+            shutdown_timeout=FLUSH_TIMEOUT,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        port = await _listen(runner, settings)
+        log.info("started", port=port, instance=instance, max_in_flight=max_in_flight)
+        announce(port)
+
+        await stop.wished.wait()
+        log.info("stopping", held=bridge.in_flight)
+        stop.when_quick(bridge.release)
+        await bridge.drain(settings.DRAIN_TIMEOUT)
+    log.info("stopped")
+
+
+def _max_in_flight(wanted: int, reserved: int) -> int:
+    open_files = raise_open_files()
+    fitting = fitting_in_flight(wanted, open_files, reserved)
+    if fitting < wanted:
+        log.warning("max_in_flight_lowered", wanted=wanted, lowered_to=fitting, open_files=open_files)
+    return fitting
+
+
+def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
+    if settings.APPSYNC_API_KEY is not None:
+        return ApiKey(settings.APPSYNC_HTTP_URL, settings.APPSYNC_API_KEY.get_secret_value())
+    if settings.APPSYNC_API_KEY_SECRET is None:
+        raise SettingsError("APPSYNC_API_KEY or APPSYNC_API_KEY_SECRET is required")
+    return SecretApiKey(
+        settings.APPSYNC_HTTP_URL, session, settings.APPSYNC_API_KEY_SECRET, settings.STATE_MACHINE_ARN.region
+    )
+
+
+def _not_ready(bridge: Bridge, channel: Subscription) -> str | None:
+    if bridge.draining:
+        return "draining"
+    if not channel.ever_live:
+        return "link never up"
+    down_since = channel.down_since
+    if down_since is not None and time.monotonic() - down_since > READY_GRACE:
+        return "link down"
+    return None
+
+
+def _log_link(event: LinkEvent) -> None:
+    level = log.warning if event.kind in _WARNINGS else log.info
+    level(
+        f"link_{event.kind}",
+        reason=event.reason,
+        close_code=event.close_code,
+        error_type=event.error_type,
+        attempt=event.attempt,
+        delay=event.delay,
+    )
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> int:
+    # A burst of callers that connect at once waits in the backlog; the system caps it (net.core.somaxconn).
+    site = web.TCPSite(runner, settings.HOST, settings.PORT, backlog=4096)
+    try:
+        await site.start()
+    except OSError as error:
+        raise PortTakenError(f"cannot listen on {settings.HOST}, port {settings.PORT}: {error.strerror}") from error
+    port: int = runner.addresses[0][1]
+    return port

@@ -1,0 +1,35 @@
+"""Names of state machines and executions, as AWS writes them (Amazon Resource Names)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_ARN: Final = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
+    r":stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})(?::[A-Za-z0-9_-]{1,80})?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StateMachineArn:
+    """The parts of a state machine's ARN that the service needs."""
+
+    text: str
+    partition: str
+    region: str
+    account: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> StateMachineArn:
+        """Parse an ARN, with or without a version or alias; raise ValueError if it is none."""
+        match = _ARN.fullmatch(text)
+        if match is None:
+            raise ValueError("must look like arn:aws:states:<region>:<account>:stateMachine:<name>")
+        return cls(text, **match.groupdict())
+
+    def execution(self, name: str) -> str:
+        """Return the ARN of this machine's execution called `name`."""
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.name}:{name}"

@@ -1,0 +1,241 @@
+"""The use case: admit a request, start its execution, await the pushed reply, tell the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+import orjson
+import structlog
+
+from service.errors import AtCapacity, BodyTooLarge, Draining, LinkDown, OutcomeUnknown, Problem, UnknownExecution
+from service.workflows import MAX_INPUT_BYTES, ExecutionExists
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+    from typing import Any
+
+    from service.outcomes import Outcome
+    from service.replies import Replies
+    from service.workflows import Workflows
+
+log = structlog.get_logger(__name__)
+
+LINK_GRACE: Final = 2.0
+"""Seconds from the loss of the link in which new requests wait for it to come back; later they are refused at once."""
+
+
+class ReplyChannel(Protocol):
+    """The subscription on which replies arrive."""
+
+    @property
+    def live(self) -> bool:
+        """Whether the subscription is confirmed on a connection that is up."""
+
+    @property
+    def ever_live(self) -> bool:
+        """Whether it has ever been."""
+
+    @property
+    def down_since(self) -> float | None:
+        """When it was lost, by time.monotonic(); None while it is live."""
+
+    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on the wait is what it is for
+        """Wait until it is live, for `timeout` seconds at the most; tell whether it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of an execution: its id, and its outcome or None while it runs."""
+
+    execution_id: str
+    outcome: Outcome | None
+
+
+class Bridge:
+    """Holds requests while their executions run.
+
+    `namespace` and `instance` make the channel that this instance is subscribed to; an execution's own channel is
+    below it. At most `max_in_flight` requests are held. With `stop_abandoned` an execution is stopped when its
+    caller leaves.
+    """
+
+    def __init__(
+        self,
+        workflows: Workflows,
+        replies: Replies,
+        channel: ReplyChannel,
+        *,
+        namespace: str,
+        instance: str,
+        max_in_flight: int,
+        stop_abandoned: bool = False,
+    ) -> None:
+        self._workflows = workflows
+        self._replies = replies
+        self._channel = channel
+        self._prefix = f"{namespace}/{instance}/"
+        self._max_in_flight = max_in_flight
+        self._stop_abandoned = stop_abandoned
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests held now."""
+        return self._in_flight
+
+    @property
+    def draining(self) -> bool:
+        """Whether new work is refused because the instance stops."""
+        return self._draining
+
+    async def submit(self, event: str, wait: float) -> Answer:
+        """Start an execution for `event` (JSON text) and wait up to `wait` seconds for its outcome.
+
+        An answer without an outcome means that the execution goes on. Raise AtCapacity, Draining, LinkDown or
+        BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could not be started;
+        OutcomeUnknown if Step Functions never told whether it was.
+        """
+        deadline = asyncio.get_running_loop().time() + wait
+        execution_id = f"exec-{uuid4()}"
+        input_ = self._input(execution_id, event)
+        with self._admitted():
+            await self._link_up()
+            self._refuse_while_draining()
+            with self._replies.expect(execution_id) as reply:
+                started = False
+                try:
+                    unknown = await self._start(execution_id, input_)
+                    started = True
+                    outcome = await _until(deadline, reply)
+                except asyncio.CancelledError:  # the caller left
+                    if not started or self._stop_abandoned:
+                        self._in_background(self._settle_abandoned(execution_id, input_, started=started))
+                    raise
+                if outcome is None and unknown is not None:
+                    await self._confirm_started(execution_id, unknown)
+                return Answer(execution_id, outcome)
+
+    async def read(self, execution_id: str) -> Answer:
+        """Tell what Step Functions' record says now; raise UnknownExecution, or what `Workflows.describe` raises."""
+        execution = await self._workflows.describe(execution_id)
+        return Answer(execution_id, execution.outcome)
+
+    async def stop(self, execution_id: str) -> None:
+        """Stop an execution; raise UnknownExecution, or what `Workflows.stop` raises.
+
+        No workflow publishes that it was stopped, so whoever waits for it here is told at once.
+        """
+        await self._workflows.stop(execution_id)
+        outcome = (await self._workflows.describe(execution_id)).outcome
+        if outcome is not None:
+            self._replies.settle(execution_id, outcome)
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the wait is what it is for
+        """Refuse new work and wait until nothing is held; after `timeout` seconds release what still is."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            self.release()
+            await self._idle.wait()  # bounded: what is left is at the most a call of `Workflows`
+
+    def release(self) -> None:
+        """Refuse new work and answer all held requests now, without an outcome: they learn where to read it."""
+        self._draining = True
+        self._replies.release()
+
+    async def aclose(self) -> None:
+        """End what still runs in the background; each piece of it is bounded in time by `Workflows`."""
+        await asyncio.gather(*self._background)
+
+    def _input(self, execution_id: str, event: str) -> str:
+        envelope = {"id": execution_id, "event": event, "reply": {"channel": self._prefix + execution_id}}
+        encoded = orjson.dumps(envelope)
+        if len(encoded) > MAX_INPUT_BYTES:
+            raise BodyTooLarge(f"With its envelope the body takes {len(encoded)} bytes of {MAX_INPUT_BYTES}.")
+        return encoded.decode()
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        self._refuse_while_draining()
+        if self._in_flight >= self._max_in_flight:
+            raise AtCapacity(f"{self._in_flight} requests are held already.")
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    def _refuse_while_draining(self) -> None:
+        if self._draining:
+            raise Draining("This instance is stopping; another one takes the request.")
+
+    async def _link_up(self) -> None:
+        # Nothing may start before its reply can be heard: AppSync Events does not replay.
+        if self._channel.live:
+            return
+        if self._channel.ever_live and (down_since := self._channel.down_since) is not None:
+            left = down_since + LINK_GRACE - time.monotonic()
+            if left > 0 and await self._channel.wait_live(left):
+                return
+        raise LinkDown("No subscription for replies is confirmed; nothing was started.")
+
+    async def _start(self, execution_id: str, input_: str) -> OutcomeUnknown | None:
+        """Start the execution; return the problem instead of raising it if it may have been started all the same."""
+        try:
+            await self._workflows.start(execution_id, input_)
+        except ExecutionExists:
+            # The id was made a moment ago, so it is our own earlier try that has ended meanwhile.
+            return None
+        except OutcomeUnknown as unknown:
+            return unknown  # its reply may well come
+        return None
+
+    async def _confirm_started(self, execution_id: str, unknown: OutcomeUnknown) -> None:
+        """Make sure that an id is only handed out if it can be read later."""
+        try:
+            await self._workflows.describe(execution_id)
+        except UnknownExecution:
+            raise unknown from None
+
+    async def _settle_abandoned(self, execution_id: str, input_: str, *, started: bool) -> None:
+        """Bring a request whose caller left to the end that was asked for: the execution kept, or stopped.
+
+        A caller that leaves while the start is under way cancels it. Starting again under the same name makes it
+        certain, and costs those who stay nothing.
+        """
+        try:
+            if not started:
+                await self._start(execution_id, input_)
+            if self._stop_abandoned:
+                await self._workflows.stop(execution_id)
+        except Problem as problem:
+            log.warning("abandoned_execution_unsettled", execution_id=execution_id, problem=problem.slug)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def _until(deadline: float, reply: asyncio.Future[Outcome | None]) -> Outcome | None:
+    if reply.done():
+        return reply.result()
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await reply
+    except TimeoutError:
+        return None

@@ -1,0 +1,52 @@
+"""Request and answer bodies: JSON in, checked; JSON out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+
+from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson
+from service.workflows import MAX_INPUT_BYTES
+
+if TYPE_CHECKING:
+    from service.schema import RequestSchema
+
+BODY_TIMEOUT: Final = 10.0
+"""Seconds in which a body has to arrive."""
+
+
+async def read_event(request: web.Request, schema: RequestSchema) -> str:
+    """Return the request's JSON text as it was sent, once it is known to be JSON and to fit the schema.
+
+    Raise NotJson, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.
+    """
+    kind = request.content_type
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise NotJson("Send the body with Content-Type: application/json.")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            raw = await request.read()
+    except TimeoutError:
+        raise BodyTooSlow(f"The body has to arrive within {BODY_TIMEOUT:g} seconds.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise BodyTooLarge(f"An execution's input takes {MAX_INPUT_BYTES} bytes, its envelope included.") from None
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"No JSON text in UTF-8 at byte {error.pos}.") from None
+    schema.check(body)
+    return raw.decode()
+
+
+def result(execution_id: str, output: Any) -> bytes:
+    """Write a result: the execution's id beside the members of its output.
+
+    An output that is no object is put under `output`, and so is one with another `id` of its own, so that neither
+    id hides the other.
+    """
+    if isinstance(output, dict) and output.get("id", execution_id) == execution_id:
+        return orjson.dumps({"id": execution_id, **output})
+    return orjson.dumps({"id": execution_id, "output": output})

@@ -1,0 +1,70 @@
+"""Around every request: its id, its end as a proper answer whatever happens, and one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from service.errors import Problem
+from service.web import problems
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+log = structlog.get_logger(__name__)
+
+EXECUTION_ID: Final = web.RequestKey("execution_id", str)
+"""Set by a handler as soon as it knows which execution a request is about."""
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
+
+
+@web.middleware
+async def answer_everything(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every end of a handler into an answer; log it without anything that the caller sent."""
+    began = time.perf_counter()
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    problem = None
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except Problem as error:
+        problem = error.slug
+        if error.execution_id is not None:
+            request[EXECUTION_ID] = error.execution_id
+        response = problems.from_problem(error, request.path, request_id)
+    except web.HTTPException as error:
+        response = problems.from_http(error, request.path, request_id)
+    except asyncio.CancelledError:
+        _log(request, request_id, began, status=499, problem="caller-left")
+        raise
+    except Exception:
+        # Whatever it was: the caller gets an answer and the operator its place, neither gets its text.
+        log.exception("unexpected_error", request_id=request_id)
+        response = problems.unexpected(request.path, request_id)
+    response.headers[REQUEST_ID_HEADER] = request_id
+    _log(request, request_id, began, status=response.status, problem=problem)
+    return response
+
+
+def _log(request: web.Request, request_id: str, began: float, *, status: int, problem: str | None) -> None:
+    resource = request.match_info.route.resource
+    log.info(
+        "request",
+        method=request.method,
+        # The template, not the path: a path is the caller's text.
+        route=resource.canonical if resource is not None else None,
+        status=status,
+        problem=problem,
+        execution_id=request.get(EXECUTION_ID),
+        request_id=request_id,
+        ms=round((time.perf_counter() - began) * 1000, 1),
+    )

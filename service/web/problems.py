@@ -1,0 +1,82 @@
+"""Problems as HTTP answers: RFC 9457, `application/problem+json`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from service.errors import Problem, SchemaViolation, Unavailable, WorkflowFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
+"""Problem types are names, not addresses: they stay the same wherever the service runs."""
+
+
+def from_problem(problem: Problem, instance: str, request_id: str) -> web.Response:
+    """Answer with an expected problem; `instance` is the path that was asked for."""
+    more: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if problem.execution_id is not None:
+        more["id"] = problem.execution_id
+    if isinstance(problem, WorkflowFailed):
+        more["error"] = problem.error
+    elif isinstance(problem, SchemaViolation):
+        more["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.violations]
+    elif isinstance(problem, Unavailable):
+        headers[hdrs.RETRY_AFTER] = str(problem.retry_after)
+    return _answer(
+        {
+            "type": TYPE_PREFIX + problem.slug,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+            "instance": instance,
+            "request_id": request_id,
+            **more,
+        },
+        headers,
+    )
+
+
+def from_http(error: web.HTTPException, instance: str, request_id: str) -> web.Response:
+    """Answer with an error that aiohttp itself raised: an unknown path, a method that a path does not have."""
+    headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
+    return _answer(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(error.status).phrase,
+            "status": error.status,
+            "instance": instance,
+            "request_id": request_id,
+        },
+        headers,
+    )
+
+
+def unexpected(instance: str, request_id: str) -> web.Response:
+    """Answer with a fault of our own: nothing of it but the request id that leads to the log."""
+    return _answer(
+        {
+            "type": TYPE_PREFIX + "unexpected",
+            "title": "The service failed",
+            "status": 500,
+            "detail": "The request id leads to the log of what went wrong.",
+            "instance": instance,
+            "request_id": request_id,
+        },
+        {},
+    )
+
+
+def _answer(members: dict[str, Any], headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        status=members["status"],
+        body=orjson.dumps(members),
+        content_type="application/problem+json",
+        headers=headers,
+    )

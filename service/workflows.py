@@ -1,0 +1,230 @@
+"""Step Functions: start, describe, list and stop executions of one state machine, with typed results.
+
+The quotas, names and errors are those of the AWS Step Functions API Reference and of "Service quotas" in the
+Step Functions Developer Guide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import orjson
+from aiobotocore.config import AioConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    ProxyConnectionError,
+    SSLError,
+    TokenRetrievalError,
+)
+
+from service.errors import OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
+from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    import aioboto3
+    from types_aiobotocore_stepfunctions import SFNClient
+    from types_aiobotocore_stepfunctions.literals import ExecutionStatusType
+    from types_aiobotocore_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
+
+    from service.arn import StateMachineArn
+
+T = TypeVar("T")
+
+MAX_INPUT_BYTES: Final = 256 * 1024
+"""The largest input of an execution, in bytes of UTF-8 (Step Functions quotas)."""
+
+_THROTTLING: Final = frozenset(
+    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ExecutionLimitExceeded"}
+)
+# In all of these nothing has left for Step Functions, or nothing that it would carry out.
+_NOT_SENT: Final = (
+    EndpointConnectionError,
+    ConnectTimeoutError,
+    ProxyConnectionError,
+    SSLError,
+    NoCredentialsError,
+    CredentialRetrievalError,
+    NoAuthTokenError,
+    TokenRetrievalError,
+)
+
+
+class ExecutionExists(Exception):
+    """An execution of this name exists and has ended, or was started with another input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What Step Functions' record says of an execution; `outcome` is None while it runs."""
+
+    id: str
+    input: str
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing: (execution id, status) pairs, newest first, and the token of the next page."""
+
+    executions: list[tuple[str, ExecutionStatusType]]
+    next_token: str | None
+
+
+class Workflows:
+    """The executions of one state machine.
+
+    Every call ends within `budget` seconds: it is tried again with full jitter while it is throttled, unreachable or
+    unanswered, which is safe because each call names its execution. What is left over after the last try is told
+    apart: Throttled, Unreachable (nothing was sent), OutcomeUnknown (sent at least once, never answered), or Refused.
+    """
+
+    def __init__(
+        self,
+        session: aioboto3.Session,
+        arn: StateMachineArn,
+        *,
+        pool: int,
+        endpoint_url: str | None = None,
+        budget: float = 5.0,
+        attempt_timeout: float = 3.0,
+        backoff: float = 0.1,
+    ) -> None:
+        self._session = session
+        self._arn = arn
+        self._endpoint_url = endpoint_url
+        self._budget = budget
+        self._backoff = backoff
+        self._config = AioConfig(
+            connect_timeout=min(1.0, attempt_timeout),
+            read_timeout=attempt_timeout,
+            # botocore's pool holds 10 by default, and the 11th call waits without a word.
+            max_pool_connections=pool,
+            # Retries are made here: botocore's own would hide whether an earlier try may have been carried out.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+        )
+        self._stack = AsyncExitStack()
+        self._client: SFNClient
+
+    async def __aenter__(self) -> Self:
+        self._client = await self._stack.enter_async_context(
+            self._session.client(
+                "stepfunctions",
+                # The ARN decides: a state machine cannot be started through another region's endpoint.
+                region_name=self._arn.region,
+                endpoint_url=self._endpoint_url,
+                config=self._config,
+            )
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def start(self, execution_id: str, input_: str) -> None:
+        """Start an execution named `execution_id`; the same name and input again are the same execution.
+
+        Raise ExecutionExists, Throttled, Unreachable, OutcomeUnknown or Refused.
+        """
+        await self._call(
+            lambda: self._client.start_execution(stateMachineArn=self._arn.text, name=execution_id, input=input_),
+            execution_id,
+        )
+
+    async def describe(self, execution_id: str) -> Execution:
+        """Read an execution's record; raise UnknownExecution, Throttled, Unreachable, OutcomeUnknown or Refused."""
+        record = await self._call(
+            lambda: self._client.describe_execution(executionArn=self._arn.execution(execution_id)), execution_id
+        )
+        return Execution(execution_id, record.get("input", ""), _outcome(record))
+
+    async def list(
+        self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
+    ) -> Page:
+        """List up to `limit` (1 to 1,000) executions, newest first; raise Throttled, Unreachable, or the like."""
+        arguments: dict[str, Any] = {"stateMachineArn": self._arn.text, "maxResults": limit}
+        if status is not None:
+            arguments["statusFilter"] = status
+        if next_token is not None:
+            arguments["nextToken"] = next_token
+        page = await self._call(lambda: self._client.list_executions(**arguments), None)
+        return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
+
+    async def stop(self, execution_id: str) -> None:
+        """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
+        await self._call(
+            lambda: self._client.stop_execution(executionArn=self._arn.execution(execution_id)), execution_id
+        )
+
+    async def _call(self, request: Callable[[], Awaitable[T]], execution_id: str | None) -> T:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._budget
+        unknown: OutcomeUnknown | None = None
+        attempt = 0
+        while True:
+            try:
+                async with asyncio.timeout_at(give_up):
+                    return await request()
+            except TimeoutError:
+                raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
+            except (BotoCoreError, ClientError) as error:
+                problem = _translate(error, execution_id)
+                if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
+                    raise problem from error
+            if isinstance(problem, OutcomeUnknown):
+                unknown = problem
+            attempt += 1
+            # Full jitter: callers that failed together do not come back together.
+            pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
+            if loop.time() + pause >= give_up:
+                # A try that may have been carried out outweighs later ones that surely were not.
+                raise unknown or problem
+            await asyncio.sleep(pause)
+
+
+def _translate(error: BotoCoreError | ClientError, execution_id: str | None) -> Problem | ExecutionExists:
+    if isinstance(error, ClientError):
+        return _translate_answer(error, execution_id)
+    if isinstance(error, _NOT_SENT):
+        return Unreachable("Step Functions cannot be reached.", execution_id=execution_id)
+    return OutcomeUnknown("The connection to Step Functions broke.", execution_id=execution_id)
+
+
+def _translate_answer(error: ClientError, execution_id: str | None) -> Problem | ExecutionExists:
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "ExecutionAlreadyExists":
+        return ExecutionExists()
+    if code in {"ExecutionDoesNotExist", "InvalidArn"}:
+        return UnknownExecution("There is no execution of this id.", execution_id=execution_id)
+    if code in _THROTTLING:
+        return Throttled("Step Functions takes no more calls at the moment.", execution_id=execution_id)
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return OutcomeUnknown("Step Functions answered with a server error.", execution_id=execution_id)
+    return Refused(f"Step Functions answered {code}.", execution_id=execution_id)
+
+
+def _outcome(record: DescribeExecutionOutputTypeDef) -> Outcome | None:
+    match record["status"]:
+        case "SUCCEEDED":
+            return Succeeded(orjson.loads(record["output"]))
+        case "FAILED":
+            return Failed(record.get("error", ""))
+        case "ABORTED":
+            return Aborted()
+        case "TIMED_OUT":
+            return TimedOut()
+    return None  # RUNNING, or PENDING_REDRIVE: not ended

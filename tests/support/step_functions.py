@@ -1,0 +1,118 @@
+"""A Step Functions endpoint that answers as a test scripts it, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Self, TypeAlias
+
+import aioboto3
+from aiohttp import web
+
+from service.arn import StateMachineArn
+from service.workflows import Workflows
+
+ARN = StateMachineArn.parse("arn:aws:states:us-east-1:000000000000:stateMachine:event-workflow")
+Call: TypeAlias = dict[str, Any]
+Script: TypeAlias = Callable[[web.Request, Call], Awaitable[web.StreamResponse]]
+
+
+def ok(**body: Any) -> Script:
+    """Answer with `body`."""
+
+    async def script(_request: web.Request, _call: Call) -> web.Response:
+        return web.json_response(body, content_type="application/x-amz-json-1.0")
+
+    return script
+
+
+def error(code: str, status: int = 400) -> Script:
+    """Answer with an AWS error."""
+
+    async def script(_request: web.Request, _call: Call) -> web.Response:
+        return web.json_response({"__type": code, "message": "scripted"}, status=status)
+
+    return script
+
+
+def reset() -> Script:
+    """Take the request, then break the connection without an answer."""
+
+    async def script(request: web.Request, _call: Call) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    return script
+
+
+def gated(gate: asyncio.Event, then: Script) -> Script:
+    """Answer only once `gate` is set."""
+
+    async def script(request: web.Request, call: Call) -> web.StreamResponse:
+        await gate.wait()
+        return await then(request, call)
+
+    return script
+
+
+STARTED = ok(executionArn="arn:aws:states:us-east-1:000000000000:execution:event-workflow:x", startDate=1.0)
+
+
+def described(status: str, **more: Any) -> Script:
+    """Answer DescribeExecution with a record of this status."""
+    return ok(executionArn=ARN.execution("x"), stateMachineArn=ARN.text, name="x", status=status, startDate=1.0, **more)
+
+
+class ScriptedStepFunctions:
+    """Answers each call by the next script for its action, and by the last one for ever after."""
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, deque[Script]] = defaultdict(deque)
+        self.calls: list[tuple[str, Call]] = []
+        self._arrived = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    def script(self, action: str, *scripts: Script) -> None:
+        self.scripts[action] = deque(scripts)
+
+    def count(self, action: str) -> int:
+        return sum(name == action for name, _ in self.calls)
+
+    async def arrived(self, action: str, number: int = 1) -> None:
+        """Wait until `action` was called so many times."""
+        async with asyncio.timeout(10), self._arrived:
+            await self._arrived.wait_for(lambda: self.count(action) >= number)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        action = request.headers["X-Amz-Target"].removeprefix("AWSStepFunctions.")
+        call = json.loads(await request.read())
+        async with self._arrived:
+            self.calls.append((action, call))
+            self._arrived.notify_all()
+        scripts = self.scripts[action]
+        script = scripts.popleft() if len(scripts) > 1 else scripts[0]
+        return await script(request, call)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**21)
+        app.router.add_post("/", self._answer)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+
+def workflows(url: str, **options: Any) -> Workflows:
+    """Return our client for the endpoint at `url`, quick to try again."""
+    options = {"pool": 300, "budget": 2.0, "attempt_timeout": 1.0, "backoff": 0.01} | options
+    session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+    return Workflows(session, ARN, endpoint_url=url, **options)

@@ -17,19 +17,20 @@ from .channels import MAX_SEGMENT_LENGTH, MAX_SEGMENTS, for_publish, for_subscri
 from .errors import (
     AppSyncError,
     ChannelError,
-    ConnectionLost,
+    ConnectionLostError,
     ErrorDetail,
-    LinkClosed,
+    LinkClosedError,
     PublishError,
-    PublishRefused,
-    PublishUnsent,
-    Refused,
+    PublishRefusedError,
+    PublishUnsentError,
+    RefusedError,
     SubscribeError,
 )
 from .events import LinkEvent, LinkEventKind
 from .link import Link
 from .publisher import MAX_EVENTS, FailedEvent, Publisher, PublishResult, publish_body
 from .subscription import Subscription
+from .timing import Backoff, Timeouts
 
 __all__ = [
     "MAX_EVENTS",
@@ -38,22 +39,24 @@ __all__ = [
     "ApiKey",
     "AppSyncError",
     "Authorizer",
+    "Backoff",
     "ChannelError",
-    "ConnectionLost",
+    "ConnectionLostError",
     "ErrorDetail",
     "FailedEvent",
     "Link",
-    "LinkClosed",
+    "LinkClosedError",
     "LinkEvent",
     "LinkEventKind",
     "PublishError",
-    "PublishRefused",
+    "PublishRefusedError",
     "PublishResult",
-    "PublishUnsent",
+    "PublishUnsentError",
     "Publisher",
-    "Refused",
+    "RefusedError",
     "SubscribeError",
     "Subscription",
+    "Timeouts",
     "for_publish",
     "for_subscribe",
     "http_host",

@@ -56,11 +56,11 @@ class ApiKey(Authorizer):
         """Return host and key."""
         return {"host": self._host, "x-api-key": self._key}
 
-    async def subscribe(self, channel: str) -> dict[str, str]:  # noqa: ARG002 - the key is the same for all channels
+    async def subscribe(self, channel: str) -> dict[str, str]:
         """Return host and key."""
         return {"host": self._host, "x-api-key": self._key}
 
-    async def publish(self, channel: str, events: Sequence[str]) -> dict[str, str]:  # noqa: ARG002 - the same
+    async def publish(self, channel: str, events: Sequence[str]) -> dict[str, str]:
         """Return the key's header."""
         return {"x-api-key": self._key}
 

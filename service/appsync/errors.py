@@ -1,14 +1,14 @@
 """The one exception tree of the client.
 
 AppSyncError
-├── ChannelError         a channel path outside the grammar (also a ValueError)
-├── LinkClosed           the link was closed by its owner
-├── ConnectionLost       a connection could not be made, or ended
-│   └── Refused          ... because the service will not have us: trying again at once is pointless
-├── SubscribeError       the service refused one subscription
-└── PublishError         the service did not take a publish request as a whole
-    ├── PublishRefused   ... because of its credentials
-    └── PublishUnsent    no answer came: unreachable, or past the deadline
+├── ChannelError             a channel path outside the grammar (also a ValueError)
+├── LinkClosedError          the link was closed by its owner
+├── ConnectionLostError      a connection could not be made, or ended
+│   └── RefusedError         ... because the service will not have us: trying again at once is pointless
+├── SubscribeError           the service refused one subscription
+└── PublishError             the service did not take a publish request as a whole
+    ├── PublishRefusedError  ... because of its credentials
+    └── PublishUnsentError   no answer came: unreachable, or past the deadline
 
 No exception carries a key, an authorisation or an event. The service's own `message` is kept out of every text and
 `repr` as well: the one for a wrong SigV4 signature repeats the signed headers, and with them the session token.
@@ -59,11 +59,11 @@ class ChannelError(AppSyncError, ValueError):
     """A channel path outside the grammar."""
 
 
-class LinkClosed(AppSyncError):
+class LinkClosedError(AppSyncError):
     """The link was closed by its owner; it cannot be used again."""
 
 
-class ConnectionLost(AppSyncError):
+class ConnectionLostError(AppSyncError):
     """A connection could not be made, or ended. `close_code` is that of RFC 6455, where a close frame came."""
 
     def __init__(self, reason: str, *, close_code: int | None = None) -> None:
@@ -72,7 +72,7 @@ class ConnectionLost(AppSyncError):
         self.close_code = close_code
 
 
-class Refused(ConnectionLost):
+class RefusedError(ConnectionLostError):
     """The service refused the connection; `details` say why."""
 
     def __init__(self, details: tuple[ErrorDetail, ...]) -> None:
@@ -115,13 +115,13 @@ class PublishError(AppSyncError):
     @classmethod
     def from_answer(cls, status: int, details: tuple[ErrorDetail, ...]) -> PublishError:
         """Tell the refusals of credentials from the rest."""
-        kind = PublishRefused if status in {401, 403} else cls
+        kind = PublishRefusedError if status in {401, 403} else cls
         return kind(f"publish answered {status}: {_named(details)}", status=status, details=details)
 
 
-class PublishRefused(PublishError):
+class PublishRefusedError(PublishError):
     """The credentials were refused. An unknown namespace is answered so, too."""
 
 
-class PublishUnsent(PublishError):
+class PublishUnsentError(PublishError):
     """No answer came, so whether the events went out is unknown."""

@@ -1,21 +1,40 @@
-"""A link: one connection to AppSync Events that is kept up for ever."""
+"""A link: one connection to AppSync Events that is kept up for ever, and what is subscribed over it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, NoReturn, Self
+from urllib.parse import urlsplit
+
+from .channels import for_subscribe
+from .connection import Connection
+from .errors import ConnectionLostError, LinkClosedError, RefusedError
+from .events import LinkEvent, LinkEventKind
+from .protocol import Counters
+from .session import Session
+from .subscription import Subscription
+from .timing import Backoff, Timeouts
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
     from types import TracebackType
 
     from .auth import Authorizer
-    from .events import LinkEvent
-    from .subscription import Subscription
 
 
 class Link:
-    """One AppSync Events connection that is kept up for ever."""
+    """One AppSync Events connection that is kept up for ever.
+
+    `realtime_url` is the API's real-time endpoint, `wss://.../event/realtime`. `on_change` is told, synchronously, of
+    all that an operator may want to know. `ssl_context` is for a private certificate authority.
+
+    A lost connection is made again after a backoff, which starts anew once a connection has lasted `backoff.cap`; a
+    refused one after the authorizer has read its credentials again, and then slowly. Every subscription is made again
+    on each connection.
+
+    Raises ValueError for a URL that is not WebSocket or has no host.
+    """
 
     def __init__(
         self,
@@ -23,24 +42,94 @@ class Link:
         authorizer: Authorizer,
         *,
         on_change: Callable[[LinkEvent], None] | None = None,
+        timeouts: Timeouts | None = None,
+        backoff: Backoff | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        raise NotImplementedError
+        url = urlsplit(realtime_url)
+        if url.scheme not in {"ws", "wss"} or not url.hostname:
+            raise ValueError("the real-time endpoint has to be a ws:// or wss:// URL with a host")
+        if url.scheme == "wss" and ssl_context is None:
+            # Made once: reading the certificate authorities anew for each try would block the loop for a while.
+            ssl_context = ssl.create_default_context()
+        self._url = realtime_url
+        self._authorizer = authorizer
+        self._on_change = on_change
+        self._timeouts = timeouts or Timeouts()
+        self._backoff = backoff or Backoff()
+        self._ssl_context = ssl_context
+        self._counters = Counters()
+        self._acknowledged = 0
+        self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
+        self._session: Session | None = None
+        self._supervisor: asyncio.Task[NoReturn] | None = None
+        self._closed = False
 
-    frames_received: int
-    malformed_frames: int
-    unknown_ids: int
-    reconnects: int
+    def __repr__(self) -> str:
+        return f"Link({urlsplit(self._url).hostname!r}, connected={self.connected})"
 
     @property
     def connected(self) -> bool:
-        raise NotImplementedError
+        """Whether the service has acknowledged the present connection."""
+        return self._session is not None
+
+    @property
+    def frames_received(self) -> int:
+        """Frames received in all, whatever they held."""
+        return self._counters.frames
+
+    @property
+    def malformed_frames(self) -> int:
+        """Frames that were no message of the protocol."""
+        return self._counters.malformed
+
+    @property
+    def unknown_ids(self) -> int:
+        """Messages about a subscription that is not, or no more: a late event counts so, too."""
+        return self._counters.unknown_ids
+
+    @property
+    def unknown_types(self) -> int:
+        """Messages of a type that this client does not know."""
+        return self._counters.unknown_types
+
+    @property
+    def reconnects(self) -> int:
+        """How often the link came up again."""
+        return max(0, self._acknowledged - 1)
 
     def open(self) -> None:
-        raise NotImplementedError
+        """Start to connect, in the background. Does nothing when open.
+
+        Raises LinkClosedError after `close`. Trouble with the network is never raised, only told to `on_change`.
+        """
+        if self._closed:
+            raise LinkClosedError("the link is closed")
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise(), name="appsync-link")
 
     async def close(self) -> None:
-        raise NotImplementedError
+        """End every subscription and the connection, in a bounded time; afterwards nothing is left. Idempotent."""
+        self._closed = True
+        leaving = list(self._wanted)
+        for subscription in leaving:
+            subscription.end()
+        self._wanted.clear()
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
+        try:
+            # The guide asks to unsubscribe before closing, lest the service drops what is under way.
+            if self._session is not None:
+                self._session.wake()
+                async with asyncio.timeout(self._timeouts.close):
+                    for subscription in leaving:
+                        await subscription.unsubscribe()
+        except TimeoutError:
+            pass
+        finally:
+            supervisor.cancel()
+            await asyncio.wait([supervisor])
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -52,4 +141,105 @@ class Link:
         await self.close()
 
     def subscribe(self, channel: str, on_event: Callable[[str], None]) -> Subscription:
-        raise NotImplementedError
+        """Subscribe to a channel: as soon as there is a connection, and again on each later one.
+
+        `on_event` is called with the JSON text of each event. It must be quick, for it is called from the receive loop;
+        what it raises is told to `on_change`. Raises ChannelError for a bad channel, LinkClosedError after `close`.
+        """
+        if self._closed:
+            raise LinkClosedError("the link is closed")
+        subscription = Subscription(for_subscribe(channel), on_event, self._forget, self._timeouts.subscribe)
+        self._wanted[subscription] = None
+        if self._session is not None:
+            self._session.wake()
+        return subscription
+
+    def _forget(self, subscription: Subscription) -> None:
+        self._wanted.pop(subscription, None)
+        if self._session is not None:
+            self._session.wake()
+
+    async def _supervise(self) -> NoReturn:
+        clock = asyncio.get_running_loop().time
+        attempt = refusals = 0
+        loss: ConnectionLostError | None = None
+        while True:
+            attempt += 1
+            acknowledged, started = self._acknowledged, clock()
+            try:
+                if isinstance(loss, RefusedError):
+                    await self._refresh()
+                await self._serve(attempt)
+            except ConnectionLostError as error:
+                loss = error
+            # Nothing else, neither a fault of ours nor one of an authorizer, may end the link: only its own cancellation.
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                    raise
+                loss = ConnectionLostError(f"unexpected {type(error).__name__}")
+            was_up = self._acknowledged > acknowledged
+            # Only a connection that lasted starts the backoff anew, else one that is closed at once would spin.
+            if was_up and clock() - started > self._backoff.cap:
+                attempt, refusals = 1, 0
+            if isinstance(loss, RefusedError):
+                refusals += 1
+                delay = self._backoff.delay_refused(refusals, attempt)
+            else:
+                delay = self._backoff.delay(attempt)
+            self._report_loss(loss, attempt, delay, was_up=was_up)
+            await asyncio.sleep(delay)
+
+    async def _serve(self, attempt: int) -> NoReturn:
+        """Serve one connection until it ends, and tell by what."""
+        session = Session(self._wanted.keys(), self._authorizer, self._report, self._timeouts, self._backoff)
+        connection = await Connection.open(
+            self._url,
+            self._authorizer,
+            session.handle,
+            timeouts=self._timeouts,
+            ssl_context=self._ssl_context,
+            counters=self._counters,
+        )
+        self._acknowledged += 1
+        self._session = session
+        try:
+            self._report(LinkEvent(kind=LinkEventKind.UP, attempt=attempt))
+            await session.run(connection)
+        finally:
+            self._session = None
+            await connection.close()
+
+    async def _refresh(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                await self._authorizer.refresh()
+        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, its text is not ours to tell
+            self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=type(error).__name__))
+
+    def _report_loss(self, loss: ConnectionLostError, attempt: int, delay: float, *, was_up: bool) -> None:
+        kind = LinkEventKind.DOWN if was_up else LinkEventKind.CONNECT_FAILED
+        error_type = None
+        if isinstance(loss, RefusedError):
+            kind = LinkEventKind.REFUSED
+            error_type = loss.details[0].error_type if loss.details else None
+        self._report(
+            LinkEvent(
+                kind=kind,
+                reason=loss.reason,
+                close_code=loss.close_code,
+                error_type=error_type,
+                attempt=attempt,
+                delay=delay,
+            )
+        )
+
+    def _report(self, event: LinkEvent) -> None:
+        if self._on_change is None:
+            return
+        try:
+            self._on_change(event)
+        except Exception as error:  # noqa: BLE001 - an observer must not end what it observes
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"on_change of {self!r} raised on {event.kind}", "exception": error}
+            )

@@ -1,0 +1,246 @@
+"""The protocol of one connection, without I/O: frames in, events out; commands in, frames out; the clock is passed in.
+
+From the AWS AppSync Events developer guide, "Understanding the Event API WebSocket protocol". Where the guide's samples
+and the service differ, or the guide is silent, both are understood: an `event` may be a string or an array of strings,
+an error may lack its `id`, `message` or type, and unknown messages and ids are counted and skipped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from .errors import ErrorDetail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_TIMEOUT = 300.0
+"""Seconds of silence that a connection may last until the acknowledgement tells otherwise."""
+
+
+class Acknowledged(NamedTuple):
+    """The connection is open for work; `timeout` is the longest silence in seconds."""
+
+    timeout: float
+
+
+class ConnectionRefused(NamedTuple):
+    """The service refused the connection."""
+
+    details: tuple[ErrorDetail, ...]
+
+
+class Data(NamedTuple):
+    """Events of one subscription, each a JSON text."""
+
+    id: str
+    events: Sequence[str]
+
+
+class Confirmed(NamedTuple):
+    """A subscription is live."""
+
+    id: str
+
+
+class SubscribeRefused(NamedTuple):
+    """A subscription is not to be."""
+
+    id: str
+    details: tuple[ErrorDetail, ...]
+
+
+class Unsubscribed(NamedTuple):
+    """A subscription is no more, or never was one for the service."""
+
+    id: str
+
+
+class ErrorReported(NamedTuple):
+    """An error that ends nothing: one without an id, or a failed broadcast."""
+
+    details: tuple[ErrorDetail, ...]
+
+
+class Malformed(NamedTuple):
+    """A frame that is no message of the protocol; `reason` repeats nothing of it."""
+
+    reason: str
+
+
+Event = (
+    Acknowledged | ConnectionRefused | Data | Confirmed | SubscribeRefused | Unsubscribed | ErrorReported | Malformed
+)
+
+
+class State(Enum):
+    """Where a subscription stands on its connection."""
+
+    PENDING = "pending"
+    LIVE = "live"
+    LEAVING = "leaving"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was received, over all connections that share the object."""
+
+    frames: int = 0
+    malformed: int = 0
+    unknown_types: int = 0
+    unknown_ids: int = 0
+
+
+class Protocol:
+    """The client's side of one connection. `receive` never raises, whatever comes; `now` is any monotonic clock."""
+
+    def __init__(self, now: float, counters: Counters | None = None) -> None:
+        self.counters = counters or Counters()
+        self.acknowledged = False
+        self.timeout = DEFAULT_TIMEOUT
+        self._last_heard = now
+        self._states: dict[str, State] = {}
+        # Ids have to be unique among the subscriptions of one connection only.
+        self._ids = map(str, itertools.count(1))
+
+    @property
+    def deadline(self) -> float:
+        """When the peer counts as gone, unless a frame comes before. Any frame shows that it lives, not only `ka`."""
+        return self._last_heard + self.timeout
+
+    @property
+    def live(self) -> frozenset[str]:
+        """The ids of the subscriptions that are confirmed and not being ended."""
+        return frozenset(id_ for id_, state in self._states.items() if state is State.LIVE)
+
+    def initiate(self) -> bytes:
+        """Return the first frame to send."""
+        return b'{"type":"connection_init"}'
+
+    def subscribe(self, channel: str, authorization: Mapping[str, str]) -> tuple[str, bytes]:
+        """Return the id of a new subscription and the frame that asks for it."""
+        id_ = next(self._ids)
+        self._states[id_] = State.PENDING
+        message = {"type": "subscribe", "id": id_, "channel": channel, "authorization": authorization}
+        return id_, orjson.dumps(message)
+
+    def unsubscribe(self, id_: str) -> bytes:
+        """Return the frame that ends a live subscription.
+
+        Raises ValueError for any other: the service ignores the message before it has confirmed the subscription,
+        which then becomes live nevertheless.
+        """
+        if self._states.get(id_) is not State.LIVE:
+            raise ValueError("only a live subscription can be ended")
+        self._states[id_] = State.LEAVING
+        return orjson.dumps({"type": "unsubscribe", "id": id_})
+
+    def receive(self, frame: bytes | str, now: float) -> Event | None:
+        """Take one frame. Returns what it means; None for what changes nothing."""
+        self._last_heard = now
+        self.counters.frames += 1
+        try:
+            message = orjson.loads(frame)
+        except orjson.JSONDecodeError:
+            return self._malformed("not JSON")
+        if type(message) is not dict:
+            return self._malformed("not an object")
+        kind = message.get("type")
+        if type(kind) is not str:
+            return self._malformed("no type")
+        # First, because thousands of these come for one of any other kind.
+        return self._receive_data(message) if kind == "data" else self._receive_other(kind, message)
+
+    def _receive_data(self, message: dict[str, Any]) -> Data | Malformed | None:
+        id_ = message.get("id")
+        event = message.get("event")
+        if type(id_) is not str:
+            return self._malformed("data without an id")
+        state = self._states.get(id_)
+        if state is None or state is State.LEAVING:
+            self.counters.unknown_ids += 1
+            return None
+        # A pending subscription gets its events as well: nothing says that the success comes before the first of them.
+        if type(event) is str:
+            return Data(id_, (event,))
+        if type(event) is list and all(type(item) is str for item in event):
+            return Data(id_, event)
+        return self._malformed("data without an event text")
+
+    def _receive_other(self, kind: str, message: dict[str, Any]) -> Event | None:
+        match kind:
+            case "ka":
+                return None
+            case "connection_ack":
+                return self._acknowledge(message.get("connectionTimeoutMs"))
+            case "connection_error":
+                return ConnectionRefused(_details(message))
+            case "error" | "broadcast_error":
+                return ErrorReported(_details(message))
+            case "subscribe_success" | "subscribe_error" | "unsubscribe_success" | "unsubscribe_error":
+                return self._receive_answer(kind, message)
+            case _:
+                self.counters.unknown_types += 1
+                return None
+
+    def _acknowledge(self, timeout_ms: object) -> Acknowledged | None:
+        if isinstance(timeout_ms, int | float) and timeout_ms >= 1:
+            self.timeout = timeout_ms / 1000
+        if self.acknowledged:
+            return None
+        self.acknowledged = True
+        return Acknowledged(self.timeout)
+
+    def _receive_answer(self, kind: str, message: dict[str, Any]) -> Event | None:
+        id_ = message.get("id")
+        if type(id_) is not str:
+            if kind == "subscribe_error":  # the service is known to leave the id out when it limits rates
+                return ErrorReported(_details(message))
+            return self._malformed("an answer without an id")
+        match kind, self._states.get(id_):
+            case "subscribe_success", State.PENDING:
+                self._states[id_] = State.LIVE
+                return Confirmed(id_)
+            case "subscribe_error", State.PENDING | State.LIVE:
+                del self._states[id_]
+                return SubscribeRefused(id_, _details(message))
+            case "unsubscribe_success" | "unsubscribe_error" | "subscribe_error", State.LEAVING:
+                # The one error that there is says that the service knows no such subscription: gone as well.
+                del self._states[id_]
+                return Unsubscribed(id_)
+            case _, None:
+                self.counters.unknown_ids += 1
+            case _:  # said twice, or an answer to what was not asked
+                pass
+        return None
+
+    def _malformed(self, reason: str) -> Malformed:
+        self.counters.malformed += 1
+        return Malformed(reason)
+
+
+def error_details(errors: object) -> tuple[ErrorDetail, ...]:
+    """Read an `errors` array as far as it can be read: every member of an entry may be absent or odd."""
+    if not isinstance(errors, list):
+        return ()
+    return tuple(_detail(entry) for entry in errors if isinstance(entry, dict))
+
+
+def _details(message: dict[str, Any]) -> tuple[ErrorDetail, ...]:
+    return error_details(message.get("errors"))
+
+
+def _detail(entry: dict[str, Any]) -> ErrorDetail:
+    error_type, code, text = entry.get("errorType"), entry.get("errorCode"), entry.get("message")
+    if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) < 10:
+        code = int(code)
+    return ErrorDetail(
+        error_type=error_type if isinstance(error_type, str) else None,
+        code=code if type(code) is int else None,
+        message=text if isinstance(text, str) else None,
+    )

@@ -180,10 +180,9 @@ async def test_a_listing_can_be_filtered_and_continued(endpoint: ScriptedStepFun
 async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
-    async with workflows(endpoint.url, budget=20, attempt_timeout=20) as client:
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(200):
-                tasks.create_task(client.start(f"exec-{number}", "{}"))
-            # No answer was given yet: all 200 arrive only if none waits for another's connection.
-            await endpoint.arrived("StartExecution", 200)
-            gate.set()
+    async with workflows(endpoint.url, budget=20, attempt_timeout=20) as client, asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(client.start(f"exec-{number}", "{}"))
+        # No answer was given yet: all 200 arrive only if none waits for another's connection.
+        await endpoint.arrived("StartExecution", 200)
+        gate.set()

@@ -1,0 +1,397 @@
+"""The bridge with our real Step Functions client against a scripted endpoint, and a subscription that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from service import bridge as bridge_module
+from service.bridge import Answer, Bridge
+from service.errors import (
+    AtCapacity,
+    BodyTooLarge,
+    Draining,
+    LinkDown,
+    OutcomeUnknown,
+    Problem,
+    Refused,
+    Throttled,
+    UnknownExecution,
+)
+from service.outcomes import Aborted, Failed, Succeeded
+from service.replies import Replies
+from service.workflows import MAX_INPUT_BYTES
+from tests.support.step_functions import (
+    STARTED,
+    Script,
+    ScriptedStepFunctions,
+    described,
+    error,
+    gated,
+    ok,
+    reset,
+    workflows,
+)
+
+
+class Channel:
+    """A subscription that is as live as a test says."""
+
+    def __init__(self) -> None:
+        self.ever_live = True
+        self.down_since: float | None = None
+        self._live = asyncio.Event()
+        self._live.set()
+
+    @property
+    def live(self) -> bool:
+        return self._live.is_set()
+
+    def go_down(self, since: float = 0.0) -> None:
+        self.down_since = time.monotonic() - since
+        self._live.clear()
+
+    def come_up(self) -> None:
+        self.down_since = None
+        self._live.set()
+
+    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._live.wait()
+        except TimeoutError:
+            return False
+
+
+class Stage:
+    """A bridge with all that it stands on."""
+
+    def __init__(self, endpoint: ScriptedStepFunctions, build: Callable[..., Bridge]) -> None:
+        self.endpoint = endpoint
+        self.replies = Replies()
+        self.channel = Channel()
+        self.bridge = build(self.replies, self.channel)
+        self.endpoint.script("StartExecution", STARTED)
+
+    async def started(self, number: int = 1) -> str:
+        """Wait for the next start and return its execution's id."""
+        await self.endpoint.arrived("StartExecution", number)
+        name: str = [call for action, call in self.endpoint.calls if action == "StartExecution"][number - 1]["name"]
+        return name
+
+    def reply(self, execution_id: str, output: Any = None) -> None:
+        self.replies.deliver(json.dumps({"id": execution_id, "status": "SUCCEEDED", "output": output}))
+
+    def assert_nothing_is_held(self) -> None:
+        assert len(self.replies) == 0
+        assert self.bridge.in_flight == 0
+
+
+@asynccontextmanager
+async def stage(**options: Any) -> AsyncIterator[Stage]:
+    options = {"max_in_flight": 10} | options
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url, budget=0.3) as client:
+        made = Stage(
+            endpoint,
+            lambda replies, channel: Bridge(client, replies, channel, namespace="ns", instance="me", **options),
+        )
+        yield made
+        await made.bridge.aclose()
+
+
+def replying(made: Stage, output: Any) -> Script:
+    """Publish the reply before StartExecution's own answer leaves."""
+
+    async def script(request: Any, call: Any) -> Any:
+        made.reply(call["name"], output)
+        return await STARTED(request, call)
+
+    return script
+
+
+async def test_the_reply_to_an_execution_answers_its_request() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit('{"a": 1}', 10))
+        execution_id = await made.started()
+        made.reply(execution_id, {"b": 2})
+        assert await submitted == Answer(execution_id, Succeeded({"b": 2}))
+        made.assert_nothing_is_held()
+
+
+async def test_the_input_is_the_contracts_envelope() -> None:
+    async with stage() as made:
+        answer = await made.bridge.submit('{"nome": "\u00e9"}', 0)
+        assert json.loads(made.endpoint.calls[0][1]["input"]) == {
+            "id": answer.execution_id,
+            "event": '{"nome": "\u00e9"}',
+            "reply": {"channel": f"ns/me/{answer.execution_id}"},
+        }
+
+
+async def test_a_reply_that_comes_before_the_start_is_answered_is_not_lost() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", replying(made, 1))
+        assert (await made.bridge.submit("{}", 10)).outcome == Succeeded(1)
+
+
+async def test_a_reply_that_is_already_there_is_given_even_to_who_does_not_wait() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", replying(made, 1))
+        assert (await made.bridge.submit("{}", 0)).outcome == Succeeded(1)
+
+
+async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
+    async with stage() as made:
+        assert (await made.bridge.submit("{}", 0.05)).outcome is None
+        made.assert_nothing_is_held()
+
+
+async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
+    async with stage() as made:
+        made.channel.ever_live = False
+        made.channel.go_down()
+        with pytest.raises(LinkDown):
+            await made.bridge.submit("{}", 10)
+        assert made.endpoint.calls == []
+        made.assert_nothing_is_held()
+
+
+async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
+    async with stage() as made:
+        made.channel.go_down()
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        assert made.endpoint.calls == []
+        made.channel.come_up()
+        made.reply(await made.started(), 1)
+        assert (await submitted).outcome == Succeeded(1)
+
+
+async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_module, "LINK_GRACE", 0.05)
+    async with stage() as made:
+        made.channel.go_down()
+        with pytest.raises(LinkDown):
+            await made.bridge.submit("{}", 10)
+        assert made.endpoint.calls == []
+
+
+async def test_a_long_outage_refuses_at_once() -> None:
+    async with stage() as made:
+        made.channel.go_down(since=60)
+        async with asyncio.timeout(1):
+            with pytest.raises(LinkDown):
+                await made.bridge.submit("{}", 10)
+
+
+async def test_more_than_may_be_held_is_refused_and_a_place_becomes_free_again() -> None:
+    async with stage(max_in_flight=1) as made:
+        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        with pytest.raises(AtCapacity):
+            await made.bridge.submit("{}", 10)
+        made.reply(execution_id)
+        await first
+        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(2))
+        await second
+        made.assert_nothing_is_held()
+
+
+async def test_an_input_is_too_large_from_the_first_byte_over_the_limit() -> None:
+    async with stage() as made:
+        envelope = len(json.dumps({"id": f"exec-{'0' * 36}", "event": "", "reply": {"channel": ""}}).replace(" ", ""))
+        envelope += len(f"ns/me/exec-{'0' * 36}")
+        await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope), 0)
+        assert len(made.endpoint.calls[0][1]["input"]) == MAX_INPUT_BYTES
+        with pytest.raises(BodyTooLarge):
+            await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope + 1), 0)
+        made.assert_nothing_is_held()
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [(error("ThrottlingException"), Throttled), (error("AccessDeniedException"), Refused)],
+    ids=["throttled", "refused"],
+)
+async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem: type[Problem]) -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", script)
+        with pytest.raises(problem):
+            await made.bridge.submit("{}", 10)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", reset())
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(), 1)
+        assert (await submitted).outcome == Succeeded(1)
+
+
+async def test_a_start_of_unknown_outcome_hands_out_its_id_if_the_record_knows_it() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", reset())
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        assert (await made.bridge.submit("{}", 0.5)).outcome is None
+
+
+async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_problem() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", reset())
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(OutcomeUnknown):
+            await made.bridge.submit("{}", 0.5)
+        made.assert_nothing_is_held()
+
+
+async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", reset(), error("ExecutionAlreadyExists"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(2), 1)
+        assert (await submitted).outcome == Succeeded(1)
+
+
+async def test_a_caller_that_leaves_while_waiting_frees_its_place_and_keeps_the_execution() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        while not made.endpoint.calls or len(made.replies) == 0:  # noqa: ASYNC110 - ends with the test's time limit
+            await asyncio.sleep(0)
+        submitted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitted
+        await made.bridge.aclose()
+        made.assert_nothing_is_held()
+        assert made.endpoint.count("StopExecution") == 0
+
+
+async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_started() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        submitted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitted
+        made.assert_nothing_is_held()
+        await made.bridge.aclose()
+        assert await made.started(2) == execution_id
+
+
+async def test_a_caller_that_leaves_has_its_execution_stopped_where_that_is_asked_for() -> None:
+    async with stage(stop_abandoned=True) as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        submitted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitted
+        await made.bridge.aclose()
+        assert made.endpoint.count("StopExecution") == 1
+
+
+async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() -> None:
+    async with stage(stop_abandoned=True) as made:
+        made.endpoint.script("StopExecution", error("AccessDeniedException"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        submitted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitted
+        await made.bridge.aclose()
+        assert made.endpoint.count("StopExecution") == 1
+
+
+async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_behind() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.endpoint.script("StartExecution", STARTED)
+        execution_id = await made.started()
+        made.reply(execution_id)
+        submitted.cancel()
+        await asyncio.wait([submitted], timeout=5)
+        assert submitted.done()
+        made.assert_nothing_is_held()
+
+
+async def test_the_record_answers_a_later_reading() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", described("FAILED", error="Broken"))
+        assert await made.bridge.read("exec-1") == Answer("exec-1", Failed("Broken"))
+
+
+async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
+    async with stage() as made:
+        for action in ("DescribeExecution", "StopExecution"):
+            made.endpoint.script(action, error("ExecutionDoesNotExist"))
+        with pytest.raises(UnknownExecution):
+            await made.bridge.read("exec-1")
+        with pytest.raises(UnknownExecution):
+            await made.bridge.stop("exec-1")
+
+
+async def test_a_stop_tells_who_waits_at_once() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        made.endpoint.script("DescribeExecution", described("ABORTED"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.bridge.stop(await made.started())
+        assert (await submitted).outcome == Aborted()
+
+
+async def test_a_stop_that_the_record_does_not_show_yet_leaves_the_waiter_waiting() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        await made.bridge.stop(execution_id)
+        made.reply(execution_id, 1)
+        assert (await submitted).outcome == Succeeded(1)
+
+
+async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        draining = asyncio.create_task(made.bridge.drain(10))
+        await asyncio.sleep(0)
+        assert made.bridge.draining
+        with pytest.raises(Draining):
+            await made.bridge.submit("{}", 10)
+        assert not draining.done()
+        made.reply(execution_id, 1)
+        assert (await submitted).outcome == Succeeded(1)
+        await draining
+
+
+async def test_a_drain_lets_go_of_what_outlives_its_time() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await made.bridge.drain(0.05)
+        assert (await submitted).outcome is None
+        made.assert_nothing_is_held()
+
+
+async def test_a_request_that_waits_for_the_link_is_refused_when_the_drain_begins() -> None:
+    async with stage() as made:
+        made.channel.go_down()
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        draining = asyncio.create_task(made.bridge.drain(10))
+        await asyncio.sleep(0)
+        made.channel.come_up()
+        with pytest.raises(Draining):
+            await submitted
+        await draining
+        assert made.endpoint.calls == []

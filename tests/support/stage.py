@@ -1,0 +1,79 @@
+"""A bridge on a stage: our real Step Functions client, a scripted endpoint, a subscription that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from service.bridge import Bridge
+from service.replies import Replies
+from tests.support.step_functions import STARTED, ScriptedStepFunctions, workflows
+
+
+class Channel:
+    """A subscription that is as live as a test says."""
+
+    def __init__(self) -> None:
+        self.ever_live = True
+        self.down_since: float | None = None
+        self._live = asyncio.Event()
+        self._live.set()
+
+    @property
+    def live(self) -> bool:
+        return self._live.is_set()
+
+    def go_down(self, since: float = 0.0) -> None:
+        self.down_since = time.monotonic() - since
+        self._live.clear()
+
+    def come_up(self) -> None:
+        self.down_since = None
+        self._live.set()
+
+    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._live.wait()
+        except TimeoutError:
+            return False
+
+
+class Stage:
+    """A bridge with all that it stands on."""
+
+    def __init__(self, endpoint: ScriptedStepFunctions, build: Callable[..., Bridge]) -> None:
+        self.endpoint = endpoint
+        self.replies = Replies()
+        self.channel = Channel()
+        self.bridge = build(self.replies, self.channel)
+        self.endpoint.script("StartExecution", STARTED)
+
+    async def started(self, number: int = 1) -> str:
+        """Wait for the next start and return its execution's id."""
+        await self.endpoint.arrived("StartExecution", number)
+        name: str = [call for action, call in self.endpoint.calls if action == "StartExecution"][number - 1]["name"]
+        return name
+
+    def reply(self, execution_id: str, output: Any = None) -> None:
+        self.replies.deliver(json.dumps({"id": execution_id, "status": "SUCCEEDED", "output": output}))
+
+    def assert_nothing_is_held(self) -> None:
+        assert len(self.replies) == 0
+        assert self.bridge.in_flight == 0
+
+
+@asynccontextmanager
+async def stage(**options: Any) -> AsyncIterator[Stage]:
+    options = {"max_in_flight": 10} | options
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url, budget=0.3) as client:
+        made = Stage(
+            endpoint,
+            lambda replies, channel: Bridge(client, replies, channel, namespace="ns", instance="me", **options),
+        )
+        yield made
+        await made.bridge.aclose()

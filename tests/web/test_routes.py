@@ -1,0 +1,358 @@
+"""The HTTP contract, over real HTTP, with the bridge on its stage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from structlog.testing import capture_logs
+
+from service.schema import RequestSchema
+from service.settings import DEMO_SCHEMA
+from service.web import bodies
+from service.web.problems import TYPE_PREFIX
+from service.web.routes import Routes
+from tests.support.stage import Stage, stage
+from tests.support.step_functions import described, error, ok
+
+NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
+ID = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
+JSON = {"Content-Type": "application/json"}
+
+
+class Front:
+    """The service's HTTP side and a client for it."""
+
+    def __init__(self, made: Stage, client: aiohttp.ClientSession) -> None:
+        self.stage = made
+        self.client = client
+
+    async def answered(self, output: Any, **options: Any) -> aiohttp.ClientResponse:
+        """POST an event and let its execution reply with `output`."""
+        request = asyncio.create_task(self.client.post("/event", **({"json": NAMES} | options)))
+        self.stage.reply(await self.stage.started(), output)
+        return await request
+
+    async def problem(self, method: str, path: str, status: int, slug: str, **options: Any) -> dict[str, Any]:
+        """Send a request that has to end as this problem; return the problem."""
+        async with self.client.request(method, path, **options) as response:
+            body: dict[str, Any] = json.loads(await response.read())
+            assert (response.status, body["type"]) == (status, TYPE_PREFIX + slug)
+            assert response.content_type == "application/problem+json"
+            assert body["status"] == status
+            assert body["title"]
+            assert body["detail"]
+            assert body["instance"] == path
+            assert body["request_id"] == response.headers["X-Request-Id"]
+            if status == 503:
+                assert int(response.headers["Retry-After"]) > 0
+            return body
+
+
+@asynccontextmanager
+async def front(
+    *, ready: str | None = None, response_timeout: float = 10, stage_prefix: str = "", **options: Any
+) -> AsyncIterator[Front]:
+    async with stage(**options) as made:
+        routes = Routes(
+            made.bridge,
+            RequestSchema.load(DEMO_SCHEMA),
+            response_timeout=response_timeout,
+            stage_prefix=stage_prefix,
+            ready=lambda: ready,
+        )
+        server = TestServer(routes.application())
+        await server.start_server()
+        try:
+            timeout = aiohttp.ClientTimeout(total=20)
+            async with aiohttp.ClientSession(server.make_url("/"), timeout=timeout) as client:
+                yield Front(made, client)
+        finally:
+            await server.close()
+
+
+async def test_a_post_is_answered_with_the_workflows_output() -> None:
+    async with front() as it:
+        response = await it.answered({"nome completo": "Ricardo Marques"})
+        assert response.status == 200
+        assert response.content_type == "application/json"
+        assert response.headers["Cache-Control"] == "no-store"
+        body = await response.json()
+        assert body == {"id": body["id"], "nome completo": "Ricardo Marques"}
+        assert UUID(body["id"].removeprefix("exec-")).version == 4
+        it.stage.assert_nothing_is_held()
+
+
+async def test_the_workflow_gets_the_requests_text_byte_for_byte() -> None:
+    text = '{ "nome" : "R\u00ed\\u0063",\n"sobrenome":"\U0001f600", "n": 1.0 }'
+    async with front() as it:
+        await it.answered({}, json=None, data=text.encode(), headers=JSON)
+        assert json.loads(it.stage.endpoint.calls[0][1]["input"])["event"] == text
+
+
+async def test_a_failed_workflow_is_a_bad_gateway_with_the_errors_name_only() -> None:
+    async with front() as it:
+        request = asyncio.create_task(it.problem("POST", "/event", 502, "workflow-failed", json=NAMES))
+        execution_id = await it.stage.started()
+        it.stage.replies.deliver(
+            json.dumps({"id": execution_id, "status": "FAILED", "error": "Broken", "cause": "private"})
+        )
+        problem = await request
+        assert (problem["id"], problem["error"]) == (execution_id, "Broken")
+        assert "private" not in str(problem)
+
+
+async def test_a_wait_that_ends_first_is_accepted_with_a_location() -> None:
+    async with front(response_timeout=0.05) as it, it.client.post("/event", json=NAMES) as response:
+        body = await response.json()
+        assert response.status == 202
+        assert body == {"id": body["id"], "status": "RUNNING"}
+        assert response.headers["Location"] == f"/event/{body['id']}"
+        assert int(response.headers["Retry-After"]) > 0
+        assert "Preference-Applied" not in response.headers
+
+
+async def test_a_caller_that_does_not_want_to_wait_gets_its_location_at_once() -> None:
+    async with front() as it, it.client.post("/event", json=NAMES, headers={"Prefer": "respond-async"}) as response:
+        assert response.status == 202
+        assert response.headers["Preference-Applied"] == "respond-async"
+
+
+async def test_a_caller_may_say_how_long_it_waits() -> None:
+    async with front() as it:
+        response = await it.answered({}, headers={"Prefer": "wait=600"})
+        assert (response.status, response.headers["Preference-Applied"]) == (200, "wait=10")
+        async with it.client.post("/event", json=NAMES, headers={"Prefer": "wait=0"}) as response:
+            assert (response.status, response.headers["Preference-Applied"]) == (202, "wait=0")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"nope",
+        b"\xff\xfe",
+        b'{"nome": "\xe9"}',
+        b'\xef\xbb\xbf{"nome": "a", "sobrenome": "b"}',
+        b'{"nome": "\\ud800", "sobrenome": "b"}',
+        b'{"nome": NaN, "sobrenome": "b"}',
+        b'{"nome": "a", "sobrenome": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        b'{"nome": "a", "sobrenome": ' + b"[" * 300 + b"]" * 300 + b"}",
+    ],
+    ids=["empty", "cut", "word", "utf-16", "latin-1", "bom", "lone surrogate", "nan", "very deep", "deep"],
+)
+async def test_a_body_that_is_not_json_is_a_bad_request(data: bytes) -> None:
+    async with front() as it:
+        await it.problem("POST", "/event", 400, "malformed-json", data=data, headers=JSON)
+        assert it.stage.endpoint.calls == []
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "jsonx/json"])
+async def test_a_content_type_that_is_not_json_is_refused(kind: str) -> None:
+    async with front() as it:
+        await it.problem("POST", "/event", 415, "not-json", data=b"{}", headers={"Content-Type": kind})
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/cloudevents+json"]
+)
+async def test_json_content_types_are_taken(kind: str) -> None:
+    async with front() as it:
+        response = await it.answered({}, json=None, data=json.dumps(NAMES), headers={"Content-Type": kind})
+        assert response.status == 200
+
+
+async def test_a_body_against_the_schema_is_told_where_and_never_what() -> None:
+    async with front() as it:
+        body = {"nome": "", "sobrenome": {"private": 1}}
+        problem = await it.problem("POST", "/event", 422, "schema-violation", json=body)
+        assert {fault["pointer"] for fault in problem["errors"]} == {"/nome", "/sobrenome"}
+        assert "private" not in str(problem)
+        assert it.stage.endpoint.calls == []
+
+
+@pytest.mark.parametrize("size", [256 * 1024 - 20, 256 * 1024, 900_000])
+async def test_a_body_that_no_execution_takes_is_too_large(size: int) -> None:
+    async with front() as it:
+        await it.problem("POST", "/event", 413, "body-too-large", json=NAMES | {"more": "x" * size})
+        it.stage.assert_nothing_is_held()
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.05)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b'{"nome": '
+        await asyncio.Event().wait()
+
+    async with front() as it:
+        await it.problem("POST", "/event", 408, "body-too-slow", data=never(), headers=JSON)
+
+
+async def test_each_refusal_for_now_says_when_to_try_again() -> None:
+    async with front(max_in_flight=1) as it:
+        it.stage.endpoint.script("StartExecution", error("ThrottlingException"))
+        await it.problem("POST", "/event", 503, "throttled", json=NAMES)
+        it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))
+        await it.problem("POST", "/event", 503, "refused", json=NAMES)
+        it.stage.channel.go_down(since=60)
+        await it.problem("POST", "/event", 503, "link-down", json=NAMES)
+        it.stage.bridge.release()
+        await it.problem("POST", "/event", 503, "draining", json=NAMES)
+
+
+async def test_a_request_above_the_limit_is_refused() -> None:
+    async with front(max_in_flight=1) as it:
+        first = asyncio.create_task(it.client.post("/event", json=NAMES))
+        execution_id = await it.stage.started()
+        await it.problem("POST", "/event", 503, "at-capacity", json=NAMES)
+        it.stage.reply(execution_id)
+        assert (await first).status == 200
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "slug"),
+    [
+        ({"status": "FAILED", "error": "Broken", "cause": "private"}, 502, "workflow-failed"),
+        ({"status": "ABORTED"}, 502, "workflow-aborted"),
+        ({"status": "TIMED_OUT"}, 504, "workflow-timed-out"),
+    ],
+)
+async def test_an_execution_without_a_result_can_be_read_as_a_problem(
+    record: dict[str, str], status: int, slug: str
+) -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described(**record))
+        problem = await it.problem("GET", f"/event/{ID}", status, slug)
+        assert problem["id"] == ID
+        assert "private" not in str(problem)
+
+
+async def test_a_result_can_be_read_later() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output='{"a": 1}'))
+        async with it.client.get(f"/event/{ID}") as response:
+            assert (response.status, await response.json()) == (200, {"id": ID, "a": 1})
+        async with it.client.head(f"/event/{ID}") as response:
+            assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_a_running_execution_is_accepted_again() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING"))
+        async with it.client.get(f"/event/{ID}") as response:
+            assert (response.status, await response.json()) == (202, {"id": ID, "status": "RUNNING"})
+            assert response.headers["Location"] == f"/event/{ID}"
+
+
+async def test_an_unknown_execution_is_not_found() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        await it.problem("GET", f"/event/{ID}", 404, "unknown-execution")
+
+
+@pytest.mark.parametrize("execution_id", ["x", "exec-1", ID.upper(), ID + "0", "exec-%0a", "..%2fhealthz"])
+async def test_an_id_of_another_form_is_not_found_without_a_call(execution_id: str) -> None:
+    async with front() as it:
+        for method in ("GET", "DELETE"):
+            async with it.client.request(method, f"/event/{execution_id}") as response:
+                assert response.status == 404
+        assert it.stage.endpoint.calls == []
+
+
+async def test_a_delete_stops_the_execution() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("StopExecution", ok(stopDate=1.0))
+        it.stage.endpoint.script("DescribeExecution", described("ABORTED"))
+        async with it.client.delete(f"/event/{ID}") as response:
+            assert (response.status, await response.read()) == (204, b"")
+        assert it.stage.endpoint.count("StopExecution") == 1
+
+
+async def test_an_unknown_path_and_a_wrong_method_are_problems_too() -> None:
+    async with front() as it:
+        async with it.client.get("/elsewhere") as response:
+            assert (response.status, response.content_type) == (404, "application/problem+json")
+            assert (await response.json(content_type=None))["title"] == "Not Found"
+        async with it.client.put("/event", json=NAMES) as response:
+            assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+async def test_the_stage_prefix_is_accepted_and_stands_in_locations() -> None:
+    async with front(stage_prefix="dev", response_timeout=0.01) as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}"))
+        for path in ("/dev/event", "/event"):
+            async with it.client.post(path, json=NAMES) as response:
+                location = response.headers["Location"]
+                assert location.startswith("/dev/event/exec-")
+            async with it.client.get(location) as response:
+                assert response.status == 200
+
+
+async def test_health_and_readiness_are_told_apart() -> None:
+    async with front(ready="link down") as it:
+        async with it.client.get("/healthz") as response:
+            assert (response.status, await response.json()) == (200, {"status": "alive"})
+        async with it.client.get("/readyz") as response:
+            assert (response.status, await response.json()) == (503, {"status": "link down"})
+    async with front() as it, it.client.get("/readyz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "ready"})
+
+
+async def test_a_request_id_is_taken_echoed_and_logged() -> None:
+    async with front() as it:
+        with capture_logs() as logs:
+            async with it.client.get("/healthz", headers={"X-Request-Id": "abc-1"}) as response:
+                assert response.headers["X-Request-Id"] == "abc-1"
+        assert [line["request_id"] for line in logs] == ["abc-1"]
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>"])
+async def test_a_request_id_that_cannot_be_logged_is_replaced(given: str) -> None:
+    async with front() as it, it.client.get("/healthz", headers={"X-Request-Id": given}) as response:
+        assert UUID(response.headers["X-Request-Id"]).version == 4
+
+
+async def test_a_request_makes_one_log_line_that_holds_nothing_of_the_caller() -> None:
+    async with front() as it:
+        with capture_logs() as logs:
+            response = await it.answered({"nome completo": "private"}, json=NAMES, params={"key": "private"})
+            body = await response.json()
+        (line,) = logs
+        assert (line["event"], line["method"], line["route"], line["status"]) == ("request", "POST", "/event", 200)
+        assert line["execution_id"] == body["id"]
+        assert line["ms"] >= 0
+        assert not any(word in str(line) for word in ("private", "Ricardo", "Marques"))
+
+
+async def test_an_unexpected_fault_tells_its_text_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> web.Response:
+        raise RuntimeError("Ricardo's password")
+
+    monkeypatch.setattr(bodies, "read_event", broken)
+    async with front() as it:
+        with capture_logs() as logs:
+            problem = await it.problem("POST", "/event", 500, "unexpected", json=NAMES)
+        assert "password" not in str(problem)
+        assert [line["event"] for line in logs] == ["unexpected_error", "request"]
+
+
+async def test_a_caller_that_leaves_frees_its_place_at_once() -> None:
+    async with front() as it:
+        request = asyncio.create_task(it.client.post("/event", json=NAMES))
+        await it.stage.started()
+        with capture_logs() as logs:
+            request.cancel()
+            await asyncio.wait([request], timeout=5)
+            await it.stage.bridge.drain(5)
+        it.stage.assert_nothing_is_held()
+        assert [(line["status"], line["problem"]) for line in logs] == [(499, "caller-left")]

@@ -1,0 +1,56 @@
+"""`python -m service.local [--wait 10]`: the embedded local AWS alone, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+from service.local import LocalAws
+
+HOST = "127.0.0.1"
+
+
+async def serve(port: int, wait: float) -> None:
+    """Run until a signal asks for the end; OSError when the port is taken."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with LocalAws(host=HOST, port=port, wait=wait) as aws:
+        lines = [
+            f"local AWS on {aws.url}, any credentials, region {aws.region}",
+            f"  AWS_ENDPOINT_URL_SFN={aws.url}",
+            f"  STATE_MACHINE_ARN={aws.state_machine_arn}",
+            f"  APPSYNC_HTTP_URL={aws.http_url}",
+            f"  APPSYNC_REALTIME_URL={aws.realtime_url}",
+            f"  APPSYNC_API_KEY={aws.api_key}",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+        await ended.wait()
+
+
+def main() -> int:
+    """Parse the command line and run; the exit status is 1 when the port cannot be had."""
+    parser = argparse.ArgumentParser(prog="python -m service.local", description=__doc__)
+    parser.add_argument("--wait", type=float, default=10.0, help="the workflow's wait in seconds (default 10)")
+    wait = parser.parse_args().wait
+    port = os.environ.get("LOCAL_AWS_PORT", "4566")
+    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        sys.stderr.write(f"LOCAL_AWS_PORT is no port: {port}\n")
+        return 1
+    if not 0 <= wait < float("inf"):
+        parser.error("--wait is a number of seconds, 0 or more")
+    try:
+        asyncio.run(serve(int(port), wait))
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on {HOST}:{port}: {error.strerror}\nSet LOCAL_AWS_PORT to another port.\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The optimised integration http:invoke: an HTTP request with the credentials of an EventBridge connection.
+
+Source: AWS Step Functions Developer Guide, "Call HTTPS APIs in Step Functions workflows".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from service.local.interpreter import DATA_LIMIT, StateError
+from service.local.json_text import Json, encode, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ARGUMENTS = {"ApiEndpoint", "Method", "Authentication", "Headers", "QueryParameters", "RequestBody"}
+_METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"}
+_FORBIDDEN_HEADERS = re.compile(
+    r"a-im|accept-(charset|datetime|encoding)|authorization|cache-control|connection|content-encoding|content-md5|date"
+    r"|expect|forwarded|from|host|http2-settings|if-.*|keep-alive|max-forwards|origin|pragma|proxy-.*|range|referer"
+    r"|server|te|trailer|transfer-encoding|upgrade|via|warning|www-authenticate|x-forwarded-.*|x-amz-.*|x-amzn-.*",
+    re.IGNORECASE,
+)
+_LONGEST = 60  # seconds, whatever TimeoutSeconds says
+
+
+class HttpTask:
+    """Performs http:invoke for all executions over one bounded pool of connections."""
+
+    def __init__(self, connections: Mapping[str, Mapping[str, str]], pool: int = 100) -> None:
+        """Take the headers that each connection ARN adds to a request."""
+        self._connections = connections
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=pool),
+            timeout=aiohttp.ClientTimeout(total=_LONGEST),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    async def invoke(self, arguments: Json) -> Json:
+        """Make the request; StateError States.Http.StatusCode.NNN, States.Http.Socket and what the source names."""
+        url, method, headers, query, body = self._request(arguments)
+        try:
+            async with self._session.request(
+                method, url, headers=headers, params=query, data=body, allow_redirects=False
+            ) as response:
+                text = await _text(response)
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            raise StateError("States.Http.Socket", f"the request failed: {type(error).__name__}") from error
+        except ValueError as error:
+            raise StateError("States.Runtime", "the request cannot be made of these arguments") from error
+        if not 200 <= response.status < 300:
+            raise StateError(f"States.Http.StatusCode.{response.status}", text[:1000])
+        return {
+            "StatusCode": response.status,
+            "StatusText": response.reason or "",
+            "Headers": {name.lower(): response.headers.getall(name) for name in response.headers},
+            "ResponseBody": _response_body(text),
+        }
+
+    def _request(self, arguments: Json) -> tuple[str, str, dict[str, str], dict[str, str] | None, bytes | None]:
+        """Check the arguments; StateError States.Runtime for those that Step Functions refuses."""
+        try:
+            unknown = set(arguments) - _ARGUMENTS
+            url, method = arguments["ApiEndpoint"], arguments["Method"]
+            connection = arguments["Authentication"]["ConnectionArn"]
+            headers = {str(name): str(value) for name, value in arguments.get("Headers", {}).items()}
+            query = {str(name): str(value) for name, value in arguments.get("QueryParameters", {}).items()}
+        except (TypeError, KeyError, AttributeError) as error:
+            raise StateError("States.Runtime", "http:invoke needs ApiEndpoint, Method and Authentication") from error
+        if unknown:
+            raise StateError("States.Runtime", f"http:invoke takes no {', '.join(sorted(unknown))} here")
+        if method not in _METHODS:
+            raise StateError("States.Runtime", f"{method!r} is no method of http:invoke")
+        for name in headers:
+            if _FORBIDDEN_HEADERS.fullmatch(name):
+                raise StateError("States.Runtime", f"the header {name} may not be set")
+        if connection not in self._connections:
+            raise StateError("Events.ConnectionResource.ResourceNotFound", f"there is no connection {connection!r}")
+        headers |= self._connections[connection]
+        body = encode(arguments["RequestBody"]) if "RequestBody" in arguments else None
+        if body is not None and "content-type" not in {name.lower() for name in headers}:
+            headers["Content-Type"] = "application/json"
+        return url, method, headers, query or None, body
+
+
+async def _text(response: aiohttp.ClientResponse) -> str:
+    """Read the whole body, but no more than a state may take in."""
+    content = b""
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > DATA_LIMIT:
+            raise StateError("States.DataLimitExceeded", "the response is too large")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise StateError("States.Runtime", "the response is not UTF-8 text") from error
+
+
+def _response_body(text: str) -> Json:
+    try:
+        return loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,207 @@
+"""Runs a compiled state machine: one execution is one coroutine.
+
+Source: Amazon States Language specification; AWS Step Functions Developer Guide, "Handling errors in Step Functions
+workflows", "Transforming data with JSONata in Step Functions" and "Step Functions service quotas".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from service.local.expressions import EvaluationError, Template
+from service.local.json_text import Json, encode
+from service.local.states import Catcher, Choice, Fail, Flow, Parallel, Pass, Retrier, State, Task, Wait, Work
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+DATA_LIMIT = 262_144  # bytes of UTF-8 JSON that a state or an execution may take in or give out
+_LONGEST_WAIT = 99_999_999  # seconds
+
+
+class StateError(Exception):
+    """A state failed with an error name of the States Language and a cause."""
+
+    def __init__(self, error: str, cause: str = "") -> None:
+        super().__init__(error, cause)
+        self.error = error
+        self.cause = cause
+
+
+class Interpreter:
+    """Runs flows; knows nothing of HTTP or of how executions are kept."""
+
+    def __init__(self, invoke: Callable[[Json], Awaitable[Json]]) -> None:
+        """Take what performs http:invoke: evaluated Arguments in, result out, StateError when it fails."""
+        self._invoke = invoke
+
+    async def run(self, flow: Flow, data: Json, context: Json, variables: Mapping[str, Json] | None = None) -> Json:
+        """Run to the end and give the output; StateError when the flow fails."""
+        variables = dict(variables or {})
+        name: str | None = flow.start_at
+        while name is not None:
+            scope = _Scope(name, data, context, variables)
+            name, output = await self._enter(flow.states[name], scope)
+            if output is not data:
+                check_size(output)
+            data = output
+            variables |= scope.assigned
+        return data
+
+    async def _enter(self, state: State, scope: _Scope) -> tuple[str | None, Json]:
+        match state:
+            case Task() | Parallel():
+                return await self._work(state, scope)
+            case Wait():
+                await asyncio.sleep(_seconds(state.seconds, scope, _LONGEST_WAIT))
+            case Choice():
+                for rule in state.rules:
+                    verdict = scope.evaluate(rule.condition)
+                    if not isinstance(verdict, bool):
+                        raise scope.failure("a Condition is not a boolean")
+                    if verdict:
+                        return rule.next, scope.leave(rule.output, rule.assign, scope.data)
+                if state.next is None:
+                    raise StateError("States.NoChoiceMatched", f"no choice of state {scope.name!r} matched")
+            case Fail():
+                _fail(state, scope)
+            case Pass():
+                pass
+        return state.next, scope.leave(state.output, state.assign, scope.data)
+
+    async def _work(self, state: Task | Parallel, scope: _Scope) -> tuple[str | None, Json]:
+        """Perform a state that may be retried and whose errors may be caught."""
+        attempts: Counter[int] = Counter()
+        while True:
+            try:
+                return state.next, await self._attempt(state, scope)
+            except StateError as error:
+                if (delay := _retry_delay(state, error.error, attempts)) is None:
+                    return self._catch(state, scope, error)
+            await asyncio.sleep(delay)
+
+    async def _attempt(self, state: Task | Parallel, scope: _Scope) -> Json:
+        arguments = scope.data if state.arguments is None else scope.evaluate(state.arguments)
+        if isinstance(state, Task):
+            timeout = None if state.timeout is None else _seconds(state.timeout, scope, _LONGEST_WAIT)
+            async with time_limit(
+                timeout, StateError("States.Timeout", f"state {scope.name!r} took longer than TimeoutSeconds")
+            ):
+                result = await self._invoke(arguments)
+        else:
+            result = await self._branches(state, arguments, scope)
+        check_size(result)
+        scope.states["result"] = result
+        return scope.leave(state.output, state.assign, result)
+
+    async def _branches(self, state: Parallel, data: Json, scope: _Scope) -> list[Json]:
+        """Run every branch; the first that fails ends the others and gives its error."""
+        flows = [self.run(branch, data, scope.states["context"], scope.variables) for branch in state.branches]
+        if len(flows) == 1:  # the usual "try" costs no task
+            return [await flows[0]]
+        tasks = [asyncio.ensure_future(flow) for flow in flows]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @staticmethod
+    def _catch(state: Work, scope: _Scope, error: StateError) -> tuple[str | None, Json]:
+        for catcher in state.catch:
+            if _matches(catcher, error.error):
+                scope.states.pop("result", None)
+                scope.states["errorOutput"] = output = {"Error": error.error, "Cause": error.cause}
+                return catcher.next, scope.leave(catcher.output, catcher.assign, output)
+        raise error
+
+
+class _Scope:
+    """What the expressions of one visit to a state can see, and what it assigns."""
+
+    def __init__(self, name: str, data: Json, context: Json, variables: Mapping[str, Json]) -> None:
+        self.name = name
+        self.data = data
+        self.variables = variables
+        self.states = {"input": data, "context": context}
+        self.assigned: dict[str, Json] = {}
+
+    def evaluate(self, template: Template) -> Json:
+        try:
+            return template.evaluate({**self.variables, "states": self.states})
+        except EvaluationError as error:
+            raise self.failure(str(error)) from error
+
+    def leave(self, output: Template | None, assign: Template | None, default: Json) -> Json:
+        """Give the state's output; Output and Assign both see the variables as they were."""
+        assigned = {} if assign is None else self.evaluate(assign)
+        result = default if output is None else self.evaluate(output)
+        self.assigned = assigned
+        return result
+
+    def failure(self, reason: str) -> StateError:
+        return StateError("States.QueryEvaluationError", f"state {self.name!r}: {reason}")
+
+
+def check_size(data: Json) -> None:
+    """Refuse data above the limit with StateError States.DataLimitExceeded."""
+    if len(encode(data)) > DATA_LIMIT:
+        raise StateError("States.DataLimitExceeded", f"data is larger than {DATA_LIMIT} bytes")
+
+
+@asynccontextmanager
+async def time_limit(seconds: float | None, overdue: StateError) -> AsyncIterator[None]:
+    """Raise this error when the time ends."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise overdue from None
+        raise
+
+
+def _fail(state: Fail, scope: _Scope) -> NoReturn:
+    error = "" if state.error is None else scope.evaluate(state.error)
+    cause = "" if state.cause is None else scope.evaluate(state.cause)
+    if not (isinstance(error, str) and isinstance(cause, str)):
+        raise scope.failure("Error and Cause must be strings")
+    raise StateError(error, cause)
+
+
+def _seconds(template: Template, scope: _Scope, most: float) -> float:
+    value = scope.evaluate(template)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise scope.failure(f"seconds must be a number from 0 to {most}")
+    return value
+
+
+def _matches(handler: Retrier | Catcher, error: str) -> bool:
+    """Tell whether ErrorEquals names this error; nothing handles States.Runtime."""
+    if error == "States.Runtime":
+        return False
+    return (
+        error in handler.errors
+        or ("States.ALL" in handler.errors and error != "States.DataLimitExceeded")
+        or ("States.TaskFailed" in handler.errors and error not in {"States.Timeout", "States.DataLimitExceeded"})
+    )
+
+
+def _retry_delay(state: Work, error: str, attempts: Counter[int]) -> float | None:
+    """Give the seconds to wait before the next attempt, None when there is none; counts attempts per retrier."""
+    for index, retrier in enumerate(state.retry):
+        if _matches(retrier, error):
+            if attempts[index] >= retrier.attempts:
+                return None
+            delay = retrier.interval * retrier.backoff ** attempts[index]
+            attempts[index] += 1
+            if retrier.longest is not None:
+                delay = min(delay, retrier.longest)
+            return random.uniform(0, delay) if retrier.full_jitter else delay  # noqa: S311 - spreads load, no secret
+    return None

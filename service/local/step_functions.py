@@ -1,0 +1,211 @@
+"""The Step Functions API in the AWS JSON 1.0 protocol, for one state machine.
+
+Source: AWS Step Functions API Reference (each action's page, "Common Errors").
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from service.local.executions import AlreadyExistsError, Execution, Executions
+from service.local.interpreter import DATA_LIMIT
+from service.local.json_text import Json, encode, loads
+
+if TYPE_CHECKING:
+    from service.local.states import Machine
+
+_SIGV4 = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/, ]+/\d{8}/[^/, ]+/[^/, ]+/aws4_request, ?SignedHeaders=\S+, ?Signature=\S+"
+)
+# Refused in names: white space, brackets, wildcards, the special characters of the API reference, control characters.
+_NAME = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,80}""")
+_ARN = re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:(stateMachine|execution):[^:]+(:[^:]+)?")
+_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
+
+
+class _ApiError(Exception):
+    """An error of the API."""
+
+    def __init__(self, kind: str, message: str, status: int = 400) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+
+
+class StepFunctions:
+    """Answers `POST /` with an `X-Amz-Target`."""
+
+    def __init__(self, arn: str, machine: Machine, executions: Executions) -> None:
+        self._arn = arn
+        self._machine = machine
+        self._executions = executions
+        self._created = time.time()
+        self._actions = {
+            "StartExecution": self._start_execution,
+            "DescribeExecution": self._describe_execution,
+            "ListExecutions": self._list_executions,
+            "StopExecution": self._stop_execution,
+            "DescribeStateMachine": self._describe_state_machine,
+            "ListStateMachines": self._list_state_machines,
+        }
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one call of the API."""
+        try:
+            return _answer(200, await self._perform(request))
+        except _ApiError as error:
+            return _answer(error.status, {"__type": error.kind, "message": error.message})
+
+    async def _perform(self, request: web.Request) -> Json:
+        # Any credentials will do, but a client that does not sign would fail against AWS.
+        if not _SIGV4.fullmatch(request.headers.get("Authorization", "")):
+            raise _ApiError("MissingAuthenticationToken", "Missing Authentication Token", 403)
+        service, _, name = request.headers.get("X-Amz-Target", "").partition(".")
+        action = self._actions.get(name)
+        if service != "AWSStepFunctions" or action is None:
+            raise _ApiError("UnknownOperationException", "the local AWS does not have this operation")
+        try:
+            arguments = loads(await request.read())
+        except ValueError as error:
+            raise _ApiError("SerializationException", "the body is not JSON") from error
+        if not isinstance(arguments, dict):
+            raise _ApiError("SerializationException", "the body is not an object")
+        return action(arguments)
+
+    def _start_execution(self, arguments: Json) -> Json:
+        self._check_machine(arguments)
+        name = _text(arguments, "name", required=False)
+        if name is not None and not 1 <= len(name) <= 80:
+            raise _invalid("name", "Member must have length between 1 and 80")
+        if name is not None and not _NAME.fullmatch(name):
+            raise _ApiError("InvalidName", f"Invalid Name: '{name}'")
+        text = _text(arguments, "input", required=False, length=DATA_LIMIT) or "{}"
+        trace_header = _text(arguments, "traceHeader", required=False, length=256)
+        try:
+            execution = self._executions.start(name, text, trace_header)
+        except AlreadyExistsError as error:
+            raise _ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{error}'") from error
+        except ValueError as error:
+            raise _ApiError("InvalidExecutionInput", "Invalid State Machine Execution Input: not JSON") from error
+        return {"executionArn": execution.arn, "startDate": execution.start_date}
+
+    def _describe_execution(self, arguments: Json) -> Json:
+        execution = self._execution(arguments)
+        answer = _summary(execution, self._arn) | {"input": execution.input, "inputDetails": {"included": True}}
+        if execution.output is not None:
+            answer |= {"output": execution.output, "outputDetails": {"included": True}}
+        optional = {"error": execution.error, "cause": execution.cause, "traceHeader": execution.trace_header}
+        return answer | {name: value for name, value in optional.items() if value is not None}
+
+    def _list_executions(self, arguments: Json) -> Json:
+        self._check_machine(arguments)
+        status = _text(arguments, "statusFilter", required=False)
+        if status is not None and status not in _STATUSES:
+            raise _invalid("statusFilter", f"Member must satisfy enum value set: {list(_STATUSES)}")
+        size = _page_size(arguments)
+        # One more than asked for tells whether there is a next page.
+        found = self._executions.newest(status, _page_token(arguments), size + 1)
+        answer: dict[str, Json] = {"executions": [_summary(execution, self._arn) for execution in found[:size]]}
+        if len(found) > size:
+            answer["nextToken"] = base64.b64encode(str(found[size - 1].number).encode()).decode()
+        return answer
+
+    def _stop_execution(self, arguments: Json) -> Json:
+        error = _text(arguments, "error", required=False, length=256)
+        cause = _text(arguments, "cause", required=False, length=32768)
+        return {"stopDate": self._executions.stop(self._execution(arguments).name, error, cause).stop_date}
+
+    def _describe_state_machine(self, arguments: Json) -> Json:
+        self._check_machine(arguments)
+        return self._machine_summary() | {
+            "definition": self._machine.text,
+            "roleArn": self._arn.replace(":states:", ":iam:").partition(":stateMachine:")[0] + ":role/local",
+            "status": "ACTIVE",
+        }
+
+    def _list_state_machines(self, arguments: Json) -> Json:
+        _page_size(arguments)
+        return {"stateMachines": [self._machine_summary()]}
+
+    def _machine_summary(self) -> dict[str, Json]:
+        name = self._arn.rpartition(":")[2]
+        return {"stateMachineArn": self._arn, "name": name, "type": "STANDARD", "creationDate": self._created}
+
+    def _check_machine(self, arguments: Json) -> None:
+        arn = _arn(arguments, "stateMachineArn")
+        if arn != self._arn:
+            raise _ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+
+    def _execution(self, arguments: Json) -> Execution:
+        arn = _arn(arguments, "executionArn")
+        execution = self._executions.by_name.get(arn.rpartition(":")[2])
+        if execution is None or execution.arn != arn:
+            raise _ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
+        return execution
+
+
+def _answer(status: int, body: Json) -> web.Response:
+    return web.Response(
+        status=status,
+        body=encode(body),
+        content_type="application/x-amz-json-1.0",
+        headers={"x-amzn-RequestId": str(uuid.uuid4())},
+    )
+
+
+def _summary(execution: Execution, machine_arn: str) -> dict[str, Json]:
+    summary: dict[str, Json] = {
+        "executionArn": execution.arn,
+        "stateMachineArn": machine_arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": execution.start_date,
+    }
+    return summary if execution.stop_date is None else summary | {"stopDate": execution.stop_date}
+
+
+def _invalid(member: str, constraint: str) -> _ApiError:
+    message = f"1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
+    return _ApiError("ValidationException", message)
+
+
+def _text(arguments: Json, member: str, *, required: bool = True, length: int | None = None) -> str | None:
+    value = arguments.get(member)
+    if value is None and not required:
+        return None
+    if value is None:
+        raise _invalid(member, "Member must not be null")
+    if not isinstance(value, str):
+        raise _ApiError("SerializationException", f"{member} is not a string")
+    if length is not None and len(value.encode(errors="surrogatepass")) > length:
+        raise _invalid(member, f"Member must have length less than or equal to {length}")
+    return value
+
+
+def _arn(arguments: Json, member: str) -> str:
+    value = _text(arguments, member, length=256) or ""
+    if not _ARN.fullmatch(value):
+        raise _ApiError("InvalidArn", f"Invalid Arn: '{value}'")
+    return value
+
+
+def _page_size(arguments: Json) -> int:
+    size = arguments.get("maxResults", 0)
+    if not isinstance(size, int) or not 0 <= size <= 1000:
+        raise _invalid("maxResults", "Member must have value between 0 and 1000")
+    return size or 100
+
+
+def _page_token(arguments: Json) -> int | None:
+    token = _text(arguments, "nextToken", required=False, length=1024)
+    try:
+        return None if token is None else int(base64.b64decode(token, validate=True))
+    except ValueError as error:
+        raise _ApiError("InvalidToken", "Invalid Token: 'nextToken'") from error

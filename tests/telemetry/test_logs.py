@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+SCRIPT = """
+import logging, structlog
+from service.telemetry import logs
+
+logs.configure({level!r}, {form!r})
+log = structlog.get_logger("test")
+log.debug("fine")
+log.info("hello", number=1, text="caf\\u00e9")
+logging.getLogger("library").info("a library's small talk")
+logging.getLogger("library").warning("a library's %s", "warning")
+logging.getLogger("aiohttp.server").error("Error handling request: POST /?name=private")
+def broken():
+    private = "private"
+    raise ValueError("private")
+try:
+    broken()
+except ValueError:
+    log.exception("it broke")
+    logging.getLogger("library").exception("it broke too")
+"""
+
+
+def lines(level: str, form: str) -> list[str]:
+    """Return what a process with this logging writes to standard error."""
+    script = SCRIPT.format(level=level, form=form)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_json_logs_are_one_object_a_line_whoever_writes_them() -> None:
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines("INFO", "json")]
+    assert [event["event"] for event in events] == ["hello", "a library's warning", "it broke", "it broke too"]
+    assert (events[0]["number"], events[0]["text"], events[0]["level"]) == (1, "caf\u00e9", "info")
+    assert all(event["timestamp"].endswith("Z") for event in events)
+    assert events[1]["logger"] == "library"
+
+
+def test_an_exception_is_told_by_type_and_place_never_by_its_text() -> None:
+    written = lines("INFO", "json")
+    assert not any("private" in line for line in written)
+    for line in written[-2:]:
+        event = json.loads(line)
+        assert event["exception"] == "ValueError"
+        assert event["frames"][-1].endswith(" broken")
+
+
+@pytest.mark.parametrize(("level", "number"), [("DEBUG", 5), ("INFO", 4), ("ERROR", 2)])
+def test_the_level_decides_what_is_heard(level: str, number: int) -> None:
+    assert len(lines(level, "json")) == number
+
+
+def test_a_terminal_gets_text() -> None:
+    written = lines("INFO", "console")
+    assert "hello" in written[0]
+    assert "number" in written[0]
+    assert not any("private" in line for line in written)

@@ -1,0 +1,121 @@
+"""Our AWS calls against moto's server: a second opinion beside our own stand-ins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aioboto3
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from service.arn import StateMachineArn
+from service.errors import Refused, UnknownExecution
+from service.outcomes import Aborted
+from service.secret_key import SecretApiKey
+from service.workflows import ExecutionExists, Workflows
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def sync_client(service: str, url: str) -> Any:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+    return session.client(service, endpoint_url=url)
+
+
+def async_session() -> aioboto3.Session:
+    return aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture
+def state_machine(moto: str) -> Iterator[StateMachineArn]:
+    client = sync_client("stepfunctions", moto)
+    created = client.create_state_machine(
+        name="flow",
+        definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
+        roleArn="arn:aws:iam::123456789012:role/flow",
+    )
+    yield StateMachineArn.parse(created["stateMachineArn"])
+    client.delete_state_machine(stateMachineArn=created["stateMachineArn"])
+
+
+@pytest.fixture
+async def client(moto: str, state_machine: StateMachineArn) -> AsyncIterator[Workflows]:
+    async with Workflows(async_session(), state_machine, pool=10, endpoint_url=moto) as opened:
+        yield opened
+
+
+async def test_an_execution_can_be_started_read_listed_and_stopped(client: Workflows) -> None:
+    await client.start("exec-1", '{"a": 1}')
+    running = await client.describe("exec-1")
+    assert (running.input, running.outcome) == ('{"a": 1}', None)
+    assert ("exec-1", "RUNNING") in (await client.list("RUNNING")).executions
+    await client.stop("exec-1")
+    assert (await client.describe("exec-1")).outcome == Aborted()
+    assert ("exec-1", "ABORTED") in (await client.list()).executions
+
+
+async def test_the_same_name_with_another_input_is_told_as_taken(client: Workflows) -> None:
+    await client.start("exec-2", '{"a": 1}')
+    with pytest.raises(ExecutionExists):
+        await client.start("exec-2", '{"a": 2}')
+
+
+async def test_an_execution_that_never_was_is_unknown(client: Workflows) -> None:
+    with pytest.raises(UnknownExecution):
+        await client.describe("exec-none")
+    with pytest.raises(UnknownExecution):
+        await client.stop("exec-none")
+
+
+async def test_a_state_machine_that_does_not_exist_is_refused(moto: str) -> None:
+    arn = StateMachineArn.parse(f"arn:aws:states:{REGION}:123456789012:stateMachine:none")
+    async with Workflows(async_session(), arn, pool=10, endpoint_url=moto) as client:
+        with pytest.raises(Refused):
+            await client.start("exec-1", "{}")
+
+
+@pytest.fixture
+def secret(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    # The service leaves endpoints to the SDK, and this is how the SDK is told one.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto)
+    client = sync_client("secretsmanager", moto)
+    client.create_secret(Name="key", SecretString="da2-first")
+    yield lambda text: client.put_secret_value(SecretId="key", SecretString=text)
+    client.delete_secret(SecretId="key", ForceDeleteWithoutRecovery=True)
+
+
+def authorizer() -> SecretApiKey:
+    return SecretApiKey("https://api.example.com/event", async_session(), "key", REGION)
+
+
+async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refused(secret: Any) -> None:
+    key = authorizer()
+    assert await key.connect() == {"host": "api.example.com", "x-api-key": "da2-first"}
+    await asyncio.to_thread(secret, "da2-second\n")
+    assert (await key.subscribe("/ns/x"))["x-api-key"] == "da2-first"
+    await key.refresh()
+    assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-second"
+
+
+async def test_the_key_may_be_a_member_of_a_json_secret(secret: Any) -> None:
+    await asyncio.to_thread(secret, '{"api_key": "da2-third"}')
+    assert (await authorizer().connect())["x-api-key"] == "da2-third"
+
+
+@pytest.mark.parametrize("text", ['{"other": 1}', '{"api_key": 1}', "{"])
+async def test_a_secret_without_a_key_raises_for_the_link_to_try_again(secret: Any, text: str) -> None:
+    await asyncio.to_thread(secret, text)
+    with pytest.raises((LookupError, TypeError, ValueError)):
+        await authorizer().connect()

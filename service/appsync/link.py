@@ -172,7 +172,7 @@ class Link:
                 await self._serve(attempt)
             except ConnectionLostError as error:
                 loss = error
-            # Nothing else, neither a fault of ours nor one of an authorizer, may end the link: only its own cancellation.
+            # Only its own cancellation may end the link: no fault of ours, and none of an authorizer.
             except (Exception, asyncio.CancelledError) as error:
                 task = asyncio.current_task()
                 if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():

@@ -1,0 +1,677 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.utils import accept_key
+
+from service.appsync import ApiKey, Backoff, Link, LinkEvent, LinkEventKind, Subscription, Timeouts
+from service.appsync import connection as connection_module
+
+from .conftest import KEY, SWIFT_BACKOFF
+from .scripted_server import (
+    abort,
+    acknowledge,
+    acknowledge_for,
+    close,
+    confirm,
+    first,
+    ignore,
+    refuse,
+    say,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .conftest import Changes, Inbox, LinkFactory
+    from .scripted_server import Message, Peer, ScriptedServer, Step
+
+# For steps that shall fail in a test: soon, and yet late enough for a busy machine to get through those that shall not.
+IMPATIENT = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
+
+
+class RotatingKey(ApiKey):
+    """A key that counts how often it was read again, and may fail to be."""
+
+    def __init__(self, *faults: BaseException) -> None:
+        super().__init__("http://127.0.0.1/event", KEY)
+        self.refreshed = 0
+        self.faults = list(faults)
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+class FailingKey(ApiKey):
+    """A key whose source fails some times before it works."""
+
+    def __init__(self, *, on_connect: Sequence[BaseException] = (), on_subscribe: Sequence[BaseException] = ()) -> None:
+        super().__init__("http://127.0.0.1/event", KEY)
+        self.on_connect = list(on_connect)
+        self.on_subscribe = list(on_subscribe)
+
+    async def connect(self) -> dict[str, str]:
+        if self.on_connect:
+            raise self.on_connect.pop(0)
+        return await super().connect()
+
+    async def subscribe(self, channel: str) -> dict[str, str]:
+        if self.on_subscribe:
+            raise self.on_subscribe.pop(0)
+        return await super().subscribe(channel)
+
+
+async def released_by_the_session(subscription: Subscription) -> None:
+    """Wait for the end of a bound that ends at about the same time as the one of `unsubscribe`."""
+    assert not subscription._held or await subscription._left_waiters.wait(10)
+
+
+ENDINGS = {
+    "1000": (close(1000), 1000),
+    "1001": (close(1001), 1001),
+    "1011": (close(1011), 1011),
+    "1006": (abort, 1006),
+}
+
+
+@pytest.mark.parametrize("step", ["connection_init", "subscribe"])
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_connection_that_ends_at_any_step_is_made_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str, ending: str
+) -> None:
+    fault, code = ENDINGS[ending]
+    server.on[step] = first(fault, fault, then=server.on[step])
+    subscription = make_link().subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    kind = LinkEventKind.CONNECT_FAILED if step == "connection_init" else LinkEventKind.DOWN
+    assert [event.close_code for event in changes.of(kind)] == [code, code]
+    assert len(server.peers) == 3
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, ending: str
+) -> None:
+    link = make_link()
+    one, two = link.subscribe("/default/1", inbox), link.subscribe("/default/2", inbox)
+    assert await one.wait_live(10)
+    assert await two.wait_live(10)
+    fault, code = ENDINGS[ending]
+    started = time.monotonic()
+    await fault(server.peer, {})
+    down = await changes.until(LinkEventKind.DOWN)
+    assert (down.close_code, down.attempt) == (code, 1)
+    assert down.delay is not None
+    assert down.delay <= SWIFT_BACKOFF.base
+    assert not one.live
+    assert started <= (one.down_since or 0) <= time.monotonic()
+    assert await one.wait_live(10)
+    assert await two.wait_live(10)
+    await server.peer.data("/default/1", "1")
+    await server.peer.data("/default/2", "2")
+    await inbox.until("1", "2")
+    assert link.reconnects == 1
+
+
+async def test_a_close_at_unsubscribe_ends_the_subscription_all_the_same(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    server.on["unsubscribe"] = abort
+    link = make_link()
+    subscription, kept = link.subscribe("/default/*", print), link.subscribe("/default/kept", print)
+    assert await subscription.wait_live(10)
+    await subscription.unsubscribe()
+    peer = await server.subscribed(2)
+    assert await kept.wait_live(10)
+    assert list(peer.subscriptions.values()) == ["/default/kept"]
+
+
+async def test_a_server_that_goes_away_and_comes_back_is_found_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
+) -> None:
+    subscription = make_link().subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    await server.stop()
+    await changes.until(LinkEventKind.CONNECT_FAILED, times=5)
+    attempts = [event.attempt for event in changes.of(LinkEventKind.CONNECT_FAILED)]
+    assert attempts == list(range(attempts[0], attempts[0] + len(attempts)))
+    await server.start()
+    assert await subscription.wait_live(10)
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+
+
+async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = first(*[close(1001)] * 3, then=acknowledge)
+    link = make_link()
+    await changes.until(LinkEventKind.UP)
+    await abort(server.peer, {})
+    assert (await changes.until(LinkEventKind.DOWN)).attempt == 4
+    await changes.until(LinkEventKind.UP, times=2)
+    lasted = asyncio.get_running_loop().time() + 2 * SWIFT_BACKOFF.cap
+    async with asyncio.timeout_at(lasted + 10):
+        while asyncio.get_running_loop().time() < lasted:  # time itself is what this test needs
+            await link.subscribe("/default/a", print).unsubscribe()
+            await asyncio.sleep(0.01)
+    await abort(server.peer, {})
+    assert (await changes.until(LinkEventKind.DOWN, times=2)).attempt == 1
+
+
+async def test_an_acknowledgement_that_never_comes_is_not_waited_for(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = first(ignore, then=acknowledge)
+    subscription = make_link(timeouts=IMPATIENT).subscribe("/default/*", print)
+    assert await subscription.wait_live(20)
+    failed = changes.of(LinkEventKind.CONNECT_FAILED)[0]
+    assert failed.reason == "no acknowledgement in time"
+
+
+async def test_a_subscribe_that_is_never_answered_ends_a_connection_on_which_nothing_is_live(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["subscribe"] = first(ignore, then=confirm)
+    subscription = make_link(timeouts=IMPATIENT).subscribe("/default/*", print)
+    assert await subscription.wait_live(20)
+    assert changes.of(LinkEventKind.DOWN)[0].reason == "subscribe not answered"
+    assert len(server.peers) >= 2
+
+
+async def test_a_subscribe_that_is_never_answered_is_repeated_beside_a_live_one_and_its_late_success_undone(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
+) -> None:
+    server.on["subscribe"] = first(confirm, ignore, then=confirm)
+    link = make_link(timeouts=IMPATIENT)
+    assert await link.subscribe("/default/1", print).wait_live(20)
+    subscription = link.subscribe("/default/2", inbox)
+    assert await subscription.wait_live(20)
+    assert changes.of(LinkEventKind.SUBSCRIPTION_UNANSWERED)[0].channel == "/default/2"
+    _, unanswered, _ = server.all("subscribe")
+    await confirm(server.peer, unanswered)
+    (undone,) = await server.asked("unsubscribe")
+    assert undone["id"] == unanswered["id"]
+    await server.peer.data("/default/2", "1")
+    await inbox.until("1")
+    assert len(server.peers) == 1
+
+
+async def test_a_late_success_that_is_followed_by_an_error_needs_no_unsubscribe(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    server.on["subscribe"] = first(confirm, ignore, then=confirm)
+    link = make_link(timeouts=IMPATIENT)
+    assert await link.subscribe("/default/1", print).wait_live(20)
+    assert await link.subscribe("/default/2", inbox).wait_live(20)
+    _, unanswered, _ = server.all("subscribe")
+    id_ = unanswered["id"]
+    # Written at once, so that both frames are there before anything is sent.
+    server.peer.websocket.transport.pause_reading()
+    for kind in ("subscribe_success", "subscribe_error"):
+        await server.peer.send({"type": kind, "id": id_})
+    server.peer.websocket.transport.resume_reading()
+    await server.peer.data("/default/2", "1")
+    await inbox.until("1")
+    assert link.connected
+
+
+async def test_an_unsubscribe_that_is_never_answered_is_given_up(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    server.on["unsubscribe"] = ignore
+    link = make_link(timeouts=IMPATIENT)
+    gone, kept = link.subscribe("/default/1", print), link.subscribe("/default/2", inbox)
+    assert await gone.wait_live(10)
+    assert await kept.wait_live(10)
+    await gone.unsubscribe()
+    await released_by_the_session(gone)
+    assert kept.live
+    assert link.connected
+
+
+async def test_a_subscription_ended_while_its_answer_never_comes_is_forgotten(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    server.on["subscribe"] = first(confirm, ignore, then=confirm)
+    link = make_link(timeouts=IMPATIENT)
+    assert await link.subscribe("/default/1", print).wait_live(10)
+    gone = link.subscribe("/default/2", print)
+    await server.asked("subscribe", times=2)
+    await gone.unsubscribe()
+    await released_by_the_session(gone)
+    assert link.connected
+    assert len(server.all("subscribe")) == 2
+
+
+async def test_silence_past_the_acknowledged_time_ends_the_connection(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = first(acknowledge_for(300), then=acknowledge)
+    subscription = make_link().subscribe("/default/*", print)
+    down = await changes.until(LinkEventKind.DOWN)
+    assert down.reason == "nothing received for 0.3 s"
+    await server.subscribed(2)
+    assert await subscription.wait_live(10)
+
+
+async def test_any_frame_keeps_the_connection_from_being_given_up(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = acknowledge_for(1000)
+    link = make_link()
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    for number in range(20):  # two seconds, twice what silence is allowed
+        await asyncio.sleep(0.1)
+        await server.peer.send({"type": "ka"} if number % 2 else "not even JSON")
+    assert link.connected
+    assert changes.of(LinkEventKind.DOWN) == []
+
+
+async def test_a_process_that_stood_still_reads_what_came_meanwhile_before_it_judges(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
+) -> None:
+    server.on["connection_init"] = acknowledge_for(1500)
+    assert await make_link().subscribe("/default/*", inbox).wait_live(10)
+    await server.peer.data("/default/*", "1")  # in the kernel when the loop stands still
+    time.sleep(2)  # noqa: ASYNC251 - standing still is the point
+    await inbox.until("1")
+    loop = asyncio.get_running_loop()
+    looked_twice = loop.create_future()
+    loop.call_later(2 * connection_module.SECOND_LOOK_AFTER, looked_twice.set_result, None)
+    await looked_twice
+    assert changes.of(LinkEventKind.DOWN) == []
+
+
+async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here(
+    make_link: LinkFactory, changes: Changes
+) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        (key,) = (line.split(": ")[1] for line in request.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+        writer.write(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_key(key)}\r\nSec-WebSocket-Protocol: aws-appsync-event-ws\r\n\r\n".encode()
+        )
+        ack = b'{"type":"connection_ack"}'
+        writer.write(bytes([0x81, len(ack)]) + ack)
+        writer.write(b"\x88\x02" + (1001).to_bytes(2, "big"))
+        await reader.read()  # and never closes first
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    link = make_link(realtime_url=f"ws://127.0.0.1:{port}/event/realtime", backoff=Backoff(base=30, cap=30))
+    assert (await changes.until(LinkEventKind.DOWN)).reason == "close not completed"
+    assert connections == 1
+    await link.close()
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type":"data",',
+        "[]",
+        "17",
+        '{"type":3}',
+        '{"id":"1"}',
+        '{"type":"data"}',
+        '{"type":"data","id":"1"}',
+        '{"type":"data","id":"1","event":{"a":1}}',
+        '{"type":"data","id":"1","event":["1",2]}',
+        '{"type":"subscribe_success"}',
+        b"\xff\xfe",
+    ],
+)
+async def test_a_malformed_frame_is_skipped_and_told_without_its_content(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, frame: str | bytes
+) -> None:
+    link = make_link()
+    assert await link.subscribe("/default/*", inbox).wait_live(10)
+    await server.peer.send(frame)
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    assert link.malformed_frames == 1
+    (told,) = changes.of(LinkEventKind.MALFORMED_FRAME)
+    assert told.reason
+    assert str(frame) not in told.reason
+
+
+async def test_binary_frames_are_read_like_text(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
+    assert await make_link().subscribe("/default/*", inbox).wait_live(10)
+    (id_,) = server.peer.subscriptions
+    await server.peer.send(b'{"type":"data","id":"%s","event":"1"}' % id_.encode())
+    await inbox.until("1")
+
+
+async def test_unknown_ids_are_skipped_and_counted(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    link = make_link()
+    assert await link.subscribe("/default/*", inbox).wait_live(10)
+    for kind in ("data", "subscribe_success", "subscribe_error", "unsubscribe_success", "unsubscribe_error"):
+        await server.peer.send({"type": kind, "id": "77", "event": '"no"'})
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    assert link.unknown_ids == 5
+
+
+@pytest.mark.parametrize("answer", [{"type": "error"}, {"type": "broadcast_error"}, {"type": "subscribe_error"}])
+async def test_an_error_without_an_id_is_told_and_ends_nothing(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, answer: Message
+) -> None:
+    assert await make_link().subscribe("/default/*", inbox).wait_live(10)
+    await server.peer.send(answer | {"errors": [{"errorType": "LimitExceededError", "message": "secret"}]})
+    told = await changes.until(LinkEventKind.ERROR_FRAME)
+    assert told.error_type == "LimitExceededError"
+    assert "secret" not in repr(told)
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refuse("connection_error", "UnauthorizedException", errorCode=401, message="no"),
+        refuse("connection_error", "UnauthorizedException"),
+        refuse("connection_error", "BadRequestException", errorCode="400"),
+        refuse("connection_error", "SomethingNew", errorCode=403),
+    ],
+)
+async def test_a_refused_connection_is_tried_with_fresh_credentials_and_then_slowly(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, refusal: Step
+) -> None:
+    server.on["connection_init"] = first(refusal, refusal, then=acknowledge)
+    authorizer = RotatingKey()
+    subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
+    assert await subscription.wait_live(10)
+    at_once, slowly = changes.of(LinkEventKind.REFUSED)
+    assert at_once.delay is not None
+    assert at_once.delay <= SWIFT_BACKOFF.base
+    assert slowly.delay is not None
+    assert slowly.delay >= 0.9 * SWIFT_BACKOFF.refused
+    assert at_once.error_type is not None
+    assert authorizer.refreshed == 2
+
+
+async def test_a_handshake_that_is_refused_counts_as_a_refusal(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.handshake_statuses[:] = [401, 403]
+    authorizer = RotatingKey()
+    assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
+    assert [event.reason for event in changes.of(LinkEventKind.REFUSED)] == [
+        "refused: unnamed error (401)",
+        "refused: unnamed error (403)",
+    ]
+    assert authorizer.refreshed == 2
+
+
+async def test_a_handshake_that_fails_otherwise_is_tried_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.handshake_statuses[:] = [503, 302, 429]
+    assert await make_link().subscribe("/default/*", print).wait_live(10)
+    assert [event.reason for event in changes.of(LinkEventKind.CONNECT_FAILED)] == [
+        f"the handshake was answered {status}" for status in (503, 302, 429)
+    ]
+
+
+async def test_a_connection_error_that_is_no_refusal_is_tried_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = first(
+        refuse("connection_error", "LimitExceededError"), say({"type": "connection_error"}), then=acknowledge
+    )
+    authorizer = RotatingKey()
+    assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
+    assert len(changes.of(LinkEventKind.CONNECT_FAILED)) == 2
+    assert authorizer.refreshed == 0
+
+
+async def test_a_live_connection_may_be_refused_later(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    authorizer = RotatingKey()
+    subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
+    assert await subscription.wait_live(10)
+    await refuse("connection_error", "UnauthorizedException", errorCode=401)(server.peer, {})
+    await changes.until(LinkEventKind.REFUSED)
+    assert await subscription.wait_live(10)
+    assert authorizer.refreshed == 1
+
+
+async def test_credentials_that_cannot_be_read_again_do_not_end_the_link(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    refusal = refuse("connection_error", "UnauthorizedException")
+    server.on["connection_init"] = first(refusal, refusal, then=acknowledge)
+    authorizer = RotatingKey(RuntimeError("names the secret"), asyncio.CancelledError())
+    assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
+    (told,) = changes.of(LinkEventKind.REFRESH_FAILED)
+    assert told.error_type == "RuntimeError"
+    assert "secret" not in repr(told)
+
+
+@pytest.mark.parametrize("error_type", ["UnauthorizedException", "AccessDeniedException", "BadRequestException"])
+async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_slowly(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, error_type: str
+) -> None:
+    refusal = refuse("subscribe_error", error_type)
+    server.on["subscribe"] = first(refusal, refusal, then=confirm)
+    authorizer = RotatingKey()
+    subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
+    at_once = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
+    assert subscription.error is not None
+    assert subscription.error.error_type == error_type
+    slowly = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=2)
+    assert (at_once.delay or 0) <= SWIFT_BACKOFF.base
+    assert (slowly.delay or 0) >= 0.9 * SWIFT_BACKOFF.refused
+    assert await subscription.wait_live(10)
+    assert subscription.error is None
+    assert authorizer.refreshed == 2
+    assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize("answer", [{"errors": [{"errorType": "LimitExceededError"}]}, {"errors": []}, {}])
+async def test_a_subscription_that_fails_otherwise_is_tried_again_soon(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, answer: Message
+) -> None:
+    error = say({"type": "subscribe_error", **answer})
+    server.on["subscribe"] = first(error, error, error, then=confirm)
+    authorizer = RotatingKey()
+    subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
+    assert await subscription.wait_live(10)
+    delays = [event.delay or 0 for event in changes.of(LinkEventKind.SUBSCRIPTION_REFUSED)]
+    assert len(delays) == 3
+    assert max(delays) <= SWIFT_BACKOFF.cap
+    assert authorizer.refreshed == 0
+
+
+async def test_a_refused_subscription_can_be_ended(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["subscribe"] = refuse("subscribe_error", "MaxSubscriptionsReachedError")
+    link = make_link(backoff=Backoff(base=30, cap=30, rand=lambda: 1.0))
+    subscription = link.subscribe("/default/*", print)
+    await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
+    await subscription.unsubscribe()
+    server.on["subscribe"] = confirm
+    assert await link.subscribe("/default/2", print).wait_live(10)
+    assert [message["channel"] for message in server.all("subscribe")] == ["/default/*", "/default/2"]
+
+
+async def test_an_authorizer_that_fails_is_asked_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    faults = [RuntimeError("names the secret"), OSError("names the secret"), asyncio.CancelledError()]
+    authorizer = FailingKey(on_connect=faults, on_subscribe=faults)
+    assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
+    assert [event.reason for event in changes.of(LinkEventKind.CONNECT_FAILED)] == [
+        "the authorizer failed, RuntimeError",
+        "the authorizer failed, OSError",
+        "unexpected CancelledError",
+    ]
+    unanswered = changes.of(LinkEventKind.SUBSCRIPTION_UNANSWERED)
+    assert [event.error_type for event in unanswered] == ["RuntimeError", "OSError"]
+    assert changes.of(LinkEventKind.DOWN)[0].reason.startswith("subscribing ended")
+    assert "secret" not in repr(changes)
+
+
+async def test_an_authorizer_that_hangs_is_not_waited_for(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    class Hanging(ApiKey):
+        hanging = True
+
+        async def connect(self) -> dict[str, str]:
+            if self.hanging:
+                await asyncio.Event().wait()
+            return await super().connect()
+
+    authorizer = Hanging("http://127.0.0.1/event", KEY)
+    make_link(authorizer=authorizer, timeouts=Timeouts(connect=0.1))
+    failed = await changes.until(LinkEventKind.CONNECT_FAILED)
+    assert failed.reason == "the authorizer took longer than 0.1 s"
+    authorizer.hanging = False
+
+
+async def test_a_subscription_ended_while_it_is_being_authorised_is_not_sent(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    asked, allowed = asyncio.Event(), asyncio.Event()
+
+    class Slow(ApiKey):
+        async def subscribe(self, channel: str) -> dict[str, str]:
+            asked.set()
+            await allowed.wait()
+            return await super().subscribe(channel)
+
+    link = make_link(authorizer=Slow("http://127.0.0.1/event", KEY))
+    gone = link.subscribe("/default/1", print)
+    await asked.wait()
+    await gone.unsubscribe()
+    allowed.set()
+    assert await link.subscribe("/default/2", print).wait_live(10)
+    assert [message["channel"] for message in server.all("subscribe")] == ["/default/2"]
+
+
+@pytest.mark.parametrize("fault", [ValueError("the event: 1"), asyncio.CancelledError(), asyncio.InvalidStateError()])
+async def test_a_handler_that_raises_is_told_of_and_the_rest_is_delivered(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, fault: BaseException
+) -> None:
+    def handle(event: str) -> None:
+        if event == "1":
+            raise fault
+        inbox(event)
+
+    link = make_link()
+    assert await link.subscribe("/default/*", handle).wait_live(10)
+    await server.peer.data("/default/*", ["1", "2"])
+    await server.peer.data("/default/*", "3")
+    await inbox.until("2", "3")
+    (told,) = changes.of(LinkEventKind.HANDLER_ERROR)
+    assert (told.error_type, told.channel) == (type(fault).__name__, "/default/*")
+    assert "the event" not in repr(told)
+
+
+async def test_an_observer_that_raises_is_reported_to_the_loop_and_the_link_goes_on(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
+
+    def observe(event: LinkEvent) -> None:
+        raise RuntimeError(event.kind)
+
+    assert await make_link(on_change=observe).subscribe("/default/*", print).wait_live(10)
+    assert reported[:2] == [LinkEventKind.UP, LinkEventKind.SUBSCRIPTION_CONFIRMED]
+
+
+async def test_a_link_needs_no_observer(server: ScriptedServer, make_link: LinkFactory) -> None:
+    assert await make_link(on_change=None).subscribe("/default/*", print).wait_live(10)
+
+
+async def test_a_server_that_speaks_no_tls_is_a_failed_try(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    make_link(realtime_url=server.url.replace("ws://", "wss://"), ssl_context=ssl.create_default_context())
+    failed = await changes.until(LinkEventKind.CONNECT_FAILED)
+    assert failed.reason.startswith("the handshake failed")
+
+
+async def test_a_wss_link_brings_its_own_certificate_authorities() -> None:
+    link = Link("wss://localhost/event/realtime", ApiKey("https://localhost/event", KEY))
+    assert isinstance(link._ssl_context, ssl.SSLContext)
+    await link.close()
+
+
+async def test_a_peer_that_reads_nothing_is_given_up(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    stopped = False
+
+    async def stop_reading(peer: Peer, message: Message) -> None:
+        nonlocal stopped
+        await confirm(peer, message)
+        if not stopped:
+            stopped = True
+            peer.websocket.transport.pause_reading()
+
+    class Bulky(ApiKey):
+        """An authorisation too large for any buffer on the way."""
+
+        async def subscribe(self, channel: str) -> dict[str, str]:
+            return {"host": "h", "padding": "x" * 16_000_000 if stopped and channel == "/default/2" else ""}
+
+    server.on["subscribe"] = stop_reading
+    link = make_link(authorizer=Bulky("http://127.0.0.1/event", KEY), timeouts=IMPATIENT)
+    assert await link.subscribe("/default/1", print).wait_live(10)
+    link.subscribe("/default/2", print)
+    assert (await changes.until(LinkEventKind.DOWN)).reason == "the peer reads nothing"
+
+
+async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
+    server: ScriptedServer, make_link: LinkFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "ws_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert await make_link().subscribe("/default/*", print).wait_live(10)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("ws://127.0.0.1:1/x", True),
+        ("ws://[::1]:1/x", True),
+        ("ws://localhost/x", True),
+        ("wss://example.appsync-realtime-api.eu-west-1.amazonaws.com/event/realtime", False),
+        ("ws://10.0.0.1/x", False),
+    ],
+)
+def test_this_machine_is_known_by_its_names(url: str, *, expected: bool) -> None:
+    assert connection_module.is_loopback(url) is expected
+
+
+async def test_nothing_that_websockets_logs_can_reach_a_handler(
+    server: ScriptedServer, make_link: LinkFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", "websockets.client")
+    assert await make_link().subscribe("/default/*", print).wait_live(10)
+    assert "header-" not in "".join(record.getMessage() for record in caplog.records if "client" in record.name)

@@ -1,0 +1,143 @@
+"""The commands as a person at a terminal meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+
+import aiohttp
+import pytest
+
+from service.local import LocalAws
+from tests.support.processes import command, settings_for
+
+LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
+RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
+
+
+async def test_serve_without_settings_names_everything_that_is_missing_and_ends_with_status_two() -> None:
+    async with command("service", "serve") as process:
+        assert await process.wait() == 2
+        message = "\n".join(process.stderr)
+        for name in ("STATE_MACHINE_ARN", "APPSYNC_HTTP_URL", "APPSYNC_REALTIME_URL", "APPSYNC_API_KEY"):
+            assert name in message
+        assert "Traceback" not in message
+
+
+async def test_serve_without_credentials_says_so_and_ends_with_status_two() -> None:
+    async with LocalAws(port=0) as aws:
+        env = {name: value for name, value in settings_for(aws).items() if not name.startswith("AWS_")}
+        nowhere = {
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        async with command("service", "serve", env=env | nowhere) as process:
+            assert await process.wait() == 2
+            assert "credentials" in process.stderr[-1]
+
+
+@pytest.mark.parametrize("variable", ["PORT", "LOCAL_AWS_PORT"])
+async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = str(busy.getsockname()[1])
+        async with command("service", "local", env=LOCAL | {variable: port}) as process:
+            assert await process.wait() == 1
+            messages = [line for line in process.stderr if not line.startswith("{")]
+            assert len(messages) == 1
+            assert port in messages[0]
+
+
+@pytest.mark.parametrize("arguments", [["local", "--wait", "-1"], ["local", "--wait", "soon"], ["dance"], []])
+async def test_a_wrong_command_line_ends_with_status_two_and_the_usage(arguments: list[str]) -> None:
+    async with command("service", *arguments, env=LOCAL) as process:
+        assert await process.wait() == 2
+        assert process.stderr[0].startswith("usage: python -m service")
+
+
+async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_within_a_second_and_quietly() -> None:
+    async with command("service", "local", "--wait", "0", env=LOCAL) as process:
+        port = (await process.logged("started"))["port"]
+        await process.until(lambda: len(process.stdout) >= 4)
+        printed = "\n".join(process.stdout)
+        assert f"curl -s http://127.0.0.1:{port}/event" in printed
+        await process.logged("link_subscription_confirmed")
+        line = "".join(process.stdout[2:4]).replace("\\", "")
+        curl = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(20):
+            out, _ = await curl.communicate()
+        assert b'"nome completo":"Ricardo Marques"' in out
+        began = time.monotonic()
+        process.send(signal.SIGINT)
+        assert await process.wait() == 0
+        assert time.monotonic() - began < 1
+        assert not [line for line in process.stderr if not line.startswith("{")]
+        assert {line["level"] for line in process.logs} == {"info"}
+
+
+async def test_ctrl_c_with_requests_held_still_ends_within_a_second() -> None:
+    async with (
+        command("service", "local", "--wait", "60", env=LOCAL) as process,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
+    ):
+        url = f"http://127.0.0.1:{(await process.logged('started'))['port']}/event"
+        await process.logged("link_subscription_confirmed")
+        held = asyncio.create_task(http.post(url, json=RICARDO, headers={"X-Request-Id": "held"}))
+        # A second request that is done is proof that the first, sent before it, has arrived.
+        async with http.post(url, json=RICARDO, headers={"Prefer": "respond-async"}) as response:
+            assert response.status == 202
+        began = time.monotonic()
+        process.send(signal.SIGINT)
+        assert await process.wait() == 0
+        assert time.monotonic() - began < 1
+        assert (await held).status == 202
+
+
+async def test_the_users_own_aws_settings_do_not_matter_in_local_mode() -> None:
+    env = LOCAL | {
+        "AWS_PROFILE": "no-such-profile",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+        "ALL_PROXY": "http://127.0.0.1:1",
+        "APPSYNC_API_KEY_SECRET": "production-key",
+        "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:production",
+    }
+    async with (
+        command("service", "local", "--wait", "0", env=env) as process,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
+    ):
+        port = (await process.logged("started"))["port"]
+        await process.logged("link_subscription_confirmed")
+        async with http.post(f"http://127.0.0.1:{port}/event", json=RICARDO) as response:
+            assert response.status == 200
+
+
+async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> None:
+    script = (
+        "import resource, runpy, sys;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000));"
+        "sys.argv = ['service', 'local'];"
+        "runpy.run_module('service', run_name='__main__')"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script),
+        env=LOCAL | {"PATH": ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        warning = await process.stderr.readline()
+        started = await process.stderr.readline()
+        assert b"max_in_flight_lowered" in warning
+        assert b'"max_in_flight":376' in started
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == 0

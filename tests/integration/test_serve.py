@@ -1,0 +1,253 @@
+"""The service and the local AWS in separate processes: real HTTP, real WebSocket, the workflow that is deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import boto3
+import pytest
+
+from service.local import LocalAws
+from tests.support.processes import Process, command, service, settings_for
+
+RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=40)) as client:
+        yield client
+
+
+async def started(aws: LocalAws, number: int) -> None:
+    """Wait until so many executions were started."""
+    async with asyncio.timeout(20):
+        while len(aws.executions) < number:  # noqa: ASYNC110 - the record has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+async def post(http: aiohttp.ClientSession, url: str, body: Any = RICARDO, **headers: str) -> tuple[int, Any]:
+    data = json.dumps(body, ensure_ascii=False).encode()
+    headers["Content-Type"] = "application/json"
+    async with http.post(f"{url}/event", data=data, headers=headers) as response:
+        return response.status, await response.json(content_type=None)
+
+
+async def test_a_post_is_answered_with_the_workflows_result(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0.5) as aws, service(aws) as (_, url):
+        began = time.monotonic()
+        status, body = await post(http, url)
+        assert time.monotonic() - began >= 0.5
+        assert (status, body) == (200, {"id": body["id"], "nome completo": "Ricardo Marques"})
+        assert UUID(body["id"].removeprefix("exec-")).version == 4
+        # What the caller was told is what the record says, under the id that the caller was told.
+        described = await asyncio.to_thread(describe, aws, body["id"])
+        assert json.loads(described["output"]) == {"nome completo": "Ricardo Marques"}
+        given = json.loads(described["input"])
+        assert json.loads(given["event"]) == RICARDO
+        assert given["reply"]["channel"].startswith("AsyncEvents/")
+        assert given["reply"]["channel"].endswith(f"/{body['id']}")
+
+
+def describe(aws: LocalAws, name: str) -> Any:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=aws.region)
+    client = session.client("stepfunctions", endpoint_url=aws.url)
+    return client.describe_execution(
+        executionArn=aws.state_machine_arn.replace(":stateMachine:", ":execution:") + ":" + name
+    )
+
+
+NAMES = [
+    'say "hi"',
+    "back\\slash \\n \\u0041",
+    "O'Neill, d'\u00c1vila",
+    "\U0001f469\u200d\U0001f680\U0001f1e7\U0001f1f7",
+    "\u0645\u062d\u0645\u062f \u202e\u05d3\u05d5\u05d3",
+    "line\nbreak\ttab\r\u2028\u2029\u0000\u001f\u007f\ufeff",
+    "{% $states.input %} ${endpoint} {{x}} <b>&amp;</b>",
+    "\u00e9 and e\u0301",
+    "x" * 10_000,
+    "\U0001f600" * 10_000,
+]
+
+
+async def test_any_name_survives_the_round_trip(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (_, url):
+        for name in NAMES:
+            status, body = await post(http, url, {"nome": name, "sobrenome": name[::-1]})
+            assert (status, body["nome completo"]) == (200, f"{name} {name[::-1]}")
+
+
+async def test_a_thousand_requests_at_once_get_their_own_answers_over_one_subscription(
+    http: aiohttp.ClientSession,
+) -> None:
+    asyncio.get_running_loop().set_debug(False)  # both ends of a thousand requests are enough to do
+    async with LocalAws(port=0, wait=3) as aws, service(aws, RESPONSE_TIMEOUT="40") as (process, url):
+        posts = [
+            asyncio.create_task(post(http, url, {"nome": f"N{number}", "sobrenome": "X"})) for number in range(1000)
+        ]
+        peak = 0
+        while not all(task.done() for task in posts):
+            peak = max(peak, aws.running)
+            await asyncio.wait(posts, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+            assert (aws.connections, aws.subscriptions) == (1, 1)
+        answers = [task.result() for task in posts]
+        assert [body["nome completo"] for _, body in answers] == [f"N{number} X" for number in range(1000)]
+        assert {status for status, _ in answers} == {200}
+        assert len({body["id"] for _, body in answers}) == 1000
+        assert peak > 500
+        assert len(aws.executions) == 1000
+        await stopped(process)
+
+
+async def stopped(process: Process) -> None:
+    """End the service as ECS does; it has to say that nothing was held and leave in order."""
+    process.send(signal.SIGTERM)
+    assert await process.wait() == 0
+    assert [line["held"] for line in process.logs if line["event"] == "stopping"] == [0]
+    assert process.logs[-1]["event"] == "stopped"
+    assert not [line for line in process.logs if line["level"] in {"error", "critical"}]
+
+
+async def test_a_workflow_that_fails_is_a_bad_gateway(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws, REQUEST_SCHEMA="") as (_, url):
+        status, body = await post(http, url, {"nome": 1})
+        assert (status, body["error"]) == (502, "InvalidEvent")
+        async with http.get(f"{url}/event/{body['id']}") as response:
+            later = await response.json(content_type=None)
+            assert (response.status, later["error"], later["id"]) == (502, "InvalidEvent", body["id"])
+
+
+async def test_a_location_is_never_unknown_and_ends_with_the_result(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0.3) as aws, service(aws) as (_, url):
+        async with http.post(f"{url}/event", json=RICARDO, headers={"Prefer": "respond-async"}) as response:
+            assert response.status == 202
+            location = response.headers["Location"]
+        async with asyncio.timeout(10):
+            while True:
+                async with http.get(url + location) as response:
+                    body = await response.json(content_type=None)
+                if response.status == 200:
+                    break
+                assert response.status == 202
+        assert body["nome completo"] == "Ricardo Marques"
+
+
+async def test_a_delete_aborts_the_execution_and_answers_who_waits(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=30) as aws, service(aws) as (_, url):
+        waiting = asyncio.create_task(post(http, url))
+        await started(aws, 1)
+        (name,) = aws.executions
+        async with http.delete(f"{url}/event/{name}") as response:
+            assert response.status == 204
+        status, body = await waiting
+        assert (status, body["id"]) == (502, name)
+        assert body["type"].endswith(":workflow-aborted")
+
+
+async def test_requests_are_served_again_after_the_link_was_lost(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
+        await aws.drop_connections(1006)
+        await process.logged("link_down")
+        # During the gap a request waits for the link; nothing is started that could not be heard.
+        assert (await post(http, url))[0] == 200
+
+
+async def test_sigterm_answers_what_is_held_refuses_new_work_and_leaves_with_status_zero(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with LocalAws(port=0, wait=2) as aws, service(aws) as (process, url):
+        held = [asyncio.create_task(post(http, url)) for _ in range(20)]
+        await started(aws, 20)
+        process.send(signal.SIGTERM)
+        await process.logged("stopping")
+        status, body = await post(http, url)
+        assert (status, body["type"].rpartition(":")[2]) == (503, "draining")
+        async with http.get(f"{url}/readyz") as response:
+            assert (response.status, await response.json()) == (503, {"status": "draining"})
+        assert {status for status, _ in await asyncio.gather(*held)} == {200}
+        assert await process.wait() == 0
+        assert (aws.connections, aws.subscriptions) == (0, 0)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+async def test_a_quick_stop_tells_everybody_where_the_result_will_be(
+    http: aiohttp.ClientSession, signals: list[signal.Signals]
+) -> None:
+    async with LocalAws(port=0, wait=60) as aws, service(aws) as (process, url):
+        held = [asyncio.create_task(post(http, url)) for _ in range(5)]
+        await started(aws, 5)
+        for number in signals:
+            process.send(number)
+            await process.logged("stopping")
+        answers = await asyncio.gather(*held)
+        assert {status for status, _ in answers} == {202}
+        assert {body["id"] for _, body in answers} == set(aws.executions)
+        assert await process.wait(5) == 0
+
+
+async def test_what_outlives_the_drain_is_told_where_the_result_will_be(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=60) as aws, service(aws, DRAIN_TIMEOUT="0.2") as (process, url):
+        held = asyncio.create_task(post(http, url))
+        await started(aws, 1)
+        process.send(signal.SIGTERM)
+        status, _ = await held
+        assert status == 202
+        assert await process.wait() == 0
+
+
+async def test_a_service_without_appsync_lives_but_is_not_ready_and_starts_nothing(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with LocalAws(port=0, wait=0) as aws:
+        env = settings_for(aws) | {"APPSYNC_API_KEY": "da2-wrong"}
+        async with command("service", "serve", env=env) as process:
+            url = f"http://127.0.0.1:{(await process.logged('started'))['port']}"
+            await process.logged("link_refused")
+            async with http.get(f"{url}/healthz") as response:
+                assert response.status == 200
+            async with http.get(f"{url}/readyz") as response:
+                assert (response.status, await response.json()) == (503, {"status": "link never up"})
+            status, body = await post(http, url)
+            assert (status, body["type"].rpartition(":")[2]) == (503, "link-down")
+            assert not aws.executions
+            assert "da2-wrong" not in "\n".join(process.stderr)
+
+
+async def test_no_log_line_of_a_busy_service_holds_a_name_or_a_key(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws, LOG_LEVEL="DEBUG") as (process, url):
+        await post(http, url, {"nome": "Secretname", "sobrenome": "Hidden"})
+        await post(http, url, {"nome": "", "sobrenome": "Secretname"})
+        async with http.post(f"{url}/event?token=Secretname", data=b"Secretname") as response:
+            assert response.status == 415
+        async with http.get(f"{url}/Secretname") as response:
+            assert response.status == 404
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"Secretname / nonsense\r\nSecretname\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert b"400" in await reader.readline()
+        writer.close()
+        await stopped(process)
+        log = "\n".join(process.stderr)
+        assert not [word for word in ("Secretname", "Hidden", aws.api_key, "AWS4-HMAC") if word in log]
+
+
+async def test_a_schema_and_a_stage_prefix_of_ones_own_are_used(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "required": ["pedido"]}')
+    env = {"REQUEST_SCHEMA": str(schema), "STAGE_PREFIX": "/dev", "RESPONSE_TIMEOUT": "0.1"}
+    async with LocalAws(port=0, wait=30) as aws, service(aws, **env) as (_, url):
+        async with http.post(f"{url}/dev/event", json={"pedido": 7}) as response:
+            assert response.status == 202
+            assert response.headers["Location"].startswith("/dev/event/exec-")
+        status, body = await post(http, url)
+        assert (status, body["errors"][0]["pointer"]) == (422, "")

@@ -1,0 +1,97 @@
+"""Run the service in this process, treat it badly, and report what is left: `python -m tests.support.leak_check`.
+
+The settings come from the environment, as for `serve`; the local AWS runs elsewhere. The report is one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import aioboto3
+import aiohttp
+
+from service import app, settings
+from service.bridge import Bridge
+from service.replies import Replies
+
+REQUESTS = 600
+JSON = {"Content-Type": "application/json"}
+NAMES = b'{"nome": "A", "sobrenome": "B"}'
+
+
+async def treat_badly(url: str, number: int) -> str:
+    """Send one request in one of several ways; return how it ended."""
+    timeout = aiohttp.ClientTimeout(total=20)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        match number % 6:
+            case 0:  # a caller that leaves at some moment of its request
+                try:
+                    async with asyncio.timeout(number % 50 / 1000), http.post(url, data=NAMES, headers=JSON):
+                        return "too early to leave"
+                except TimeoutError:
+                    return "left"
+            case 1:
+                headers, body = JSON | {"Prefer": "respond-async"}, NAMES
+            case 2:
+                headers, body = JSON, b'{"nome": 1}'
+            case 3:
+                headers, body = JSON, b"{"
+            case _:
+                headers, body = JSON, NAMES
+        async with http.post(url, data=body, headers=headers) as response:
+            await response.read()
+            return str(response.status)
+
+
+def left_over() -> dict[str, int]:
+    """Count what a quiet service should have little of."""
+    gc.collect()
+    objects = gc.get_objects()
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "futures": sum(isinstance(item, asyncio.Future) for item in objects),
+        "files": len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0,
+        "table": sum(len(item) for item in objects if type(item) is Replies),
+        "in_flight": sum(item.in_flight for item in objects if type(item) is Bridge),
+    }
+
+
+async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
+    """Send all requests, wait until the service is quiet, and count."""
+    ends = Counter(await asyncio.gather(*(treat_badly(url, number) for number in range(REQUESTS))))
+    async with asyncio.timeout(20):
+        # Quiet is when only this task, the service's and the link's are left.
+        while len(asyncio.all_tasks()) > 5:  # noqa: ASYNC110 - the end of a task is nobody's event
+            await asyncio.sleep(0.05)
+    return ends, left_over()
+
+
+async def main() -> None:
+    """Serve, play two rounds, stop, and report both and what the stop left."""
+    stop = app.Stop()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    session = aioboto3.Session()
+    serving = asyncio.create_task(app.run(settings.load(), app.AwsAccess(session), stop, port.set_result))
+    url = f"http://127.0.0.1:{await port}/event"
+    async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+        while True:
+            async with http.get(url.replace("/event", "/readyz")) as response:
+                if response.status == 200:
+                    break
+            await asyncio.sleep(0.05)
+    first, baseline = await round_of_requests(url)
+    second, after = await round_of_requests(url)
+    stop.ask()
+    await serving
+    del serving, port
+    report = {"ends": first + second, "baseline": baseline, "after": after, "stopped": left_over()}
+    sys.stdout.write(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,121 @@
+"""This project's own commands as processes, with their logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from service.local import LocalAws
+
+# Nothing of the machine's own settings may reach a process under test.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
+
+
+class Process:
+    """A running command; standard output and standard error are read as they come."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.stdout: list[str] = []
+        self.stderr: list[str] = []
+        self._changed = asyncio.Condition()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._readers = [
+            asyncio.create_task(self._read(process.stdout, self.stdout)),
+            asyncio.create_task(self._read(process.stderr, self.stderr)),
+        ]
+
+    async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
+        async for line in stream:
+            async with self._changed:
+                lines.append(line.decode().rstrip("\n"))
+                self._changed.notify_all()
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """The log lines written so far."""
+        return [json.loads(line) for line in self.stderr]
+
+    async def logged(self, event: str) -> dict[str, Any]:
+        """Wait for a log line with this event and return it."""
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found[:] = [line for line in self.logs if line["event"] == event]
+            return bool(found)
+
+        await self.until(look)
+        return found[0]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was written meets a condition."""
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(condition)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    async def wait(self, seconds: float = 30) -> int:
+        """Wait for the end and return the exit status."""
+        async with asyncio.timeout(seconds):
+            status = await self._process.wait()
+            await asyncio.gather(*self._readers)
+        return status
+
+    async def end(self) -> None:
+        """End the process if it still runs."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self.wait()
+
+
+@asynccontextmanager
+async def command(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
+    """Run `python -m ...` with warnings as errors."""
+    process = Process(
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-W", "error", "-m"),
+            *arguments,
+            env={**CLEAN, **(env or {})},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    )
+    try:
+        yield process
+    finally:
+        await process.end()
+
+
+def settings_for(aws: LocalAws) -> dict[str, str]:
+    """Return the environment in which the service uses this local AWS."""
+    return {
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "LOG_FORMAT": "json",
+        "STATE_MACHINE_ARN": aws.state_machine_arn,
+        "APPSYNC_HTTP_URL": aws.http_url,
+        "APPSYNC_REALTIME_URL": aws.realtime_url,
+        "APPSYNC_API_KEY": aws.api_key,
+        "AWS_ENDPOINT_URL_SFN": aws.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+
+
+@asynccontextmanager
+async def service(aws: LocalAws, **env: str) -> AsyncIterator[tuple[Process, str]]:
+    """Run `serve` in a process of its own; yield it and its URL once its subscription is confirmed."""
+    async with command("service", "serve", env=settings_for(aws) | env) as process:
+        port = (await process.logged("started"))["port"]
+        await process.logged("link_subscription_confirmed")
+        yield process, f"http://127.0.0.1:{port}"

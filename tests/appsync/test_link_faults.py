@@ -295,6 +295,7 @@ async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here
     make_link: LinkFactory, changes: Changes
 ) -> None:
     connections = 0
+    up = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
@@ -305,8 +306,10 @@ async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Accept: {accept_key(key)}\r\nSec-WebSocket-Protocol: aws-appsync-event-ws\r\n\r\n".encode()
         )
+        await reader.read(1)  # of connection_init
         ack = b'{"type":"connection_ack"}'
         writer.write(bytes([0x81, len(ack)]) + ack)
+        await up.wait()
         writer.write(b"\x88\x02" + (1001).to_bytes(2, "big"))
         await reader.read()  # and never closes first
         writer.close()
@@ -314,6 +317,8 @@ async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     link = make_link(realtime_url=f"ws://127.0.0.1:{port}/event/realtime", backoff=Backoff(base=30, cap=30))
+    await changes.until(LinkEventKind.UP)
+    up.set()
     assert (await changes.until(LinkEventKind.DOWN)).reason == "close not completed"
     assert connections == 1
     await link.close()
@@ -476,8 +481,9 @@ async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_s
     authorizer = RotatingKey()
     subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
     at_once = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
-    assert subscription.error is not None
-    assert subscription.error.error_type == error_type
+    error = subscription.error
+    assert error is not None
+    assert (error.channel, error.error_type, str(error)) == ("/default/*", error_type, f"/default/*: {error_type}")
     slowly = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=2)
     assert (at_once.delay or 0) <= SWIFT_BACKOFF.base
     assert (slowly.delay or 0) >= 0.9 * SWIFT_BACKOFF.refused

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from service.appsync import ApiKey, http_host
+
+from .conftest import KEY
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://example.appsync-api.eu-west-1.amazonaws.com/event", "example.appsync-api.eu-west-1.amazonaws.com"),
+        ("https://events.example.com:443/event", "events.example.com"),
+        ("https://events.example.com:8443/event", "events.example.com:8443"),
+        ("http://127.0.0.1:4566/event", "127.0.0.1:4566"),
+        ("http://127.0.0.1:80/event", "127.0.0.1"),
+        ("http://[::1]:4566/event", "[::1]:4566"),
+        ("http://user:word@127.0.0.1:4566/event", "127.0.0.1:4566"),
+    ],
+)
+async def test_the_host_is_that_of_the_http_endpoint(url: str, host: str) -> None:
+    assert http_host(url) == host
+    assert await ApiKey(url, KEY).connect() == {"host": host, "x-api-key": KEY}
+
+
+@pytest.mark.parametrize("url", ["", "wss://example.com/event", "https:///event", "example.com/event"])
+def test_a_url_that_is_not_http_or_has_no_host_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="HTTP endpoint"):
+        ApiKey(url, KEY)
+
+
+def test_an_empty_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        ApiKey("https://example.com/event", "")
+
+
+def test_the_repr_hides_the_key() -> None:
+    assert repr(ApiKey("https://example.com/event", KEY)) == "ApiKey(host='example.com')"
+
+
+async def test_publishing_needs_the_key_only_and_refreshing_does_nothing() -> None:
+    authorizer = ApiKey("https://example.com/event", KEY)
+    await authorizer.refresh()
+    assert await authorizer.publish("/default/a", ["1"]) == {"x-api-key": KEY}

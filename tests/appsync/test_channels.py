@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.appsync import ChannelError, for_publish, for_subscribe, is_segment
+
+SEGMENTS = st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?\Z")
+
+
+@pytest.mark.parametrize("path", ["default", "/default", "default/", "/default/"])
+def test_slashes_at_the_ends_are_optional(path: str) -> None:
+    assert for_publish(path) == for_subscribe(path) == "/default"
+
+
+@pytest.mark.parametrize("segment", ["a", "A-1", "a" * 50, "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9", "0", "a--b"])
+def test_a_segment_is_letters_digits_and_inner_dashes(segment: str) -> None:
+    assert is_segment(segment)
+
+
+@pytest.mark.parametrize("segment", ["", "-", "-a", "a-", "a" * 51, "a_b", "a.b", "a b", "ä", "٣", "a\n", "*", "a/b"])
+def test_nothing_else_is_a_segment(segment: str) -> None:
+    assert not is_segment(segment)
+
+
+@pytest.mark.parametrize("path", ["", "/", "//", "//a", "a//b", "a//", "/a/b/c/d/e/f", "a/-b", "a/b_"])
+def test_other_paths_are_refused(path: str) -> None:
+    with pytest.raises(ChannelError):
+        for_publish(path)
+    with pytest.raises(ValueError, match="channel"):
+        for_subscribe(path)
+
+
+def test_a_wildcard_stands_last_in_a_subscription_and_nowhere_else() -> None:
+    assert for_subscribe("default/*") == "/default/*"
+    assert for_subscribe("/a/b/c/d/*/") == "/a/b/c/d/*"
+    for path in ("*", "/*", "a/*/b", "a/b*", "a/**", "a/b/c/d/e/*"):
+        with pytest.raises(ChannelError):
+            for_subscribe(path)
+    with pytest.raises(ChannelError, match=r"\* only stands last in a subscription"):
+        for_publish("default/*")
+
+
+@given(st.lists(SEGMENTS, min_size=1, max_size=5))
+def test_any_path_of_good_segments_is_good_and_stays_as_it_is(segments: list[str]) -> None:
+    path = "/" + "/".join(segments)
+    assert for_publish(path) == for_subscribe(path) == path
+
+
+@given(st.text(string.ascii_letters + "/-*_", max_size=30))
+def test_any_text_is_either_a_channel_or_a_channel_error(text: str) -> None:
+    try:
+        path = for_subscribe(text)
+    except ChannelError:
+        return
+    assert for_subscribe(path) == path

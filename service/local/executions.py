@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections import deque
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from service.local.states import Machine
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -126,9 +129,9 @@ class Executions:
         except StateError as error:
             status = "TIMED_OUT" if error is overdue else "FAILED"
             self._end(execution, status, error=error.error, cause=error.cause)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the execution must have an end
+            _log.exception("execution %s met a fault of the local AWS", execution.name)
             self._end(execution, "FAILED", error="States.Runtime", cause=f"{type(error).__name__} in the local AWS")
-            raise
         else:
             self._end(execution, "SUCCEEDED", output=dumps(output))
 

@@ -28,13 +28,13 @@ _LONGEST = 60  # seconds, whatever TimeoutSeconds says
 
 
 class HttpTask:
-    """Performs http:invoke for all executions over one bounded pool of connections."""
+    """Performs http:invoke for all executions in one session; the interpreter bounds how many at a time."""
 
-    def __init__(self, connections: Mapping[str, Mapping[str, str]], pool: int = 100) -> None:
+    def __init__(self, connections: Mapping[str, Mapping[str, str]]) -> None:
         """Take the headers that each connection ARN adds to a request."""
         self._connections = connections
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=pool),
+            connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=_LONGEST),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -76,8 +76,8 @@ class HttpTask:
             raise StateError("States.Runtime", "http:invoke needs ApiEndpoint, Method and Authentication") from error
         if unknown:
             raise StateError("States.Runtime", f"http:invoke takes no {', '.join(sorted(unknown))} here")
-        if method not in _METHODS:
-            raise StateError("States.Runtime", f"{method!r} is no method of http:invoke")
+        if not isinstance(url, str) or method not in _METHODS:
+            raise StateError("States.Runtime", "ApiEndpoint or Method of http:invoke is wrong")
         for name in headers:
             if _FORBIDDEN_HEADERS.fullmatch(name):
                 raise StateError("States.Runtime", f"the header {name} may not be set")

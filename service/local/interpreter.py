@@ -35,9 +35,14 @@ class StateError(Exception):
 class Interpreter:
     """Runs flows; knows nothing of HTTP or of how executions are kept."""
 
-    def __init__(self, invoke: Callable[[Json], Awaitable[Json]]) -> None:
-        """Take what performs http:invoke: evaluated Arguments in, result out, StateError when it fails."""
+    def __init__(self, invoke: Callable[[Json], Awaitable[Json]], slots: int = 100) -> None:
+        """Take what performs http:invoke: evaluated Arguments in, result out, StateError when it fails.
+
+        At most `slots` tasks are performed at once. Waiting for a slot does not count against TimeoutSeconds: AWS has
+        no such queue, and a burst on a small machine must not end as timeouts and their retries.
+        """
         self._invoke = invoke
+        self._slots = asyncio.Semaphore(slots)
 
     async def run(self, flow: Flow, data: Json, context: Json, variables: Mapping[str, Json] | None = None) -> Json:
         """Run to the end and give the output; StateError when the flow fails."""
@@ -88,9 +93,8 @@ class Interpreter:
         arguments = scope.data if state.arguments is None else scope.evaluate(state.arguments)
         if isinstance(state, Task):
             timeout = None if state.timeout is None else _seconds(state.timeout, scope, _LONGEST_WAIT)
-            async with time_limit(
-                timeout, StateError("States.Timeout", f"state {scope.name!r} took longer than TimeoutSeconds")
-            ):
+            overdue = StateError("States.Timeout", f"state {scope.name!r} took longer than TimeoutSeconds")
+            async with self._slots, time_limit(timeout, overdue):
                 result = await self._invoke(arguments)
         else:
             result = await self._branches(state, arguments, scope)

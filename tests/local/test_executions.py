@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service.local.definition import parse
+from service.local.executions import AlreadyExistsError, Executions
+from service.local.interpreter import Interpreter
+from tests.local.conftest import DEADLINE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:m"
+ECHO = {"Type": "Succeed", "Output": "{% $states.context.Execution %}"}
+SLOW = {"Type": "Wait", "Seconds": 1000, "End": True}
+CALL = {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Arguments": 1, "End": True}
+
+
+async def nothing(_: Any) -> None:
+    return None
+
+
+def executions(state: Any, invoke: Callable[[Any], Awaitable[Any]] = nothing, keep: int = 3, **top: Any) -> Executions:
+    text = json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}} | top)
+    return Executions(parse(text), MACHINE, Interpreter(invoke), keep)
+
+
+async def ended(store: Executions) -> None:
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(*store._tasks.values(), return_exceptions=True)
+
+
+async def test_an_execution_knows_its_own_name_arn_input_and_start() -> None:
+    store = executions(ECHO)
+    execution = store.start("e", '{"a":1}')
+    await ended(store)
+    assert execution.status == "SUCCEEDED"
+    context = json.loads(execution.output or "")
+    assert (context["Name"], context["Id"], context["Input"]) == ("e", execution.arn, {"a": 1})
+    assert execution.arn == MACHINE.replace("stateMachine", "execution") + ":e"
+    assert store.running == 0
+
+
+async def test_only_the_newest_of_the_ended_are_remembered_and_all_that_run() -> None:
+    store = executions(ECHO)
+    for number in range(5):
+        store.start(f"e{number}", "{}")
+    assert len(store.by_name) == 5
+    await ended(store)
+    assert list(store.by_name) == ["e2", "e3", "e4"]
+    store.start("e0", "{}")
+    assert list(store.by_name) == ["e2", "e3", "e4", "e0"]
+    await ended(store)
+
+
+async def test_an_execution_that_takes_too_long_is_timed_out() -> None:
+    store = executions(SLOW, TimeoutSeconds=0)
+    execution = store.start("e", "{}")
+    await ended(store)
+    assert (execution.status, execution.error) == ("TIMED_OUT", "States.Timeout")
+
+
+async def test_a_failure_of_the_local_aws_itself_ends_the_execution_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: Any) -> None:
+        raise ZeroDivisionError("a fault")
+
+    store = executions(CALL, broken)
+    execution = store.start("e", "{}")
+    with caplog.at_level(logging.ERROR):
+        await ended(store)
+    assert (execution.status, execution.error) == ("FAILED", "States.Runtime")
+    assert execution.cause == "ZeroDivisionError in the local AWS"
+    assert "a fault" in caplog.text
+
+
+async def test_the_end_of_one_that_was_stopped_stays_what_it_was() -> None:
+    release = asyncio.Event()
+
+    async def stubborn(_: Any) -> int:
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            return 1
+        return 2
+
+    store = executions(CALL, stubborn)
+    execution = store.start("e", "{}")
+    await asyncio.sleep(0)
+    store.stop("e", "Mine", None)
+    await ended(store)
+    assert (execution.status, execution.error, execution.output) == ("ABORTED", "Mine", None)
+
+
+async def test_closing_ends_all_that_run() -> None:
+    store = executions(SLOW)
+    for number in range(10):
+        store.start(f"e{number}", "{}")
+    async with asyncio.timeout(DEADLINE):
+        await store.close()
+    assert store.running == 0
+
+
+async def test_a_start_that_is_refused_leaves_nothing() -> None:
+    store = executions(SLOW)
+    with pytest.raises(ValueError, match="Expecting"):
+        store.start("e", "{")
+    assert store.by_name == {}
+    store.start("e", "{}")
+    with pytest.raises(AlreadyExistsError):
+        store.start("e", "[]")
+    assert store.running == 1
+    await store.close()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.local import LocalAws
+from service.local.definition import DefinitionError
+from tests.local.conftest import DEADLINE, Aws, until
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+import aiohttp
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def command(*arguments: str, port: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "service.local",
+        *arguments,
+        env=os.environ | {"LOCAL_AWS_PORT": port},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+def test_the_addresses_and_names_are_those_of_the_contract() -> None:
+    assert (LocalAws.region, LocalAws.account, LocalAws.namespace) == ("us-east-1", "000000000000", "AsyncEvents")
+    assert LocalAws.api_key == "da2-local"
+    assert LocalAws.state_machine_arn == "arn:aws:states:us-east-1:000000000000:stateMachine:event-workflow"
+
+
+async def test_the_addresses_hold_the_real_port() -> None:
+    async with LocalAws(port=0) as local:
+        assert local.url.startswith("http://127.0.0.1:")
+        assert not local.url.endswith(":0")
+        assert local.http_url == local.url + "/event"
+        assert local.realtime_url == local.url.replace("http", "ws") + "/event/realtime"
+
+
+async def test_before_its_start_it_holds_nothing() -> None:
+    local = LocalAws()
+    assert (local.connections, local.subscriptions, local.running, dict(local.executions)) == (0, 0, 0, {})
+    await local.stop()
+
+
+async def test_a_busy_port_is_an_oserror_and_leaves_nothing_behind() -> None:
+    async with LocalAws(port=0) as local:
+        other = LocalAws(port=int(local.url.rpartition(":")[2]))
+        with pytest.raises(OSError, match="address already in use"):
+            await other.start()
+
+
+async def test_a_second_definition_runs_as_well(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    states = {
+        "Double": {"Type": "Pass", "Output": {"n": "{% $states.input.n * 2 %}"}, "Next": "Big"},
+        "Big": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.n > 100 %}", "Next": "Done"}],
+            "Default": "Double",
+        },
+        "Done": {"Type": "Succeed", "Output": "{% $states.input.n %}"},
+    }
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps({"QueryLanguage": "JSONata", "StartAt": "Double", "States": states}))
+    async with LocalAws(port=0, definition=path) as local:
+        aws = Aws(local, session)
+        await aws.start("e", {"n": 5})
+        described = await aws.ended("e")
+        await aws.close()
+    assert (described["status"], described["output"]) == ("SUCCEEDED", "160")
+
+
+async def test_a_definition_that_cannot_be_run_is_refused_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
+    with pytest.raises(DefinitionError, match=r"state 'A', field Type: 'Map' is not implemented"):
+        await LocalAws(port=0, definition=path).start()
+
+
+async def test_stopping_is_prompt_with_executions_connections_and_requests_open(
+    session: aiohttp.ClientSession,
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with LocalAws(port=0, wait=200) as local:
+        aws = Aws(local, session)
+        silent = await aws.connect()
+        await silent.subscribe("s", "/AsyncEvents/a")
+        for number in range(20):
+            await aws.start(f"e{number}", {"id": "a", "reply": {"channel": "b"}})
+        assert local.running == 20
+        began = loop.time()
+    assert loop.time() - began < 1
+    assert (local.running, local.connections) == (0, 0)
+    await aws.close()
+
+
+async def test_the_same_object_can_be_started_again(session: aiohttp.ClientSession) -> None:
+    local = LocalAws(port=0, wait=0)
+    for _ in range(2):
+        async with local:
+            aws = Aws(local, session)
+            assert (await aws.publish("/AsyncEvents/a", ["1"]))[0] == 200
+            await aws.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_command_prints_its_addresses_and_ends_quietly_on_a_signal(
+    number: signal.Signals, session: aiohttp.ClientSession
+) -> None:
+    process = await command("--wait", "0.5", port="0")
+    async with asyncio.timeout(DEADLINE):
+        assert process.stdout is not None
+        first = (await process.stdout.readline()).decode()
+        url = next(word.rstrip(",") for word in first.split() if word.startswith("http://"))
+        async with session.post(f"{url}/event", json={}, headers={"x-api-key": "da2-local"}) as response:
+            assert response.status == 400
+        process.send_signal(number)
+        began = asyncio.get_running_loop().time()
+        output, errors = await process.communicate()
+    assert asyncio.get_running_loop().time() - began < 2
+    assert (process.returncode, errors) == (0, b"")
+    assert f"AWS_ENDPOINT_URL_SFN={url}\n".encode() in output
+
+
+async def test_the_command_says_in_one_message_that_the_port_is_busy() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = await command(port=port)
+        async with asyncio.timeout(DEADLINE):
+            output, errors = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    assert f"cannot listen on 127.0.0.1:{port}" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "port", "status"),
+    [((), "x", 1), ((), "70000", 1), (("--wait", "-1"), "0", 2), (("--wait", "nan"), "0", 2)],
+)
+async def test_the_command_refuses_settings_that_make_no_sense(
+    arguments: tuple[str, ...], port: str, status: int
+) -> None:
+    process = await command(*arguments, port=port)
+    async with asyncio.timeout(DEADLINE):
+        _, errors = await process.communicate()
+    assert process.returncode == status
+    assert "Traceback" not in errors.decode()
+
+
+async def test_a_client_that_never_closes_does_not_hold_up_the_stop(session: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0) as local:
+        aws = Aws(local, session)
+        stuck = await aws.connect()
+        await stuck.ask(type="connection_init")
+        await until(lambda: local.connections == 1)
+        assert stuck.raw._conn is not None
+        assert stuck.raw._conn.transport is not None
+        stuck.raw._conn.transport.pause_reading()
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 1.5
+    stuck.raw._conn.transport.abort()
+    await aws.close()

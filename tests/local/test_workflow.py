@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from service.local import LocalAws
+from service.local.definition import parse, render
+from service.local.http_task import HttpTask
+from service.local.interpreter import Interpreter, StateError
+from service.local.server import WORKFLOW
+from tests.local.conftest import DEADLINE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.local.conftest import Aws, Socket
+
+NAMES = [
+    ("Ricardo", "Marques"),
+    ('"quoted"', "d'Ávila"),
+    ("back\\slash", "\\u0041 \\n"),
+    ("emoji 😀👩\u200d👩\u200d👧", "שלום\u202eعربي"),
+    ("control \x00\x01\x1f\x7f", "line \n break \u2028\u2029"),
+    ("{% $states.input %}", "${endpoint} <b>&amp;"),
+    ("\ud83d", "\udc00 lone"),
+    ("", " "),
+    ("n" * 10_000, "é" * 10_000),
+]
+INVALID = ("InvalidEvent", "nome and sobrenome must be strings")
+NOT_JSON = ("InvalidEvent", "the event is not JSON text")
+
+
+def given(event: Any, name: str = "exec-1") -> dict[str, Any]:
+    return {"id": name, "event": event, "reply": {"channel": f"AsyncEvents/instance/{name}"}}
+
+
+async def listening(aws: Aws) -> Socket:
+    socket = await aws.connect()
+    await socket.subscribe("all", "/AsyncEvents/instance/*")
+    return socket
+
+
+@pytest.mark.parametrize("names", NAMES)
+async def test_names_of_any_kind_arrive_as_they_were_and_the_output_equals_the_reply(
+    aws: Aws, names: tuple[str, str]
+) -> None:
+    socket = await listening(aws)
+    event = json.dumps({"nome": names[0], "sobrenome": names[1], "other": [1, None, {"a": 0.1}]})
+    await aws.start("exec-1", given(event))
+    reply = json.loads((await socket.receive())["event"])
+    output = {"nome completo": " ".join(names)}
+    assert reply == {"id": "exec-1", "status": "SUCCEEDED", "output": output}
+    described = await aws.ended("exec-1")
+    assert described["status"] == "SUCCEEDED"
+    assert json.loads(described["output"]) == output
+
+
+async def test_a_name_sent_as_utf_8_and_not_as_escapes_arrives_too(aws: Aws) -> None:
+    socket = await listening(aws)
+    await aws.start("exec-1", given(orjson.dumps({"nome": "José 😀", "sobrenome": "Ñ"}).decode()))
+    assert json.loads((await socket.receive())["event"])["output"] == {"nome completo": "José 😀 Ñ"}
+
+
+@pytest.mark.parametrize(
+    ("event", "failure"),
+    [
+        ("secret nonsense", NOT_JSON),
+        ("", NOT_JSON),
+        ('{"nome":"secret","sobrenome":NaN}', NOT_JSON),
+        ("[" * 20_000 + "]" * 20_000, NOT_JSON),
+        ({"nome": "secret", "sobrenome": "B"}, NOT_JSON),
+        (None, NOT_JSON),
+        ("{}", INVALID),
+        ("null", INVALID),
+        ("7", INVALID),
+        ('"secret"', INVALID),
+        ('[{"nome":"secret","sobrenome":"B"}]', INVALID),
+        ('{"nome":"secret"}', INVALID),
+        ('{"nome":"secret","sobrenome":null}', INVALID),
+        ('{"nome":["secret"],"sobrenome":"B"}', INVALID),
+        ('{"nome":"secret","sobrenome":{"a":"b"}}', INVALID),
+    ],
+)
+async def test_an_event_that_cannot_be_bound_is_published_as_a_failure_and_ends_as_one(
+    aws: Aws, event: Any, failure: tuple[str, str]
+) -> None:
+    socket = await listening(aws)
+    await aws.start("exec-1", given(event))
+    text = (await socket.receive())["event"]
+    error, cause = failure
+    assert json.loads(text) == {"id": "exec-1", "status": "FAILED", "error": error, "cause": cause}
+    described = await aws.ended("exec-1")
+    assert (described["status"], described["error"], described["cause"]) == ("FAILED", error, cause)
+    assert "secret" not in text
+
+
+async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(aws: Aws) -> None:
+    socket = await listening(aws)
+    # Its reply is larger than an event may be: the escapes take six bytes for each character.
+    await aws.start("exec-1", given(json.dumps({"nome": "é" * 41_000, "sobrenome": "B"}, ensure_ascii=False)))
+    reply = json.loads((await socket.receive())["event"])
+    assert (reply["status"], reply["error"]) == ("FAILED", "ResultRefused")
+    described = await aws.ended("exec-1")
+    assert (described["status"], described["error"], described["cause"]) == ("FAILED", reply["error"], reply["cause"])
+
+
+async def test_an_input_without_a_reply_channel_ends_as_a_failure(aws: Aws) -> None:
+    await aws.start("exec-1", {"id": "exec-1"})
+    described = await aws.ended("exec-1")
+    assert (described["status"], described["error"]) == ("FAILED", "States.QueryEvaluationError")
+
+
+async def test_a_channel_that_appsync_refuses_ends_as_a_failure_without_retries(aws: Aws) -> None:
+    await aws.start("exec-1", given('{"nome":"A","sobrenome":"B"}') | {"reply": {"channel": "Other/a"}})
+    described = await aws.ended("exec-1")
+    assert (described["status"], described["error"]) == ("FAILED", "States.Http.StatusCode.401")
+    assert described["cause"] == "the result could not be published"
+
+
+@asynccontextmanager
+async def publishing_to(*answers: int | str) -> AsyncIterator[tuple[Any, list[Any], list[dict[str, str]]]]:
+    """Run the workflow against an endpoint that answers so, one after the other: a status, or the body of a 200."""
+    posted: list[Any] = []
+    headers: list[dict[str, str]] = []
+    left = list(answers)
+
+    async def answer(request: web.Request) -> web.Response:
+        posted.append(json.loads(await request.read()))
+        headers.append(dict(request.headers))
+        now = left.pop(0)
+        return web.Response(text=now) if isinstance(now, str) else web.Response(status=now)
+
+    app = web.Application()
+    app.router.add_post("/event", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    task = HttpTask({"arn:connection": {"x-api-key": "the key"}})
+    text = WORKFLOW.read_text(encoding="utf-8").replace('"IntervalSeconds": 1', '"IntervalSeconds": 0')
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/event"
+    values = {"partition": "aws", "endpoint": url, "connection_arn": "arn:connection", "wait_seconds": "0"}
+    machine = parse(render(text, values))
+
+    async def run() -> Any:
+        async with asyncio.timeout(DEADLINE):
+            data = given('{"nome":"A","sobrenome":"B"}')
+            return await Interpreter(task.invoke).run(machine.flow, data, {})
+
+    try:
+        yield run, posted, headers
+    finally:
+        await task.close()
+        await runner.cleanup()
+
+
+async def test_a_publish_that_fails_for_a_moment_is_repeated() -> None:
+    async with publishing_to(500, 429, '{"failed":[]}') as (run, posted, headers):
+        assert await run() == {"nome completo": "A B"}
+    assert len(posted) == 3
+    assert posted[0] == posted[2]
+    assert posted[0]["channel"] == "AsyncEvents/instance/exec-1"
+    assert (headers[0]["x-api-key"], headers[0]["Content-Type"]) == ("the key", "application/json")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_a_refused_publish_is_not_repeated_and_the_failure_is_told(status: int) -> None:
+    async with publishing_to(status, '{"failed":[]}') as (run, posted, _):
+        with pytest.raises(StateError) as caught:
+            await run()
+    assert caught.value.args == (f"States.Http.StatusCode.{status}", "the result could not be published")
+    replies = [json.loads(post["events"][0]) for post in posted]
+    assert [reply["status"] for reply in replies] == ["SUCCEEDED", "FAILED"]
+    assert (replies[1]["error"], replies[1]["cause"]) == caught.value.args
+
+
+async def test_a_publish_that_keeps_failing_ends_after_its_attempts() -> None:
+    async with publishing_to(*[503] * 7) as (run, posted, _):
+        with pytest.raises(StateError) as caught:
+            await run()
+    assert caught.value.error == "States.Http.StatusCode.503"
+    assert [json.loads(post["events"][0])["status"] for post in posted] == ["SUCCEEDED"] * 4 + ["FAILED"] * 3
+
+
+@pytest.mark.parametrize("answer", ['{"failed":[{"index":0}]}', '{"failed":null}', "{}", "<html>", "[]"])
+async def test_an_answer_without_an_empty_list_of_failed_events_is_no_delivery(answer: str) -> None:
+    async with publishing_to(answer, '{"failed":[]}') as (run, posted, _):
+        with pytest.raises(StateError) as caught:
+            await run()
+    assert caught.value.error == "ResultRefused"
+    assert json.loads(posted[1]["events"][0])["error"] == "ResultRefused"
+
+
+def test_the_definition_is_json_before_its_placeholders_are_filled_in() -> None:
+    definition = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    assert next(iter(definition["States"])) == definition["StartAt"] == "Wait"
+
+
+def test_the_request_schema_keeps_to_words_of_every_draft() -> None:
+    schema = json.loads((WORKFLOW.parent / "request.schema.json").read_text(encoding="utf-8"))
+    assert schema["required"] == ["nome", "sobrenome"]
+    assert set(schema) == {"$schema", "title", "description", "type", "required", "properties"}
+
+
+async def test_hundreds_of_executions_that_end_at_once_all_succeed() -> None:
+    async with LocalAws(port=0, wait=0) as local, asyncio.timeout(40):
+        assert local._executions is not None
+        event = '{"nome":"A","sobrenome":"B"}'
+        for number in range(400):
+            local._executions.start(f"e{number}", json.dumps(given(event, f"e{number}")))
+        assert local.running == 400
+        await asyncio.gather(*local._executions._tasks.values())
+        assert {execution.status for execution in local.executions.values()} == {"SUCCEEDED"}

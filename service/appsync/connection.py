@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from base64 import urlsafe_b64encode
 from ipaddress import ip_address
@@ -85,7 +86,9 @@ class Connection:
         connection = cls(websocket, timeouts, counters)
         try:
             async with asyncio.timeout(timeouts.ack):
-                await websocket.send(connection.protocol.initiate(), text=True)
+                # A service that refuses closes at once, maybe before this is sent: it has said why, so go on and read.
+                with contextlib.suppress(ConnectionClosed):
+                    await websocket.send(connection.protocol.initiate(), text=True)
                 while not connection.protocol.acknowledged:
                     connection._take(await websocket.recv(decode=False), on_event)
         except BaseException as error:
@@ -136,10 +139,9 @@ class Connection:
         """Close with the closing handshake, within its bound; afterwards the socket is closed in any case."""
         self._unwatch()
         try:
-            async with asyncio.timeout(self._timeouts.close):
-                await self._websocket.close()
-        except TimeoutError:
-            pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeouts.close):
+                    await self._websocket.close()
         finally:
             await self._drop()
 

@@ -75,8 +75,8 @@ class Session:
 
         def abandon(writer: asyncio.Task[None]) -> None:
             # Without its writer the session would sit there, connected and never subscribed.
-            fault = None if writer.cancelled() else writer.exception()
-            connection.abandon(f"subscribing ended by {type(fault).__name__}")
+            fault = "CancelledError" if writer.cancelled() else type(writer.exception()).__name__
+            connection.abandon(f"subscribing ended by {fault}")
 
         writer.add_done_callback(abandon)
         try:
@@ -153,6 +153,8 @@ class Session:
         if slot is None:
             return
         self._release(slot)
+        if slot.subscription.ended:
+            return
         self._changed.set()
         error = SubscribeError(slot.subscription.channel, details)
         slot.subscription.refuse(error)

@@ -128,6 +128,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.on: dict[str, Step] = {
+            "connect": ignore,
             "connection_init": acknowledge,
             "subscribe": confirm,
             "unsubscribe": release,
@@ -202,6 +203,7 @@ class ScriptedServer:
         self.peers.append(peer)
         self.bell.ring()
         try:
+            await self.on["connect"](peer, {})
             async for text in websocket:
                 message = json.loads(text)
                 peer.received.append(message)

@@ -413,6 +413,35 @@ async def test_a_refused_connection_is_tried_with_fresh_credentials_and_then_slo
     assert authorizer.refreshed == 2
 
 
+async def test_a_refusal_is_read_though_the_connection_closed_before_anything_could_be_sent(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    async def refuse_and_close(peer: Peer, message: Message) -> None:
+        await refuse("connection_error", "UnauthorizedException", errorCode=401)(peer, message)
+        await peer.websocket.close(1000)
+
+    server.on["connect"] = first(refuse_and_close, refuse_and_close, then=ignore)
+    assert await make_link().subscribe("/default/*", print).wait_live(10)
+    assert len(changes.of(LinkEventKind.REFUSED)) == 2
+    assert changes.of(LinkEventKind.CONNECT_FAILED) == []
+
+
+async def test_a_subscription_that_was_ended_before_its_refusal_is_not_tried_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["subscribe"] = first(ignore, then=confirm)
+    link = make_link()
+    gone = link.subscribe("/default/1", print)
+    (asked,) = await server.asked("subscribe")
+    leaving = asyncio.create_task(gone.unsubscribe())
+    await asyncio.sleep(0)
+    await refuse("subscribe_error", "BadRequestException")(server.peer, asked)
+    await leaving
+    assert await link.subscribe("/default/2", print).wait_live(10)
+    assert len(server.all("subscribe")) == 2
+    assert changes.of(LinkEventKind.SUBSCRIPTION_REFUSED) == []
+
+
 async def test_a_handshake_that_is_refused_counts_as_a_refusal(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:

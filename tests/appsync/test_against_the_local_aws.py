@@ -1,0 +1,99 @@
+"""The client against the embedded local AWS, which was written from the documentation by other hands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.appsync import ApiKey, Link, LinkEventKind, Publisher, PublishRefusedError
+from service.local import LocalAws
+
+from .conftest import QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    async with LocalAws(port=0) as aws:
+        yield aws
+
+
+@pytest.fixture
+async def link(aws: LocalAws, changes: Changes) -> AsyncIterator[Link]:
+    authorizer = ApiKey(aws.http_url, aws.api_key)
+    async with Link(aws.realtime_url, authorizer, on_change=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link:
+        yield link
+    assert remains() == []
+
+
+@pytest.fixture
+async def publisher(aws: LocalAws) -> AsyncIterator[Publisher]:
+    async with Publisher(aws.http_url, ApiKey(aws.http_url, aws.api_key)) as publisher:
+        yield publisher
+
+
+async def test_what_is_published_below_a_wildcard_is_received(
+    aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
+) -> None:
+    assert await link.subscribe(f"/{aws.namespace}/instance/*", inbox).wait_live(10)
+    event = '{"id": "1", "text": "quoted \\" and ü"}'
+    result = await publisher.publish(f"/{aws.namespace}/instance/1", [event])
+    assert (result.successful, result.failed) == ((0,), ())
+    await inbox.until(event)
+
+
+async def test_five_events_of_one_request_come_one_by_one(
+    aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
+) -> None:
+    assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)
+    events = [str(number) for number in range(5)]
+    result = await publisher.publish(f"/{aws.namespace}/instance/1", events)
+    assert result.successful == (0, 1, 2, 3, 4)
+    await inbox.until(*events)
+
+
+async def test_an_ended_subscription_receives_nothing_more(
+    aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
+) -> None:
+    ended: list[str] = []
+    subscription = link.subscribe(f"/{aws.namespace}/a", ended.append)
+    assert await subscription.wait_live(10)
+    assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)
+    await subscription.unsubscribe()
+    await publisher.publish(f"/{aws.namespace}/a", ["1"])
+    await inbox.until("1")
+    assert ended == []
+
+
+async def test_a_dropped_connection_is_made_again(
+    aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
+) -> None:
+    subscription = link.subscribe(f"/{aws.namespace}/*", inbox)
+    assert await subscription.wait_live(10)
+    await aws.realtime.drop(1001)
+    assert (await changes.until(LinkEventKind.DOWN)).close_code == 1001
+    assert await subscription.wait_live(10)
+    await publisher.publish(f"/{aws.namespace}/a", ["1"])
+    await inbox.until("1")
+
+
+async def test_an_unknown_namespace_is_refused(link: Link, publisher: Publisher, changes: Changes) -> None:
+    link.subscribe("/unknown/*", print)
+    refused = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
+    assert refused.error_type == "UnauthorizedException"
+    with pytest.raises(PublishRefusedError):
+        await publisher.publish("/unknown/a", ["1"])
+
+
+async def test_a_wrong_key_is_refused(aws: LocalAws, changes: Changes) -> None:
+    authorizer = ApiKey(aws.http_url, "da2-wrong")
+    async with Link(aws.realtime_url, authorizer, on_change=changes, backoff=SWIFT_BACKOFF):
+        refused = await changes.until(LinkEventKind.REFUSED, times=2)
+        assert refused.error_type == "UnauthorizedException"
+    async with Publisher(aws.http_url, authorizer) as publisher:
+        with pytest.raises(PublishRefusedError):
+            await publisher.publish(f"/{aws.namespace}/a", ["1"])
+    assert "da2-wrong" not in repr(changes)

@@ -25,10 +25,11 @@ test: $(VENV)/.dev ## run every test that needs nothing but the package index
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev ## format, lint and types
+check: $(VENV)/.dev ## format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .PHONY: format
 format: $(VENV)/.dev ## format and mend what the linter can mend

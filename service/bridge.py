@@ -28,6 +28,10 @@ log = structlog.get_logger(__name__)
 LINK_GRACE: Final = 2.0
 """Seconds from the loss of the link in which new requests wait for it to come back; later they are refused at once."""
 
+READ_AGAIN: Final = (0.2, 0.6)
+"""Pauses in seconds before an unknown execution is asked for again: the record is eventually consistent
+("DescribeExecution", AWS Step Functions API Reference), and a URL that was just handed out must be found."""
+
 
 class ReplyChannel(Protocol):
     """The subscription on which replies arrive."""
@@ -126,8 +130,12 @@ class Bridge:
 
     async def read(self, execution_id: str) -> Answer:
         """Tell what Step Functions' record says now; raise UnknownExecution, or what `Workflows.describe` raises."""
-        execution = await self._workflows.describe(execution_id)
-        return Answer(execution_id, execution.outcome)
+        for pause in READ_AGAIN:
+            try:
+                return Answer(execution_id, (await self._workflows.describe(execution_id)).outcome)
+            except UnknownExecution:
+                await asyncio.sleep(pause)
+        return Answer(execution_id, (await self._workflows.describe(execution_id)).outcome)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; raise UnknownExecution, or what `Workflows.stop` raises.

@@ -259,6 +259,12 @@ async def test_the_record_answers_a_later_reading() -> None:
         assert await made.bridge.read("exec-1") == Answer("exec-1", Failed("Broken"))
 
 
+async def test_a_record_that_lags_behind_is_asked_again() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"), described("RUNNING"))
+        assert (await made.bridge.read("exec-1")).outcome is None
+
+
 async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
     async with stage() as made:
         for action in ("DescribeExecution", "StopExecution"):

@@ -21,6 +21,7 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _exception_without_text,
+        _without_nothing,
     ]
     renderer: Processor
     if form == "json":
@@ -45,6 +46,11 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     # aiohttp's server quotes what it could not parse of a request; the caller gets a 400 all the same.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Leave out fields that do not apply."""
+    return {name: value for name, value in event.items() if value is not None and value != ""}
 
 
 def _dumps(event: EventDict, **_: object) -> str:

@@ -14,7 +14,7 @@ from service.telemetry import logs
 logs.configure({level!r}, {form!r})
 log = structlog.get_logger("test")
 log.debug("fine")
-log.info("hello", number=1, text="caf\\u00e9")
+log.info("hello", number=1, text="caf\\u00e9", nothing=None, empty="", zero=0)
 logging.getLogger("library").info("a library's small talk")
 logging.getLogger("library").warning("a library's %s", "warning")
 logging.getLogger("aiohttp.server").error("Error handling request: POST /?name=private")
@@ -41,6 +41,7 @@ def test_json_logs_are_one_object_a_line_whoever_writes_them() -> None:
     events: list[dict[str, Any]] = [json.loads(line) for line in lines("INFO", "json")]
     assert [event["event"] for event in events] == ["hello", "a library's warning", "it broke", "it broke too"]
     assert (events[0]["number"], events[0]["text"], events[0]["level"]) == (1, "caf\u00e9", "info")
+    assert events[0].keys() == {"event", "number", "text", "zero", "level", "timestamp"}
     assert all(event["timestamp"].endswith("Z") for event in events)
     assert events[1]["logger"] == "library"
 

@@ -1,0 +1,121 @@
+"""Connections and sessions by themselves, as a link puts them together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.appsync import ApiKey, ConnectionLostError, LinkEventKind, Subscription
+from service.appsync.connection import Connection
+from service.appsync.protocol import Counters, Event
+from service.appsync.session import Session
+
+from .conftest import KEY, QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
+from .scripted_server import acknowledge, say
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from .scripted_server import Message, Peer, ScriptedServer
+
+AUTHORIZER = ApiKey("http://127.0.0.1/event", KEY)
+
+
+async def connect(server: ScriptedServer, on_event: Callable[[Event], None]) -> Connection:
+    return await Connection.open(
+        server.url, AUTHORIZER, on_event, timeouts=QUICK, ssl_context=None, counters=Counters()
+    )
+
+
+@asynccontextmanager
+async def running_session(
+    server: ScriptedServer, wanted: dict[Subscription, None], changes: Changes
+) -> AsyncIterator[Session]:
+    session = Session(wanted.keys(), AUTHORIZER, changes, QUICK, SWIFT_BACKOFF)
+    connection = await connect(server, session.handle)
+    task = asyncio.create_task(session.run(connection))
+    yield session
+    task.cancel()
+    await asyncio.wait([task])
+    await connection.close()
+
+
+async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_the_other(
+    server: ScriptedServer, changes: Changes, inbox: Inbox
+) -> None:
+    wanted: dict[Subscription, None] = {}
+    subscription = Subscription("/default/*", inbox, wanted.pop, 10)
+    wanted[subscription] = None
+    async with running_session(server, wanted, changes) as new:
+        async with running_session(server, wanted, changes):
+            await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
+            for peer in server.peers:
+                await peer.data("/default/*", "1")
+            await inbox.until("1", "1")
+            assert subscription._held == 2
+        assert subscription.live
+        assert subscription.down_since is None
+        await server.peers[0].data("/default/*", "2")
+        await inbox.until("1", "1", "2")
+        leaving = asyncio.create_task(subscription.unsubscribe())
+        await asyncio.sleep(0)
+        new.wake()
+        await leaving
+        assert subscription._held == 0
+    assert remains() == []
+
+
+async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: ScriptedServer, changes: Changes) -> None:
+    wanted: dict[Subscription, None] = {}
+    subscription = Subscription("/default/*", print, wanted.pop, 10)
+    wanted[subscription] = None
+    async with running_session(server, wanted, changes) as one, running_session(server, wanted, changes) as two:
+        await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
+        leaving = asyncio.create_task(subscription.unsubscribe())
+        await asyncio.sleep(0)
+        one.wake()
+        await server.asked("unsubscribe")
+        assert not leaving.done()
+        two.wake()
+        await leaving
+    assert len(server.all("unsubscribe")) == 2
+
+
+async def test_what_is_sent_on_an_ended_connection_is_left_for_receive_to_tell(server: ScriptedServer) -> None:
+    connection = await connect(server, print)
+    await server.peer.websocket.close(1001)
+    await connection.send(b"{}")
+    with pytest.raises(ConnectionLostError) as caught:
+        await connection.receive(print)
+    assert (caught.value.reason, caught.value.close_code) == ("closed by the peer", 1001)
+    await connection.close()
+    assert remains() == []
+
+
+async def test_other_messages_may_come_before_the_acknowledgement(server: ScriptedServer) -> None:
+    async def ack_late(peer: Peer, message: Message) -> None:
+        await say({"type": "ka"})(peer, message)
+        await acknowledge(peer, message)
+
+    server.on["connection_init"] = ack_late
+    connection = await connect(server, print)
+    assert connection.protocol.counters.frames == 2
+    await connection.close()
+
+
+async def test_a_writer_that_fails_ends_the_connection_so_that_a_new_one_is_made(
+    server: ScriptedServer, changes: Changes
+) -> None:
+    class Broken(dict[Subscription, None]):
+        def __iter__(self) -> None:  # type: ignore[override]  # broken on purpose
+            raise LookupError("names a secret")
+
+    session = Session(Broken(), AUTHORIZER, changes, QUICK, SWIFT_BACKOFF)
+    connection = await connect(server, session.handle)
+    with pytest.raises(ConnectionLostError, match="subscribing ended by LookupError"):
+        await session.run(connection)
+    await connection.close()
+    assert remains() == []

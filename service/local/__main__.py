@@ -9,6 +9,7 @@ import signal
 import sys
 
 from service.local import LocalAws
+from service.local.definition import DefinitionError
 
 HOST = "127.0.0.1"
 
@@ -48,6 +49,9 @@ def main() -> int:
         asyncio.run(serve(int(port), wait))
     except OSError as error:
         sys.stderr.write(f"cannot listen on {HOST}:{port}: {error.strerror}\nSet LOCAL_AWS_PORT to another port.\n")
+        return 1
+    except DefinitionError as error:
+        sys.stderr.write(f"the workflow cannot be run here: {error}\n")
         return 1
     return 0
 

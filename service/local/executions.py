@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from service.local.states import Machine
 
+_KEPT_SIZE = 256 * 1024 * 1024  # characters of input and output of ended executions
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +40,11 @@ class Execution:
     error: str | None = None
     cause: str | None = None
 
+    @property
+    def size(self) -> int:
+        """Characters of data that the record holds."""
+        return len(self.input) + len(self.output or "")
+
 
 class AlreadyExistsError(Exception):
     """The name belongs to another execution, or to one that has ended."""
@@ -48,14 +54,15 @@ class Executions:
     """Starts, stops and remembers; all executions that run and the newest of the ended ones are kept."""
 
     def __init__(self, machine: Machine, machine_arn: str, interpreter: Interpreter, keep: int = 100_000) -> None:
-        """Keep this many ended executions; older ones are forgotten, as AWS does after 90 days."""
+        """Keep this many ended executions, fewer if large; older ones are forgotten, as AWS does after 90 days."""
         self._machine = machine
         self._machine_arn = machine_arn
         self._interpreter = interpreter
         self._keep = keep
         self._executions: dict[str, Execution] = {}
-        self._ended: deque[str] = deque()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ended: deque[Execution] = deque()
+        self._ended_size = 0
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._started = 0
 
     @property
@@ -84,8 +91,8 @@ class Executions:
         execution = Execution(name, arn, text, self._started, trace_header)
         self._executions[name] = execution
         task = asyncio.create_task(self._run(execution, data), name=f"execution {name}")
-        self._tasks[name] = task
-        task.add_done_callback(lambda _: self._forget_task(name))
+        self._tasks[execution.number] = task
+        task.add_done_callback(lambda _: self._forget_task(execution.number))
         return execution
 
     def stop(self, name: str, error: str | None, cause: str | None) -> Execution:
@@ -93,7 +100,7 @@ class Executions:
         execution = self._executions[name]
         if execution.status == "RUNNING":
             self._end(execution, "ABORTED", error=error, cause=cause)
-            self._tasks[name].cancel()
+            self._tasks[execution.number].cancel()
         return execution
 
     def newest(self, status: str | None, below: int | None, count: int) -> list[Execution]:
@@ -149,9 +156,12 @@ class Executions:
         execution.status = status
         execution.stop_date = time.time()
         execution.output, execution.error, execution.cause = output, error, cause
-        self._ended.append(execution.name)
-        if len(self._ended) > self._keep:
-            del self._executions[self._ended.popleft()]
+        self._ended.append(execution)
+        self._ended_size += execution.size
+        while len(self._ended) > self._keep or self._ended_size > _KEPT_SIZE:
+            forgotten = self._ended.popleft()
+            self._ended_size -= forgotten.size
+            del self._executions[forgotten.name]
 
-    def _forget_task(self, name: str) -> None:
-        del self._tasks[name]
+    def _forget_task(self, number: int) -> None:
+        del self._tasks[number]

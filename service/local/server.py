@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from service.local.appsync_events import AppSyncEvents
-from service.local.definition import parse, render
+from service.local.definition import DefinitionError, parse, render
 from service.local.executions import Execution, Executions
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter
@@ -28,7 +28,8 @@ class LocalAws:
     """Step Functions and AppSync Events on one port of this machine, for tests and laptops.
 
     `wait` is the demonstration workflow's wait in seconds; port 0 takes a free one. The addresses are known once
-    started. At most 100,000 ended executions are remembered. Use as an async context manager, or start and stop.
+    started. The newest 100,000 ended
+    executions are remembered, fewer if their data exceeds 256 MiB. Use as an async context manager, or start and stop.
     """
 
     region = "us-east-1"
@@ -117,7 +118,11 @@ class LocalAws:
             "connection_arn": self.connection_arn,
             "wait_seconds": f"{self._wait:f}".rstrip("0").rstrip("."),
         }
-        machine = parse(render(self._definition.read_text(encoding="utf-8"), values))
+        try:
+            text = self._definition.read_text(encoding="utf-8")
+        except OSError as error:
+            raise DefinitionError(f"cannot read {self._definition}: {error.strerror}") from error
+        machine = parse(render(text, values))
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
         self._executions = Executions(machine, self.state_machine_arn, Interpreter(self._http_task.invoke))
         self._api = StepFunctions(self.state_machine_arn, machine, self._executions)

@@ -58,6 +58,26 @@ async def test_only_the_newest_of_the_ended_are_remembered_and_all_that_run() ->
     await ended(store)
 
 
+async def test_fewer_are_remembered_when_their_data_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.local.executions._KEPT_SIZE", 1000)
+    store = executions({"Type": "Succeed", "Output": 1})
+    for number in range(3):
+        store.start(f"e{number}", '"' + "x" * 450 + '"')
+    await ended(store)
+    assert list(store.by_name) == ["e1", "e2"]
+
+
+async def test_a_forgotten_name_is_free_again_at_once() -> None:
+    store = executions(SLOW, keep=0)
+    store.start("e", "{}")
+    store.stop("e", None, None)
+    again = store.start("e", "[]")
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(store._tasks[1], return_exceptions=True)
+    assert (again.status, store.running) == ("RUNNING", 1)
+    await store.close()
+
+
 async def test_an_execution_that_takes_too_long_is_timed_out() -> None:
     store = executions(SLOW, TimeoutSeconds=0)
     execution = store.start("e", "{}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.local import LocalAws
+from service.local.__main__ import main
 from service.local.definition import DefinitionError
 from tests.local.conftest import DEADLINE, Aws, until
 
@@ -92,6 +93,24 @@ async def test_a_definition_that_cannot_be_run_is_refused_at_the_start(tmp_path:
     path.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
     with pytest.raises(DefinitionError, match=r"state 'A', field Type: 'Map' is not implemented"):
         await LocalAws(port=0, definition=path).start()
+
+
+async def test_a_definition_that_is_not_there_is_no_fault_of_the_port(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match="cannot read"):
+        await LocalAws(port=0, definition=tmp_path / "none.json").start()
+
+
+async def test_the_command_says_why_a_workflow_cannot_be_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def serve(port: int, wait: float) -> None:
+        raise DefinitionError(f"no, not on {port} with {wait}")
+
+    monkeypatch.setattr("service.local.__main__.serve", serve)
+    monkeypatch.setattr("sys.argv", ["local"])
+    monkeypatch.delenv("LOCAL_AWS_PORT", raising=False)
+    assert await asyncio.to_thread(main) == 1
+    assert capsys.readouterr().err == "the workflow cannot be run here: no, not on 4566 with 10.0\n"
 
 
 async def test_stopping_is_prompt_with_executions_connections_and_requests_open(

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from websockets.http11 import Request, Response
@@ -136,12 +137,13 @@ class ScriptedServer:
         self.handshake_statuses: list[int] = []
         self.bell = Bell()
         self.peers: list[Peer] = []
+        self.ssl_context: ssl.SSLContext | None = None
         self._server: Server | None = None
         self._port = 0
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self._port}/event/realtime"
+        return f"{'wss' if self.ssl_context else 'ws'}://127.0.0.1:{self._port}/event/realtime"
 
     @property
     def peer(self) -> Peer:
@@ -159,6 +161,7 @@ class ScriptedServer:
             compression=None,
             ping_interval=None,
             close_timeout=1,
+            ssl=self.ssl_context,
         )
         (self._port,) = {socket.getsockname()[1] for socket in self._server.sockets}
 

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from service.appsync import LinkEventKind
+
+from .conftest import remains
+from .scripted_server import ScriptedServer, abort, acknowledge, acknowledge_for, first
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from .conftest import Changes, Inbox, LinkFactory
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificate and key of 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+@pytest.fixture
+async def server(certificate: Path) -> AsyncIterator[ScriptedServer]:
+    server = ScriptedServer()
+    server.ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.ssl_context.load_cert_chain(certificate)
+    async with server:
+        yield server
+
+
+async def test_events_come_over_tls_and_again_after_a_loss(
+    server: ScriptedServer, make_link: LinkFactory, certificate: Path, inbox: Inbox, changes: Changes
+) -> None:
+    link = make_link(ssl_context=ssl.create_default_context(cafile=certificate))
+    subscription = link.subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    await abort(server.peer, {})
+    await changes.until(LinkEventKind.DOWN)
+    assert await subscription.wait_live(10)
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    await link.close()
+    assert remains() == []
+
+
+async def test_a_silent_peer_is_given_up_over_tls(
+    server: ScriptedServer, make_link: LinkFactory, certificate: Path, changes: Changes
+) -> None:
+    server.on["connection_init"] = first(acknowledge_for(300), then=acknowledge)
+    make_link(ssl_context=ssl.create_default_context(cafile=certificate))
+    assert (await changes.until(LinkEventKind.DOWN)).reason == "nothing received for 0.3 s"
+    await changes.until(LinkEventKind.UP, times=2)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_a_failed_try(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    make_link()
+    assert "SSLCertVerificationError" in (await changes.until(LinkEventKind.CONNECT_FAILED)).reason

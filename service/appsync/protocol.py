@@ -189,7 +189,7 @@ class Protocol:
                 return None
 
     def _acknowledge(self, timeout_ms: object) -> Acknowledged | None:
-        if isinstance(timeout_ms, int | float) and timeout_ms >= 1:
+        if isinstance(timeout_ms, int | float) and timeout_ms is not True and timeout_ms >= 1:
             self.timeout = timeout_ms / 1000
         if self.acknowledged:
             return None

@@ -60,7 +60,9 @@ def test_the_acknowledgement_sets_the_time_of_silence(wire: Wire) -> None:
     assert wire.protocol.deadline == 7.0
 
 
-@pytest.mark.parametrize("members", [{}, {"connectionTimeoutMs": 0}, {"connectionTimeoutMs": "5000"}])
+@pytest.mark.parametrize(
+    "members", [{}, {"connectionTimeoutMs": 0}, {"connectionTimeoutMs": "5000"}, {"connectionTimeoutMs": True}]
+)
 def test_an_acknowledgement_without_a_usable_time_keeps_the_default(wire: Wire, members: dict[str, Any]) -> None:
     assert wire.receive("connection_ack", **members) == Acknowledged(DEFAULT_TIMEOUT)
 

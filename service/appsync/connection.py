@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .auth import Authorizer
     from .timing import Timeouts
 
-# An event of 240 KB, the largest, can double in size as a JSON string, and more with \\u escapes.
+# An event of 240 KB, the largest, can grow sixfold as a JSON string, if every byte of it has to be escaped.
 MAX_SIZE = 2 * 2**20
 # Frames, not bytes. The receive loop awaits nothing but frames, so no more than one read's worth ever queues; with the
 # default of 16, each read of many small frames would pause and resume the socket, two system calls.

@@ -27,7 +27,8 @@ class Link:
     """One AppSync Events connection that is kept up for ever.
 
     `realtime_url` is the API's real-time endpoint, `wss://.../event/realtime`. `on_change` is told, synchronously, of
-    all that an operator may want to know. `ssl_context` is for a private certificate authority.
+    all that an operator may want to know. `ssl_context` is for a private certificate authority. A proxy is taken from
+    the environment, except for an endpoint on this machine.
 
     A lost connection is made again after a backoff, which starts anew once a connection has lasted `backoff.cap`; a
     refused one after the authorizer has read its credentials again, and then slowly. Every subscription is made again
@@ -62,7 +63,7 @@ class Link:
         self._acknowledged = 0
         self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
         self._session: Session | None = None
-        self._supervisor: asyncio.Task[NoReturn] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -159,7 +160,7 @@ class Link:
         if self._session is not None:
             self._session.wake()
 
-    async def _supervise(self) -> NoReturn:
+    async def _supervise(self) -> None:
         clock = asyncio.get_running_loop().time
         attempt = refusals = 0
         loss: ConnectionLostError | None = None
@@ -178,6 +179,8 @@ class Link:
                 if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                     raise
                 loss = ConnectionLostError(f"unexpected {type(error).__name__}")
+            if self._closed:  # an authorizer may have turned the cancellation into an error of its own
+                return
             was_up = self._acknowledged > acknowledged
             # Only a connection that lasted starts the backoff anew, else one that is closed at once would spin.
             if was_up and clock() - started > self._backoff.cap:

@@ -585,6 +585,26 @@ async def test_an_authorizer_that_hangs_is_not_waited_for(
     authorizer.hanging = False
 
 
+async def test_an_authorizer_that_swallows_its_cancellation_does_not_keep_the_link_from_closing(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    asked = asyncio.Event()
+
+    class Stubborn(ApiKey):
+        async def connect(self) -> dict[str, str]:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise RuntimeError from None
+            return {}
+
+    link = make_link(authorizer=Stubborn("http://127.0.0.1/event", KEY))
+    await asked.wait()
+    async with asyncio.timeout(10):
+        await link.close()
+
+
 async def test_a_subscription_ended_while_it_is_being_authorised_is_not_sent(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:

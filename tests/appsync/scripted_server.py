@@ -199,7 +199,9 @@ class ScriptedServer:
     def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
         if not self.handshake_statuses:
             return None
-        return websocket.respond(HTTPStatus(self.handshake_statuses.pop(0)), "no")
+        response = websocket.respond(HTTPStatus(self.handshake_statuses.pop(0)), "no")
+        response.headers["Location"] = self.url  # a redirect must not be followed: the credentials would go along
+        return response
 
     async def _serve(self, websocket: ServerConnection) -> None:
         peer = Peer(websocket)

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind
-from service.bridge import Bridge
+from service.bridge import Bridge, ReplyChannel
 from service.limits import fitting_in_flight, raise_open_files
 from service.replies import Replies
 from service.secret_key import SecretApiKey
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import aioboto3
-
-    from service.appsync import Subscription
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +127,7 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
             settings.REQUEST_SCHEMA,
             response_timeout=settings.RESPONSE_TIMEOUT,
             stage_prefix=settings.STAGE_PREFIX,
-            ready=lambda: _not_ready(bridge, channel),
+            ready=lambda: not_ready(bridge, channel),
         )
         runner = web.AppRunner(
             routes.application(),
@@ -169,7 +167,8 @@ def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
     )
 
 
-def _not_ready(bridge: Bridge, channel: Subscription) -> str | None:
+def not_ready(bridge: Bridge, channel: ReplyChannel) -> str | None:
+    """Tell why an instance may not take traffic; None if it may."""
     if bridge.draining:
         return "draining"
     if not channel.ever_live:

@@ -151,7 +151,7 @@ async def test_an_input_is_too_large_from_the_first_byte_over_the_limit() -> Non
     ids=["throttled", "refused"],
 )
 async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem: type[Problem]) -> None:
-    async with stage() as made:
+    async with stage(budget=2) as made:
         made.endpoint.script("StartExecution", script)
         with pytest.raises(problem):
             await made.bridge.submit("{}", 10)
@@ -159,7 +159,7 @@ async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem:
 
 
 async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> None:
-    async with stage() as made:
+    async with stage(budget=2) as made:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         made.reply(await made.started(), 1)
@@ -167,14 +167,14 @@ async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> No
 
 
 async def test_a_start_of_unknown_outcome_hands_out_its_id_if_the_record_knows_it() -> None:
-    async with stage() as made:
+    async with stage(budget=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("RUNNING"))
         assert (await made.bridge.submit("{}", 0.5)).outcome is None
 
 
 async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_problem() -> None:
-    async with stage() as made:
+    async with stage(budget=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(OutcomeUnknown):

@@ -6,15 +6,15 @@ import asyncio
 import signal
 import socket
 import sys
-import time
 
 import aiohttp
 import pytest
 
 from service.local import LocalAws
-from tests.support.processes import command, settings_for
+from tests.support.processes import CLEAN, command, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
+QUICKLY = 5.0  # seconds; it takes a few tenths of one where nothing else runs
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
@@ -60,7 +60,7 @@ async def test_a_wrong_command_line_ends_with_status_two_and_the_usage(arguments
         assert process.stderr[0].startswith("usage: python -m service")
 
 
-async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_within_a_second_and_quietly() -> None:
+async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_and_quietly() -> None:
     async with command("service", "local", "--wait", "0", env=LOCAL) as process:
         port = (await process.logged("started"))["port"]
         await process.until(lambda: len(process.stdout) >= 4)
@@ -72,15 +72,13 @@ async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_within_a_s
         async with asyncio.timeout(20):
             out, _ = await curl.communicate()
         assert b'"nome completo":"Ricardo Marques"' in out
-        began = time.monotonic()
         process.send(signal.SIGINT)
-        assert await process.wait() == 0
-        assert time.monotonic() - began < 1
+        assert await process.wait(QUICKLY) == 0
         assert not [line for line in process.stderr if not line.startswith("{")]
         assert {line["level"] for line in process.logs} == {"info"}
 
 
-async def test_ctrl_c_with_requests_held_still_ends_within_a_second() -> None:
+async def test_ctrl_c_with_requests_held_still_ends_quickly() -> None:
     async with (
         command("service", "local", "--wait", "60", env=LOCAL) as process,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
@@ -91,10 +89,8 @@ async def test_ctrl_c_with_requests_held_still_ends_within_a_second() -> None:
         # A second request that is done is proof that the first, sent before it, has arrived.
         async with http.post(url, json=RICARDO, headers={"Prefer": "respond-async"}) as response:
             assert response.status == 202
-        began = time.monotonic()
         process.send(signal.SIGINT)
-        assert await process.wait() == 0
-        assert time.monotonic() - began < 1
+        assert await process.wait(QUICKLY) == 0
         assert (await held).status == 202
 
 
@@ -128,7 +124,7 @@ async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> 
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script),
-        env=LOCAL | {"PATH": ""},
+        env=CLEAN | LOCAL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -68,9 +68,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(**options: Any) -> AsyncIterator[Stage]:
+async def stage(*, budget: float = 20, **options: Any) -> AsyncIterator[Stage]:
     options = {"max_in_flight": 10} | options
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url, budget=0.3) as client:
+    async with (
+        ScriptedStepFunctions() as endpoint,
+        workflows(endpoint.url, budget=budget, attempt_timeout=budget) as client,
+    ):
         made = Stage(
             endpoint,
             lambda replies, channel: Bridge(client, replies, channel, namespace="ns", instance="me", **options),

@@ -1,0 +1,53 @@
+"""What the composition root decides by itself; all else of it is tested as a process, in tests/integration."""
+
+from __future__ import annotations
+
+import pytest
+
+from service import app
+from service.errors import Draining
+from tests.support.stage import stage
+
+
+async def test_an_instance_is_ready_while_its_subscription_is_live() -> None:
+    async with stage() as made:
+        assert app.not_ready(made.bridge, made.channel) is None
+
+
+async def test_an_instance_that_was_never_up_is_not_ready() -> None:
+    async with stage() as made:
+        made.channel.ever_live = False
+        made.channel.go_down()
+        assert app.not_ready(made.bridge, made.channel) == "link never up"
+
+
+async def test_a_short_reconnect_does_not_take_an_instance_out_of_service_but_a_long_outage_does() -> None:
+    async with stage() as made:
+        made.channel.go_down(since=app.READY_GRACE / 2)
+        assert app.not_ready(made.bridge, made.channel) is None
+        made.channel.go_down(since=app.READY_GRACE + 1)
+        assert app.not_ready(made.bridge, made.channel) == "link down"
+        made.channel.come_up()
+        assert app.not_ready(made.bridge, made.channel) is None
+
+
+async def test_an_instance_that_drains_is_not_ready() -> None:
+    async with stage() as made:
+        await made.bridge.drain(1)
+        assert app.not_ready(made.bridge, made.channel) == "draining"
+        with pytest.raises(Draining):
+            await made.bridge.submit("{}", 1)
+
+
+async def test_a_quick_stop_acts_whether_it_was_asked_for_before_or_after() -> None:
+    acted = []
+    stop = app.Stop()
+    stop.when_quick(lambda: acted.append("after"))
+    stop.ask()
+    assert (stop.wished.is_set(), acted) == (True, [])
+    stop.ask()
+    assert acted == ["after"]
+    early = app.Stop()
+    early.ask(quick=True)
+    early.when_quick(lambda: acted.append("before"))
+    assert acted == ["after", "before"]

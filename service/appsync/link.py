@@ -61,6 +61,7 @@ class Link:
         self._ssl_context = ssl_context
         self._counters = Counters()
         self._acknowledged = 0
+        self._up_since = 0.0
         self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
         self._session: Session | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -166,7 +167,7 @@ class Link:
         loss: ConnectionLostError | None = None
         while True:
             attempt += 1
-            acknowledged, started = self._acknowledged, clock()
+            acknowledged = self._acknowledged
             try:
                 if isinstance(loss, RefusedError):
                     await self._refresh()
@@ -183,7 +184,7 @@ class Link:
                 return
             was_up = self._acknowledged > acknowledged
             # Only a connection that lasted starts the backoff anew, else one that is closed at once would spin.
-            if was_up and clock() - started > self._backoff.cap:
+            if was_up and clock() - self._up_since > self._backoff.cap:
                 attempt, refusals = 1, 0
             if isinstance(loss, RefusedError):
                 refusals += 1
@@ -205,6 +206,7 @@ class Link:
             counters=self._counters,
         )
         self._acknowledged += 1
+        self._up_since = asyncio.get_running_loop().time()
         self._session = session
         try:
             self._report(LinkEvent(kind=LinkEventKind.UP, attempt=attempt))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import aioboto3
 
 from service import app, settings
-from service.local import LocalAws
+from service.local import DefinitionError, LocalAws
 from service.telemetry import logs
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ Listening on http://127.0.0.1:{port}  (Ctrl-C ends it). Try:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, 1 for a port that is taken, 2 for settings that cannot be used."""
+    """Run a command and return its exit status.
+
+    1 means that a port is taken or the workflow file cannot be run here, 2 that settings cannot be used.
+    """
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="the service alone; settings come from the environment")
@@ -46,7 +49,7 @@ def _run(work: Coroutine[None, None, None]) -> int:
     except settings.SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a message for the person at the terminal, not a log line
         return 2
-    except app.PortTakenError as error:
+    except (app.PortTakenError, DefinitionError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the same
         return 1
     return 0

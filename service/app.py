@@ -41,6 +41,9 @@ READY_GRACE: Final = 10.0
 KEEP_ALIVE: Final = 75.0
 """Seconds that an idle connection stays open: longer than a load balancer's 60, or it answers 502 on a race."""
 
+API_GATEWAY_TIMEOUT: Final = 29.0
+"""Seconds after which API Gateway gives up on an integration, unless its quota was raised."""
+
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds in which the last answers have to be taken by their callers."""
 
@@ -98,6 +101,7 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
 
     Raise PortTakenError if the port cannot be had.
     """
+    _warn_of_short_bounds(settings)
     instance = uuid4().hex
     pool = min(SFN_POOL, settings.MAX_IN_FLIGHT)
     max_in_flight = _max_in_flight(settings.MAX_IN_FLIGHT, pool + OTHER_FILES + aws.files)
@@ -147,6 +151,14 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
         stop.when_quick(bridge.release)
         await bridge.drain(settings.DRAIN_TIMEOUT)
     log.info("stopped")
+
+
+def _warn_of_short_bounds(settings: Settings) -> None:
+    """Say what is allowed but will surprise: each bound has to be longer than the one inside it."""
+    if settings.RESPONSE_TIMEOUT >= API_GATEWAY_TIMEOUT:
+        log.warning("response_timeout_too_long", seconds=settings.RESPONSE_TIMEOUT, api_gateway=API_GATEWAY_TIMEOUT)
+    if settings.DRAIN_TIMEOUT < settings.RESPONSE_TIMEOUT:
+        log.warning("drain_timeout_too_short", seconds=settings.DRAIN_TIMEOUT, response=settings.RESPONSE_TIMEOUT)
 
 
 def _max_in_flight(wanted: int, reserved: int) -> int:

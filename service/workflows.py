@@ -220,7 +220,11 @@ def _translate_answer(error: ClientError, execution_id: str | None) -> Problem |
 def _outcome(record: DescribeExecutionOutputTypeDef) -> Outcome | None:
     match record["status"]:
         case "SUCCEEDED":
-            return Succeeded(orjson.loads(record["output"]))
+            try:
+                return Succeeded(orjson.loads(record["output"]))
+            except (KeyError, orjson.JSONDecodeError):
+                # Withheld by the record, or not Unicode (a lone surrogate): there is nothing to answer with.
+                return Failed("UnreadableOutput")
         case "FAILED":
             return Failed(record.get("error", ""))
         case "ABORTED":

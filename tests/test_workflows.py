@@ -139,6 +139,8 @@ async def test_a_name_that_is_taken_is_told_as_that(endpoint: ScriptedStepFuncti
         ({"status": "RUNNING"}, None),
         ({"status": "PENDING_REDRIVE"}, None),
         ({"status": "SUCCEEDED", "output": '{"nome completo": "A B"}'}, Succeeded({"nome completo": "A B"})),
+        ({"status": "SUCCEEDED"}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": '"\\ud800"'}, Failed("UnreadableOutput")),
         ({"status": "FAILED", "error": "Broken", "cause": "private"}, Failed("Broken")),
         ({"status": "FAILED"}, Failed("")),
         ({"status": "ABORTED"}, Aborted()),

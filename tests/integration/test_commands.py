@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from service.local import LocalAws
-from tests.support.processes import CLEAN, command, settings_for
+from tests.support.processes import command, running, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
 QUICKLY = 5.0  # seconds; it takes a few tenths of one where nothing else runs
@@ -51,6 +51,22 @@ async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
             messages = [line for line in process.stderr if not line.startswith("{")]
             assert len(messages) == 1
             assert port in messages[0]
+
+
+async def test_a_workflow_that_cannot_be_run_here_is_one_clear_message(tmp_path: Path) -> None:
+    definition = tmp_path / "workflow.asl.json"
+    definition.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
+    script = (
+        "import pathlib, sys;"
+        "from service import __main__ as main;"
+        f"main.LocalAws.__init__.__kwdefaults__['definition'] = pathlib.Path({str(definition)!r});"
+        "sys.exit(main.main(['local']))"
+    )
+    async with running("-c", script, env=LOCAL) as process:
+        assert await process.wait() == 1
+        messages = [line for line in process.stderr if not line.startswith("{")]
+        assert len(messages) == 1
+        assert "'Map'" in messages[0]
 
 
 @pytest.mark.parametrize("arguments", [["local", "--wait", "-1"], ["local", "--wait", "soon"], ["dance"], []])
@@ -122,18 +138,8 @@ async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> 
         "sys.argv = ['service', 'local'];"
         "runpy.run_module('service', run_name='__main__')"
     )
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", script),
-        env=CLEAN | LOCAL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    async with asyncio.timeout(30):
-        warning = await process.stderr.readline()
-        started = await process.stderr.readline()
-        assert b"max_in_flight_lowered" in warning
-        assert b'"max_in_flight":376' in started
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
-    assert process.returncode == 0
+    async with running("-c", script, env=LOCAL) as process:
+        assert (await process.logged("started"))["max_in_flight"] == 376
+        assert [line["event"] for line in process.logs if line["level"] == "warning"] == ["max_in_flight_lowered"]
+        process.send(signal.SIGTERM)
+        assert await process.wait() == 0

@@ -194,13 +194,18 @@ async def test_a_quick_stop_tells_everybody_where_the_result_will_be(
 
 
 async def test_what_outlives_the_drain_is_told_where_the_result_will_be(http: aiohttp.ClientSession) -> None:
-    async with LocalAws(port=0, wait=60) as aws, service(aws, DRAIN_TIMEOUT="0.2") as (process, url):
+    async with (
+        LocalAws(port=0, wait=60) as aws,
+        service(aws, RESPONSE_TIMEOUT="30", DRAIN_TIMEOUT="0.2") as (process, url),
+    ):
         held = asyncio.create_task(post(http, url))
         await started(aws, 1)
         process.send(signal.SIGTERM)
         status, _ = await held
         assert status == 202
         assert await process.wait() == 0
+        warnings = [line["event"] for line in process.logs if line["level"] == "warning"]
+        assert warnings == ["response_timeout_too_long", "drain_timeout_too_short"]
 
 
 async def test_a_service_without_appsync_lives_but_is_not_ready_and_starts_nothing(

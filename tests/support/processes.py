@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from service.local import LocalAws
@@ -77,13 +77,18 @@ class Process:
         await self.wait()
 
 
+def command(*arguments: str, env: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Process]:
+    """Run `python -m ...`."""
+    return running("-m", *arguments, env=env)
+
+
 @asynccontextmanager
-async def command(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    """Run `python -m ...` with warnings as errors."""
+async def running(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
+    """Run `python ...` with warnings as errors."""
     process = Process(
         await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-W", "error", "-m"),
+            *("-W", "error"),
             *arguments,
             env={**CLEAN, **(env or {})},
             stdout=asyncio.subprocess.PIPE,

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
+from yarl import URL
 
 from service.schema import RequestSchema
 from service.settings import DEMO_SCHEMA
@@ -285,6 +286,12 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too() -> None:
             assert (await response.json(content_type=None))["title"] == "Not Found"
         async with it.client.put("/event", json=NAMES) as response:
             assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("path", ["/%ff%fe", "/%ed%a0%80", "/event/%00", "/event/%ff", "/" + "x" * 5000])
+async def test_any_path_at_all_is_a_problem_and_no_fault(path: str) -> None:
+    async with front() as it, it.client.get(URL(path, encoded=True)) as response:
+        assert (response.status, response.content_type) == (404, "application/problem+json")
 
 
 async def test_the_stage_prefix_is_accepted_and_stands_in_locations() -> None:

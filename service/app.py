@@ -18,7 +18,6 @@ from service.bridge import Bridge, ReplyChannel
 from service.limits import fitting_in_flight, raise_open_files
 from service.replies import Replies
 from service.secret_key import SecretApiKey
-from service.settings import Settings, SettingsError
 from service.web.routes import Routes
 from service.workflows import Workflows
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import aioboto3
+
+    from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -170,13 +171,11 @@ def _max_in_flight(wanted: int, reserved: int) -> int:
 
 
 def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
+    # The settings hold exactly one of the two.
     if settings.APPSYNC_API_KEY is not None:
         return ApiKey(settings.APPSYNC_HTTP_URL, settings.APPSYNC_API_KEY.get_secret_value())
-    if settings.APPSYNC_API_KEY_SECRET is None:
-        raise SettingsError("APPSYNC_API_KEY or APPSYNC_API_KEY_SECRET is required")
-    return SecretApiKey(
-        settings.APPSYNC_HTTP_URL, session, settings.APPSYNC_API_KEY_SECRET, settings.STATE_MACHINE_ARN.region
-    )
+    secret = settings.APPSYNC_API_KEY_SECRET or ""
+    return SecretApiKey(settings.APPSYNC_HTTP_URL, session, secret, settings.STATE_MACHINE_ARN.region)
 
 
 def not_ready(bridge: Bridge, channel: ReplyChannel) -> str | None:

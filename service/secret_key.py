@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class SecretApiKey(Authorizer):
     """Authorisation by an API key that is kept in a secret: read at its first use, and again once it is refused.
 
-    The secret is the key itself, or a JSON object that holds it as `api_key`. Whatever botocore raises while it is
+    `secret` is its name, in `region`, or its ARN, which names its region itself. It holds the key as text, or as
+    `api_key` of a JSON object. Whatever botocore raises while it is
     read comes out of the method that needed the key, and the link tries again.
     """
 
@@ -26,7 +27,8 @@ class SecretApiKey(Authorizer):
         self._http_url = http_url
         self._session = session
         self._secret = secret
-        self._region = region
+        # arn:<partition>:secretsmanager:<region>:<account>:secret:<name>
+        self._region = secret.split(":")[3] if secret.startswith("arn:") else region
         self._key: ApiKey | None = None
 
     async def connect(self) -> dict[str, str]:

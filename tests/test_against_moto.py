@@ -91,13 +91,18 @@ def secret(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     # The service leaves endpoints to the SDK, and this is how the SDK is told one.
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto)
     client = sync_client("secretsmanager", moto)
-    client.create_secret(Name="key", SecretString="da2-first")
-    yield lambda text: client.put_secret_value(SecretId="key", SecretString=text)
+    arn = client.create_secret(Name="key", SecretString="da2-first")["ARN"]
+
+    def put(text: str) -> str:
+        client.put_secret_value(SecretId="key", SecretString=text)
+        return str(arn)
+
+    yield put
     client.delete_secret(SecretId="key", ForceDeleteWithoutRecovery=True)
 
 
-def authorizer() -> SecretApiKey:
-    return SecretApiKey("https://api.example.com/event", async_session(), "key", REGION)
+def authorizer(name: str = "key", region: str = REGION) -> SecretApiKey:
+    return SecretApiKey("https://api.example.com/event", async_session(), name, region)
 
 
 async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refused(secret: Any) -> None:
@@ -112,6 +117,11 @@ async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refuse
 async def test_the_key_may_be_a_member_of_a_json_secret(secret: Any) -> None:
     await asyncio.to_thread(secret, '{"api_key": "da2-third"}')
     assert (await authorizer().connect())["x-api-key"] == "da2-third"
+
+
+async def test_a_secret_named_by_its_arn_is_looked_for_in_the_arns_region(secret: Any) -> None:
+    arn = await asyncio.to_thread(secret, "da2-fourth")
+    assert (await authorizer(arn, "us-west-2").connect())["x-api-key"] == "da2-fourth"
 
 
 @pytest.mark.parametrize("text", ['{"other": 1}', '{"api_key": 1}', "{"])

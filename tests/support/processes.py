@@ -71,10 +71,14 @@ class Process:
         return status
 
     async def end(self) -> None:
-        """End the process if it still runs."""
+        """End the process if it still runs; asked first, so that it writes its coverage."""
         if self._process.returncode is None:
+            self.send(signal.SIGINT)
+        try:
+            await self.wait(10)
+        except TimeoutError:
             self._process.kill()
-        await self.wait()
+            await self.wait()
 
 
 def command(*arguments: str, env: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Process]:

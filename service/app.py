@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-SFN_POOL: Final = 512
-"""Connections to Step Functions at the most: StartExecution's largest burst (1,300) at half a second a call."""
+SFN_POOL: Final = 256
+"""Calls to Step Functions under way at the most: at 50 ms a call, several times what its quotas let through."""
 
 OTHER_FILES: Final = 64
 """Files that are open apart from requests and the pool: the link, listening sockets, libraries, standard streams."""

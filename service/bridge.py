@@ -117,7 +117,7 @@ class Bridge:
             with self._replies.expect(execution_id) as reply:
                 started = False
                 try:
-                    unknown = await self._start(execution_id, input_)
+                    unknown = await self._start(execution_id, input_, patience=wait)
                     started = True
                     outcome = await _until(deadline, reply)
                 except asyncio.CancelledError:  # the caller left
@@ -201,10 +201,10 @@ class Bridge:
                 return
         raise LinkDown("No subscription for replies is confirmed; nothing was started.")
 
-    async def _start(self, execution_id: str, input_: str) -> OutcomeUnknown | None:
+    async def _start(self, execution_id: str, input_: str, *, patience: float = 0.0) -> OutcomeUnknown | None:
         """Start the execution; return the problem instead of raising it if it may have been started all the same."""
         try:
-            await self._workflows.start(execution_id, input_)
+            await self._workflows.start(execution_id, input_, patience=patience)
         except ExecutionExists:
             # The id was made a moment ago, so it is our own earlier try that has ended meanwhile.
             return None

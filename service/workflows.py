@@ -27,7 +27,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from service.errors import OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
+from service.errors import AtCapacity, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 
 if TYPE_CHECKING:
@@ -86,9 +86,10 @@ class Page:
 class Workflows:
     """The executions of one state machine.
 
-    Every call ends within `budget` seconds: it is tried again with full jitter while it is throttled, unreachable or
-    unanswered, which is safe because each call names its execution. What is left over after the last try is told
-    apart: Throttled, Unreachable (nothing was sent), OutcomeUnknown (sent at least once, never answered), or Refused.
+    At most `pool` calls are under way at once. A call that has its place ends within `budget` seconds: it is tried
+    again with full jitter while it is throttled, unreachable or unanswered, which is safe because each call names its
+    execution. What is left over after the last try is told apart: Throttled, Unreachable (nothing was sent),
+    OutcomeUnknown (sent at least once, never answered), or Refused; AtCapacity if there was no place in time.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class Workflows:
         self._endpoint_url = endpoint_url
         self._budget = budget
         self._backoff = backoff
+        # Calls queue here, not inside botocore's pool, where one that was never sent looks like one never answered.
+        self._places = asyncio.Semaphore(pool)
         self._config = AioConfig(
             connect_timeout=min(1.0, attempt_timeout),
             read_timeout=attempt_timeout,
@@ -135,18 +138,20 @@ class Workflows:
     ) -> None:
         await self._stack.aclose()
 
-    async def start(self, execution_id: str, input_: str) -> None:
+    async def start(self, execution_id: str, input_: str, *, patience: float = 0.0) -> None:
         """Start an execution named `execution_id`; the same name and input again are the same execution.
 
-        Raise ExecutionExists, Throttled, Unreachable, OutcomeUnknown or Refused.
+        In a burst it waits for its place up to `patience` seconds, or the budget if that is longer.
+        Raise ExecutionExists, AtCapacity, Throttled, Unreachable, OutcomeUnknown or Refused.
         """
         await self._call(
             lambda: self._client.start_execution(stateMachineArn=self._arn.text, name=execution_id, input=input_),
             execution_id,
+            patience,
         )
 
     async def describe(self, execution_id: str) -> Execution:
-        """Read an execution's record; raise UnknownExecution, Throttled, Unreachable, OutcomeUnknown or Refused."""
+        """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like."""
         record = await self._call(
             lambda: self._client.describe_execution(executionArn=self._arn.execution(execution_id)), execution_id
         )
@@ -170,7 +175,18 @@ class Workflows:
             lambda: self._client.stop_execution(executionArn=self._arn.execution(execution_id)), execution_id
         )
 
-    async def _call(self, request: Callable[[], Awaitable[T]], execution_id: str | None) -> T:
+    async def _call(self, request: Callable[[], Awaitable[T]], execution_id: str | None, patience: float = 0.0) -> T:
+        try:
+            async with asyncio.timeout(max(patience, self._budget)):
+                await self._places.acquire()
+        except TimeoutError:
+            raise AtCapacity("Too many calls to Step Functions wait for their turn.") from None
+        try:
+            return await self._try(request, execution_id)
+        finally:
+            self._places.release()
+
+    async def _try(self, request: Callable[[], Awaitable[T]], execution_id: str | None) -> T:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._budget
         unknown: OutcomeUnknown | None = None

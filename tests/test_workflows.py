@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import aioboto3
 import pytest
 
-from service.errors import OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
+from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from service.workflows import ExecutionExists, Workflows
 from tests.support.step_functions import (
@@ -177,6 +177,33 @@ async def test_a_listing_can_be_filtered_and_continued(endpoint: ScriptedStepFun
     assert (second.executions, second.next_token) == ([], None)
     assert endpoint.calls[0][1] == {"stateMachineArn": ARN.text, "maxResults": 1, "statusFilter": "FAILED"}
     assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
+
+
+async def test_a_start_that_waits_for_its_place_has_its_whole_budget_left(endpoint: ScriptedStepFunctions) -> None:
+    gate = asyncio.Event()
+    endpoint.script("StartExecution", gated(gate, STARTED), STARTED)
+    async with workflows(endpoint.url, pool=1, budget=5, attempt_timeout=5) as client:
+        first = asyncio.create_task(client.start("exec-1", "{}"))
+        await endpoint.arrived("StartExecution")
+        second = asyncio.create_task(client.start("exec-2", "{}", patience=30))
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(first, second)
+    assert [call["name"] for _, call in endpoint.calls] == ["exec-1", "exec-2"]
+
+
+async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepFunctions) -> None:
+    gate = asyncio.Event()
+    endpoint.script("StartExecution", gated(gate, STARTED))
+    async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
+        first = asyncio.create_task(client.start("exec-1", "{}"))
+        await endpoint.arrived("StartExecution")
+        client._budget = 0.1  # the second call need not wait as long as the first may take
+        with pytest.raises(AtCapacity):
+            await client.start("exec-2", "{}")
+        gate.set()
+        await first
+    assert endpoint.count("StartExecution") == 1
 
 
 async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint: ScriptedStepFunctions) -> None:

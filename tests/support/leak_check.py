@@ -20,6 +20,7 @@ from service.bridge import Bridge
 from service.replies import Replies
 
 REQUESTS = 600
+AT_ONCE = 30
 JSON = {"Content-Type": "application/json"}
 NAMES = b'{"nome": "A", "sobrenome": "B"}'
 
@@ -63,7 +64,14 @@ def left_over() -> dict[str, int]:
 
 async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
     """Send all requests, wait until the service is quiet, and count."""
-    ends = Counter(await asyncio.gather(*(treat_badly(url, number) for number in range(REQUESTS))))
+    # No more at once, or the size of the pool of connections would hide what grows with each request.
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int) -> str:
+        async with places:
+            return await treat_badly(url, number)
+
+    ends = Counter(await asyncio.gather(*(one(number) for number in range(REQUESTS))))
     async with asyncio.timeout(20):
         # Quiet is when only this task, the service's and the link's are left.
         while len(asyncio.all_tasks()) > 5:  # noqa: ASYNC110 - the end of a task is nobody's event

@@ -240,10 +240,12 @@ class Bridge:
 
 
 async def _until(deadline: float, reply: asyncio.Future[Outcome | None]) -> Outcome | None:
-    if reply.done():
-        return reply.result()
     try:
-        async with asyncio.timeout_at(deadline):
-            return await reply
+        if not reply.done():
+            async with asyncio.timeout_at(deadline):
+                return await reply
     except TimeoutError:
-        return None
+        if reply.cancelled():  # as the timeout does with what it interrupts
+            return None
+    # It was there before the wait began, or came in the tick in which the wait ran out.
+    return reply.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -80,6 +81,16 @@ async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
     async with stage() as made:
         assert (await made.bridge.submit("{}", 0.05)).outcome is None
         made.assert_nothing_is_held()
+
+
+async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None:
+    loop = asyncio.get_running_loop()
+    reply: asyncio.Future[Any] = loop.create_future()
+    deadline = loop.time() + 0.01
+    loop.call_at(deadline, reply.set_result, Succeeded(1))
+    # Both timers are due when the loop comes back to them.
+    loop.call_soon(time.sleep, 0.05)
+    assert await bridge_module._until(deadline, reply) == Succeeded(1)
 
 
 async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:

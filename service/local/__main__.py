@@ -22,12 +22,14 @@ async def serve(port: int, wait: float) -> None:
         loop.add_signal_handler(number, ended.set)
     async with LocalAws(host=HOST, port=port, wait=wait) as aws:
         lines = [
-            f"local AWS on {aws.url}, any credentials, region {aws.region}",
+            f"local AWS on {aws.url}, region {aws.region}; it takes any credentials",
             f"  AWS_ENDPOINT_URL_SFN={aws.url}",
             f"  STATE_MACHINE_ARN={aws.state_machine_arn}",
             f"  APPSYNC_HTTP_URL={aws.http_url}",
             f"  APPSYNC_REALTIME_URL={aws.realtime_url}",
             f"  APPSYNC_API_KEY={aws.api_key}",
+            "  AWS_ACCESS_KEY_ID=local",
+            "  AWS_SECRET_ACCESS_KEY=local",
         ]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()

@@ -31,12 +31,14 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
             raw = await request.read()
     except TimeoutError:
         raise BodyTooSlow(f"The body has to arrive within {BODY_TIMEOUT:g} seconds.") from None
+    except web.RequestPayloadError:
+        raise MalformedJson("The body is not encoded as its headers say.") from None
     except web.HTTPRequestEntityTooLarge:
         raise BodyTooLarge(f"An execution's input takes {MAX_INPUT_BYTES} bytes, its envelope included.") from None
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise MalformedJson(f"No JSON text in UTF-8 at byte {error.pos}.") from None
+        raise MalformedJson(f"No JSON text in UTF-8 at character {error.pos}.") from None
     schema.check(body)
     return raw.decode()
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
-from service.errors import Problem
+from service.errors import BodyTooLarge, BodyTooSlow, Problem
 from service.web import problems
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         if error.execution_id is not None:
             request[EXECUTION_ID] = error.execution_id
         response = problems.from_problem(error, request.path, request_id)
+        if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
+            # The rest of the body is in the way of a next request: the caller must know that there is none here.
+            response.force_close()
     except web.HTTPException as error:
         response = problems.from_http(error, request.path, request_id)
     except asyncio.CancelledError:

@@ -12,12 +12,14 @@ from uuid import uuid4
 
 import structlog
 from aiohttp import web
+from botocore.exceptions import BotoCoreError
 
 from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind
 from service.bridge import Bridge, ReplyChannel
 from service.limits import fitting_in_flight, raise_open_files
 from service.replies import Replies
 from service.secret_key import SecretApiKey
+from service.settings import SettingsError
 from service.web.routes import Routes
 from service.workflows import Workflows
 
@@ -48,6 +50,12 @@ API_GATEWAY_TIMEOUT: Final = 29.0
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds in which the last answers have to be taken by their callers."""
 
+QUICK_FLUSH_TIMEOUT: Final = 0.3
+"""The same when the stop has to be quick."""
+
+BACKLOG: Final = 1024
+"""Callers that may connect at once; the system caps it (net.core.somaxconn)."""
+
 # What an operator has to know is a warning; the rest of the link's life is information.
 _WARNINGS: Final = frozenset(LinkEventKind) - {LinkEventKind.UP, LinkEventKind.SUBSCRIPTION_CONFIRMED}
 
@@ -73,7 +81,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.wished = asyncio.Event()
-        self._quick = False
+        self.quick = False
         self._on_quick: Callable[[], None] | None = None
 
     def listen(self) -> None:
@@ -85,7 +93,7 @@ class Stop:
     def ask(self, quick: bool = False) -> None:
         """Ask to stop; quickly if that is said or if it was asked before."""
         if quick or self.wished.is_set():
-            self._quick = True
+            self.quick = True
             if self._on_quick is not None:
                 self._on_quick()
         self.wished.set()
@@ -93,7 +101,7 @@ class Stop:
     def when_quick(self, act: Callable[[], None]) -> None:
         """Call `act` as soon as the stop is to be quick, at once if it already is."""
         self._on_quick = act
-        if self._quick:
+        if self.quick:
             act()
 
 
@@ -110,8 +118,8 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
 
     async with AsyncExitStack() as stack:
         # What is entered last is left first: the link outlives every request that waits on it.
-        workflows = await stack.enter_async_context(
-            Workflows(aws.session, settings.STATE_MACHINE_ARN, pool=pool, endpoint_url=aws.sfn_url)
+        workflows = await _enter(
+            stack, Workflows(aws.session, settings.STATE_MACHINE_ARN, pool=pool, endpoint_url=aws.sfn_url)
         )
         link = await stack.enter_async_context(
             Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=_log_link)
@@ -139,7 +147,7 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
             access_log=None,
             handler_cancellation=True,  # a caller that leaves frees its place at once
             keepalive_timeout=KEEP_ALIVE,
-            shutdown_timeout=FLUSH_TIMEOUT,
+            shutdown_timeout=QUICK_FLUSH_TIMEOUT,  # what is left to do then was given FLUSH_TIMEOUT before
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -151,7 +159,27 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
         log.info("stopping", held=bridge.in_flight)
         stop.when_quick(bridge.release)
         await bridge.drain(settings.DRAIN_TIMEOUT)
+        await _flush(runner, QUICK_FLUSH_TIMEOUT if stop.quick else FLUSH_TIMEOUT)
     log.info("stopped")
+
+
+async def _enter(stack: AsyncExitStack, workflows: Workflows) -> Workflows:
+    try:
+        return await stack.enter_async_context(workflows)
+    except (BotoCoreError, ValueError) as error:  # an endpoint that is no URL, a broken profile
+        raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
+
+
+async def _flush(runner: web.AppRunner, seconds: float) -> None:
+    """Give the requests under way so many seconds to end, then cut what still is connected."""
+    server = runner.server
+    if server is None:
+        return
+    transports = [connection.transport for connection in server.connections]
+    await server.shutdown(seconds)
+    for transport in transports:
+        if transport is not None:
+            transport.abort()  # a caller that does not read its answer would keep the socket open
 
 
 def _warn_of_short_bounds(settings: Settings) -> None:
@@ -203,11 +231,12 @@ def _log_link(event: LinkEvent) -> None:
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> int:
-    # A burst of callers that connect at once waits in the backlog; the system caps it (net.core.somaxconn).
-    site = web.TCPSite(runner, settings.HOST, settings.PORT, backlog=4096)
+    site = web.TCPSite(runner, settings.HOST, settings.PORT, backlog=BACKLOG)
     try:
         await site.start()
     except OSError as error:
         raise PortTakenError(f"cannot listen on {settings.HOST}, port {settings.PORT}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise SettingsError(f"HOST: {settings.HOST} is no host name") from error
     port: int = runner.addresses[0][1]
     return port

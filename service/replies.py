@@ -35,6 +35,9 @@ class Replies:
     def __len__(self) -> int:
         return len(self._waiters)
 
+    def __contains__(self, execution_id: str) -> bool:
+        return execution_id in self._waiters
+
     @contextmanager
     def expect(self, execution_id: str) -> Iterator[asyncio.Future[Outcome | None]]:
         """Register a waiter for as long as the block lasts; its future gets the outcome, or None when released."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -28,13 +29,21 @@ DEMO_SCHEMA: Final = Path(__file__).parent.parent / "IaC" / "request.schema.json
 """The schema of the demonstration workflow's requests; API Gateway checks against the same file."""
 
 
+_SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
+_HOST: Final = re.compile(r"[A-Za-z0-9.:_-]+")
+
+
 class SettingsError(ValueError):
     """The settings cannot be used; the message lists everything that is wrong, a line each."""
 
 
 def _url(text: str, schemes: tuple[str, str], path: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in schemes or not parts.hostname or parts.path != path:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # a port that is none, a broken IPv6 address
+        raise ValueError(f"must look like {schemes[0]}://<domain>{path}") from None
+    if _HOST.fullmatch(host or "") is None or parts.scheme not in schemes or parts.path != path:
         raise ValueError(f"must look like {schemes[0]}://<domain>{path}")
     return text
 
@@ -53,9 +62,9 @@ class Settings(BaseSettings):
     APPSYNC_AUTH: Literal["api_key"] = "api_key"
     APPSYNC_API_KEY: SecretStr | None = None
     APPSYNC_API_KEY_SECRET: str | None = Field(None, validate_default=True)
-    RESPONSE_TIMEOUT: float = Field(25, gt=0, le=900)
-    MAX_IN_FLIGHT: int = Field(10_000, ge=1)
-    DRAIN_TIMEOUT: float = Field(35, ge=0)
+    RESPONSE_TIMEOUT: float = Field(25, gt=0, le=900, allow_inf_nan=False)
+    MAX_IN_FLIGHT: int = Field(10_000, ge=1, le=1_000_000)
+    DRAIN_TIMEOUT: float = Field(35, ge=0, le=3600, allow_inf_nan=False)
     STAGE_PREFIX: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
     REQUEST_SCHEMA: Annotated[RequestSchema, NoDecode, BeforeValidator(RequestSchema.load)] = Field(
         DEMO_SCHEMA  # type: ignore[assignment]  # defaults are validated too, so this path is loaded like any other
@@ -69,7 +78,11 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Take an empty variable as not set, but for REQUEST_SCHEMA, where it means: any JSON object."""
-        return {name: value for name, value in values.items() if value != "" or name == "REQUEST_SCHEMA"}
+        return {
+            name: value
+            for name, value in values.items()
+            if name == "REQUEST_SCHEMA" or not isinstance(value, str) or value.strip()
+        }
 
     @field_validator("APPSYNC_HTTP_URL")
     @classmethod
@@ -96,6 +109,8 @@ class Settings(BaseSettings):
     def _one_key(cls, secret: str | None, info: ValidationInfo) -> str | None:
         if (secret is None) == (info.data.get("APPSYNC_API_KEY") is None):
             raise ValueError("exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET is required")
+        if secret is not None and secret.startswith("arn:") and _SECRET_ARN.fullmatch(secret) is None:
+            raise ValueError("must look like arn:aws:secretsmanager:<region>:<account>:secret:<name>")
         return secret
 
     @classmethod

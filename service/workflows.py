@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import orjson
 from aiobotocore.config import AioConfig
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
@@ -86,10 +85,10 @@ class Page:
 class Workflows:
     """The executions of one state machine.
 
-    At most `pool` calls are under way at once. A call that has its place ends within `budget` seconds: it is tried
-    again with full jitter while it is throttled, unreachable or unanswered, which is safe because each call names its
-    execution. What is left over after the last try is told apart: Throttled, Unreachable (nothing was sent),
-    OutcomeUnknown (sent at least once, never answered), or Refused; AtCapacity if there was no place in time.
+    At most `pool` calls are under way at once; others wait for their turn. A call is tried again with full jitter, for
+    `budget` seconds at the most, while it is throttled, unreachable or unanswered, which is safe because each call
+    names its execution. What is left over after the last try is told apart: Throttled, Unreachable (no try was sent),
+    OutcomeUnknown (one may have been carried out), or Refused; AtCapacity if its turn did not come in time.
     """
 
     def __init__(
@@ -110,8 +109,9 @@ class Workflows:
         self._backoff = backoff
         # Calls queue here, not inside botocore's pool, where one that was never sent looks like one never answered.
         self._places = asyncio.Semaphore(pool)
+        self._connect_timeout = min(1.0, attempt_timeout, budget / 4)
         self._config = AioConfig(
-            connect_timeout=min(1.0, attempt_timeout),
+            connect_timeout=self._connect_timeout,
             read_timeout=attempt_timeout,
             # botocore's pool holds 10 by default, and the 11th call waits without a word.
             max_pool_connections=pool,
@@ -138,24 +138,30 @@ class Workflows:
     ) -> None:
         await self._stack.aclose()
 
-    async def start(self, execution_id: str, input_: str, *, patience: float = 0.0) -> None:
+    async def start(
+        self, execution_id: str, input_: str, *, within: float | None = None, on_turn: Callable[[], None] | None = None
+    ) -> None:
         """Start an execution named `execution_id`; the same name and input again are the same execution.
 
-        In a burst it waits for its place up to `patience` seconds, or the budget if that is longer.
+        All of it takes `within` seconds at the most (the budget if that is longer). `on_turn` is called when its turn
+        has come, just before anything is sent; what it raises ends the call with nothing sent.
         Raise ExecutionExists, AtCapacity, Throttled, Unreachable, OutcomeUnknown or Refused.
         """
-        await self._call(
-            lambda: self._client.start_execution(stateMachineArn=self._arn.text, name=execution_id, input=input_),
-            execution_id,
-            patience,
-        )
 
-    async def describe(self, execution_id: str) -> Execution:
+        async def request() -> None:
+            answer = await self._client.start_execution(stateMachineArn=self._arn.text, name=execution_id, input=input_)
+            answer["executionArn"]  # an answer without it is none
+
+        await self._call(request, execution_id, within=max(within or 0.0, self._budget), on_turn=on_turn)
+
+    async def describe(self, execution_id: str, *, within: float | None = None) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like."""
-        record = await self._call(
-            lambda: self._client.describe_execution(executionArn=self._arn.execution(execution_id)), execution_id
-        )
-        return Execution(execution_id, record.get("input", ""), _outcome(record))
+
+        async def request() -> Execution:
+            record = await self._client.describe_execution(executionArn=self._arn.execution(execution_id))
+            return Execution(execution_id, record.get("input", ""), _outcome(record))
+
+        return await self._call(request, execution_id, within=within)
 
     async def list(
         self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
@@ -166,29 +172,47 @@ class Workflows:
             arguments["statusFilter"] = status
         if next_token is not None:
             arguments["nextToken"] = next_token
-        page = await self._call(lambda: self._client.list_executions(**arguments), None)
-        return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
+
+        async def request() -> Page:
+            page = await self._client.list_executions(**arguments)
+            return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
+
+        return await self._call(request, None)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
-        await self._call(
-            lambda: self._client.stop_execution(executionArn=self._arn.execution(execution_id)), execution_id
-        )
 
-    async def _call(self, request: Callable[[], Awaitable[T]], execution_id: str | None, patience: float = 0.0) -> T:
+        async def request() -> None:
+            answer = await self._client.stop_execution(executionArn=self._arn.execution(execution_id))
+            answer["stopDate"]  # an answer without it is none
+
+        await self._call(request, execution_id)
+
+    async def _call(
+        self,
+        request: Callable[[], Awaitable[T]],
+        execution_id: str | None,
+        *,
+        within: float | None = None,
+        on_turn: Callable[[], None] | None = None,
+    ) -> T:
+        give_up = asyncio.get_running_loop().time() + (self._budget if within is None else within)
         try:
-            async with asyncio.timeout(max(patience, self._budget)):
+            # A turn that comes too late to connect is of no use.
+            async with asyncio.timeout_at(give_up - self._connect_timeout):
                 await self._places.acquire()
         except TimeoutError:
             raise AtCapacity("Too many calls to Step Functions wait for their turn.") from None
         try:
-            return await self._try(request, execution_id)
+            if on_turn is not None:
+                on_turn()
+            return await self._try(request, execution_id, give_up)
         finally:
             self._places.release()
 
-    async def _try(self, request: Callable[[], Awaitable[T]], execution_id: str | None) -> T:
+    async def _try(self, request: Callable[[], Awaitable[T]], execution_id: str | None, give_up: float) -> T:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._budget
+        give_up = min(give_up, loop.time() + self._budget)
         unknown: OutcomeUnknown | None = None
         attempt = 0
         while True:
@@ -196,8 +220,9 @@ class Workflows:
                 async with asyncio.timeout_at(give_up):
                     return await request()
             except TimeoutError:
+                # Every try has the time to connect, or to fail to, so this one was sent.
                 raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
-            except (BotoCoreError, ClientError) as error:
+            except Exception as error:  # botocore raises anything for an answer that is none
                 problem = _translate(error, execution_id)
                 if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
                     raise problem from error
@@ -206,18 +231,18 @@ class Workflows:
             attempt += 1
             # Full jitter: callers that failed together do not come back together.
             pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-            if loop.time() + pause >= give_up:
+            if loop.time() + pause + self._connect_timeout >= give_up:
                 # A try that may have been carried out outweighs later ones that surely were not.
                 raise unknown or problem
             await asyncio.sleep(pause)
 
 
-def _translate(error: BotoCoreError | ClientError, execution_id: str | None) -> Problem | ExecutionExists:
+def _translate(error: Exception, execution_id: str | None) -> Problem | ExecutionExists:
     if isinstance(error, ClientError):
         return _translate_answer(error, execution_id)
     if isinstance(error, _NOT_SENT):
         return Unreachable("Step Functions cannot be reached.", execution_id=execution_id)
-    return OutcomeUnknown("The connection to Step Functions broke.", execution_id=execution_id)
+    return OutcomeUnknown("Step Functions gave no answer that can be read.", execution_id=execution_id)
 
 
 def _translate_answer(error: ClientError, execution_id: str | None) -> Problem | ExecutionExists:

@@ -223,9 +223,110 @@ async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_sta
         submitted.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submitted
-        made.assert_nothing_is_held()
-        await made.bridge.aclose()
         assert await made.started(2) == execution_id
+        await made.bridge.drain(10)
+        made.assert_nothing_is_held()
+
+
+async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
+    async with stage(max_in_flight=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        submitted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitted
+        await made.started(2)
+        with pytest.raises(AtCapacity):
+            await made.bridge.submit("{}", 10)
+        gate.set()
+        await made.bridge.drain(10)
+        made.assert_nothing_is_held()
+
+
+async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> None:
+    async with stage(pool=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        gate.set()
+        made.reply(execution_id)
+        await first
+        await made.bridge.drain(10)
+        assert made.endpoint.count("StartExecution") == 1
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_whose_turn_comes_while_the_link_is_down_is_not_made() -> None:
+    async with stage(pool=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        made.channel.go_down()
+        gate.set()
+        with pytest.raises(LinkDown):
+            await second
+        made.reply(execution_id)
+        await first
+        assert made.endpoint.count("StartExecution") == 1
+
+
+async def test_a_release_answers_who_waits_for_the_start_with_the_id_that_it_may_have() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        made.bridge.release()
+        with pytest.raises(OutcomeUnknown) as raised:
+            await submitted
+        assert raised.value.execution_id == execution_id
+        made.assert_nothing_is_held()
+
+
+async def test_a_release_answers_who_waits_for_the_link_that_nothing_was_started() -> None:
+    async with stage() as made:
+        made.channel.go_down()
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        made.bridge.release()
+        with pytest.raises(Draining):
+            await submitted
+        made.assert_nothing_is_held()
+
+
+async def test_a_release_gives_up_what_is_done_for_callers_that_left() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        submitted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submitted
+        await made.started(2)
+        made.bridge.release()
+        await made.bridge.aclose()
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_is_never_answered_ends_within_the_wait() -> None:
+    async with stage(budget=1) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
+        # One second for the start, the reply's own wait, two seconds for the question whether it exists.
+        async with asyncio.timeout(20):
+            with pytest.raises(OutcomeUnknown) as raised:
+                await made.bridge.submit("{}", 4)
+        assert raised.value.execution_id == await made.started()
 
 
 async def test_a_caller_that_leaves_has_its_execution_stopped_where_that_is_asked_for() -> None:
@@ -261,6 +362,7 @@ async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_be
         submitted.cancel()
         await asyncio.wait([submitted], timeout=5)
         assert submitted.done()
+        await made.bridge.drain(10)
         made.assert_nothing_is_held()
 
 
@@ -295,15 +397,35 @@ async def test_a_stop_tells_who_waits_at_once() -> None:
         assert (await submitted).outcome == Aborted()
 
 
-async def test_a_stop_that_the_record_does_not_show_yet_leaves_the_waiter_waiting() -> None:
+async def test_a_stop_that_the_record_shows_late_is_told_late() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        made.endpoint.script(
+            "DescribeExecution", described("RUNNING"), error("AccessDeniedException"), described("ABORTED")
+        )
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.bridge.stop(await made.started())
+        assert (await submitted).outcome == Aborted()
+
+
+async def test_a_stop_that_the_record_never_shows_leaves_the_waiter_waiting() -> None:
     async with stage() as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         made.endpoint.script("DescribeExecution", described("RUNNING"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         execution_id = await made.started()
         await made.bridge.stop(execution_id)
+        await made.endpoint.arrived("DescribeExecution", 3)
         made.reply(execution_id, 1)
         assert (await submitted).outcome == Succeeded(1)
+
+
+async def test_a_stop_of_what_nobody_waits_for_reads_no_record() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        await made.bridge.stop("exec-1")
+        await made.bridge.aclose()
+        assert made.endpoint.count("DescribeExecution") == 0
 
 
 async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:

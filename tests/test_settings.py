@@ -71,6 +71,33 @@ def test_one_message_names_everything_that_is_wrong_but_repeats_no_value(monkeyp
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APPSYNC_HTTP_URL", "https://x:99999/event"),
+        ("APPSYNC_HTTP_URL", "https://a b/event"),
+        ("APPSYNC_HTTP_URL", "https://[::1/event"),
+        ("APPSYNC_REALTIME_URL", "wss://x:0/event/realtime"),
+        ("APPSYNC_REALTIME_URL", "wss:///event/realtime"),
+        ("MAX_IN_FLIGHT", "999999999999999999999"),
+        ("DRAIN_TIMEOUT", "inf"),
+        ("RESPONSE_TIMEOUT", "nan"),
+        ("APPSYNC_API_KEY", "  "),
+    ],
+)
+def test_a_value_that_would_only_fail_later_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert name in refusal()
+
+
+def test_an_arn_of_something_else_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPSYNC_API_KEY")
+    monkeypatch.setenv("APPSYNC_API_KEY_SECRET", "arn:x")
+    assert "APPSYNC_API_KEY_SECRET: must look like arn:aws:secretsmanager" in refusal()
+
+
 @pytest.mark.parametrize(("key", "secret"), [("da2-test", "secret-name"), ("", "")])
 def test_the_key_comes_from_exactly_one_place(monkeypatch: pytest.MonkeyPatch, key: str, secret: str) -> None:
     monkeypatch.setenv("APPSYNC_API_KEY", key)

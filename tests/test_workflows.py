@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import aioboto3
 import pytest
+from aiohttp import web
 
 from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
@@ -16,6 +17,8 @@ from service.workflows import ExecutionExists, Workflows
 from tests.support.step_functions import (
     ARN,
     STARTED,
+    Call,
+    Script,
     ScriptedStepFunctions,
     described,
     error,
@@ -64,7 +67,28 @@ async def test_endless_throttling_ends_as_throttled_within_the_budget(endpoint: 
     assert endpoint.count("StartExecution") > 1
 
 
-@pytest.mark.parametrize("script", [reset(), error("ServiceUnavailable", 503)], ids=["reset", "5xx"])
+def raw(text: str, status: int = 200) -> Script:
+    """Answer with a text that is no answer of Step Functions."""
+
+    async def script(_request: web.Request, _call: Call) -> web.Response:
+        return web.Response(text=text, status=status)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        reset(),
+        error("ServiceUnavailable", 503),
+        raw("<html>busy</html>", 503),
+        raw("<html>hello</html>"),
+        raw("[]"),
+        raw("[]", 400),
+        ok(),
+    ],
+    ids=["reset", "5xx", "5xx html", "html", "array", "array 400", "empty"],
+)
 async def test_a_start_that_was_never_answered_properly_has_an_unknown_outcome(
     endpoint: ScriptedStepFunctions, script: object
 ) -> None:
@@ -185,7 +209,7 @@ async def test_a_start_that_waits_for_its_place_has_its_whole_budget_left(endpoi
     async with workflows(endpoint.url, pool=1, budget=5, attempt_timeout=5) as client:
         first = asyncio.create_task(client.start("exec-1", "{}"))
         await endpoint.arrived("StartExecution")
-        second = asyncio.create_task(client.start("exec-2", "{}", patience=30))
+        second = asyncio.create_task(client.start("exec-2", "{}", within=30))
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(first, second)

@@ -44,8 +44,28 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     )
     # Libraries are heard from warnings on: their finer records repeat requests and headers, keys included.
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    # With no file left asyncio says so for each connection in the backlog, over and over.
+    logging.getLogger("asyncio").addFilter(_OncePerSecond("socket.accept() out of system resource"))
     # aiohttp's server quotes what it could not parse of a request; the caller gets a 400 all the same.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+class _OncePerSecond(logging.Filter):
+    """Lets one record that begins with this message through each second."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record is to be logged."""
+        if not str(record.msg).startswith(self._message):
+            return True
+        due = record.created >= self._next
+        if due:
+            self._next = record.created + 1.0
+        return due
 
 
 def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# A comma inside a quoted string separates nothing.
+_ITEM: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def parse(headers: Iterable[str]) -> Preferences:
     """Read all `Prefer` headers of a request; as the RFC asks, what is unknown or malformed is left aside."""
     found: dict[str, str] = {}
     for header in headers:
-        for item in header.split(","):
+        for item in _ITEM.findall(header):
             name, _, value = item.partition(";")[0].partition("=")
             found.setdefault(name.strip().lower(), value.strip().strip('"'))  # the first of a kind counts
     wait = found.get("wait", "")

@@ -51,7 +51,7 @@ class Routes:
     def application(self) -> web.Application:
         """Build the aiohttp application, with every path also below the stage prefix where one is set."""
         app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
-        for prefix in {"", self._prefix}:
+        for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
                 [
                     web.post(f"{prefix}/event", self.create),

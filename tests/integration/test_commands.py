@@ -14,7 +14,7 @@ from service.local import LocalAws
 from tests.support.processes import command, running, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
-QUICKLY = 5.0  # seconds; it takes a few tenths of one where nothing else runs
+QUICKLY = 3.0  # seconds; it takes a few tenths of one where nothing else runs
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
@@ -40,6 +40,31 @@ async def test_serve_without_credentials_says_so_and_ends_with_status_two() -> N
             assert "credentials" in process.stderr[-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_PROFILE", "no-such-profile"),
+        ("AWS_ENDPOINT_URL_SFN", "foo"),
+        ("AWS_ENDPOINT_URL_SFN", "http://"),
+        ("HOST", "a..b"),
+    ],
+)
+async def test_settings_that_only_the_sdk_or_the_system_can_judge_end_in_one_message_too(name: str, value: str) -> None:
+    async with LocalAws(port=0) as aws, command("service", "serve", env=settings_for(aws) | {name: value}) as process:
+        assert await process.wait() == 2
+        messages = [line for line in process.stderr if not line.startswith("{")]
+        assert len(messages) == 1
+
+
+async def test_ctrl_c_during_the_start_ends_it_without_a_word() -> None:
+    async with command("service", "local", env=LOCAL) as process:
+        # At some moment of the imports; the exit status tells which kind of end it was.
+        await asyncio.sleep(0.3)
+        process.send(signal.SIGINT)
+        assert await process.wait(QUICKLY) in {0, -signal.SIGINT}
+        assert not [line for line in process.stderr if not line.startswith("{")]
+
+
 @pytest.mark.parametrize("variable", ["PORT", "LOCAL_AWS_PORT"])
 async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
     with socket.socket() as busy:
@@ -58,7 +83,7 @@ async def test_a_workflow_that_cannot_be_run_here_is_one_clear_message(tmp_path:
     definition.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
     script = (
         "import pathlib, sys;"
-        "from service import __main__ as main;"
+        "from service import cli as main;"
         f"main.LocalAws.__init__.__kwdefaults__['definition'] = pathlib.Path({str(definition)!r});"
         "sys.exit(main.main(['local']))"
     )

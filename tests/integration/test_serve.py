@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from service.local import LocalAws
 from tests.support.processes import Process, command, service, settings_for
+from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated
 
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
@@ -88,23 +89,25 @@ async def test_any_name_survives_the_round_trip(http: aiohttp.ClientSession) -> 
             assert (status, body["nome completo"]) == (200, f"{name} {name[::-1]}")
 
 
-@pytest.mark.timeout(300)  # about 15 seconds where nothing else runs
-async def test_two_thousand_requests_at_once_get_their_own_answers_over_one_subscription(
+@pytest.mark.timeout(300)  # about 25 seconds where nothing else runs
+async def test_two_thousand_requests_in_flight_at_once_get_their_own_answers_over_one_subscription(
     http: aiohttp.ClientSession,
 ) -> None:
     asyncio.get_running_loop().set_debug(False)  # both ends of two thousand requests are enough to do
-    async with LocalAws(port=0, wait=5) as aws, service(aws, RESPONSE_TIMEOUT="200") as (process, url):
+    async with LocalAws(port=0, wait=20) as aws, service(aws, RESPONSE_TIMEOUT="200") as (process, url):
         posts = [
             asyncio.create_task(post(http, url, {"nome": f"N{number}", "sobrenome": "X"})) for number in range(2000)
         ]
+        peak = 0
         while not all(task.done() for task in posts):
+            peak = max(peak, aws.running)
             await asyncio.wait(posts, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
             assert (aws.connections, aws.subscriptions) == (1, 1)
         answers = [task.result() for task in posts]
-        assert [body["nome completo"] for _, body in answers] == [f"N{number} X" for number in range(2000)]
         assert {status for status, _ in answers} == {200}
+        assert [body["nome completo"] for _, body in answers] == [f"N{number} X" for number in range(2000)]
         assert len({body["id"] for _, body in answers}) == 2000
-        assert len(aws.executions) == 2000
+        assert (len(aws.executions), peak) == (2000, 2000)
         await stopped(process)
 
 
@@ -164,7 +167,7 @@ async def test_requests_are_served_again_after_the_link_was_lost(http: aiohttp.C
 async def test_sigterm_answers_what_is_held_refuses_new_work_and_leaves_with_status_zero(
     http: aiohttp.ClientSession,
 ) -> None:
-    async with LocalAws(port=0, wait=2) as aws, service(aws) as (process, url):
+    async with LocalAws(port=0, wait=6) as aws, service(aws) as (process, url):
         held = [asyncio.create_task(post(http, url)) for _ in range(20)]
         await started(aws, 20)
         process.send(signal.SIGTERM)
@@ -192,6 +195,31 @@ async def test_a_quick_stop_tells_everybody_where_the_result_will_be(
         assert {status for status, _ in answers} == {202}
         assert {body["id"] for _, body in answers} == set(aws.executions)
         assert await process.wait(5) == 0
+
+
+async def test_a_quick_stop_waits_for_nobody(http: aiohttp.ClientSession) -> None:
+    """Not for Step Functions that hangs, nor for half a body, nor for a caller that does not read its answer."""
+    async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as hanging:
+        hanging.script("StartExecution", gated(asyncio.Event(), STARTED))
+        hanging.script("DescribeExecution", gated(asyncio.Event(), STARTED))
+        async with service(aws, AWS_ENDPOINT_URL_SFN=hanging.url) as (process, url):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            writer.write(b"Content-Length: 100\r\n\r\n{")
+            starting = asyncio.create_task(post(http, url))
+            reading = asyncio.create_task(http.get(f"{url}/event/exec-{'0' * 8}-0000-4000-8000-{'0' * 12}"))
+            await hanging.arrived("StartExecution")
+            await hanging.arrived("DescribeExecution")
+            process.send(signal.SIGINT)
+            status, body = await starting
+            assert (status, body["type"].rpartition(":")[2]) == (503, "outcome-unknown")
+            assert body["id"] == hanging.calls[0][1].get("name", hanging.calls[-1][1].get("name"))
+            assert await process.wait(3) == 0  # a second where nothing else runs
+            async with asyncio.timeout(5):
+                await reader.read()
+            writer.close()
+            await asyncio.wait([reading])
+            assert not [line for line in process.stderr if not line.startswith("{")]
 
 
 async def test_what_outlives_the_drain_is_told_where_the_result_will_be(http: aiohttp.ClientSession) -> None:

@@ -68,11 +68,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, budget: float = 20, **options: Any) -> AsyncIterator[Stage]:
+async def stage(*, budget: float = 20, pool: int = 300, **options: Any) -> AsyncIterator[Stage]:
     options = {"max_in_flight": 10} | options
     async with (
         ScriptedStepFunctions() as endpoint,
-        workflows(endpoint.url, budget=budget, attempt_timeout=budget) as client,
+        workflows(endpoint.url, budget=budget, attempt_timeout=budget, pool=pool) as client,
     ):
         made = Stage(
             endpoint,

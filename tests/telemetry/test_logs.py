@@ -17,6 +17,8 @@ log.debug("fine")
 log.info("hello", number=1, text="caf\\u00e9", nothing=None, empty="", zero=0)
 logging.getLogger("library").info("a library's small talk")
 logging.getLogger("library").warning("a library's %s", "warning")
+for _ in range(1000):
+    logging.getLogger("asyncio").error("socket.accept() out of system resource\\nsocket: x")
 logging.getLogger("aiohttp.server").error("Error handling request: POST /?name=private")
 def broken():
     private = "private"
@@ -39,7 +41,13 @@ def lines(level: str, form: str) -> list[str]:
 
 def test_json_logs_are_one_object_a_line_whoever_writes_them() -> None:
     events: list[dict[str, Any]] = [json.loads(line) for line in lines("INFO", "json")]
-    assert [event["event"] for event in events] == ["hello", "a library's warning", "it broke", "it broke too"]
+    assert [event["event"] for event in events] == [
+        "hello",
+        "a library's warning",
+        "socket.accept() out of system resource\nsocket: x",
+        "it broke",
+        "it broke too",
+    ]
     assert (events[0]["number"], events[0]["text"], events[0]["level"]) == (1, "caf\u00e9", "info")
     assert events[0].keys() == {"event", "number", "text", "zero", "level", "timestamp"}
     assert all(event["timestamp"].endswith("Z") for event in events)
@@ -55,7 +63,7 @@ def test_an_exception_is_told_by_type_and_place_never_by_its_text() -> None:
         assert event["frames"][-1].endswith(" broken")
 
 
-@pytest.mark.parametrize(("level", "number"), [("DEBUG", 5), ("INFO", 4), ("ERROR", 2)])
+@pytest.mark.parametrize(("level", "number"), [("DEBUG", 6), ("INFO", 5), ("ERROR", 3)])
 def test_the_level_decides_what_is_heard(level: str, number: int) -> None:
     assert len(lines(level, "json")) == number
 

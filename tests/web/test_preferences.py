@@ -16,6 +16,8 @@ from service.web.preferences import Preferences, parse
         (["respond-async"], Preferences(respond_async=True)),
         (["respond-async, wait=10"], Preferences(wait=10, respond_async=True)),
         (["respond-async", "handling=lenient, wait=10"], Preferences(wait=10, respond_async=True)),
+        (['foo="a, wait=1", wait=2'], Preferences(wait=2)),
+        (['foo="a, wait=1'], Preferences()),
         (["wait=1, wait=2"], Preferences(wait=1)),
         (["wait=soon"], Preferences()),
         (["wait=-1"], Preferences()),

@@ -175,11 +175,15 @@ async def _flush(runner: web.AppRunner, seconds: float) -> None:
     server = runner.server
     if server is None:
         return
-    transports = [connection.transport for connection in server.connections]
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    transports = [connection.transport for connection in server.connections if connection.transport is not None]
     await server.shutdown(seconds)
+    # A transport tells nobody when its buffer is empty.
+    while clock() < end and any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
     for transport in transports:
-        if transport is not None:
-            transport.abort()  # a caller that does not read its answer would keep the socket open
+        transport.abort()  # a caller that does not read its answer would keep the socket open
 
 
 def _warn_of_short_bounds(settings: Settings) -> None:

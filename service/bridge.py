@@ -265,6 +265,8 @@ class Bridge:
 
     async def _confirm_started(self, execution_id: str, unknown: OutcomeUnknown) -> None:
         """Make sure that an id is only handed out if it can be read later."""
+        if self._released:  # there is no time to ask
+            raise unknown
         try:
             await self._workflows.describe(execution_id, within=CONFIRM_WITHIN)
         except Problem:

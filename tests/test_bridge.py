@@ -293,6 +293,19 @@ async def test_a_release_answers_who_waits_for_the_start_with_the_id_that_it_may
         made.assert_nothing_is_held()
 
 
+async def test_a_release_asks_for_nothing_more() -> None:
+    async with stage(budget=1) as made:
+        made.endpoint.script("StartExecution", reset())
+        submitted = asyncio.create_task(made.bridge.submit("{}", 30))
+        async with asyncio.timeout(20):
+            while made.bridge._starters or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
+                await asyncio.sleep(0.01)
+        made.bridge.release()
+        with pytest.raises(OutcomeUnknown):
+            await submitted
+        assert made.endpoint.count("DescribeExecution") == 0
+
+
 async def test_a_release_answers_who_waits_for_the_link_that_nothing_was_started() -> None:
     async with stage() as made:
         made.channel.go_down()

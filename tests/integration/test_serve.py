@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from service.local import LocalAws
 from tests.support.processes import Process, command, service, settings_for
-from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated
+from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, gated
 
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
@@ -220,6 +220,22 @@ async def test_a_quick_stop_waits_for_nobody(http: aiohttp.ClientSession) -> Non
             writer.close()
             await asyncio.wait([reading])
             assert not [line for line in process.stderr if not line.startswith("{")]
+
+
+async def test_a_stop_gives_slow_readers_their_answers_but_not_for_ever(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as scripted:
+        scripted.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
+        async with service(aws, AWS_ENDPOINT_URL_SFN=scripted.url) as (process, url):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), limit=1024)
+            request = f"GET /event/exec-{'0' * 8}-0000-4000-8000-{'0' * 12} HTTP/1.1\r\nHost: x\r\n\r\n"
+            writer.write(request.encode() * 40)  # more than the sockets between us hold
+            await scripted.arrived("DescribeExecution", 10)
+            process.send(signal.SIGTERM)
+            assert await process.wait(20) == 0
+            assert not [line for line in process.stderr if not line.startswith("{")]
+            async with asyncio.timeout(5):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.transport.abort()
 
 
 async def test_what_outlives_the_drain_is_told_where_the_result_will_be(http: aiohttp.ClientSession) -> None:

@@ -46,6 +46,13 @@ def replying(made: Stage, output: Any) -> Script:
     return script
 
 
+async def leave(submitted: asyncio.Task[Answer]) -> None:
+    """Do what the server does when a caller leaves."""
+    submitted.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await submitted
+
+
 async def test_the_reply_to_an_execution_answers_its_request() -> None:
     async with stage() as made:
         submitted = asyncio.create_task(made.bridge.submit('{"a": 1}', 10))
@@ -207,9 +214,7 @@ async def test_a_caller_that_leaves_while_waiting_frees_its_place_and_keeps_the_
         await made.started()
         while not made.endpoint.calls or len(made.replies) == 0:  # noqa: ASYNC110 - ends with the test's time limit
             await asyncio.sleep(0)
-        submitted.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submitted
+        await leave(submitted)
         await made.bridge.aclose()
         made.assert_nothing_is_held()
         assert made.endpoint.count("StopExecution") == 0
@@ -220,9 +225,7 @@ async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_sta
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         execution_id = await made.started()
-        submitted.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submitted
+        await leave(submitted)
         assert await made.started(2) == execution_id
         await made.bridge.drain(10)
         made.assert_nothing_is_held()
@@ -234,9 +237,7 @@ async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
         made.endpoint.script("StartExecution", gated(gate, STARTED))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.started()
-        submitted.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submitted
+        await leave(submitted)
         await made.started(2)
         with pytest.raises(AtCapacity):
             await made.bridge.submit("{}", 10)
@@ -253,9 +254,7 @@ async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> Non
         execution_id = await made.started()
         second = asyncio.create_task(made.bridge.submit("{}", 10))
         await asyncio.sleep(0)
-        second.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await second
+        await leave(second)
         gate.set()
         made.reply(execution_id)
         await first
@@ -322,9 +321,7 @@ async def test_a_release_gives_up_what_is_done_for_callers_that_left() -> None:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.started()
-        submitted.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submitted
+        await leave(submitted)
         await made.started(2)
         made.bridge.release()
         await made.bridge.aclose()
@@ -347,9 +344,7 @@ async def test_a_caller_that_leaves_has_its_execution_stopped_where_that_is_aske
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.started()
-        submitted.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submitted
+        await leave(submitted)
         await made.bridge.aclose()
         assert made.endpoint.count("StopExecution") == 1
 
@@ -359,9 +354,7 @@ async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() ->
         made.endpoint.script("StopExecution", error("AccessDeniedException"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.started()
-        submitted.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await submitted
+        await leave(submitted)
         await made.bridge.aclose()
         assert made.endpoint.count("StopExecution") == 1
 

@@ -108,7 +108,7 @@ class Stop:
 async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable[[int], None]) -> None:
     """Serve until `stop` is wished; call `announce` with the port once requests are accepted.
 
-    Raise PortTakenError if the port cannot be had.
+    Raise PortTakenError if the port cannot be had, SettingsError for what the SDK or the system refuses.
     """
     _warn_of_short_bounds(settings)
     instance = uuid4().hex

@@ -123,7 +123,8 @@ class Bridge:
         deadline = asyncio.get_running_loop().time() + wait
         execution_id = f"exec-{uuid4()}"
         input_ = self._input(execution_id, event)
-        self._refuse_while_draining()
+        if self._draining:
+            raise Draining("This instance is stopping; another one takes the request.")
         if self._in_flight >= self._max_in_flight:
             raise AtCapacity(f"{self._in_flight} requests are held already.")
         with self._held(), self._replies.expect(execution_id) as reply:
@@ -228,10 +229,6 @@ class Bridge:
             return OutcomeUnknown("This instance stopped during the start.", execution_id=execution_id)
         return Draining("This instance stopped; nothing was started.")
 
-    def _refuse_while_draining(self) -> None:
-        if self._draining:
-            raise Draining("This instance is stopping; another one takes the request.")
-
     async def _link_up(self) -> None:
         # Nothing may start before its reply can be heard: AppSync Events does not replay.
         if self._channel.live:
@@ -249,7 +246,6 @@ class Bridge:
 
         def on_turn() -> None:
             # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
-            self._refuse_while_draining()
             if not self._channel.live:
                 raise LinkDown("The subscription for replies was lost; nothing was started.")
             start.sent = True

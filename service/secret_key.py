@@ -19,8 +19,8 @@ class SecretApiKey(Authorizer):
     """Authorisation by an API key that is kept in a secret: read at its first use, and again once it is refused.
 
     `secret` is its name, in `region`, or its ARN, which names its region itself. It holds the key as text, or as
-    `api_key` of a JSON object. Whatever botocore raises while it is
-    read comes out of the method that needed the key, and the link tries again.
+    `api_key` of a JSON object. Whatever botocore raises while it is read comes out of the method that needed the key,
+    and the link tries again.
     """
 
     def __init__(self, http_url: str, session: aioboto3.Session, secret: str, region: str) -> None:

@@ -458,15 +458,26 @@ async def test_a_drain_lets_go_of_what_outlives_its_time() -> None:
         made.assert_nothing_is_held()
 
 
-async def test_a_request_that_waits_for_the_link_is_refused_when_the_drain_begins() -> None:
-    async with stage() as made:
+async def test_what_was_admitted_before_the_drain_is_served_though_it_still_waits_to_be_started() -> None:
+    async with stage(pool=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        submitted = [asyncio.create_task(made.bridge.submit("{}", 20)) for _ in range(2)]
+        first = await made.started()
         made.channel.go_down()
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted.append(asyncio.create_task(made.bridge.submit("{}", 20)))
         await asyncio.sleep(0)
-        draining = asyncio.create_task(made.bridge.drain(10))
+        draining = asyncio.create_task(made.bridge.drain(20))
         await asyncio.sleep(0)
         made.channel.come_up()
-        with pytest.raises(Draining):
-            await submitted
+        gate.set()
+        made.reply(first, 1)
+        for number in (2, 3):
+            made.reply(await made.started(number), number)
+        assert sorted([(await task).outcome for task in submitted], key=str) == [
+            Succeeded(1),
+            Succeeded(2),
+            Succeeded(3),
+        ]
         await draining
-        assert made.endpoint.calls == []
+        made.assert_nothing_is_held()

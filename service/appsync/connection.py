@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from base64 import urlsafe_b64encode
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NoReturn
@@ -62,7 +63,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._websocket = websocket
         self._timeouts = timeouts
-        self.protocol = Protocol(self._loop.time(), counters)
+        self.protocol = Protocol(time.monotonic(), counters)
         self._end: str | None = None
         self._doubted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -105,7 +106,7 @@ class Connection:
 
         Raises ConnectionLostError or RefusedError when it ends.
         """
-        recv, receive, clock = self._websocket.recv, self.protocol.receive, self._loop.time
+        recv, receive, clock = self._websocket.recv, self.protocol.receive, time.monotonic
         self._watch()
         try:
             while True:
@@ -150,7 +151,7 @@ class Connection:
         await self._websocket.wait_closed()
 
     def _take(self, frame: bytes, on_event: Callable[[Event], None]) -> None:
-        event = self.protocol.receive(frame, self._loop.time())
+        event = self.protocol.receive(frame, time.monotonic())
         if isinstance(event, ConnectionRefused):
             raise self._refusal(event)
         if event is not None:
@@ -169,7 +170,7 @@ class Connection:
         return ConnectionLostError("closed by the peer" if closed.rcvd else "connection lost", close_code=_code(closed))
 
     def _watch(self) -> None:
-        now = self._loop.time()
+        now = time.monotonic()
         silent = now >= self.protocol.deadline
         doubtful = silent or self._websocket.state is not State.OPEN
         if doubtful and self._doubted:

@@ -142,15 +142,22 @@ class Link:
     ) -> None:
         await self.close()
 
-    def subscribe(self, channel: str, on_event: Callable[[str], None]) -> Subscription:
+    def subscribe(
+        self,
+        channel: str,
+        on_event: Callable[[str], None],
+        on_change: Callable[[Subscription], None] | None = None,
+    ) -> Subscription:
         """Subscribe to a channel: as soon as there is a connection, and again on each later one.
 
-        `on_event` is called with the JSON text of each event. It must be quick, for it is called from the receive loop;
-        what it raises is told to `on_change`. Raises ChannelError for a bad channel, LinkClosedError after `close`.
+        `on_event` is called with the JSON text of each event. `on_change` is called with the subscription just after it
+        went live, was lost, or was refused, in the order in which that happened; its properties tell which. Its owner's
+        own `unsubscribe` is no change. Both must be quick, for they are called from the receive loop; what they raise is
+        told to the link's `on_change`. Raises ChannelError for a bad channel, LinkClosedError after `close`.
         """
         if self._closed:
             raise LinkClosedError("the link is closed")
-        subscription = Subscription(for_subscribe(channel), on_event, self._forget, self._timeouts.subscribe)
+        subscription = Subscription(for_subscribe(channel), on_event, on_change, self._forget, self._timeouts.subscribe)
         self._wanted[subscription] = None
         if self._session is not None:
             self._session.wake()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
@@ -86,7 +87,7 @@ class Session:
             writer.cancel()
             await asyncio.wait([writer])
             for slot in list(self._slots.values()):
-                self._release(slot)
+                self._release(slot, connection.protocol.last_heard)
 
     def wake(self) -> None:
         """Tell that what is wanted has changed."""
@@ -122,17 +123,23 @@ class Session:
         for event in data.events:
             try:
                 subscription.on_event(event)
-            # CancelledError as well: out of a plain function it is no cancellation of ours, only the result of some
-            # cancelled future that the handler asked for.
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
-                # Its text may hold the event, its class does not.
-                self._report(
-                    LinkEvent(
-                        kind=LinkEventKind.HANDLER_ERROR,
-                        error_type=type(error).__name__,
-                        channel=subscription.channel,
-                    )
-                )
+                self._report_handler(subscription, error)
+
+    def _tell(self, subscription: Subscription) -> None:
+        """Tell the owner of a subscription that it has changed."""
+        if subscription.on_change is not None:
+            try:
+                subscription.on_change(subscription)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
+                self._report_handler(subscription, error)
+
+    def _report_handler(self, subscription: Subscription, error: BaseException) -> None:
+        # CancelledError as well: out of a plain function it is no cancellation of ours, only the result of some
+        # cancelled future that the handler asked for. The error's text may hold the event, its class does not.
+        self._report(
+            LinkEvent(kind=LinkEventKind.HANDLER_ERROR, error_type=type(error).__name__, channel=subscription.channel)
+        )
 
     def _confirm(self, id_: str) -> None:
         slot = self._by_id.get(id_)
@@ -142,11 +149,13 @@ class Session:
             return
         slot.stage = _Stage.LIVE
         slot.tries = slot.refusals = 0
-        slot.subscription.confirm()
+        came_live = slot.subscription.confirm()
         if slot.subscription.ended:
             self._changed.set()
-        else:
-            self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=slot.subscription.channel))
+            return
+        self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=slot.subscription.channel))
+        if came_live:
+            self._tell(slot.subscription)
 
     def _refuse(self, id_: str, details: tuple[ErrorDetail, ...]) -> None:
         slot = self._by_id.get(id_)
@@ -161,6 +170,7 @@ class Session:
         self._stale = self._stale or error.is_refusal
         slot.refusals = slot.refusals + 1 if error.is_refusal else 0
         self._retry_later(slot, LinkEventKind.SUBSCRIPTION_REFUSED, str(error), error.error_type)
+        self._tell(slot.subscription)
 
     def _retry_later(self, slot: _Slot, kind: LinkEventKind, reason: str, error_type: str | None = None) -> None:
         slot.tries += 1
@@ -179,11 +189,17 @@ class Session:
             )
         )
 
-    def _release(self, slot: _Slot) -> None:
-        """Let go of a subscription: the service does not know it any more, or this connection has ended."""
+    def _release(self, slot: _Slot, heard: float | None = None) -> None:
+        """Let go of a subscription: the service does not know it any more, or this connection has ended.
+
+        `heard` is when the service was last heard of, if that is not now.
+        """
         del self._slots[slot.subscription]
         if self._by_id.pop(slot.id, None) is not None:
-            slot.subscription.release(confirmed=slot.stage in {_Stage.LIVE, _Stage.LEAVING})
+            confirmed = slot.stage in {_Stage.LIVE, _Stage.LEAVING}
+            heard = time.monotonic() if heard is None else heard
+            if slot.subscription.release(confirmed=confirmed, heard=heard):
+                self._tell(slot.subscription)
 
     async def _reconcile(self, connection: Connection) -> None:
         while True:

@@ -50,22 +50,25 @@ class Subscription:
         self,
         channel: str,
         on_event: Callable[[str], None],
+        on_change: Callable[[Subscription], None] | None,
         on_end: Callable[[Subscription], None],
         timeout: float,
     ) -> None:
         self.channel = channel
         self.on_event = on_event
+        self.on_change = on_change
         self._on_end = on_end
         self._timeout = timeout
         self._ended = False
         self._ever_live = False
-        self._down_since = time.monotonic()
-        self._error: SubscribeError | None = None
+        self._down_since = self._gap_since = time.monotonic()
+        self._refused: SubscribeError | None = None
         # On how many connections it is confirmed, and on how many the service may know it: more than one of each
         # while one connection takes over from another.
         self._confirmed = 0
         self._held = 0
         self._live_waiters = Waiters()
+        self._answer_waiters = Waiters()
         self._left_waiters = Waiters()
 
     def __repr__(self) -> str:
@@ -83,16 +86,22 @@ class Subscription:
 
     @property
     def down_since(self) -> float | None:
-        """When it last stopped being live, or was made, by `time.monotonic()`; None while it is live.
-
-        What was published since then is not delivered.
-        """
+        """When it was last noticed to be live no more, or made, by `time.monotonic()`; None while it is live."""
         return None if self.live else self._down_since
 
     @property
-    def error(self) -> SubscribeError | None:
-        """The last refusal; None once confirmed."""
-        return self._error
+    def gap_since(self) -> float:
+        """When the present or last gap in what is delivered began, by `time.monotonic()`.
+
+        That is the last sign of life before the loss, perhaps minutes before it was noticed; until it is first lost,
+        when it was made. What was published from then until it was live again may be missing.
+        """
+        return self._gap_since
+
+    @property
+    def refused(self) -> SubscribeError | None:
+        """Why the service last refused it, though the link goes on to try; None if it never did, or has confirmed."""
+        return self._refused
 
     @property
     def ended(self) -> bool:
@@ -104,6 +113,15 @@ class Subscription:
         if self.live or self._ended:
             return self.live
         return await self._live_waiters.wait(timeout) or self.live
+
+    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - as above
+        """Wait until it is live or refused, whichever is first, and tell whether it is live.
+
+        For those who have another way to go if it is refused. After `timeout` seconds, or when it has ended: False.
+        """
+        if self.live or self._ended or self._refused is not None:
+            return self.live
+        return await self._answer_waiters.wait(timeout) or self.live
 
     async def unsubscribe(self) -> None:
         """End it: no event is delivered from now on.
@@ -120,32 +138,44 @@ class Subscription:
     def end(self) -> None:
         """Mark it as not wanted any more."""
         if self.live:
-            self._down_since = time.monotonic()
+            self._down_since = self._gap_since = time.monotonic()
         self._ended = True
-        self._live_waiters.wake(result=False)
+        self._wake(live=False)
 
     def hold(self) -> None:
         """Note that it was sent on one connection."""
         self._held += 1
 
-    def confirm(self) -> None:
-        """Note that one connection has it live."""
+    def confirm(self) -> bool:
+        """Note that one connection has it live; tell whether none had."""
         self._confirmed += 1
-        if not self._ended:
-            self._ever_live = True
-            self._error = None
-            self._live_waiters.wake(result=True)
+        if self._ended:
+            return False
+        self._ever_live = True
+        self._refused = None
+        self._wake(live=True)
+        return self._confirmed == 1
 
     def refuse(self, error: SubscribeError) -> None:
         """Note a refusal; the connection lets go of it as well."""
-        self._error = error
+        self._refused = error
+        self._answer_waiters.wake(result=False)
 
-    def release(self, *, confirmed: bool) -> None:
-        """Note that one connection has it no more; `confirmed` tells whether it was live there."""
+    def release(self, *, confirmed: bool, heard: float) -> bool:
+        """Note that one connection has it no more; tell whether no other has it live.
+
+        `confirmed` says whether it was live there, `heard` when the connection last showed life, by `time.monotonic()`.
+        """
         self._held -= 1
-        if confirmed:
-            if self._confirmed == 1 and not self._ended:
-                self._down_since = time.monotonic()
-            self._confirmed -= 1
+        self._confirmed -= confirmed
+        lost = confirmed and not self._confirmed and not self._ended
+        if lost:
+            self._down_since = time.monotonic()
+            self._gap_since = heard
         if not self._held:
             self._left_waiters.wake(result=True)
+        return lost
+
+    def _wake(self, *, live: bool) -> None:
+        self._live_waiters.wake(result=live)
+        self._answer_waiters.wake(result=live)

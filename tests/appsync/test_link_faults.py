@@ -507,14 +507,14 @@ async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_s
     authorizer = RotatingKey()
     subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
     at_once = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
-    error = subscription.error
+    error = subscription.refused
     assert error is not None
     assert (error.channel, error.error_type, str(error)) == ("/default/*", error_type, f"/default/*: {error_type}")
     slowly = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=2)
     assert (at_once.delay or 0) <= SWIFT_BACKOFF.base
     assert (slowly.delay or 0) >= 0.9 * SWIFT_BACKOFF.refused
     assert await subscription.wait_live(10)
-    assert subscription.error is None
+    assert subscription.refused is None
     assert authorizer.refreshed == 2
     assert len(server.peers) == 1
 

@@ -47,7 +47,7 @@ async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_
     server: ScriptedServer, changes: Changes, inbox: Inbox
 ) -> None:
     wanted: dict[Subscription, None] = {}
-    subscription = Subscription("/default/*", inbox, wanted.pop, 10)
+    subscription = Subscription("/default/*", inbox, None, wanted.pop, 10)
     wanted[subscription] = None
     async with running_session(server, wanted, changes) as new:
         async with running_session(server, wanted, changes):
@@ -70,7 +70,7 @@ async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_
 
 async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: ScriptedServer, changes: Changes) -> None:
     wanted: dict[Subscription, None] = {}
-    subscription = Subscription("/default/*", print, wanted.pop, 10)
+    subscription = Subscription("/default/*", print, None, wanted.pop, 10)
     wanted[subscription] = None
     async with running_session(server, wanted, changes) as one, running_session(server, wanted, changes) as two:
         await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)

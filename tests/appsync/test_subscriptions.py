@@ -1,0 +1,203 @@
+"""Many subscriptions on one link, each with a life of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.appsync import LinkEventKind, Subscription
+
+from .scripted_server import abort, confirm, first, ignore, refuse, say
+
+if TYPE_CHECKING:
+    from .conftest import Changes, Inbox, LinkFactory
+    from .scripted_server import Message, Peer, ScriptedServer
+
+FULL = refuse("subscribe_error", "MaxSubscriptionsReachedError")
+
+
+class Lives(list[tuple[str, bool, bool]]):
+    """An `on_change` that keeps what its subscriptions were just then: channel, live, refused."""
+
+    def __call__(self, subscription: Subscription) -> None:
+        self.append((subscription.channel, subscription.live, subscription.refused is not None))
+
+
+async def test_each_loss_and_each_return_is_told_per_subscription_and_in_order(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    lives = Lives()
+    link = make_link()
+    one, two = (link.subscribe(f"/default/{name}", print, lives) for name in ("1", "2"))
+    assert await one.wait_live(10)
+    assert await two.wait_live(10)
+    await abort(server.peer, {})
+    await server.subscribed(2)
+    assert await one.wait_live(10)
+    assert await two.wait_live(10)
+    await two.unsubscribe()
+    await link.close()
+    up = [("/default/1", True, False), ("/default/2", True, False)]
+    down = [("/default/1", False, False), ("/default/2", False, False)]
+    assert lives == [*up, *down, *up]
+
+
+async def test_a_subscription_is_told_live_only_after_the_link_told_so(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    told: list[tuple[bool, int]] = []
+
+    def on_change(subscription: Subscription) -> None:
+        told.append((subscription.live, len(changes.of(LinkEventKind.SUBSCRIPTION_CONFIRMED))))
+
+    assert await make_link().subscribe("/default/*", print, on_change).wait_live(10)
+    assert told == [(True, 1)]
+
+
+async def test_a_gap_begins_with_the_last_sign_of_life_not_when_it_was_noticed(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    noticed = asyncio.Event()
+    made = time.monotonic()
+
+    def on_change(subscription: Subscription) -> None:
+        if not subscription.live:
+            noticed.set()
+
+    subscription = make_link().subscribe("/default/*", inbox, on_change)
+    assert await subscription.wait_live(10)
+    assert made <= subscription.gap_since <= time.monotonic()
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    heard = time.monotonic()
+    await asyncio.sleep(0.3)  # the silence is what this test is about
+    await abort(server.peer, {})
+    await noticed.wait()
+    assert made < subscription.gap_since <= heard
+    assert await subscription.wait_live(10)
+    assert subscription.gap_since <= heard
+    assert subscription.down_since is None
+
+
+async def test_what_a_subscriptions_observer_raises_harms_nothing(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
+) -> None:
+    def on_change(subscription: Subscription) -> None:
+        raise RuntimeError("names the secret")
+
+    link = make_link()
+    bad = link.subscribe("/default/bad", inbox, on_change)
+    assert await bad.wait_live(10)
+    await abort(server.peer, {})
+    await server.subscribed(2)
+    assert await bad.wait_live(10)
+    await server.peer.data("/default/bad", "1")
+    await inbox.until("1")
+    faults = changes.of(LinkEventKind.HANDLER_ERROR)
+    assert [(fault.error_type, fault.channel) for fault in faults] == [("RuntimeError", "/default/bad")] * 3
+    assert "secret" not in repr(faults)
+
+
+async def test_a_refusal_for_the_limit_is_told_at_once_and_harms_no_other_subscription(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    lives = Lives()
+    link = make_link()
+    kept = link.subscribe("/default/kept", inbox)
+    assert await kept.wait_live(10)
+    server.on["subscribe"] = FULL
+    extra = link.subscribe("/default/extra", print, lives)
+    async with asyncio.timeout(10):
+        assert not await extra.wait_answered(60)
+    assert extra.refused is not None
+    assert extra.refused.error_type == "MaxSubscriptionsReachedError"
+    assert lives[0] == ("/default/extra", False, True)
+    assert (kept.live, link.connected, len(server.peers)) == (True, True, 1)
+    await server.peer.data("/default/kept", "1")
+    await inbox.until("1")
+
+
+async def test_a_subscription_refused_for_the_limit_is_made_once_another_has_left(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    async def one_at_a_time(peer: Peer, message: Message) -> None:
+        await (FULL if peer.subscriptions else confirm)(peer, message)
+
+    server.on["subscribe"] = one_at_a_time
+    link = make_link()
+    leaves = link.subscribe("/default/1", print)
+    assert await leaves.wait_live(10)
+    waits = link.subscribe("/default/2", inbox)
+    assert not await waits.wait_answered(10)
+    await leaves.unsubscribe()
+    assert await waits.wait_live(10)
+    assert waits.refused is None
+    assert await waits.wait_answered(0)
+
+
+async def test_a_live_subscription_that_the_service_ends_is_lost_refused_and_made_again(
+    server: ScriptedServer, make_link: LinkFactory
+) -> None:
+    lives = Lives()
+    subscription = make_link().subscribe("/default/*", print, lives)
+    assert await subscription.wait_live(10)
+    (id_,) = server.peer.subscriptions
+    await say({"type": "subscribe_error", "errors": [{"errorType": "LimitExceededError"}]})(server.peer, {"id": id_})
+    await server.asked("subscribe", times=2)
+    assert await subscription.wait_live(10)
+    assert [life[1:] for life in lives] == [(True, False), (False, False), (False, True), (True, False)]
+
+
+@pytest.mark.parametrize("end", ["time", "owner", "live"])
+async def test_waiting_for_an_answer_ends_with_the_time_the_subscription_or_the_answer(
+    server: ScriptedServer, make_link: LinkFactory, end: str
+) -> None:
+    server.on["subscribe"] = ignore
+    subscription = make_link().subscribe("/default/*", print)
+    (asked,) = await server.asked("subscribe")
+    if end == "time":
+        assert not await subscription.wait_answered(0.05)
+    else:
+        waiting = asyncio.create_task(subscription.wait_answered(60))
+        await asyncio.sleep(0)
+        if end == "live":
+            await confirm(server.peer, asked)
+        else:
+            subscription.end()
+        async with asyncio.timeout(10):
+            assert await waiting is (end == "live")
+    assert len(subscription._answer_waiters) == 0
+
+
+async def test_a_running_link_takes_dozens_of_subscriptions_at_a_time_and_lets_them_go(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    link = make_link()
+    own = link.subscribe("/default/own/*", inbox)
+    assert await own.wait_live(10)
+    for _ in range(5):
+        many = [link.subscribe(f"/default/other/{number}", print) for number in range(50)]
+        async with asyncio.timeout(10):
+            assert all(await asyncio.gather(*(one.wait_answered(10) for one in many)))
+            assert len(server.peer.subscriptions) == 51
+            await asyncio.gather(*(one.unsubscribe() for one in many))
+        assert list(server.peer.subscriptions.values()) == ["/default/own/*"]
+    assert own.live
+    assert len(server.peers) == 1
+    assert len(link._wanted) == 1
+    await server.peer.data("/default/own/*", "1")
+    await inbox.until("1")
+
+
+async def test_one_unanswered_subscription_holds_up_no_other(server: ScriptedServer, make_link: LinkFactory) -> None:
+    link = make_link()
+    assert await link.subscribe("/default/1", print).wait_live(10)
+    server.on["subscribe"] = first(ignore, then=confirm)
+    silent, other = link.subscribe("/default/2", print), link.subscribe("/default/3", print)
+    async with asyncio.timeout(8):  # less than an answer is waited for
+        assert await other.wait_live(8)
+    assert (silent.live, silent.refused) == (False, None)
+    assert not await silent.wait_answered(0.01)

@@ -152,8 +152,8 @@ class Link:
 
         `on_event` is called with the JSON text of each event. `on_change` is called with the subscription just after it
         went live, was lost, or was refused, in the order in which that happened; its properties tell which. Its owner's
-        own `unsubscribe` is no change. Both must be quick, for they are called from the receive loop; what they raise is
-        told to the link's `on_change`. Raises ChannelError for a bad channel, LinkClosedError after `close`.
+        own `unsubscribe` is no change. Both must be quick, for they are called from the receive loop; what they raise
+        is told to the link's `on_change`. Raises ChannelError for a bad channel, LinkClosedError after `close`.
         """
         if self._closed:
             raise LinkClosedError("the link is closed")

@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aioboto3
 from botocore.exceptions import BotoCoreError
 
 from service import app, settings
-from service.local import DefinitionError, LocalAws
+from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("serve", help="the service alone; settings come from the environment")
     local = commands.add_parser("local", help="the service with an embedded local AWS")
     local.add_argument("--wait", type=_seconds, default=10.0, help="the workflow's wait in seconds (default: 10)")
+    local.add_argument("--workflow", type=Path, default=WORKFLOW, help="the definition to run (default: the demo's)")
     options = parser.parse_args(arguments)
-    work = _serve() if options.command == "serve" else _local(options.wait)
+    work = _serve() if options.command == "serve" else _local(options.wait, options.workflow)
     return _run(work)
 
 
@@ -71,7 +73,7 @@ async def _serve() -> None:
     await app.run(chosen, app.AwsAccess(session), stop, lambda _port: None)
 
 
-async def _local(wait: float) -> None:
+async def _local(wait: float, workflow: Path) -> None:
     # Nothing of the user's own AWS set-up may matter, least of all real credentials; nor may a proxy.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, NO_PROXY="127.0.0.1")
     os.environ.pop("AWS_PROFILE", None)
@@ -88,7 +90,7 @@ async def _local(wait: float) -> None:
     logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
     stop = app.Stop()
     stop.listen()
-    aws = LocalAws(port=chosen.LOCAL_AWS_PORT, wait=wait)
+    aws = LocalAws(port=chosen.LOCAL_AWS_PORT, wait=wait, definition=workflow)
     try:
         await aws.start()
     except OSError as error:

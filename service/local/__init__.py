@@ -1,6 +1,8 @@
 """An embedded stand-in for the parts of AWS that the service talks to: Step Functions and AppSync Events."""
 
 from service.local.definition import DefinitionError
-from service.local.server import LocalAws
+from service.local.faults import Faults
+from service.local.quotas import AWS_QUOTAS, Quota
+from service.local.server import WORKFLOW, LocalAws
 
-__all__ = ["DefinitionError", "LocalAws"]
+__all__ = ["AWS_QUOTAS", "WORKFLOW", "DefinitionError", "Faults", "LocalAws", "Quota"]

@@ -7,20 +7,20 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
-from service.local import LocalAws
-from service.local.definition import DefinitionError
+from service.local import WORKFLOW, DefinitionError, LocalAws
 
 HOST = "127.0.0.1"
 
 
-async def serve(port: int, wait: float) -> None:
+async def serve(port: int, wait: float, workflow: Path) -> None:
     """Run until a signal asks for the end; OSError when the port is taken."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    async with LocalAws(host=HOST, port=port, wait=wait) as aws:
+    async with LocalAws(host=HOST, port=port, wait=wait, definition=workflow) as aws:
         lines = [
             f"local AWS on {aws.url}, region {aws.region}; it takes any credentials",
             f"  AWS_ENDPOINT_URL_SFN={aws.url}",
@@ -40,15 +40,16 @@ def main() -> int:
     """Parse the command line and run; the exit status is 1 when the port cannot be had."""
     parser = argparse.ArgumentParser(prog="python -m service.local", description=__doc__)
     parser.add_argument("--wait", type=float, default=10.0, help="the workflow's wait in seconds (default 10)")
-    wait = parser.parse_args().wait
+    parser.add_argument("--workflow", type=Path, default=WORKFLOW, help="the definition to run (default: the demo's)")
+    options = parser.parse_args()
     port = os.environ.get("LOCAL_AWS_PORT", "4566")
     if not (port.isascii() and port.isdecimal() and int(port) < 65536):
         sys.stderr.write(f"LOCAL_AWS_PORT is no port: {port}\n")
         return 1
-    if not 0 <= wait < float("inf"):
+    if not 0 <= options.wait < float("inf"):
         parser.error("--wait is a number of seconds, 0 or more")
     try:
-        asyncio.run(serve(int(port), wait))
+        asyncio.run(serve(int(port), options.wait, options.workflow))
     except OSError as error:
         sys.stderr.write(f"cannot listen on {HOST}:{port}: {error.strerror}\nSet LOCAL_AWS_PORT to another port.\n")
         return 1

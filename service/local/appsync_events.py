@@ -19,6 +19,8 @@ from service.local.json_text import Json, encode, loads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from service.local.faults import Faults
+
     Deliver: TypeAlias = Callable[[str], None]
 
 EVENT_LIMIT = 240 * 1024  # bytes of one event's text
@@ -62,9 +64,10 @@ class Publication:
 class AppSyncEvents:
     """One Event API with one namespace and one API key."""
 
-    def __init__(self, namespace: str, api_key: str) -> None:
+    def __init__(self, namespace: str, api_key: str, faults: Faults) -> None:
         self._namespace = namespace
         self._api_key = api_key
+        self._faults = faults
         self._subscribers: defaultdict[str, dict[object, Deliver]] = defaultdict(dict)
 
     def authorise(self, credentials: Mapping[str, Json]) -> None:
@@ -113,7 +116,7 @@ class AppSyncEvents:
         for event in publication.events:
             for path in (publication.path, *wildcards):
                 for deliver in list(self._subscribers.get(path, {}).values()):
-                    deliver(event)
+                    self._faults.deliver(event, deliver)
 
     async def handle_publish(self, request: web.Request) -> web.Response:
         """Answer `POST /event`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 from collections import deque
@@ -16,7 +17,7 @@ from service.local.interpreter import Interpreter, StateError, time_limit
 from service.local.json_text import Json, dumps, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from service.local.states import Machine
 
@@ -45,6 +46,12 @@ class Execution:
         """Characters of data that the record holds."""
         return len(self.input) + len(self.output or "")
 
+    def status_at(self, moment: float) -> str | None:
+        """Tell the status as it was at a moment (epoch seconds); None before the start."""
+        if self.start_date > moment:
+            return None
+        return self.status if self.stop_date is None or self.stop_date <= moment else "RUNNING"
+
 
 class AlreadyExistsError(Exception):
     """The name belongs to another execution, or to one that has ended."""
@@ -53,12 +60,23 @@ class AlreadyExistsError(Exception):
 class Executions:
     """Starts, stops and remembers; all executions that run and the newest of the ended ones are kept."""
 
-    def __init__(self, machine: Machine, machine_arn: str, interpreter: Interpreter, keep: int = 100_000) -> None:
-        """Keep this many ended executions, fewer if large; older ones are forgotten, as AWS does after 90 days."""
+    def __init__(
+        self,
+        machine: Machine,
+        machine_arn: str,
+        interpreter: Interpreter,
+        keep: int = 100_000,
+        on_end: Callable[[Execution], None] = lambda _: None,
+    ) -> None:
+        """Keep this many ended executions, fewer if large; older ones are forgotten, as AWS does after 90 days.
+
+        `on_end` is called with each that has ended.
+        """
         self._machine = machine
         self._machine_arn = machine_arn
         self._interpreter = interpreter
         self._keep = keep
+        self._on_end = on_end
         self._executions: dict[str, Execution] = {}
         self._ended: deque[Execution] = deque()
         self._ended_size = 0
@@ -103,9 +121,11 @@ class Executions:
             self._tasks[execution.number].cancel()
         return execution
 
-    def newest(self, status: str | None, below: int | None, count: int) -> list[Execution]:
-        """List the newest that have this status and were numbered below, newest first."""
-        return list(islice(self._matching(status, below), count))
+    def newest(
+        self, status: str | None, below: int | None, count: int, moment: float = math.inf
+    ) -> list[tuple[Execution, str]]:
+        """List the newest that had this status at that moment and were numbered below, newest first, each with it."""
+        return list(islice(self._matching(status, below, moment), count))
 
     async def close(self) -> None:
         """Cancel all that run."""
@@ -114,10 +134,11 @@ class Executions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _matching(self, status: str | None, below: int | None) -> Iterator[Execution]:
+    def _matching(self, status: str | None, below: int | None, moment: float) -> Iterator[tuple[Execution, str]]:
         for execution in reversed(self._executions.values()):
-            if (below is None or execution.number < below) and status in {None, execution.status}:
-                yield execution
+            seen = execution.status_at(moment)
+            if seen is not None and (below is None or execution.number < below) and status in {None, seen}:
+                yield execution, seen
 
     async def _run(self, execution: Execution, data: Json) -> None:
         context = {
@@ -162,6 +183,7 @@ class Executions:
             forgotten = self._ended.popleft()
             self._ended_size -= forgotten.size
             del self._executions[forgotten.name]
+        self._on_end(execution)
 
     def _forget_task(self, number: int) -> None:
         del self._tasks[number]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from service.local.appsync_events import AppSyncEvents
+from service.local.appsync_events import AppSyncEvents, EventsError
 from service.local.definition import DefinitionError, parse, render
 from service.local.executions import Execution, Executions
+from service.local.faults import Faults
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter
+from service.local.json_text import dumps
+from service.local.quotas import Quota, Quotas
 from service.local.realtime import Realtime
 from service.local.step_functions import StepFunctions
 
@@ -22,14 +26,16 @@ if TYPE_CHECKING:
 WORKFLOW = Path(__file__).parents[2] / "IaC" / "workflow.asl.json"
 _BODY_LIMIT = 2 * 1024 * 1024  # bytes; above the 1.2 MB that AppSync takes in one publish
 _STOP_TIMEOUT = 0.3  # seconds that requests in hand have to end
+_HINT_DELAY = 0.2  # seconds from the end of an execution until EventBridge's rule has told of it
 
 
 class LocalAws:
     """Step Functions and AppSync Events on one port of this machine, for tests and laptops.
 
-    `wait` is the demonstration workflow's wait in seconds; port 0 takes a free one. The addresses are known once
-    started. The newest 100,000 ended
-    executions are remembered, fewer if their data exceeds 256 MiB. Use as an async context manager, or start and stop.
+    `wait` is the demonstration workflow's wait in seconds; port 0 takes a free one; `definition` is the workflow that
+    runs. The addresses are known once started. Calls are unlimited unless `quotas` says otherwise (AWS_QUOTAS). The
+    newest 100,000 ended executions are remembered, fewer if their data exceeds 256 MiB. Use as an async context
+    manager, or start and stop.
     """
 
     region = "us-east-1"
@@ -47,10 +53,20 @@ class LocalAws:
     """AppSync Events, WebSocket."""
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 4566, wait: float = 10.0, definition: Path = WORKFLOW
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 4566,
+        wait: float = 10.0,
+        definition: Path = WORKFLOW,
+        quotas: Mapping[str, Quota] | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self._host, self._port, self._wait, self._definition = host, port, wait, definition
-        self._events = AppSyncEvents(self.namespace, self.api_key)
+        self._quotas = Quotas(quotas or {})
+        self.faults = faults or Faults()
+        """What goes wrong, on demand."""
+        self._events = AppSyncEvents(self.namespace, self.api_key, self.faults)
         self.realtime = Realtime(self._events)
         """Its `keep_alive` and `connection_timeout_ms` may be set for tests."""
         self._executions: Executions | None = None
@@ -78,6 +94,7 @@ class LocalAws:
             await self._executions.close()
         if self._http_task is not None:
             await self._http_task.close()
+        self.faults.close()
         await self.realtime.drop(1000)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -107,6 +124,16 @@ class LocalAws:
         """Executions now running."""
         return 0 if self._executions is None else self._executions.running
 
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """Calls of the Step Functions API so far, by action."""
+        return self._api.calls
+
+    @property
+    def throttled(self) -> Mapping[str, int]:
+        """Those of them that got ThrottlingException."""
+        return self._api.throttled
+
     def _start_workflow(self, port: int) -> None:
         """Compile the definition, which names this server's own address."""
         self.url = f"http://{self._host}:{port}"
@@ -124,8 +151,23 @@ class LocalAws:
             raise DefinitionError(f"cannot read {self._definition}: {error.strerror}") from error
         machine = parse(render(text, values))
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
-        self._executions = Executions(machine, self.state_machine_arn, Interpreter(self._http_task.invoke))
-        self._api = StepFunctions(self.state_machine_arn, machine, self._executions)
+        interpreter = Interpreter(self._http_task.invoke)
+        self._executions = Executions(machine, self.state_machine_arn, interpreter, on_end=self._hint)
+        self._api = StepFunctions(self.state_machine_arn, machine, self._executions, self._quotas, self.faults)
+
+    def _hint(self, execution: Execution) -> None:
+        """Publish, as the deployed EventBridge rule does, that an execution ended in a way that no state can tell."""
+        if execution.status in {"FAILED", "TIMED_OUT", "ABORTED"}:
+            asyncio.get_running_loop().call_later(_HINT_DELAY, self._publish_end, execution.name)
+
+    def _publish_end(self, name: str) -> None:
+        try:
+            publication = self._events.accept(
+                f"{self.namespace}/ended/{name}", [dumps({"id": name, "status": "ENDED"})]
+            )
+        except EventsError:
+            return  # a name that no channel can have is not one that the service gave
+        self._events.broadcast(publication)
 
     async def _step_functions(self, request: web.Request) -> web.Response:
         return await self._api.handle(request)

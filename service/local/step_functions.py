@@ -5,21 +5,28 @@ Source: AWS Step Functions API Reference (each action's page, "Common Errors").
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import math
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from service.local import history
 from service.local.executions import AlreadyExistsError, Execution, Executions
 from service.local.interpreter import DATA_LIMIT
 from service.local.json_text import Json, encode, loads
 
 if TYPE_CHECKING:
+    from service.local.faults import Faults
+    from service.local.quotas import Quotas
     from service.local.states import Machine
 
+_SILENCE: Final = 5.0  # seconds after which a call that is not answered is cut off
 _SIGV4 = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/, ]+/\d{8}/[^/, ]+/[^/, ]+/aws4_request, ?SignedHeaders=\S+, ?Signature=\S+"
 )
@@ -40,16 +47,24 @@ class _ApiError(Exception):
 
 
 class StepFunctions:
-    """Answers `POST /` with an `X-Amz-Target`."""
+    """Answers `POST /` with an `X-Amz-Target`.
 
-    def __init__(self, arn: str, machine: Machine, executions: Executions) -> None:
+    `calls` counts what came in and `throttled` what was refused for its quota, by action.
+    """
+
+    def __init__(self, arn: str, machine: Machine, executions: Executions, quotas: Quotas, faults: Faults) -> None:
         self._arn = arn
         self._machine = machine
         self._executions = executions
+        self._quotas = quotas
+        self._faults = faults
+        self.calls: Counter[str] = Counter()
+        self.throttled: Counter[str] = Counter()
         self._created = time.time()
         self._actions = {
             "StartExecution": self._start_execution,
             "DescribeExecution": self._describe_execution,
+            "GetExecutionHistory": self._get_execution_history,
             "ListExecutions": self._list_executions,
             "StopExecution": self._stop_execution,
             "DescribeStateMachine": self._describe_state_machine,
@@ -59,17 +74,22 @@ class StepFunctions:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one call of the API."""
         try:
-            return _answer(200, await self._perform(request))
+            name, arguments = await self._read(request)
+            answer = self._perform(name, arguments)
         except _ApiError as error:
             return _answer(error.status, {"__type": error.kind, "message": error.message})
+        if self._faults.unanswered.strikes(name):
+            await asyncio.sleep(_SILENCE)
+            if request.transport is not None:
+                request.transport.abort()
+        return _answer(200, answer)
 
-    async def _perform(self, request: web.Request) -> Json:
+    async def _read(self, request: web.Request) -> tuple[str, Json]:
         # Any credentials will do, but a client that does not sign would fail against AWS.
         if not _SIGV4.fullmatch(request.headers.get("Authorization", "")):
             raise _ApiError("MissingAuthenticationToken", "Missing Authentication Token", 403)
         service, _, name = request.headers.get("X-Amz-Target", "").partition(".")
-        action = self._actions.get(name)
-        if service != "AWSStepFunctions" or action is None:
+        if service != "AWSStepFunctions" or name not in self._actions:
             raise _ApiError("UnknownOperationException", "the local AWS does not have this operation")
         try:
             arguments = loads(await request.read())
@@ -77,7 +97,16 @@ class StepFunctions:
             raise _ApiError("SerializationException", "the body is not JSON") from error
         if not isinstance(arguments, dict):
             raise _ApiError("SerializationException", "the body is not an object")
-        return action(arguments)
+        return name, arguments
+
+    def _perform(self, name: str, arguments: Json) -> Json:
+        self.calls[name] += 1
+        if not self._quotas.take(name) or self._faults.throttle.strikes(name):
+            self.throttled[name] += 1
+            raise _ApiError("ThrottlingException", "Rate exceeded")
+        if self._faults.fail.strikes(name):
+            raise _ApiError("InternalFailure", "the local AWS fails as it was told to", 500)
+        return self._actions[name](arguments)
 
     def _start_execution(self, arguments: Json) -> Json:
         self._check_machine(arguments)
@@ -97,12 +126,25 @@ class StepFunctions:
         return {"executionArn": execution.arn, "startDate": execution.start_date}
 
     def _describe_execution(self, arguments: Json) -> Json:
-        execution = self._execution(arguments)
-        answer = _summary(execution, self._arn) | {"input": execution.input, "inputDetails": {"included": True}}
+        execution, status = self._execution(arguments, "DescribeExecution")
+        answer = self._summary(execution, status) | {"input": execution.input, "inputDetails": {"included": True}}
+        if status == "RUNNING":
+            return answer | ({} if execution.trace_header is None else {"traceHeader": execution.trace_header})
         if execution.output is not None:
             answer |= {"output": execution.output, "outputDetails": {"included": True}}
         optional = {"error": execution.error, "cause": execution.cause, "traceHeader": execution.trace_header}
         return answer | {name: value for name, value in optional.items() if value is not None}
+
+    def _get_execution_history(self, arguments: Json) -> Json:
+        execution, status = self._execution(arguments, "GetExecutionHistory")
+        events = history.events(execution, status, data=arguments.get("includeExecutionData") is not False)
+        if arguments.get("reverseOrder") is True:
+            events.reverse()
+        size, start = _page_size(arguments), _page_token(arguments) or 0
+        answer: dict[str, Json] = {"events": events[start : start + size]}
+        if len(events) > start + size:
+            answer["nextToken"] = _token(start + size)
+        return answer
 
     def _list_executions(self, arguments: Json) -> Json:
         self._check_machine(arguments)
@@ -111,16 +153,16 @@ class StepFunctions:
             raise _invalid("statusFilter", f"Member must satisfy enum value set: {list(_STATUSES)}")
         size = _page_size(arguments)
         # One more than asked for tells whether there is a next page.
-        found = self._executions.newest(status, _page_token(arguments), size + 1)
-        answer: dict[str, Json] = {"executions": [_summary(execution, self._arn) for execution in found[:size]]}
+        found = self._executions.newest(status, _page_token(arguments), size + 1, self._seen("ListExecutions"))
+        answer: dict[str, Json] = {"executions": [self._summary(*item) for item in found[:size]]}
         if len(found) > size:
-            answer["nextToken"] = base64.b64encode(str(found[size - 1].number).encode()).decode()
+            answer["nextToken"] = _token(found[size - 1][0].number)
         return answer
 
     def _stop_execution(self, arguments: Json) -> Json:
         error = _text(arguments, "error", required=False, length=256)
         cause = _text(arguments, "cause", required=False, length=32768)
-        return {"stopDate": self._executions.stop(self._execution(arguments).name, error, cause).stop_date}
+        return {"stopDate": self._executions.stop(self._execution(arguments)[0].name, error, cause).stop_date}
 
     def _describe_state_machine(self, arguments: Json) -> Json:
         self._check_machine(arguments)
@@ -143,12 +185,29 @@ class StepFunctions:
         if arn != self._arn:
             raise _ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
 
-    def _execution(self, arguments: Json) -> Execution:
+    def _execution(self, arguments: Json, action: str | None = None) -> tuple[Execution, str]:
+        """Find the execution, and the status in which the action sees it."""
         arn = _arn(arguments, "executionArn")
         execution = self._executions.by_name.get(arn.rpartition(":")[2])
-        if execution is None or execution.arn != arn:
+        status = None if execution is None else execution.status_at(self._seen(action))
+        if execution is None or execution.arn != arn or status is None:
             raise _ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
-        return execution
+        return execution, status
+
+    def _seen(self, action: str | None) -> float:
+        """Tell up to which moment the action sees the record."""
+        lag = self._faults.lag.get(action or "", 0.0)
+        return time.time() - lag if lag else math.inf
+
+    def _summary(self, execution: Execution, status: str) -> dict[str, Json]:
+        summary: dict[str, Json] = {
+            "executionArn": execution.arn,
+            "stateMachineArn": self._arn,
+            "name": execution.name,
+            "status": status,
+            "startDate": execution.start_date,
+        }
+        return summary if status == "RUNNING" else summary | {"stopDate": execution.stop_date}
 
 
 def _answer(status: int, body: Json) -> web.Response:
@@ -158,17 +217,6 @@ def _answer(status: int, body: Json) -> web.Response:
         content_type="application/x-amz-json-1.0",
         headers={"x-amzn-RequestId": str(uuid.uuid4())},
     )
-
-
-def _summary(execution: Execution, machine_arn: str) -> dict[str, Json]:
-    summary: dict[str, Json] = {
-        "executionArn": execution.arn,
-        "stateMachineArn": machine_arn,
-        "name": execution.name,
-        "status": execution.status,
-        "startDate": execution.start_date,
-    }
-    return summary if execution.stop_date is None else summary | {"stopDate": execution.stop_date}
 
 
 def _invalid(member: str, constraint: str) -> _ApiError:
@@ -209,3 +257,7 @@ def _page_token(arguments: Json) -> int | None:
         return None if token is None else int(base64.b64decode(token, validate=True))
     except ValueError as error:
         raise _ApiError("InvalidToken", "Invalid Token: 'nextToken'") from error
+
+
+def _token(number: int) -> str:
+    return base64.b64encode(str(number).encode()).decode()

@@ -81,13 +81,7 @@ async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
 async def test_a_workflow_that_cannot_be_run_here_is_one_clear_message(tmp_path: Path) -> None:
     definition = tmp_path / "workflow.asl.json"
     definition.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
-    script = (
-        "import pathlib, sys;"
-        "from service import cli as main;"
-        f"main.LocalAws.__init__.__kwdefaults__['definition'] = pathlib.Path({str(definition)!r});"
-        "sys.exit(main.main(['local']))"
-    )
-    async with running("-c", script, env=LOCAL) as process:
+    async with command("service", "local", "--workflow", str(definition), env=LOCAL) as process:
         assert await process.wait() == 1
         messages = [line for line in process.stderr if not line.startswith("{")]
         assert len(messages) == 1

@@ -103,14 +103,14 @@ async def test_a_definition_that_is_not_there_is_no_fault_of_the_port(tmp_path: 
 async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def serve(port: int, wait: float) -> None:
-        raise DefinitionError(f"no, not on {port} with {wait}")
+    async def serve(port: int, wait: float, workflow: Path) -> None:
+        raise DefinitionError(f"no, not on {port} with {wait}, {workflow.name}")
 
     monkeypatch.setattr("service.local.__main__.serve", serve)
     monkeypatch.setattr("sys.argv", ["local"])
     monkeypatch.delenv("LOCAL_AWS_PORT", raising=False)
     assert await asyncio.to_thread(main) == 1
-    assert capsys.readouterr().err == "the workflow cannot be run here: no, not on 4566 with 10.0\n"
+    assert capsys.readouterr().err == "the workflow cannot be run here: no, not on 4566 with 10.0, workflow.asl.json\n"
 
 
 async def test_stopping_is_prompt_with_executions_connections_and_requests_open(

@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import orjson
 import pytest
 from aiohttp import web
@@ -14,12 +16,12 @@ from service.local.definition import parse, render
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter, StateError
 from service.local.server import WORKFLOW
-from tests.local.conftest import DEADLINE
+from tests.local.conftest import DEADLINE, Aws
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.local.conftest import Aws, Socket
+    from tests.local.conftest import Socket
 
 NAMES = [
     ("Ricardo", "Marques"),
@@ -223,3 +225,35 @@ async def test_hundreds_of_executions_that_end_at_once_all_succeed() -> None:
         assert local.running == 400
         await asyncio.gather(*local._executions._tasks.values())
         assert {execution.status for execution in local.executions.values()} == {"SUCCEEDED"}
+
+
+PROGRESSING = """{
+  "QueryLanguage": "JSONata", "StartAt": "Begin",
+  "States": {
+    "Begin": {"Type": "Pass", "Assign": {"channel": "{% $states.input.reply.channel %}", "id": "{% $states.input.id %}"},
+      "Next": "Half"},
+    "Half": {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Next": "Whole", "Output": "{% $states.input %}",
+      "Arguments": {"ApiEndpoint": "${endpoint}", "Method": "POST", "Authentication": {"ConnectionArn": "${connection_arn}"},
+        "RequestBody": {"channel": "{% $channel %}", "events": [
+          "{% $string({'id': $id, 'status': 'RUNNING', 'progress': 1}) %}",
+          "{% $string({'id': $id, 'status': 'RUNNING', 'progress': 2}) %}"]}}},
+    "Whole": {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Output": {"done": true}, "End": true,
+      "Arguments": {"ApiEndpoint": "${endpoint}", "Method": "POST", "Authentication": {"ConnectionArn": "${connection_arn}"},
+        "RequestBody": {"channel": "{% $channel %}", "events": [
+          "{% $string({'id': $id, 'status': 'SUCCEEDED', 'output': {'done': true}}) %}"]}}}
+  }
+}"""  # noqa: E501 - a definition reads better in one block
+
+
+async def test_a_workflow_of_ones_own_publishes_progress_and_then_its_result(tmp_path: Path) -> None:
+    definition = tmp_path / "own.asl.json"
+    definition.write_text(PROGRESSING)
+    async with LocalAws(port=0, definition=definition) as local, aiohttp.ClientSession() as session:
+        aws = Aws(local, session)
+        socket = await listening(aws)
+        await aws.start("exec-1", given("{}"))
+        replies = [json.loads((await socket.receive())["event"]) for _ in range(3)]
+        assert [reply.get("progress") for reply in replies] == [1, 2, None]
+        assert replies[-1] == {"id": "exec-1", "status": "SUCCEEDED", "output": {"done": True}}
+        assert json.loads((await aws.ended("exec-1"))["output"]) == {"done": True}
+        await aws.close()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from botocore.exceptions import ClientError
+
+from service.local import AWS_QUOTAS, LocalAws, Quota
+from tests.local.conftest import Aws, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+EVENT = {"id": "a", "event": '{"nome":"A","sobrenome":"B"}', "reply": {"channel": "AsyncEvents/i/a"}}
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalAws]:
+    async with LocalAws(port=0, wait=0, quotas=AWS_QUOTAS) as local:
+        yield local
+
+
+async def told(aws: Aws, name: str, **arguments: Any) -> dict[str, Any]:
+    return await aws.call("get_execution_history", executionArn=aws.local.executions[name].arn, **arguments)
+
+
+async def test_the_newest_event_of_a_success_tells_its_output(aws: Aws) -> None:
+    await aws.start("a", EVENT)
+    described = await aws.ended("a")
+    page = await told(aws, "a", reverseOrder=True, maxResults=1)
+    (event,) = page["events"]
+    assert event["type"] == "ExecutionSucceeded"
+    assert event["executionSucceededEventDetails"]["output"] == described["output"]
+    assert event["timestamp"] == described["stopDate"]
+    rest = await told(aws, "a", reverseOrder=True, maxResults=1, nextToken=page["nextToken"])
+    assert [event["type"] for event in rest["events"]] == ["ExecutionStarted"]
+    assert "nextToken" not in rest
+
+
+async def test_a_history_begins_with_its_start_and_its_input(aws: Aws) -> None:
+    await aws.start("a", EVENT)
+    await aws.ended("a")
+    first, last = (await told(aws, "a"))["events"]
+    assert (first["type"], first["id"], last["previousEventId"]) == ("ExecutionStarted", 1, 1)
+    assert json.loads(first["executionStartedEventDetails"]["input"]) == EVENT
+    assert last["type"] == "ExecutionSucceeded"
+    bare = (await told(aws, "a", includeExecutionData=False))["events"]
+    assert "input" not in bare[0]["executionStartedEventDetails"]
+    assert "output" not in bare[1]["executionSucceededEventDetails"]
+
+
+async def test_a_failure_tells_its_error_and_cause(aws: Aws) -> None:
+    await aws.start("a", EVENT | {"event": "{}"})
+    await aws.ended("a")
+    event = (await told(aws, "a", reverseOrder=True))["events"][0]
+    assert event["type"] == "ExecutionFailed"
+    assert event["executionFailedEventDetails"] == {
+        "error": "InvalidEvent",
+        "cause": "nome and sobrenome must be strings",
+    }
+
+
+async def test_what_still_runs_has_no_end_and_what_was_stopped_says_so() -> None:
+    async with LocalAws(port=0, wait=200) as local, aiohttp.ClientSession() as session:
+        aws = Aws(local, session)
+        arn = await aws.start("a", EVENT)
+        assert [event["type"] for event in (await told(aws, "a"))["events"]] == ["ExecutionStarted"]
+        await aws.call("stop_execution", executionArn=arn, error="Gone", cause="why")
+        event = (await told(aws, "a", reverseOrder=True))["events"][0]
+        assert event["type"] == "ExecutionAborted"
+        assert event["executionAbortedEventDetails"] == {"error": "Gone", "cause": "why"}
+        await aws.close()
+
+
+async def test_an_unknown_execution_has_no_history(aws: Aws) -> None:
+    arn = aws.local.state_machine_arn.replace(":stateMachine:", ":execution:") + ":none"
+    with pytest.raises(ClientError) as caught:
+        await aws.call("get_execution_history", executionArn=arn)
+    assert caught.value.response["Error"]["Code"] == "ExecutionDoesNotExist"
+
+
+async def test_calls_beyond_the_quota_are_throttled_and_counted() -> None:
+    quotas = {"ListStateMachines": Quota(2, 0.001)}
+    async with LocalAws(port=0, quotas=quotas) as local, aiohttp.ClientSession() as session:
+        aws = Aws(local, session)
+        for _ in range(2):
+            await aws.call("list_state_machines")
+        with pytest.raises(ClientError) as caught:
+            await aws.call("list_state_machines")
+        assert caught.value.response["Error"]["Code"] == "ThrottlingException"
+        assert (local.calls["ListStateMachines"], local.throttled["ListStateMachines"]) == (3, 1)
+        await aws.close()
+
+
+async def ended_hints(aws: Aws) -> Any:
+    socket = await aws.connect()
+    await socket.subscribe("ended", "/AsyncEvents/ended/*")
+    return socket
+
+
+async def test_a_failed_execution_is_told_on_the_ended_channel_and_a_success_is_not(aws: Aws) -> None:
+    socket = await ended_hints(aws)
+    await aws.start("good", EVENT)
+    await aws.ended("good")
+    await aws.start("bad", EVENT | {"event": "{}"})
+    assert json.loads((await socket.receive())["event"]) == {"id": "bad", "status": "ENDED"}
+
+
+async def test_an_aborted_execution_is_told_and_a_name_that_is_no_channel_is_passed_over(aws: Aws) -> None:
+    socket = await ended_hints(aws)
+    for name in ("名前", "a.b", "x" * 51, "stopped"):
+        arn = await aws.start(name, EVENT | {"event": "{}"})
+        await aws.call("stop_execution", executionArn=arn)
+    assert json.loads((await socket.receive())["event"]) == {"id": "stopped", "status": "ENDED"}
+    await until(lambda: aws.local.running == 0)

@@ -11,16 +11,14 @@ from pathlib import Path
 
 from service.local import WORKFLOW, DefinitionError, LocalAws
 
-HOST = "127.0.0.1"
 
-
-async def serve(port: int, wait: float, workflow: Path) -> None:
-    """Run until a signal asks for the end; OSError when the port is taken."""
+async def serve(host: str, port: int, wait: float, workflow: Path) -> None:
+    """Run until a signal asks for the end; OSError when the address cannot be had."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    async with LocalAws(host=HOST, port=port, wait=wait, definition=workflow) as aws:
+    async with LocalAws(host=host, port=port, wait=wait, definition=workflow) as aws:
         lines = [
             f"local AWS on {aws.url}, region {aws.region}; it takes any credentials",
             f"  AWS_ENDPOINT_URL_SFN={aws.url}",
@@ -37,8 +35,11 @@ async def serve(port: int, wait: float, workflow: Path) -> None:
 
 
 def main() -> int:
-    """Parse the command line and run; the exit status is 1 when the port cannot be had."""
+    """Parse the command line and run; the exit status is 1 when the address cannot be had."""
     parser = argparse.ArgumentParser(prog="python -m service.local", description=__doc__)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen, as those who use it reach it (default 127.0.0.1)"
+    )
     parser.add_argument("--wait", type=float, default=10.0, help="the workflow's wait in seconds (default 10)")
     parser.add_argument("--workflow", type=Path, default=WORKFLOW, help="the definition to run (default: the demo's)")
     options = parser.parse_args()
@@ -49,9 +50,10 @@ def main() -> int:
     if not 0 <= options.wait < float("inf"):
         parser.error("--wait is a number of seconds, 0 or more")
     try:
-        asyncio.run(serve(int(port), options.wait, options.workflow))
+        asyncio.run(serve(options.host, int(port), options.wait, options.workflow))
     except OSError as error:
-        sys.stderr.write(f"cannot listen on {HOST}:{port}: {error.strerror}\nSet LOCAL_AWS_PORT to another port.\n")
+        message = f"cannot listen on {options.host}:{port}: {error.strerror}\nSet LOCAL_AWS_PORT to another port.\n"
+        sys.stderr.write(message)
         return 1
     except DefinitionError as error:
         sys.stderr.write(f"the workflow cannot be run here: {error}\n")

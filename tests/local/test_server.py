@@ -103,14 +103,15 @@ async def test_a_definition_that_is_not_there_is_no_fault_of_the_port(tmp_path: 
 async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def serve(port: int, wait: float, workflow: Path) -> None:
-        raise DefinitionError(f"no, not on {port} with {wait}, {workflow.name}")
+    async def serve(host: str, port: int, wait: float, workflow: Path) -> None:
+        raise DefinitionError(f"no, not on {host}:{port} with {wait}, {workflow.name}")
 
     monkeypatch.setattr("service.local.__main__.serve", serve)
     monkeypatch.setattr("sys.argv", ["local"])
     monkeypatch.delenv("LOCAL_AWS_PORT", raising=False)
     assert await asyncio.to_thread(main) == 1
-    assert capsys.readouterr().err == "the workflow cannot be run here: no, not on 4566 with 10.0, workflow.asl.json\n"
+    told = "no, not on 127.0.0.1:4566 with 10.0, workflow.asl.json"
+    assert capsys.readouterr().err == f"the workflow cannot be run here: {told}\n"
 
 
 async def test_stopping_is_prompt_with_executions_connections_and_requests_open(
@@ -168,6 +169,15 @@ async def test_the_command_says_in_one_message_that_the_port_is_busy() -> None:
             output, errors = await process.communicate()
     assert (process.returncode, output) == (1, b"")
     assert f"cannot listen on 127.0.0.1:{port}" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+async def test_the_command_listens_on_the_host_that_it_is_given() -> None:
+    process = await command("--host", "203.0.113.1", port="0")  # an address for documentation, so nobody's
+    async with asyncio.timeout(DEADLINE):
+        output, errors = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    assert "cannot listen on 203.0.113.1:0" in errors.decode()
     assert "Traceback" not in errors.decode()
 
 

@@ -33,7 +33,7 @@ Listening on http://127.0.0.1:{port}  (Ctrl-C ends it). Try:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1 means that a port is taken or the workflow file cannot be run here, 2 that settings cannot be used.
+    1 means that a port is taken or the workflow file cannot be run here, 2 that settings or numbers cannot be used.
     """
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -41,9 +41,26 @@ def main(arguments: list[str] | None = None) -> int:
     local = commands.add_parser("local", help="the service with an embedded local AWS")
     local.add_argument("--wait", type=_seconds, default=10.0, help="the workflow's wait in seconds (default: 10)")
     local.add_argument("--workflow", type=Path, default=WORKFLOW, help="the definition to run (default: the demo's)")
+    capacity = commands.add_parser("capacity", help="tasks, quotas and cost of a load, on paper")
+    capacity.add_argument("--rps", required=True, help="requests a second")
+    capacity.add_argument("--seconds", required=True, help="seconds for which each request is held")
+    capacity.add_argument("--transitions", help="state transitions of a workflow (default: the demonstration's)")
     options = parser.parse_args(arguments)
+    if options.command == "capacity":
+        return _capacity(options.rps, options.seconds, options.transitions)
     work = _serve() if options.command == "serve" else _local(options.wait, options.workflow)
     return _run(work)
+
+
+def _capacity(rps: str, seconds: str, transitions: str | None) -> int:
+    from service.capacity import report  # noqa: PLC0415 - the service itself has no use for it
+
+    try:
+        print(report.report(rps, seconds, transitions))  # noqa: T201 - what the command is for
+    except report.LoadError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a message for the person at the terminal
+        return 2
+    return 0
 
 
 def _run(work: Coroutine[None, None, None]) -> int:

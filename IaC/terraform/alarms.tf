@@ -1,0 +1,116 @@
+# What wakes somebody, each with what to look at. Short blips wake nobody: most have to last for minutes.
+locals {
+  api_dimensions      = { ApiName = local.name, Stage = var.stage_name }
+  balancer_dimensions = { LoadBalancer = aws_lb.main.arn_suffix }
+  target_dimensions   = merge(local.balancer_dimensions, { TargetGroup = aws_lb_target_group.service.arn_suffix })
+  workflow_dimensions = { StateMachineArn = local.state_machine_arn }
+  ecs_dimensions      = { ClusterName = local.name, ServiceName = local.name }
+  appsync_dimensions  = { EventAPIId = local.appsync.api_id }
+
+  alarms = {
+    api-5xx = {
+      text      = "Callers get 5xx: the dashboard's first row says from which layer."
+      namespace = "AWS/ApiGateway", metric = "5XXError", dimensions = local.api_dimensions
+      statistic = "Sum", threshold = 5, minutes = 5
+    }
+    api-latency = {
+      text      = "Requests take almost as long as API Gateway waits: answers turn into 504."
+      namespace = "AWS/ApiGateway", metric = "IntegrationLatency", dimensions = local.api_dimensions
+      statistic = "p99", threshold = (local.timeouts.response + 1) * 1000, minutes = 5
+    }
+    target-5xx = {
+      text      = "The service answers with 5xx. A deployment under way is rolled back."
+      namespace = "AWS/ApplicationELB", metric = "HTTPCode_Target_5XX_Count", dimensions = local.balancer_dimensions
+      statistic = "Sum", threshold = 10, minutes = 3
+    }
+    balancer-5xx = {
+      text      = "The balancer answers for tasks that it cannot reach or that cut connections."
+      namespace = "AWS/ApplicationELB", metric = "HTTPCode_ELB_5XX_Count", dimensions = local.balancer_dimensions
+      statistic = "Sum", threshold = 5, minutes = 3
+    }
+    not-ready = {
+      text      = "Tasks are not ready: look for link_down in the service's log."
+      namespace = "AWS/ApplicationELB", metric = "UnHealthyHostCount", dimensions = local.target_dimensions
+      statistic = "Minimum", threshold = 0, minutes = 5
+    }
+    no-task-ready = {
+      text      = "No task is ready: nobody is served.", missing = "breaching", less = true
+      namespace = "AWS/ApplicationELB", metric = "HealthyHostCount", dimensions = local.target_dimensions
+      statistic = "Maximum", threshold = 1, minutes = 2
+    }
+    tasks-missing = {
+      text      = "Fewer tasks run than should: see the service's events in ECS.", less = true
+      namespace = "ECS/ContainerInsights", metric = "RunningTaskCount", dimensions = local.ecs_dimensions
+      statistic = "Maximum", threshold = var.task_count.min, minutes = 10
+    }
+    link-down = {
+      text      = "A task hears no replies from AppSync: an expired key, or AppSync is down.", less = true
+      namespace = local.metrics.namespace, metric = local.metrics.link_up, dimensions = local.metrics.dimensions
+      statistic = "Minimum", threshold = 1, minutes = 3
+    }
+    rejected = {
+      text      = "Requests are turned away with 503: too few tasks, or Step Functions throttles."
+      namespace = local.metrics.namespace, metric = local.metrics.rejected, dimensions = local.metrics.dimensions
+      statistic = "Sum", threshold = 10, minutes = 3
+    }
+    in-flight = {
+      text      = "A task holds almost as many requests as it may: scaling does not keep up."
+      namespace = local.metrics.namespace, metric = local.metrics.in_flight, dimensions = local.metrics.dimensions
+      statistic = "Maximum", threshold = floor(var.max_in_flight * 0.85), minutes = 3
+    }
+    event-loop-lag = {
+      text      = "The event loop is late: a task has more to do than its CPU can."
+      namespace = local.metrics.namespace, metric = local.metrics.event_loop_lag, dimensions = local.metrics.dimensions
+      statistic = "Maximum", threshold = 500, minutes = 5
+    }
+    step-functions-throttles = {
+      text      = "Step Functions throttles: raise the quotas that the README names."
+      namespace = local.metrics.namespace, metric = local.metrics.throttles, dimensions = local.metrics.dimensions
+      statistic = "Sum", threshold = 50, minutes = 5
+    }
+    workflow-failed = {
+      text      = "Workflows fail: see the log of the state machine."
+      namespace = "AWS/States", metric = "ExecutionsFailed", dimensions = local.workflow_dimensions
+      statistic = "Sum", threshold = 5, minutes = 5
+    }
+    workflow-timed-out = {
+      text      = "Workflows run into their own time limit."
+      namespace = "AWS/States", metric = "ExecutionsTimedOut", dimensions = local.workflow_dimensions
+      statistic = "Sum", threshold = 0, minutes = 1
+    }
+    workflow-throttled = {
+      text      = "Executions wait for state transitions: the quota that goes first."
+      namespace = "AWS/States", metric = "ExecutionThrottled", dimensions = local.workflow_dimensions
+      statistic = "Sum", threshold = 0, minutes = 5
+    }
+    replies-dropped = {
+      text      = "AppSync drops published events: its inbound quota is used up."
+      namespace = "AWS/AppSync", metric = "InboundMessageDropped", dimensions = local.appsync_dimensions
+      statistic = "Sum", threshold = 0, minutes = 1
+    }
+    ended-undelivered = {
+      text      = "EventBridge cannot publish: the connection's key is refused, or AppSync is down."
+      namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = aws_sqs_queue.ended_undelivered.name }
+      statistic = "Maximum", threshold = 0, minutes = 5
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "main" {
+  for_each = local.alarms
+
+  alarm_name          = "${local.name}-${each.key}"
+  alarm_description   = each.value.text
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
+  extended_statistic  = startswith(each.value.statistic, "p") ? each.value.statistic : null
+  comparison_operator = try(each.value.less, false) ? "LessThanThreshold" : "GreaterThanThreshold"
+  threshold           = each.value.threshold
+  period              = 60
+  evaluation_periods  = each.value.minutes
+  treat_missing_data  = try(each.value.missing, "notBreaching")
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+}

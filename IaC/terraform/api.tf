@@ -1,0 +1,193 @@
+# The public door: a regional REST API whose paths lead over a VPC link to the internal load balancer.
+#
+# It is one OpenAPI document and not a resource per method, because a private integration with a load balancer needs
+# `integrationTarget`, for which version 5 of the provider has no argument. Terraform cannot check the words of a
+# document: tests/api.tftest.hcl does.
+locals {
+  # JSON Schema draft 4 is what API Gateway speaks; the word that says so is none of OpenAPI's.
+  request_schema = { for word, value in jsondecode(file("${path.module}/../request.schema.json")) : word => value if word != "$schema" }
+
+  security = var.api_authorization == "AWS_IAM" ? [{ sigv4 = [] }] : []
+
+  id_parameter = { name = "id", in = "path", required = true, schema = { type = "string" } }
+
+  integrations = { for method, path in { post = "/event", get = "/event/{id}", delete = "/event/{id}" } : method => merge(
+    {
+      type                = "http_proxy"
+      httpMethod          = upper(method)
+      uri                 = "${local.balancer_url}${path}"
+      connectionType      = "VPC_LINK"
+      connectionId        = aws_apigatewayv2_vpc_link.main.id
+      integrationTarget   = aws_lb.main.arn
+      timeoutInMillis     = local.timeouts.api_gateway * 1000
+      passthroughBehavior = "when_no_match"
+    },
+    method == "post" ? {} : { requestParameters = { "integration.request.path.id" = "method.request.path.id" } },
+  ) }
+
+  # What API Gateway answers by itself has the form of the service's own problems (RFC 9457). A status of null keeps
+  # API Gateway's.
+  gateway_problems = {
+    BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not fit the request schema", detail = "It is not JSON, or breaks the schema." }
+    REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large for a workflow's input", detail = "A workflow takes 256 KiB." }
+    THROTTLED                    = { status = 429, slug = "throttled", title = "Too many requests", detail = "The rate is limited. Nothing was started." }
+    WAF_FILTERED                 = { status = 403, slug = "filtered", title = "The request was refused", detail = "A rule of the firewall refuses it. Nothing was started." }
+    MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "not-found", title = "There is nothing here", detail = "Unknown path or method, or the request is not signed." }
+    INTEGRATION_TIMEOUT          = { status = 504, slug = "gateway-timeout", title = "The service did not answer in time", detail = "The workflow may have been started." }
+    INTEGRATION_FAILURE          = { status = 503, slug = "unreachable", title = "The service cannot be reached", detail = "The workflow may have been started." }
+    DEFAULT_4XX                  = { status = null, slug = "refused", title = "The request was refused", detail = "Nothing was started." }
+    DEFAULT_5XX                  = { status = null, slug = "gateway-failed", title = "The gateway failed", detail = "The request id leads to its log." }
+  }
+
+  api_document = {
+    openapi = "3.0.1"
+    info = {
+      title       = local.name
+      version     = "1"
+      description = "A synchronous front for asynchronous workflows"
+    }
+    "x-amazon-apigateway-request-validators" = {
+      everything = { validateRequestBody = true, validateRequestParameters = true }
+    }
+    "x-amazon-apigateway-request-validator" = "everything"
+
+    paths = {
+      "/event" = {
+        post = {
+          operationId                       = "createEvent"
+          security                          = local.security
+          requestBody                       = { required = true, content = { "application/json" = { schema = { "$ref" = "#/components/schemas/Event" } } } }
+          responses                         = {}
+          "x-amazon-apigateway-integration" = local.integrations.post
+        }
+      }
+      "/event/{id}" = {
+        get = {
+          operationId                       = "readEvent"
+          security                          = local.security
+          parameters                        = [local.id_parameter]
+          responses                         = {}
+          "x-amazon-apigateway-integration" = local.integrations.get
+        }
+        delete = {
+          operationId                       = "stopEvent"
+          security                          = local.security
+          parameters                        = [local.id_parameter]
+          responses                         = {}
+          "x-amazon-apigateway-integration" = local.integrations.delete
+        }
+      }
+    }
+
+    components = {
+      schemas = { Event = local.request_schema }
+      securitySchemes = {
+        sigv4 = { type = "apiKey", name = "Authorization", in = "header", "x-amazon-apigateway-authtype" = "awsSigv4" }
+      }
+    }
+
+    "x-amazon-apigateway-gateway-responses" = { for type, problem in local.gateway_problems : type => merge(
+      problem.status == null ? {} : { statusCode = problem.status },
+      {
+        responseParameters = merge(
+          { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
+          contains(["THROTTLED", "INTEGRATION_FAILURE"], type) ? { "gatewayresponse.header.Retry-After" = "'1'" } : {},
+        )
+        responseTemplates = {
+          "application/json" = jsonencode(merge(
+            problem.status == null ? {} : { status = problem.status },
+            {
+              type       = "urn:problem-type:sync-front:${problem.slug}"
+              title      = problem.title
+              detail     = problem.detail
+              request_id = "$context.requestId"
+            },
+          ))
+        }
+      },
+    ) }
+  }
+}
+
+resource "aws_apigatewayv2_vpc_link" "main" {
+  name               = local.name
+  subnet_ids         = local.private_subnet_ids
+  security_group_ids = [aws_security_group.link.id]
+}
+
+resource "aws_api_gateway_rest_api" "main" {
+  name = local.name
+  body = jsonencode(local.api_document)
+
+  endpoint_configuration {
+    types = ["REGIONAL"]
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_api_gateway_deployment" "main" {
+  rest_api_id = aws_api_gateway_rest_api.main.id
+
+  triggers = {
+    document = sha1(aws_api_gateway_rest_api.main.body)
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_api_gateway_stage" "main" {
+  rest_api_id          = aws_api_gateway_rest_api.main.id
+  deployment_id        = aws_api_gateway_deployment.main.id
+  stage_name           = var.stage_name
+  xray_tracing_enabled = true
+
+  # Who asked, when, and where the time went; never what. `requestId` is the service's X-Request-Id's counterpart.
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.main["api"].arn
+    format = jsonencode({
+      requestId          = "$context.requestId"
+      traceId            = "$context.xrayTraceId"
+      time               = "$context.requestTime"
+      method             = "$context.httpMethod"
+      path               = "$context.resourcePath"
+      status             = "$context.status"
+      responseLength     = "$context.responseLength"
+      responseLatency    = "$context.responseLatency"
+      integrationLatency = "$context.integration.latency"
+      integrationStatus  = "$context.integration.status"
+      integrationError   = "$context.integration.error"
+      waf                = "$context.wafResponseCode"
+      error              = "$context.error.responseType"
+    })
+  }
+
+  depends_on = [aws_api_gateway_account.logs]
+}
+
+resource "aws_api_gateway_method_settings" "all" {
+  rest_api_id = aws_api_gateway_rest_api.main.id
+  stage_name  = aws_api_gateway_stage.main.stage_name
+  method_path = "*/*"
+
+  settings {
+    metrics_enabled        = true
+    logging_level          = "ERROR"
+    data_trace_enabled     = false # it would write bodies into the log
+    caching_enabled        = false # every answer is one caller's
+    throttling_rate_limit  = var.api_throttle.rate
+    throttling_burst_limit = var.api_throttle.burst
+  }
+}
+
+resource "aws_api_gateway_account" "logs" {
+  count = var.manage_api_gateway_account ? 1 : 0
+
+  cloudwatch_role_arn = aws_iam_role.api_logs[0].arn
+
+  depends_on = [aws_iam_role_policy_attachment.api_logs]
+}

@@ -1,0 +1,27 @@
+resource "aws_ecr_repository" "service" {
+  name                 = local.name
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = true # images are built from the repository; `destroy` must not stop at them
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+
+  encryption_configuration {
+    encryption_type = "KMS"
+    kms_key         = aws_kms_key.main.arn
+  }
+}
+
+resource "aws_ecr_lifecycle_policy" "service" {
+  repository = aws_ecr_repository.service.name
+
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      description  = "The last 20 images: enough to go back"
+      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
+      action       = { type = "expire" }
+    }]
+  })
+}

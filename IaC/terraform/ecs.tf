@@ -1,0 +1,136 @@
+locals {
+  # Both are required to be one; validation sees to it.
+  image = var.image_uri != null ? var.image_uri : "${aws_ecr_repository.service.repository_url}:${coalesce(var.image_tag, "none")}"
+
+  environment = merge(
+    {
+      SERVICE_NAME         = var.service_name # the metrics' dimension
+      PORT                 = local.container_port
+      STATE_MACHINE_ARN    = aws_sfn_state_machine.workflow.arn
+      APPSYNC_HTTP_URL     = local.publish_url
+      APPSYNC_REALTIME_URL = "wss://${local.appsync.host_realtime}/event/realtime"
+      APPSYNC_NAMESPACE    = var.appsync_namespace
+      APPSYNC_AUTH         = var.appsync_auth
+      RESPONSE_TIMEOUT     = local.timeouts.response
+      DRAIN_TIMEOUT        = local.timeouts.drain
+      MAX_IN_FLIGHT        = var.max_in_flight
+      STAGE_PREFIX         = var.stage_name
+      ON_CLIENT_GONE       = var.on_client_gone
+      DESCRIBE_QUOTA       = var.step_functions_quotas.describe
+      LIST_QUOTA           = var.step_functions_quotas.list
+      HISTORY_QUOTA        = var.step_functions_quotas.history
+      LOG_LEVEL            = var.log_level
+      LOG_FORMAT           = "json"
+    },
+    # The service reads the key itself, and again once it is refused: a rotation needs no new tasks.
+    var.appsync_auth == "api_key" ? { APPSYNC_API_KEY_SECRET = local.appsync.api_key_secret } : {},
+  )
+}
+
+resource "aws_ecs_cluster" "main" {
+  name = local.name
+
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+}
+
+resource "aws_ecs_task_definition" "service" {
+  family                   = local.name
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.task_size.cpu
+  memory                   = var.task_size.memory
+  execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = aws_iam_role.task.arn
+
+  runtime_platform {
+    cpu_architecture        = var.cpu_architecture
+    operating_system_family = "LINUX"
+  }
+
+  container_definitions = jsonencode([{
+    name                   = local.container_name
+    image                  = local.image
+    essential              = true
+    user                   = "10001:10001"
+    readonlyRootFilesystem = true
+    privileged             = false
+    linuxParameters        = { capabilities = { drop = ["ALL"] } }
+    ulimits                = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
+    portMappings           = [{ containerPort = local.container_port, hostPort = local.container_port, protocol = "tcp" }]
+    environment            = [for name in sort(keys(local.environment)) : { name = name, value = tostring(local.environment[name]) }]
+    secrets                = [{ name = "IDEMPOTENCY_SECRET", valueFrom = local.appsync.idempotency_secret }]
+
+    stopTimeout = local.timeouts.stop
+    # Liveness only. A task that is not ready for traffic is the balancer's matter and must not be killed for it.
+    healthCheck = {
+      command     = ["CMD", "python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:${local.container_port}/healthz', timeout=4)"]
+      interval    = 30
+      timeout     = 5
+      retries     = 3
+      startPeriod = 15
+    }
+
+    # A slow log must never hold up a request.
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = aws_cloudwatch_log_group.main["service"].name
+        awslogs-region        = var.region
+        awslogs-stream-prefix = local.container_name
+        mode                  = "non-blocking"
+        max-buffer-size       = "25m"
+      }
+    }
+  }])
+
+  # Nothing runs with a chain that is broken.
+  depends_on = [terraform_data.timeout_chain]
+}
+
+resource "aws_ecs_service" "main" {
+  name            = local.name
+  cluster         = aws_ecs_cluster.main.id
+  task_definition = aws_ecs_task_definition.service.arn
+  desired_count   = var.task_count.min
+  launch_type     = "FARGATE"
+  propagate_tags  = "SERVICE"
+
+  # New tasks take over before old ones stop; a deployment that fails, or that makes calls fail, goes back by itself.
+  deployment_minimum_healthy_percent = 100
+  deployment_maximum_percent         = 200
+  health_check_grace_period_seconds  = 30
+  availability_zone_rebalancing      = "ENABLED"
+
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  alarms {
+    enable      = true
+    rollback    = true
+    alarm_names = [aws_cloudwatch_metric_alarm.main["target-5xx"].alarm_name]
+  }
+
+  network_configuration {
+    subnets          = local.private_subnet_ids
+    security_groups  = [aws_security_group.tasks.id]
+    assign_public_ip = false
+  }
+
+  load_balancer {
+    target_group_arn = aws_lb_target_group.service.arn
+    container_name   = local.container_name
+    container_port   = local.container_port
+  }
+
+  lifecycle {
+    ignore_changes = [desired_count] # scaling changes it
+  }
+
+  # A target group takes targets only once a listener uses it. Without their policies the first tasks would fail.
+  depends_on = [aws_lb_listener.service, aws_iam_role_policy.execution, aws_iam_role_policy.task]
+}

@@ -1,0 +1,267 @@
+# All roles in one place, to be reviewed together. Policies are plain JSON, so that tests can read them in a plan.
+locals {
+  # Who may take a role: that service, and only on behalf of this account (the confused deputy).
+  assume = { for service in ["ecs-tasks", "states", "appsync", "events", "apigateway", "vpc-flow-logs"] : service => jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "${service}.amazonaws.com" }
+      # API Gateway does not say for whom it asks.
+      Condition = service == "apigateway" ? {} : { StringEquals = { "aws:SourceAccount" = local.account_id } }
+    }]
+  }) }
+
+  # Secrets are encrypted with our key, which may be used by way of Secrets Manager alone.
+  decrypt_secrets = {
+    Sid       = "DecryptSecrets"
+    Effect    = "Allow"
+    Action    = "kms:Decrypt"
+    Resource  = aws_kms_key.main.arn
+    Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
+  }
+}
+
+# The task: what the service itself does.
+resource "aws_iam_role" "task" {
+  name               = "${local.name}-task"
+  description        = "What the service may do"
+  assume_role_policy = local.assume["ecs-tasks"]
+}
+
+locals {
+  task_statements = {
+    always = [
+      {
+        Sid      = "StartAndList"
+        Effect   = "Allow"
+        Action   = ["states:StartExecution", "states:ListExecutions"]
+        Resource = local.state_machine_arn
+      },
+      {
+        Sid      = "ReadAndStop"
+        Effect   = "Allow"
+        Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+        Resource = local.executions_arn
+      },
+    ]
+    api_key = [
+      {
+        Sid      = "ReadApiKey"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = local.appsync.api_key_secret
+      },
+      local.decrypt_secrets,
+    ]
+    iam = [
+      {
+        Sid      = "Connect"
+        Effect   = "Allow"
+        Action   = "appsync:EventConnect"
+        Resource = local.appsync.api_arn
+      },
+      {
+        Sid      = "Subscribe"
+        Effect   = "Allow"
+        Action   = "appsync:EventSubscribe"
+        Resource = local.appsync.namespace_arn
+      },
+    ]
+  }
+}
+
+resource "aws_iam_role_policy" "task" {
+  name = "service"
+  role = aws_iam_role.task.id
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.task_statements.always, local.task_statements[var.appsync_auth])
+  })
+}
+
+# The execution role: what ECS does before the service runs.
+resource "aws_iam_role" "execution" {
+  name               = "${local.name}-execution"
+  description        = "What ECS needs to start tasks of the service"
+  assume_role_policy = local.assume["ecs-tasks"]
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name = "start-tasks"
+  role = aws_iam_role.execution.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "LogIn"
+        Effect   = "Allow"
+        Action   = "ecr:GetAuthorizationToken"
+        Resource = "*" # has no resource of its own
+      },
+      {
+        Sid      = "Pull"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = aws_ecr_repository.service.arn
+      },
+      {
+        Sid      = "Log"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.main["service"].arn}:*"
+      },
+      {
+        Sid      = "ReadIdempotencySecret"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = local.appsync.idempotency_secret
+      },
+      local.decrypt_secrets,
+    ]
+  })
+}
+
+# The state machine.
+resource "aws_iam_role" "workflow" {
+  name               = "${local.name}-workflow"
+  description        = "What the workflow may do"
+  assume_role_policy = local.assume["states"]
+}
+
+resource "aws_iam_role_policy" "workflow" {
+  name = "workflow"
+  role = aws_iam_role.workflow.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "Publish"
+        Effect   = "Allow"
+        Action   = "states:InvokeHTTPEndpoint"
+        Resource = local.state_machine_arn
+        Condition = {
+          StringEquals = {
+            "states:HTTPMethod"   = "POST"
+            "states:HTTPEndpoint" = local.publish_url
+          }
+        }
+      },
+      {
+        Sid      = "UseConnection"
+        Effect   = "Allow"
+        Action   = "events:RetrieveConnectionCredentials"
+        Resource = local.appsync.connection_arn
+      },
+      {
+        Sid      = "ReadConnectionSecret"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
+        Resource = local.appsync.connection_secret
+      },
+      {
+        Sid    = "DeliverLogs"
+        Effect = "Allow"
+        Action = [
+          "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+          "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+        ]
+        Resource = "*" # log deliveries have no resource of their own
+      },
+      {
+        Sid    = "Trace"
+        Effect = "Allow"
+        Action = [
+          "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
+        ]
+        Resource = "*" # nor has X-Ray
+      },
+    ]
+  })
+}
+
+# EventBridge, to tell of ends.
+resource "aws_iam_role" "ended" {
+  name               = "${local.name}-ended"
+  description        = "Lets EventBridge publish that an execution ended"
+  assume_role_policy = local.assume["events"]
+}
+
+resource "aws_iam_role_policy" "ended" {
+  name = "publish"
+  role = aws_iam_role.ended.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "events:InvokeApiDestination"
+      Resource = aws_cloudwatch_event_api_destination.ended.arn
+    }]
+  })
+}
+
+# AppSync's log.
+resource "aws_iam_role" "appsync_logs" {
+  name               = "${local.name}-appsync-logs"
+  description        = "Lets AppSync write the log of the Event API"
+  assume_role_policy = local.assume["appsync"]
+}
+
+resource "aws_iam_role_policy" "appsync_logs" {
+  name = "write-logs"
+  role = aws_iam_role.appsync_logs.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/appsync/apis/*" # the API's id is not known before it
+    }]
+  })
+}
+
+# API Gateway's logs: one role for the account and region.
+resource "aws_iam_role" "api_logs" {
+  count = var.manage_api_gateway_account ? 1 : 0
+
+  name               = "${local.name}-api-logs"
+  description        = "Lets API Gateway write logs"
+  assume_role_policy = local.assume["apigateway"]
+}
+
+resource "aws_iam_role_policy_attachment" "api_logs" {
+  count = var.manage_api_gateway_account ? 1 : 0
+
+  role       = aws_iam_role.api_logs[0].name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}
+
+# The network's log.
+resource "aws_iam_role" "flow_logs" {
+  count = local.makes_vpc ? 1 : 0
+
+  name               = "${local.name}-flow-logs"
+  description        = "Lets the VPC write its flow log"
+  assume_role_policy = local.assume["vpc-flow-logs"]
+}
+
+resource "aws_iam_role_policy" "flow_logs" {
+  count = local.makes_vpc ? 1 : 0
+
+  name = "write-logs"
+  role = aws_iam_role.flow_logs[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+      Resource = "${aws_cloudwatch_log_group.main["network"].arn}:*"
+    }]
+  })
+}

@@ -1,0 +1,30 @@
+locals {
+  name       = var.service_name
+  account_id = data.aws_caller_identity.current.account_id
+  partition  = data.aws_partition.current.partition
+
+  # Built from its name: the machine's own role has to name it before it exists.
+  state_machine_arn = "arn:${local.partition}:states:${var.region}:${local.account_id}:stateMachine:${var.workflow_name}"
+  executions_arn    = "arn:${local.partition}:states:${var.region}:${local.account_id}:execution:${var.workflow_name}:*"
+
+  container_name = "service"
+  container_port = 8080
+
+  # The names under which the service writes its metrics (Embedded Metric Format). Scaling, alarms and the dashboard take
+  # them from here only.
+  metrics = {
+    namespace       = "SyncFront"
+    dimensions      = { service = var.service_name }
+    in_flight       = "RequestsInFlight"
+    max_in_flight   = "MaxInFlight"
+    requests        = "Requests"
+    rejected        = "Rejected"
+    link_up         = "LinkUp"
+    reconnects      = "Reconnects"
+    bridge_overhead = "BridgeOverheadMilliseconds"
+    recovered       = "Recovered"
+    throttles       = "Throttles"
+    event_loop_lag  = "EventLoopLagMilliseconds"
+    draining        = "Draining"
+  }
+}

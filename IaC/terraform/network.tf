@@ -1,0 +1,151 @@
+# A VPC of its own, or a given one. AppSync Events has no private endpoint, so tasks reach it through NAT.
+locals {
+  makes_vpc = var.existing_vpc == null
+
+  zones     = local.makes_vpc ? { for index, zone in slice(data.aws_availability_zones.available.names, 0, var.zone_count) : zone => index } : {}
+  nat_zones = var.nat_gateway_per_zone ? local.zones : { for zone, index in local.zones : zone => index if index == 0 }
+
+  vpc_id             = local.makes_vpc ? aws_vpc.main[0].id : var.existing_vpc.id
+  private_subnet_ids = local.makes_vpc ? [for subnet in aws_subnet.private : subnet.id] : var.existing_vpc.private_subnet_ids
+}
+
+data "aws_availability_zones" "available" {
+  state = "available"
+
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
+}
+
+resource "aws_vpc" "main" {
+  count = local.makes_vpc ? 1 : 0
+
+  cidr_block           = var.vpc_cidr
+  enable_dns_support   = true
+  enable_dns_hostnames = true
+
+  tags = { Name = local.name }
+}
+
+# Rules of the default group would apply to whatever forgets to name a group.
+resource "aws_default_security_group" "none" {
+  count = local.makes_vpc ? 1 : 0
+
+  vpc_id = aws_vpc.main[0].id
+}
+
+resource "aws_subnet" "private" {
+  for_each = local.zones
+
+  vpc_id            = aws_vpc.main[0].id
+  availability_zone = each.key
+  cidr_block        = cidrsubnet(var.vpc_cidr, 4, each.value)
+
+  tags = { Name = "${local.name}-private-${each.key}" }
+}
+
+resource "aws_subnet" "public" {
+  for_each = local.zones
+
+  vpc_id            = aws_vpc.main[0].id
+  availability_zone = each.key
+  cidr_block        = cidrsubnet(var.vpc_cidr, 4, 8 + each.value)
+
+  tags = { Name = "${local.name}-public-${each.key}" }
+}
+
+resource "aws_internet_gateway" "main" {
+  count = local.makes_vpc ? 1 : 0
+
+  vpc_id = aws_vpc.main[0].id
+
+  tags = { Name = local.name }
+}
+
+resource "aws_route_table" "public" {
+  count = local.makes_vpc ? 1 : 0
+
+  vpc_id = aws_vpc.main[0].id
+
+  tags = { Name = "${local.name}-public" }
+}
+
+resource "aws_route" "internet" {
+  count = local.makes_vpc ? 1 : 0
+
+  route_table_id         = aws_route_table.public[0].id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.main[0].id
+}
+
+resource "aws_route_table_association" "public" {
+  for_each = aws_subnet.public
+
+  subnet_id      = each.value.id
+  route_table_id = aws_route_table.public[0].id
+}
+
+resource "aws_eip" "nat" {
+  for_each = local.nat_zones
+
+  domain = "vpc"
+
+  tags = { Name = "${local.name}-nat-${each.key}" }
+}
+
+resource "aws_nat_gateway" "main" {
+  for_each = local.nat_zones
+
+  allocation_id = aws_eip.nat[each.key].id
+  subnet_id     = aws_subnet.public[each.key].id
+
+  tags = { Name = "${local.name}-${each.key}" }
+
+  depends_on = [aws_internet_gateway.main]
+}
+
+resource "aws_route_table" "private" {
+  for_each = local.zones
+
+  vpc_id = aws_vpc.main[0].id
+
+  tags = { Name = "${local.name}-private-${each.key}" }
+}
+
+resource "aws_route" "nat" {
+  for_each = local.zones
+
+  route_table_id         = aws_route_table.private[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = try(aws_nat_gateway.main[each.key].id, one(values(aws_nat_gateway.main)).id)
+}
+
+resource "aws_route_table_association" "private" {
+  for_each = aws_subnet.private
+
+  subnet_id      = each.value.id
+  route_table_id = aws_route_table.private[each.key].id
+}
+
+# The layers of images come from S3: free of charge by this way, and not through NAT.
+resource "aws_vpc_endpoint" "s3" {
+  count = local.makes_vpc ? 1 : 0
+
+  vpc_id            = aws_vpc.main[0].id
+  service_name      = "com.amazonaws.${var.region}.s3"
+  vpc_endpoint_type = "Gateway"
+  route_table_ids   = [for table in aws_route_table.private : table.id]
+
+  tags = { Name = "${local.name}-s3" }
+}
+
+# What was refused: the rest would cost more than it tells.
+resource "aws_flow_log" "rejected" {
+  count = local.makes_vpc ? 1 : 0
+
+  vpc_id          = aws_vpc.main[0].id
+  traffic_type    = "REJECT"
+  log_destination = aws_cloudwatch_log_group.main["network"].arn
+  iam_role_arn    = aws_iam_role.flow_logs[0].arn
+}

@@ -1,0 +1,64 @@
+output "api_endpoint" {
+  description = "Base of the API: `curl \"$api_endpoint/event\"`."
+  value       = aws_api_gateway_stage.main.invoke_url
+}
+
+output "state_machine_arn" {
+  description = "ARN of the workflow."
+  value       = aws_sfn_state_machine.workflow.arn
+}
+
+output "connection_arn" {
+  description = "ARN of the EventBridge connection that holds the AppSync API key for publishers."
+  value       = local.appsync.connection_arn
+}
+
+output "appsync_host" {
+  description = "Domain of the Event API to publish to."
+  value       = local.appsync.host
+}
+
+output "appsync_host_realtime" {
+  description = "Domain of the Event API to subscribe at."
+  value       = local.appsync.host_realtime
+}
+
+output "secretsmanager_arn" {
+  description = "ARN of the secret with the AppSync API key."
+  value       = local.appsync.api_key_secret
+}
+
+output "appsync_api_key_expiry" {
+  description = "When each AppSync API key expires."
+  value       = local.api_key_expiry
+}
+
+output "ecs_cluster_name" {
+  description = "Name of the ECS cluster."
+  value       = aws_ecs_cluster.main.name
+}
+
+output "ecs_service_arn" {
+  description = "ARN of the ECS service."
+  value       = aws_ecs_service.main.id
+}
+
+output "ecr_repository_url" {
+  description = "Repository to push images to."
+  value       = aws_ecr_repository.service.repository_url
+}
+
+output "log_group_name" {
+  description = "Log group of the service."
+  value       = aws_cloudwatch_log_group.main["service"].name
+}
+
+output "alb_dns_name" {
+  description = "Name of the internal load balancer, within the VPC."
+  value       = aws_lb.main.dns_name
+}
+
+output "dashboard_url" {
+  description = "The dashboard, in the console."
+  value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.main.dashboard_name}"
+}

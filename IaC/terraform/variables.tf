@@ -1,0 +1,385 @@
+variable "region" {
+  description = "AWS region of everything."
+  type        = string
+  default     = "us-east-1"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2,3}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region must look like us-east-1."
+  }
+}
+
+variable "service_name" {
+  description = "Name of the service, prefix of the names of what belongs to it. One copy of the system per name, account and region."
+  type        = string
+  default     = "sync-front"
+  nullable    = false
+
+  validation {
+    # A load balancer's name has 32 characters at most and must not begin with "internal-".
+    condition     = can(regex("^[a-z][a-z0-9-]{0,22}[a-z0-9]$", var.service_name)) && !startswith(var.service_name, "internal-")
+    error_message = "service_name must have 2 to 24 lower-case letters, digits and dashes, begin with a letter, not end with a dash and not begin with \"internal-\"."
+  }
+}
+
+variable "workflow_name" {
+  description = "Name of the Step Functions state machine."
+  type        = string
+  default     = "event-workflow"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,80}$", var.workflow_name))
+    error_message = "workflow_name must have 1 to 80 letters, digits, dashes and underscores."
+  }
+}
+
+variable "image_tag" {
+  description = "Tag of the image in the ECR repository that this configuration makes. Tags are immutable, so each release has its own. Required unless image_uri is set."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_tag == null ? true : can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
+    error_message = "image_tag must be a valid tag other than \"latest\": a tag that moves makes a deployment unrepeatable."
+  }
+}
+
+variable "image_uri" {
+  description = "An image anywhere else, by digest or tag, instead of image_tag."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_uri == null ? true : can(regex("^[^\\s@:]+(:[0-9]+)?(/[^\\s@:]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$", var.image_uri))
+    error_message = "image_uri must be REPOSITORY:TAG or REPOSITORY@sha256:DIGEST."
+  }
+
+  validation {
+    condition     = (var.image_tag == null) != (var.image_uri == null)
+    error_message = "Exactly one of image_tag and image_uri must be set."
+  }
+}
+
+variable "wait_seconds" {
+  description = "Seconds that the demonstration workflow waits before it does its work."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    # The workflow's own TimeoutSeconds is 300 and has to leave room for every retry.
+    condition     = var.wait_seconds >= 0 && var.wait_seconds <= 240 && floor(var.wait_seconds) == var.wait_seconds
+    error_message = "wait_seconds must be a whole number from 0 to 240."
+  }
+}
+
+variable "timeouts" {
+  description = "The timeout chain, in seconds. A chain that is broken is refused (timeouts.tf). api_gateway above 29 needs a raised quota."
+  type = object({
+    response       = optional(number, 25) # a request waits so long at most (RESPONSE_TIMEOUT)
+    api_gateway    = optional(number, 29) # API Gateway gives up
+    balancer_idle  = optional(number, 60) # the balancer gives up
+    drain          = optional(number, 35) # after SIGTERM, held requests are still answered (DRAIN_TIMEOUT)
+    deregistration = optional(number, 45) # the balancer leaves a task that stops its open requests
+    stop           = optional(number, 60) # after SIGTERM, ECS kills the task
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for seconds in values(var.timeouts) : seconds == null ? false : seconds >= 1 && floor(seconds) == seconds])
+    error_message = "timeouts must be whole numbers of seconds, 1 or more."
+  }
+}
+
+variable "stage_name" {
+  description = "Stage of the API, the first segment of the public path."
+  type        = string
+  default     = "dev"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,128}$", var.stage_name))
+    error_message = "stage_name must have 1 to 128 letters, digits, dashes and underscores."
+  }
+}
+
+variable "api_authorization" {
+  description = "Who may call the API: NONE (everybody, within the limits of WAF and throttling) or AWS_IAM (signed requests with execute-api:Invoke)."
+  type        = string
+  default     = "NONE"
+  nullable    = false
+
+  validation {
+    condition     = contains(["NONE", "AWS_IAM"], var.api_authorization)
+    error_message = "api_authorization must be NONE or AWS_IAM."
+  }
+}
+
+variable "api_throttle" {
+  description = "Requests per second that API Gateway lets through, and in a burst. Keep the rate below what Step Functions takes up in the account: see the quotas in the README."
+  type = object({
+    rate  = optional(number, 50)
+    burst = optional(number, 100)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.api_throttle.rate >= 1 && var.api_throttle.burst >= var.api_throttle.rate
+    error_message = "api_throttle.rate must be 1 or more, and burst not less than rate."
+  }
+}
+
+variable "waf_requests_per_ip" {
+  description = "Requests that one IP address may send within five minutes before WAF blocks it."
+  type        = number
+  default     = 2000
+  nullable    = false
+
+  validation {
+    condition     = var.waf_requests_per_ip >= 10 && var.waf_requests_per_ip <= 2000000000
+    error_message = "waf_requests_per_ip must be from 10 to 2000000000."
+  }
+}
+
+variable "manage_api_gateway_account" {
+  description = "Whether to set the role with which API Gateway writes logs. It is one setting for the account and region: false where something else sets it."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "existing_vpc" {
+  description = "A VPC to use instead of a new one. Its private subnets, in two zones or more, need a way to the internet (NAT): AppSync Events has no private endpoint."
+  type = object({
+    id                 = string
+    private_subnet_ids = list(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.existing_vpc == null ? true : can(regex("^vpc-[0-9a-f]+$", var.existing_vpc.id)) && length(distinct(var.existing_vpc.private_subnet_ids)) >= 2
+    error_message = "existing_vpc needs the id of a VPC and at least two different private subnets."
+  }
+}
+
+variable "vpc_cidr" {
+  description = "Addresses of the new VPC."
+  type        = string
+  default     = "10.0.0.0/16"
+  nullable    = false
+
+  validation {
+    condition     = can(cidrhost(var.vpc_cidr, 0)) && try(tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 22, false)
+    error_message = "vpc_cidr must be an IPv4 network from /16 to /22."
+  }
+}
+
+variable "zone_count" {
+  description = "Availability zones that the new VPC spans."
+  type        = number
+  default     = 2
+  nullable    = false
+
+  validation {
+    condition     = contains([2, 3], var.zone_count)
+    error_message = "zone_count must be 2 or 3: a load balancer needs two."
+  }
+}
+
+variable "nat_gateway_per_zone" {
+  description = "One NAT gateway per zone instead of one in all: costs more, and the loss of a zone then takes nothing from the others."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "internal_tls" {
+  description = "TLS between API Gateway and the load balancer: an ACM certificate, publicly trusted, and the domain in it that the API asks for. Without it that hop is plain HTTP within the VPC."
+  type = object({
+    certificate_arn = string
+    domain_name     = string
+  })
+  default = null
+
+  validation {
+    condition     = var.internal_tls == null ? true : can(regex("^arn:aws[a-z-]*:acm:", var.internal_tls.certificate_arn)) && can(regex("^[a-z0-9.-]+\\.[a-z]{2,}$", var.internal_tls.domain_name))
+    error_message = "internal_tls needs the ARN of an ACM certificate and a domain name."
+  }
+}
+
+variable "cpu_architecture" {
+  description = "Architecture of the image: ARM64 (a fifth cheaper on Fargate) or X86_64."
+  type        = string
+  default     = "ARM64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["ARM64", "X86_64"], var.cpu_architecture)
+    error_message = "cpu_architecture must be ARM64 or X86_64."
+  }
+}
+
+variable "task_size" {
+  description = "Size of a task: cpu in 1/1024 of a virtual CPU (the service uses one core at the most), memory in MiB."
+  type = object({
+    cpu    = optional(number, 512)
+    memory = optional(number, 1024)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains([256, 512, 1024], var.task_size.cpu) && var.task_size.memory >= 2 * var.task_size.cpu && var.task_size.memory <= 8192
+    error_message = "task_size.cpu must be 256, 512 or 1024, and memory at least twice that and at most 8192."
+  }
+}
+
+variable "task_count" {
+  description = "Tasks that run at least and at most."
+  type = object({
+    min = optional(number, 2)
+    max = optional(number, 10)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.task_count.min >= 1 && var.task_count.max >= var.task_count.min
+    error_message = "task_count.min must be 1 or more, and max not less than min."
+  }
+}
+
+variable "max_in_flight" {
+  description = "Requests that a task holds at once before it answers 503. The service is scaled so that a task holds half of it."
+  type        = number
+  default     = 4000
+  nullable    = false
+
+  validation {
+    condition     = var.max_in_flight >= 10 && var.max_in_flight <= 50000
+    error_message = "max_in_flight must be from 10 to 50000: a task may open 65535 files."
+  }
+}
+
+variable "on_client_gone" {
+  description = "What becomes of an execution whose caller disconnects: keep or stop."
+  type        = string
+  default     = "keep"
+  nullable    = false
+
+  validation {
+    condition     = contains(["keep", "stop"], var.on_client_gone)
+    error_message = "on_client_gone must be keep or stop."
+  }
+}
+
+variable "log_level" {
+  description = "Level of the service's log."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARNING, ERROR or CRITICAL."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days for which logs are kept."
+  type        = number
+  default     = 365
+  nullable    = false
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days must be a period that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
+  }
+}
+
+variable "appsync_namespace" {
+  description = "Namespace of the reply channels."
+  type        = string
+  default     = "AsyncEvents"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?$", var.appsync_namespace))
+    error_message = "appsync_namespace must have 1 to 50 letters, digits and dashes, and neither begin nor end with a dash."
+  }
+}
+
+variable "appsync_auth" {
+  description = "How the service subscribes: api_key, or iam (its task role; then the API key can only publish)."
+  type        = string
+  default     = "api_key"
+  nullable    = false
+
+  validation {
+    condition     = contains(["api_key", "iam"], var.appsync_auth)
+    error_message = "appsync_auth must be api_key or iam."
+  }
+}
+
+variable "appsync_api_keys" {
+  description = "The AppSync API keys that exist, the one in use first: [\"a\"] or [\"b\"], and both during a rotation (see the README)."
+  type        = list(string)
+  default     = ["a"]
+  nullable    = false
+
+  validation {
+    condition     = contains(["a", "b", "a b", "b a"], join(" ", var.appsync_api_keys))
+    error_message = "appsync_api_keys must be [\"a\"], [\"b\"], [\"a\", \"b\"] or [\"b\", \"a\"]."
+  }
+}
+
+variable "step_functions_quotas" {
+  description = "Token buckets of Step Functions' reading calls in this account and region, as SIZE/REFILL PER SECOND. Small regions have 250/10, 100/2 and 400/20."
+  type = object({
+    describe = optional(string, "300/15")
+    list     = optional(string, "200/5")
+    history  = optional(string, "400/20")
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for quota in values(var.step_functions_quotas) : can(regex("^[0-9]+/[0-9]+(\\.[0-9]+)?$", quota))])
+    error_message = "step_functions_quotas must look like 300/15."
+  }
+}
+
+variable "ended_statuses" {
+  description = "Ends of executions of which the waiting instance is told by an event of its own, besides the workflow's reply. Add SUCCEEDED for a workflow that does not publish its result."
+  type        = set(string)
+  default     = ["FAILED", "TIMED_OUT", "ABORTED"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.ended_statuses) > 0 && length(setsubtract(var.ended_statuses, ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])) == 0
+    error_message = "ended_statuses must be some of FAILED, TIMED_OUT, ABORTED and SUCCEEDED."
+  }
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics (or other alarm actions) that are told when an alarm begins and ends."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:aws[a-z-]*:[a-z0-9-]+:", arn))])
+    error_message = "alarm_topic_arns must be ARNs."
+  }
+}
+
+variable "tags" {
+  description = "Tags that everything gets besides Service and ManagedBy."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

@@ -178,6 +178,7 @@ async def _flush(runner: web.AppRunner, seconds: float) -> None:
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
     transports = [connection.transport for connection in server.connections if connection.transport is not None]
+    server.pre_shutdown()  # ends idle connections, which the next line would wait for
     await server.shutdown(seconds)
     # A transport tells nobody when its buffer is empty.
     while clock() < end and any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from service.app import FLUSH_TIMEOUT
 from service.local import LocalAws
 from tests.support.processes import Process, command, service, settings_for
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, gated
@@ -179,6 +181,18 @@ async def test_sigterm_answers_what_is_held_refuses_new_work_and_leaves_with_sta
         assert {status for status, _ in await asyncio.gather(*held)} == {200}
         assert await process.wait() == 0
         assert (aws.connections, aws.subscriptions) == (0, 0)
+
+
+async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
+        assert (await post(http, url))[0] == 200  # the session keeps the connection
+        process.send(signal.SIGTERM)
+        stopping = await process.logged("stopping")
+        assert await process.wait() == 0
+        stopped = process.logs[-1]
+        assert (stopping["held"], stopped["event"]) == (0, "stopped")
+        took = datetime.fromisoformat(stopped["timestamp"]) - datetime.fromisoformat(stopping["timestamp"])
+        assert took.total_seconds() < FLUSH_TIMEOUT / 2
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])

@@ -35,7 +35,14 @@ def figures(**values: float) -> Figures:
 
 
 def tasks(rps: float, seconds: float, **values: float) -> int:
-    sizes = {"utilisation": 0.5, "tasks_at_least": 2, "task_vcpu": 1, "task_gb": 1, "max_in_flight": 10_000}
+    sizes = {
+        "utilisation": 0.5,
+        "places_used": 0.25,
+        "tasks_at_least": 2,
+        "task_vcpu": 1,
+        "task_gb": 1,
+        "max_in_flight": 10_000,
+    }
     measured = {"cpu_seconds": 0.001, "request_bytes_in_memory": 1024, "process_bytes": 2**28}
     return model.tasks(model.Load(rps, seconds, 8), figures(**(sizes | measured | values)))
 
@@ -86,7 +93,7 @@ def test_cpu_decides_for_short_requests() -> None:
 
 
 def test_places_decide_for_long_requests() -> None:
-    assert tasks(rps=1000, seconds=25.001, cpu_seconds=0.0001) == 6  # 5,000 a task
+    assert tasks(rps=1000, seconds=25.001, cpu_seconds=0.0001) == 11  # 2,500 a task
 
 
 def test_memory_decides_for_large_requests() -> None:
@@ -194,6 +201,7 @@ def test_the_document_does_by_hand_what_the_model_does() -> None:
     model_says = {
         "in_flight": EXAMPLE.in_flight,
         "cpu_room": demands["CPU"].per_task,
+        "places": demands["requests in flight"].per_task,
         "memory_room": demands["memory"].per_task,
         "tasks": model.tasks(EXAMPLE, FIGURES),
         "starts_reached_at": reached["Step Functions: StartExecution, a second"],

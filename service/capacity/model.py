@@ -98,7 +98,7 @@ def demands(load: Load, figures: Figures) -> dict[str, Demand]:
     memory = figures["task_gb"] * 2**30 * share - figures["process_bytes"]
     room = {
         "CPU": (load.rps, figures["task_vcpu"] * share / figures["cpu_seconds"]),
-        "requests in flight": (load.in_flight, figures["max_in_flight"] * share),
+        "requests in flight": (load.in_flight, figures["max_in_flight"] * figures["places_used"]),
         "memory": (load.in_flight, memory / figures["request_bytes_in_memory"]),
     }
     return {name: Demand(_whole(needed / per_task), per_task) for name, (needed, per_task) in room.items()}

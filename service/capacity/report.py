@@ -71,7 +71,7 @@ def _tasks(load: model.Load, figures: Figures) -> Iterator[str]:
     count = model.tasks(load, figures)
     size = f"{figures['task_vcpu']:g} vCPU and {figures['task_gb']:g} GB"
     vcpu = count * figures["task_vcpu"]
-    yield f"Tasks: {count:,} of {size}, {vcpu:,g} vCPU in all, used to {figures['utilisation']:.0%}"
+    yield f"Tasks: {count:,} of {size}, {vcpu:,g} vCPU in all"
     units = {"CPU": "requests/s", "requests in flight": "in flight", "memory": "in flight"}
     for name, demand in model.demands(load, figures).items():
         yield f"  {name:<30}{demand.tasks:>10,}   {demand.per_task:,.0f} {units[name]} a task"

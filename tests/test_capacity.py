@@ -186,6 +186,25 @@ def test_the_places_of_a_task_are_the_settings_default() -> None:
     assert FIGURES["max_in_flight"] == Settings.model_fields["MAX_IN_FLIGHT"].default
 
 
+def test_a_task_is_that_of_the_infrastructure() -> None:
+    terraform = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "IaC" / "terraform").glob("*.tf"))
+
+    def found(pattern: str) -> float:
+        (text,) = re.findall(pattern, terraform)
+        return float(text)
+
+    assert FIGURES["task_vcpu"] * 1024 == found(r"\bcpu += optional\(number, (\d+)\)")
+    assert FIGURES["task_gb"] * 1024 == found(r"\bmemory += optional\(number, (\d+)\)")
+    assert FIGURES["tasks_at_least"] == found(r"\bmin += optional\(number, (\d+)\)")
+    assert round(FIGURES["utilisation"] * 100) == found(r"\btarget_value += (\d+)")
+    assert FIGURES["places_used"] == 1 / found(r"\btarget_value += floor\(var\.max_in_flight / (\d+)\)")
+    assert 'default     = "ARM64"' in terraform
+    assert "Linux on ARM" in FIGURES.named["fargate_vcpu_hour"]["unit"]
+    # What the document says of the one that differs.
+    lower = found(r'variable "max_in_flight" \{[^}]*?default += (\d+)')
+    assert (lower, model.tasks(EXAMPLE, figures(max_in_flight=lower))) == (4000, 3)
+
+
 def test_the_document_does_by_hand_what_the_model_does() -> None:
     steps = doctest.DocTestParser().get_doctest(DOCUMENT.read_text(encoding="utf-8"), {}, "capacity.md", None, None)
     assert len(steps.examples) > 20

@@ -10,6 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --re
 WAIT ?= 10
 USERS ?= 200
 DURATION ?= 30s
+SEEDS ?= 20
 
 .PHONY: help
 help: ## list the targets
@@ -39,6 +40,10 @@ format: $(VENV)/.dev ## format and mend what the linter can mend
 .PHONY: load
 load: $(VENV)/.dev ## locust against a local stack, report in build/ (USERS=200 DURATION=30s WAIT=10)
 	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
+
+.PHONY: chaos
+chaos: $(VENV)/.dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
+	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"
 
 .PHONY: lock
 lock: ## pin the newest dependencies again, with hashes

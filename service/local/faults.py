@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Faults:
         """An API call gets a server error, and is not carried out."""
         self.unanswered = Switch(dice)
         """An API call is carried out, and its answer never comes."""
-        self.lag: Counter[str] = Counter()
+        self.lag: dict[str, float] = {}
         """By how many seconds what an API action reads is behind: the record is eventually consistent."""
         self._late: set[asyncio.TimerHandle] = set()
 

@@ -1,0 +1,134 @@
+"""Callers of every kind, who write down what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+
+from tests.chaos.history import OUTCOMES, Call
+
+PATIENCE: Final = 60.0
+"""Seconds that a caller waits for one answer, and for the outcome at a Location."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How many requests in how many seconds, and which share of them is of which kind; the rest just wait.
+
+    `waits` are the bounds of a workflow's length in seconds.
+    """
+
+    requests: int = 40
+    seconds: float = 2.0
+    waits: tuple[float, float] = (0.1, 1.0)
+    impatient: float = 0.1  # Prefer: wait=1
+    asynchronous: float = 0.1  # Prefer: respond-async
+    leaving: float = 0.05
+    failing: float = 0.1  # half of them without telling anybody
+    large: float = 0.0  # a result that is too large for an event
+    keyed: float = 0.0  # an Idempotency-Key, sent twice at once
+
+
+class Callers:
+    """Sends requests to the URL that `choose` gives for each try, and keeps the history.
+
+    With `insistent` a caller with a key whose connection breaks tries again, as the contract lets it.
+    """
+
+    def __init__(self, choose: Callable[[], str], dice: random.Random) -> None:
+        self.history: list[Call] = []
+        self._choose = choose
+        self._dice = dice
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=PATIENCE, sock_connect=10),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._http.close()
+
+    async def play(self, mix: Mix) -> None:
+        """Send a mix of requests, evenly spread; return when each has its answer."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(mix.requests):
+                for act in self._plan(mix):
+                    group.create_task(act)
+                await asyncio.sleep(mix.seconds / mix.requests)
+
+    def _plan(self, mix: Mix) -> Iterable[Any]:
+        dice = self._dice
+        name = str(UUID(int=dice.getrandbits(128), version=4))
+        event: dict[str, Any] = {"nome": name, "sobrenome": "x", "wait": round(dice.uniform(*mix.waits), 3)}
+        if dice.random() < mix.failing:
+            event |= dice.choice([{"sobrenome": 1}, {"wait": -1}])
+        elif dice.random() < mix.large:
+            event["sobrenome"] = "y" * 250_000
+        if dice.random() < mix.keyed:
+            call = [self.post(event, key=name) for _ in range(2)]
+        elif dice.random() < mix.leaving:
+            call = [self.post(event, leave_after=dice.uniform(0, 0.5))]
+        elif dice.random() < mix.asynchronous:
+            call = [self.post(event, Prefer="respond-async")]
+        elif dice.random() < mix.impatient:
+            call = [self.post(event, Prefer="wait=1")]
+        else:
+            call = [self.post(event)]
+        return call
+
+    async def post(
+        self, event: dict[str, Any], *, key: str | None = None, leave_after: float | None = None, **headers: str
+    ) -> Call:
+        """Send one request and write down its answer; with a key, again where a connection breaks."""
+        call = Call(event, key)
+        self.history.append(call)
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        began = time.monotonic()
+        while call.status is None and not call.ended:
+            try:
+                async with (
+                    asyncio.timeout(leave_after),
+                    self._http.post(f"{self._choose()}/event", json=event, headers=headers) as response,
+                ):
+                    body = await response.json(content_type=None)
+                    call.location = response.headers.get("Location")
+                    call.status, call.body = response.status, body
+            except TimeoutError:
+                call.ended = "left" if leave_after is not None else ""
+                break
+            except aiohttp.ClientError as error:
+                call.ended = "" if key is not None else f"broken: {type(error).__name__}"
+                await asyncio.sleep(0.1)
+            if call.status == 503 and key is not None and time.monotonic() - began < PATIENCE / 2:
+                call.status = None  # as Retry-After asks, only sooner
+                await asyncio.sleep(0.2)
+        call.seconds = time.monotonic() - began
+        return call
+
+    async def resolve(self) -> None:
+        """Ask each Location until it tells an outcome, or for as long as the patience lasts."""
+        async with asyncio.TaskGroup() as group:
+            for call in self.history:
+                if call.location is not None:
+                    group.create_task(self._resolve(call, call.location))
+
+    async def _resolve(self, call: Call, location: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                async with self._http.get(self._choose() + location) as response:
+                    call.later.append((response.status, await response.json(content_type=None)))
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(0.1)
+                continue
+            if call.later[-1][0] in OUTCOMES or call.later[-1][0] == 404:
+                return
+            await asyncio.sleep(0.2)

@@ -1,0 +1,203 @@
+"""The faults, each as a scenario: what is done to the service, and who calls meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from tests.chaos.callers import Mix
+from tests.chaos.stage import Scenario, Stage
+
+SCENARIOS: Final[dict[str, Scenario]] = {}
+
+
+def scenario(
+    mix: Mix | None = None, instances: int = 1
+) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
+    """Register a scenario under its function's name."""
+
+    def register(act: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
+        name = act.__name__.replace("_", "-")
+        SCENARIOS[name] = Scenario(name, act, mix or Mix(), instances)
+        return act
+
+    return register
+
+
+@scenario()
+async def nothing_goes_wrong(stage: Stage) -> None:
+    await stage.pause(1, 2)
+
+
+@scenario()
+async def link_slow(stage: Stage) -> None:
+    stage.link.latency = stage.dice.uniform(0, 1)
+    stage.link.jitter = stage.dice.uniform(0, 1)
+    await stage.pause(1, 3)
+
+
+@scenario()
+async def link_narrow(stage: Stage) -> None:
+    stage.link.bandwidth = stage.dice.uniform(1000, 5000)
+    await stage.pause(1, 3)
+
+
+@scenario()
+async def link_reset(stage: Stage) -> None:
+    for _ in range(stage.dice.randint(1, 4)):
+        await stage.pause(0.1, 0.8)
+        stage.link.reset()
+
+
+@scenario()
+async def link_closed_with_a_code(stage: Stage) -> None:
+    for _ in range(stage.dice.randint(1, 3)):
+        await stage.pause(0.1, 0.8)
+        await stage.aws.drop_connections(stage.dice.choice([1000, 1001, 1006, 1011, 1012, 4000]))
+
+
+@scenario()
+async def link_black_hole(stage: Stage) -> None:
+    await stage.pause(0.1, 1)
+    stage.link.black_hole = True
+    await stage.pause(0.5, 2.5)
+    stage.link.calm()
+    stage.link.reset()
+
+
+@scenario()
+async def link_half_open(stage: Stage) -> None:
+    """Nothing is ever closed: only the watchdog can find out."""
+    await stage.pause(0.1, 1)
+    stage.link.black_hole = True
+    await stage.pause(2, 4)
+
+
+@scenario()
+async def link_half_closed(stage: Stage) -> None:
+    await stage.pause(0.1, 1.5)
+    stage.link.half_close()
+    await stage.pause(0.5, 1)
+
+
+@scenario()
+async def link_refused(stage: Stage) -> None:
+    await stage.pause(0.1, 1)
+    stage.link.refusing = True
+    stage.link.reset()
+    await stage.pause(0.5, 4)
+
+
+@scenario()
+async def replies_muted(stage: Stage) -> None:
+    stage.aws.faults.mute.on(stage.dice.uniform(0.2, 1))
+    await stage.pause(1, 4)
+
+
+@scenario()
+async def replies_repeated_reordered_late_and_among_junk(stage: Stage) -> None:
+    stage.aws.faults.duplicate.on(stage.dice.uniform(0.2, 1))
+    stage.aws.faults.junk.on(stage.dice.uniform(0.2, 1))
+    stage.aws.faults.slow.on(stage.dice.uniform(0.2, 1))
+    stage.aws.faults.lateness = stage.dice.uniform(0.1, 3)
+    await stage.pause(2, 3)
+
+
+@scenario()
+async def api_throttled(stage: Stage) -> None:
+    stage.aws.faults.throttle.on(stage.dice.uniform(0.3, 1))
+    await stage.pause(0.5, 3)
+
+
+@scenario()
+async def api_fails(stage: Stage) -> None:
+    stage.aws.faults.fail.on(stage.dice.uniform(0.3, 1))
+    await stage.pause(0.5, 3)
+
+
+@scenario()
+async def start_carried_out_but_not_answered(stage: Stage) -> None:
+    stage.aws.faults.unanswered.on(stage.dice.uniform(0.2, 1), actions={"StartExecution"})
+    await stage.pause(0.5, 3)
+
+
+@scenario()
+async def api_slow(stage: Stage) -> None:
+    stage.api.latency = stage.dice.uniform(0, 0.5)
+    stage.api.jitter = stage.dice.uniform(0, 1)
+    await stage.pause(1, 3)
+
+
+@scenario()
+async def api_reset(stage: Stage) -> None:
+    for _ in range(stage.dice.randint(2, 10)):
+        await stage.pause(0, 0.5)
+        stage.api.reset()
+
+
+@scenario()
+async def api_black_hole(stage: Stage) -> None:
+    await stage.pause(0.1, 1)
+    stage.api.black_hole = True
+    await stage.pause(0.5, 4)
+    stage.api.calm()
+    stage.api.reset()
+
+
+@scenario()
+async def api_refused(stage: Stage) -> None:
+    await stage.pause(0.1, 1)
+    stage.api.refusing = True
+    stage.api.reset()
+    await stage.pause(0.5, 4)
+
+
+@scenario()
+async def record_behind(stage: Stage) -> None:
+    """Listings and records are eventually consistent, while replies are lost."""
+    for action in ("ListExecutions", "DescribeExecution", "GetExecutionHistory"):
+        stage.aws.faults.lag[action] = stage.dice.uniform(0, 2 if action == "ListExecutions" else 0.5)
+    await stage.pause(0.1, 1)
+    stage.link.reset()
+    await stage.pause(1, 3)
+
+
+@scenario(Mix(large=0.3))
+async def results_too_large_for_an_event(stage: Stage) -> None:
+    await stage.pause(0.1, 1)
+    stage.link.reset()
+    await stage.pause(1, 2)
+
+
+@scenario()
+async def event_loop_blocked(stage: Stage) -> None:
+    for _ in range(stage.dice.randint(1, 3)):
+        await stage.pause(0.1, 1)
+        stage.dice.choice(stage.instances).block(stage.dice.uniform(0.2, 3))
+
+
+@scenario()
+async def all_at_once(stage: Stage) -> None:
+    """What a bad day looks like: each fault for a while, several at a time."""
+    faults = stage.aws.faults
+    for _ in range(stage.dice.randint(3, 6)):
+        match stage.dice.randrange(8):
+            case 0:
+                faults.mute.on(stage.dice.random())
+            case 1:
+                faults.throttle.on(stage.dice.random() / 2)
+            case 2:
+                faults.fail.on(stage.dice.random() / 2)
+            case 3:
+                faults.unanswered.on(stage.dice.random() / 2, actions={"StartExecution"})
+            case 4:
+                stage.link.reset()
+            case 5:
+                stage.api.reset()
+            case 6:
+                stage.link.latency = stage.dice.uniform(0, 1)
+            case _:
+                faults.lag["ListExecutions"] = 1.0
+        await stage.pause(0.1, 0.8)
+        if stage.dice.random() < 0.3:
+            stage.calm()

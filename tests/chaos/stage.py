@@ -1,0 +1,186 @@
+"""One run: a local AWS, proxies before it, the service, callers, a fault in the midst, and the check afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+import aiohttp
+
+from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
+from tests.chaos.callers import PATIENCE, Callers, Mix
+from tests.chaos.history import Record, check
+from tests.chaos.instance import Instance
+from tests.chaos.proxy import Proxy
+
+RESPONSE_TIMEOUT: Final = 5.0
+"""Seconds that a request may wait: short runs, many seeds."""
+
+LATE: Final = 10.0
+"""Seconds beyond it in which every request must have its answer, on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it."""
+
+    name: str
+    act: Callable[[Stage], Awaitable[None]]
+    mix: Mix = field(default_factory=Mix)
+    instances: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended: the broken promises, and how many answers of which kind were given."""
+
+    scenario: str
+    seed: int
+    faults: list[str]
+    answers: Counter[str]
+    seconds: float
+
+
+class Stage:
+    """Everything that one run needs; use as an async context manager."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.dice = random.Random(f"{scenario.name} {seed}")
+        self._scenario = scenario
+        self._stack = AsyncExitStack()
+        self.instances: list[Instance] = []
+        self.aws: LocalAws
+        self.link: Proxy
+        """Between the service and AppSync's WebSocket."""
+        self.api: Proxy
+        """Between the service and Step Functions."""
+        self.callers: Callers
+
+    async def __aenter__(self) -> Self:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
+        definition = Path(folder) / "workflow.asl.json"
+        definition.write_text(workflow())
+        faults = Faults(self.dice.getrandbits(32))
+        aws = self.aws = LocalAws(port=0, definition=definition, quotas=AWS_QUOTAS, faults=faults)
+        aws.realtime.keep_alive = 0.3
+        aws.realtime.connection_timeout_ms = 1500
+        await self._stack.enter_async_context(aws)
+        self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.dice))
+        self.api = await self._stack.enter_async_context(Proxy(aws.url, self.dice))
+        self.callers = Callers(lambda: self.dice.choice(self.instances).url, self.dice)
+        self._stack.push_async_callback(self.callers.close)
+        self.instances = [Instance(self.api.url, self._environment()) for _ in range(self._scenario.instances)]
+        for instance in self.instances:
+            await instance.start()
+            await ready(instance.url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "HOST": "127.0.0.1",
+            "PORT": "0",
+            "STATE_MACHINE_ARN": self.aws.state_machine_arn,
+            "APPSYNC_HTTP_URL": self.aws.http_url,
+            "APPSYNC_REALTIME_URL": self.link.url,
+            "APPSYNC_API_KEY": self.aws.api_key,
+            "REQUEST_SCHEMA": "",
+            "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT),
+        }
+
+    def calm(self) -> None:
+        """End every fault."""
+        self.aws.faults.off()
+        self.link.calm()
+        self.api.calm()
+
+    async def pause(self, least: float, most: float) -> None:
+        """Let a time pass that the seed decides."""
+        await asyncio.sleep(self.dice.uniform(least, most))
+
+    async def quiet(self) -> dict[str, int]:
+        """Wait until nothing of the requests is left, and count what is."""
+        left: dict[str, int] = {}
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            counts = [await instance.counts() for instance in self.instances]
+            # One lasting subscription for replies and one for ends; joined executions have more, for a while.
+            subscriptions = max(0, self.aws.subscriptions - 2 * len(self.instances))
+            left = {"waiters": sum(count["waiters"] for count in counts), "subscriptions": subscriptions}
+            if not any(left.values()):
+                break
+            await asyncio.sleep(0.05)
+        return left
+
+    async def stop(self) -> dict[str, int]:
+        """Stop every instance, and count what it left."""
+        left: Counter[str] = Counter()
+        for instance in self.instances:
+            await instance.stop()
+            left.update(instance.left_over)
+        left["connections of AppSync"] = self.aws.connections
+        left["subscriptions of AppSync"] = self.aws.subscriptions
+        return dict(left)
+
+
+async def run(scenario: Scenario, seed: int) -> Report:
+    """Play a scenario once."""
+    began = time.monotonic()
+    async with Stage(scenario, seed) as stage:
+        load = asyncio.create_task(stage.callers.play(scenario.mix))
+        try:
+            await scenario.act(stage)
+        finally:
+            stage.calm()
+        await load
+        for instance in stage.instances:
+            await ready(instance.url)
+        await stage.callers.resolve()
+        left = await stage.quiet()
+        left |= await stage.stop()
+        records = {name: Record.read(execution) for name, execution in stage.aws.executions.items()}
+        faults = check(stage.callers.history, records, left)
+        faults += [fault for instance in stage.instances for fault in instance.faults]
+        faults += [
+            f"answered only after {call.seconds:.1f} s: {call}"[:400]
+            for call in stage.callers.history
+            if call.seconds > RESPONSE_TIMEOUT + LATE and call.key is None
+        ]
+        answers = Counter(str(call.status or call.ended.partition(":")[0]) for call in stage.callers.history)
+    return Report(scenario.name, seed, faults, answers, time.monotonic() - began)
+
+
+async def ready(url: str) -> None:
+    """Wait until an instance may take traffic."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                async with http.get(f"{url}/readyz") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+def workflow() -> str:
+    """Give the deployed workflow with a wait that each event chooses, and a short time limit.
+
+    A negative wait fails in a state that nothing catches; nobody publishes that.
+    """
+    text = WORKFLOW.read_text(encoding="utf-8")
+    own = text.replace("${wait_seconds}", "$parse($states.input.event).wait").replace(
+        '"TimeoutSeconds": 300', '"TimeoutSeconds": 20'
+    )
+    assert own != text
+    return own

@@ -1,0 +1,35 @@
+"""What a worker process of the fault suite does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import Final
+
+from service.telemetry import logs
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.stage import Report, run
+
+SIDE_BY_SIDE: Final = 10
+"""Runs at once in a worker: they mostly wait."""
+
+
+def play(name: str, seeds: list[int]) -> list[Report]:
+    """Play one scenario with several seeds at once."""
+    logs.configure("CRITICAL", "json")
+
+    async def all_of_them() -> list[Report]:
+        return await asyncio.gather(*(_safely(name, seed) for seed in seeds))
+
+    return asyncio.run(all_of_them())
+
+
+async def _safely(name: str, seed: int) -> Report:
+    """Play once; a fault of the suite itself is a fault."""
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(150):
+            return await run(SCENARIOS[name], seed)
+    except Exception as error:  # noqa: BLE001 - the other runs go on
+        return Report(name, seed, [f"the run itself broke: {error!r}"], Counter(), time.monotonic() - began)

@@ -52,22 +52,20 @@ def main() -> int:
     names = [name for name in SCENARIOS if options.only in name]
     tell(f"seeds {first} to {first + options.seeds - 1}, {len(names)} faults")
     began = time.monotonic()
-    # Batches of one size keep the workers equally busy, and a repeated seed alone is not slower.
-    seeds = list(range(first, first + options.seeds))
-    batches = [seeds[at : at + SIDE_BY_SIDE] for at in range(0, len(seeds), SIDE_BY_SIDE)]
+    runs = [(name, seed) for name in names for seed in range(first, first + options.seeds)]
+    batches = [runs[at : at + SIDE_BY_SIDE] for at in range(0, len(runs), SIDE_BY_SIDE)]
     done: dict[str, list[Report]] = {name: [] for name in names}
     broken: list[Report] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=max(2, os.cpu_count() or 2), mp_context=context) as pool:
-        for future in as_completed([pool.submit(play, name, batch) for name in names for batch in batches]):
-            reports = future.result()
-            name = reports[0].scenario
-            done[name] += reports
-            if len(done[name]) == len(seeds):
-                broken += summary(name, done[name])
+        for future in as_completed([pool.submit(play, batch) for batch in batches]):
+            for report in future.result():
+                reports = done[report.scenario]
+                reports.append(report)
+                if len(reports) == options.seeds:
+                    broken += summary(report.scenario, reports)
     requests = sum(sum(report.answers.values()) for reports in done.values() for report in reports)
-    runs = sum(len(reports) for reports in done.values())
-    tell(f"{runs} runs, {requests} requests, {len(broken)} broken, {time.monotonic() - began:.0f} s")
+    tell(f"{len(runs)} runs, {requests} requests, {len(broken)} broken, {time.monotonic() - began:.0f} s")
     return 1 if broken else 0
 
 

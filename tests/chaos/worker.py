@@ -15,12 +15,12 @@ SIDE_BY_SIDE: Final = 10
 """Runs at once in a worker: they mostly wait."""
 
 
-def play(name: str, seeds: list[int]) -> list[Report]:
-    """Play one scenario with several seeds at once."""
+def play(runs: list[tuple[str, int]]) -> list[Report]:
+    """Play several scenarios at once, each with its seed."""
     logs.configure("CRITICAL", "json")
 
     async def all_of_them() -> list[Report]:
-        return await asyncio.gather(*(_safely(name, seed) for seed in seeds))
+        return await asyncio.gather(*(_safely(name, seed) for name, seed in runs))
 
     return asyncio.run(all_of_them())
 

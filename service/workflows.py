@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import orjson
-from aiobotocore.config import AioConfig
-from botocore.exceptions import (
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    ProxyConnectionError,
-    SSLError,
-    TokenRetrievalError,
-)
 
+from service.aws_json import AwsError, AwsJson, NotSentError
 from service.errors import AtCapacity, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 
@@ -34,9 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import aioboto3
-    from types_aiobotocore_stepfunctions import SFNClient
     from types_aiobotocore_stepfunctions.literals import ExecutionStatusType
-    from types_aiobotocore_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
     from service.arn import StateMachineArn
 
@@ -47,17 +33,6 @@ MAX_INPUT_BYTES: Final = 256 * 1024
 
 _THROTTLING: Final = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ExecutionLimitExceeded"}
-)
-# In all of these nothing has left for Step Functions, or nothing that it would carry out.
-_NOT_SENT: Final = (
-    EndpointConnectionError,
-    ConnectTimeoutError,
-    ProxyConnectionError,
-    SSLError,
-    NoCredentialsError,
-    CredentialRetrievalError,
-    NoAuthTokenError,
-    TokenRetrievalError,
 )
 
 
@@ -102,41 +77,31 @@ class Workflows:
         attempt_timeout: float = 3.0,
         backoff: float = 0.1,
     ) -> None:
-        self._session = session
         self._arn = arn
-        self._endpoint_url = endpoint_url
         self._budget = budget
         self._backoff = backoff
-        # Calls queue here, not inside botocore's pool, where one that was never sent looks like one never answered.
+        # Calls queue here and nowhere else: one that was never sent must not look like one that was never answered.
         self._places = asyncio.Semaphore(pool)
         self._connect_timeout = min(1.0, attempt_timeout, budget / 4)
-        self._config = AioConfig(
+        self._api = AwsJson(
+            session,
+            "stepfunctions",
+            "AWSStepFunctions",
+            # The ARN decides: a state machine cannot be started through another region's endpoint.
+            region=arn.region,
+            endpoint_url=endpoint_url,
             connect_timeout=self._connect_timeout,
             read_timeout=attempt_timeout,
-            # botocore's pool holds 10 by default, and the 11th call waits without a word.
-            max_pool_connections=pool,
-            # Retries are made here: botocore's own would hide whether an earlier try may have been carried out.
-            retries={"total_max_attempts": 1, "mode": "standard"},
         )
-        self._stack = AsyncExitStack()
-        self._client: SFNClient
 
     async def __aenter__(self) -> Self:
-        self._client = await self._stack.enter_async_context(
-            self._session.client(
-                "stepfunctions",
-                # The ARN decides: a state machine cannot be started through another region's endpoint.
-                region_name=self._arn.region,
-                endpoint_url=self._endpoint_url,
-                config=self._config,
-            )
-        )
+        await self._api.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._api.__aexit__(kind, value, trace)
 
     async def start(
         self, execution_id: str, input_: str, *, within: float | None = None, on_turn: Callable[[], None] | None = None
@@ -149,7 +114,8 @@ class Workflows:
         """
 
         async def request() -> None:
-            answer = await self._client.start_execution(stateMachineArn=self._arn.text, name=execution_id, input=input_)
+            arguments = {"stateMachineArn": self._arn.text, "name": execution_id, "input": input_}
+            answer = await self._api.call("StartExecution", arguments)
             answer["executionArn"]  # an answer without it is none
 
         await self._call(request, execution_id, within=max(within or 0.0, self._budget), on_turn=on_turn)
@@ -158,7 +124,7 @@ class Workflows:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like."""
 
         async def request() -> Execution:
-            record = await self._client.describe_execution(executionArn=self._arn.execution(execution_id))
+            record = await self._api.call("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
             return Execution(execution_id, record.get("input", ""), _outcome(record))
 
         return await self._call(request, execution_id, within=within)
@@ -174,7 +140,7 @@ class Workflows:
             arguments["nextToken"] = next_token
 
         async def request() -> Page:
-            page = await self._client.list_executions(**arguments)
+            page = await self._api.call("ListExecutions", arguments)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
         return await self._call(request, None)
@@ -183,7 +149,7 @@ class Workflows:
         """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
 
         async def request() -> None:
-            answer = await self._client.stop_execution(executionArn=self._arn.execution(execution_id))
+            answer = await self._api.call("StopExecution", {"executionArn": self._arn.execution(execution_id)})
             answer["stopDate"]  # an answer without it is none
 
         await self._call(request, execution_id)
@@ -222,7 +188,7 @@ class Workflows:
             except TimeoutError:
                 # Every try has the time to connect, or to fail to, so this one was sent.
                 raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
-            except Exception as error:  # botocore raises anything for an answer that is none
+            except Exception as error:  # an answer without what it must have is none
                 problem = _translate(error, execution_id)
                 if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
                     raise problem from error
@@ -238,27 +204,27 @@ class Workflows:
 
 
 def _translate(error: Exception, execution_id: str | None) -> Problem | ExecutionExists:
-    if isinstance(error, ClientError):
+    if isinstance(error, AwsError):
         return _translate_answer(error, execution_id)
-    if isinstance(error, _NOT_SENT):
+    if isinstance(error, NotSentError):
         return Unreachable("Step Functions cannot be reached.", execution_id=execution_id)
     return OutcomeUnknown("Step Functions gave no answer that can be read.", execution_id=execution_id)
 
 
-def _translate_answer(error: ClientError, execution_id: str | None) -> Problem | ExecutionExists:
-    code = error.response.get("Error", {}).get("Code", "")
+def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | ExecutionExists:
+    code = error.code
     if code == "ExecutionAlreadyExists":
         return ExecutionExists()
     if code in {"ExecutionDoesNotExist", "InvalidArn"}:
         return UnknownExecution("There is no execution of this id.", execution_id=execution_id)
     if code in _THROTTLING:
         return Throttled("Step Functions takes no more calls at the moment.", execution_id=execution_id)
-    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+    if error.status >= 500:
         return OutcomeUnknown("Step Functions answered with a server error.", execution_id=execution_id)
     return Refused(f"Step Functions answered {code}.", execution_id=execution_id)
 
 
-def _outcome(record: DescribeExecutionOutputTypeDef) -> Outcome | None:
+def _outcome(record: dict[str, Any]) -> Outcome | None:
     match record["status"]:
         case "SUCCEEDED":
             try:

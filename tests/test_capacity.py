@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.capacity import model
@@ -106,11 +106,11 @@ def test_a_load_that_fills_the_tasks_exactly_needs_none_more() -> None:
     assert tasks(2100, 0.1, utilisation=0.7) == 3
 
 
-LOADS = st.builds(
-    model.Load, st.floats(min_value=0.001, max_value=1e6), st.floats(min_value=0.001, max_value=29), st.integers(1, 99)
-)
+LOADS = st.builds(model.Load, st.floats(0.01, 100_000), st.floats(0.1, 29), st.integers(1, 10_000))
+patient = settings(deadline=None)  # a busy machine may pause for longer than any limit
 
 
+@patient
 @given(LOADS)
 def test_no_task_is_fuller_than_was_chosen(load: model.Load) -> None:
     for name, demand in model.demands(load, FIGURES).items():
@@ -118,6 +118,7 @@ def test_no_task_is_fuller_than_was_chosen(load: model.Load) -> None:
         assert needed / model.tasks(load, FIGURES) <= demand.per_task * (1 + 1e-6)
 
 
+@patient
 @given(LOADS)
 def test_a_quota_is_exceeded_beyond_the_rate_at_which_it_is_reached(load: model.Load) -> None:
     uses = model.quotas(load, FIGURES)
@@ -129,6 +130,7 @@ def test_a_quota_is_exceeded_beyond_the_rate_at_which_it_is_reached(load: model.
         )
 
 
+@patient
 @given(LOADS)
 def test_this_service_is_dearer_below_the_break_even_and_cheaper_above(load: model.Load) -> None:
     rate = model.break_even(load, FIGURES)

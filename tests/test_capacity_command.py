@@ -33,6 +33,7 @@ async def test_the_readme_shows_what_the_command_prints() -> None:
         ["--rps", "many", "--seconds", "11"],
         ["--rps", "nan", "--seconds", "11"],
         ["--rps", "inf", "--seconds", "11"],
+        ["--rps", "100001", "--seconds", "11"],
         ["--rps", "500", "--seconds", ""],
         ["--rps", "500", "--seconds", "30"],
         ["--rps", "500", "--seconds", "11", "--transitions", "0"],
@@ -45,6 +46,21 @@ def test_a_bad_number_gives_one_line_and_status_2(numbers: list[str], capsys: py
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"--(rps|seconds|transitions) must be [^\n]+\n", err)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["--rps", "0.01", "--seconds", "0.1", "--transitions", "1"],
+        ["--rps", "100000", "--seconds", "29", "--transitions", "10000"],
+    ],
+)
+def test_the_columns_hold_the_least_and_the_most(numbers: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["capacity", *numbers]) == 0
+    table = capsys.readouterr().out.split("\n\n")[2].splitlines()[1:-1]
+    assert len(table) == 9
+    for line in table:
+        assert re.fullmatch(r"  \S.*\S +[\d,]+ +[\d,.]+ +[\d,.]+ req/s(  OVER)?", line), line
 
 
 def test_a_workflow_of_ones_own_is_given_by_its_transitions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,5 +192,5 @@ def _logs(figures: Figures, name: str) -> float:
 
 
 def _whole(number: float) -> int:
-    """Round up, but not for the last digits of binary arithmetic: 3.0000000000000004 tasks are three."""
-    return math.ceil(round(number, 9))
+    """Round up, to 1 at least, but not for the last digits of binary arithmetic: 3.0000000000000004 tasks are three."""
+    return max(1, math.ceil(round(number, 9)))

@@ -31,9 +31,9 @@ def report(rps: str, seconds: str, transitions: str | None) -> str:
     Without a number of transitions it is that of the workflow which is deployed.
     """
     load = model.Load(
-        _number("--rps", rps, 0.001, 1e6),
-        _number("--seconds", seconds, 0.001, LONGEST),
-        _deployed() if transitions is None else _whole_number("--transitions", transitions, 1, 25_000),
+        _number("--rps", rps, 0.01, 100_000),
+        _number("--seconds", seconds, 0.1, LONGEST),
+        _deployed() if transitions is None else _whole_number("--transitions", transitions, 1, 10_000),
     )
     figures = Figures.load()
     parts = [_head(load, figures), _tasks(load, figures), _quotas(load, figures), _costs(load, figures)]
@@ -80,11 +80,11 @@ def _tasks(load: model.Load, figures: Figures) -> Iterator[str]:
 
 
 def _quotas(load: model.Load, figures: Figures) -> Iterator[str]:
-    yield f"{'Quotas, first reached first':<46}{'limit':>10}{'needed':>10}{'reached at':>16}"
+    yield f"{'Quotas, first reached first':<46}{'limit':>10}{'needed':>14}{'reached at':>18}"
     for use in model.quotas(load, figures):
         name = f"{use.name} *" if use.only else use.name
         mark = "  OVER" if use.needed > use.limit else ""
-        yield f"  {name:<44}{use.limit:>10,.0f}{_plain(use.needed):>10}{use.reached_at:>10,.0f} req/s{mark}"
+        yield f"  {name:<44}{use.limit:>10,.0f}{_plain(use.needed):>14}{_plain(use.reached_at):>12} req/s{mark}"
     yield "  * one Lambda per request only"
     yield ""
 
@@ -102,5 +102,5 @@ def _costs(load: model.Load, figures: Figures) -> Iterator[str]:
 
 
 def _plain(number: float) -> str:
-    """Write a number as a person would: 5,500 and 0.25, not 5500.0."""
+    """Write a number as a person would: 5,500 and 90.9 and 0.25."""
     return f"{number:,.0f}" if number >= 100 or number == round(number) else f"{number:,.3g}"

@@ -57,7 +57,11 @@ BACKLOG: Final = 1024
 """Callers that may connect at once; the system caps it (net.core.somaxconn)."""
 
 # What an operator has to know is a warning; the rest of the link's life is information.
-_WARNINGS: Final = frozenset(LinkEventKind) - {LinkEventKind.UP, LinkEventKind.SUBSCRIPTION_CONFIRMED}
+_WARNINGS: Final = frozenset(LinkEventKind) - {
+    LinkEventKind.UP,
+    LinkEventKind.RENEWED,
+    LinkEventKind.SUBSCRIPTION_CONFIRMED,
+}
 
 
 class PortTakenError(Exception):
@@ -230,6 +234,7 @@ def _log_link(event: LinkEvent) -> None:
         reason=event.reason,
         close_code=event.close_code,
         error_type=event.error_type,
+        channel=event.channel,
         attempt=event.attempt,
         delay=event.delay,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from aiobotocore.config import AioConfig
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import aioboto3
+
+READ_EVERY: Final = 1.0
+"""Seconds between two readings at the least, however many refusals ask for one."""
 
 
 class SecretApiKey(Authorizer):
@@ -29,6 +34,8 @@ class SecretApiKey(Authorizer):
         self._secret = secret
         # arn:<partition>:secretsmanager:<region>:<account>:secret:<name>
         self._region = secret.split(":")[3] if secret.startswith("arn:") else region
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
         self._key: ApiKey | None = None
 
     async def connect(self) -> dict[str, str]:
@@ -43,14 +50,19 @@ class SecretApiKey(Authorizer):
         """Return the headers of one HTTP publish request."""
         return await (await self._current()).publish(channel, events)
 
-    async def refresh(self) -> None:
-        """Read the secret again."""
-        self._key = ApiKey(self._http_url, await self._read())
+    async def refresh(self) -> int:
+        """Read the secret again, unless that was done within the last second."""
+        return await (await self._read_anew()).refresh()
 
     async def _current(self) -> ApiKey:
-        if self._key is None:
-            self._key = ApiKey(self._http_url, await self._read())
-        return self._key
+        return self._key or await self._read_anew()
+
+    async def _read_anew(self) -> ApiKey:
+        async with self._reading:
+            if self._key is None or time.monotonic() - self._read_at >= READ_EVERY:
+                self._key = ApiKey(self._http_url, await self._read())
+                self._read_at = time.monotonic()
+            return self._key
 
     async def _read(self) -> str:
         config = AioConfig(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})

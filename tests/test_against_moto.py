@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from service import secret_key
 from service.arn import StateMachineArn
 from service.errors import Refused, UnknownExecution
 from service.outcomes import Aborted
@@ -105,12 +106,17 @@ def authorizer(name: str = "key", region: str = REGION) -> SecretApiKey:
     return SecretApiKey("https://api.example.com/event", async_session(), name, region)
 
 
-async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refused(secret: Any) -> None:
+async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refused(
+    secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = authorizer()
     assert await key.connect() == {"host": "api.example.com", "x-api-key": "da2-first"}
     await asyncio.to_thread(secret, "da2-second\n")
     assert (await key.subscribe("/ns/x"))["x-api-key"] == "da2-first"
-    await key.refresh()
+    first = await key.refresh()
+    assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-first"  # read but a moment ago
+    monkeypatch.setattr(secret_key, "READ_EVERY", 0)
+    assert first != await key.refresh()
     assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-second"
 
 

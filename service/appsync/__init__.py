@@ -31,7 +31,7 @@ from .events import LinkEvent, LinkEventKind
 from .link import Link
 from .publisher import MAX_EVENTS, FailedEvent, Publisher, PublishResult, publish_body
 from .subscription import Subscription
-from .timing import Backoff, Timeouts
+from .timing import Backoff, Renewal, Timeouts
 
 __all__ = [
     "MAX_EVENTS",
@@ -55,6 +55,7 @@ __all__ = [
     "PublishUnsentError",
     "Publisher",
     "RefusedError",
+    "Renewal",
     "SubscribeError",
     "Subscription",
     "Timeouts",

@@ -6,11 +6,14 @@ and "Publish events via HTTP".
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from .events import LinkEvent, LinkEventKind
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Authorizer(Protocol):
@@ -31,9 +34,40 @@ class Authorizer(Protocol):
         """Return the headers of one HTTP publish request, whose body is `publish_body(channel, events)`."""
         ...
 
-    async def refresh(self) -> None:
-        """Read the credentials again: called once after each refusal, before the next try."""
+    async def refresh(self) -> int:
+        """Read the credentials again: called after a refusal, and every few seconds while refusals go on.
+
+        Returns a fingerprint, such as a hash: another number means other credentials, worth a try at once.
+        """
         ...
+
+
+class Refresher:
+    """Has an authorizer's credentials read again, and knows whether that brought others."""
+
+    def __init__(self, authorizer: Authorizer, timeout: float, report: Callable[[LinkEvent], None]) -> None:
+        self._authorizer = authorizer
+        self._timeout = timeout
+        self._report = report
+        self._fingerprint: int | None = None
+        self._failing = False
+
+    async def refresh(self) -> bool:
+        """Read them again; whether they differ from those that were last read here.
+
+        A failure is told once, until it works again.
+        """
+        former = self._fingerprint
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._fingerprint = await self._authorizer.refresh()
+        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, its text is not ours to tell
+            if not self._failing:
+                self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=type(error).__name__))
+            self._failing = True
+            return False
+        self._failing = False
+        return self._fingerprint != former
 
 
 class ApiKey(Authorizer):
@@ -64,8 +98,9 @@ class ApiKey(Authorizer):
         """Return the key's header."""
         return {"x-api-key": self._key}
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> int:
         """Do nothing: this key has no source to read it from again."""
+        return hash(self._key)
 
 
 def http_host(http_url: str) -> str:

@@ -7,14 +7,14 @@ import ssl
 from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import urlsplit
 
+from .auth import Refresher
 from .channels import for_subscribe
-from .connection import Connection
 from .errors import ConnectionLostError, LinkClosedError, RefusedError
 from .events import LinkEvent, LinkEventKind
-from .protocol import Counters
-from .session import Session
+from .line import Lines, as_loss
+from .renewal import Renewer
 from .subscription import Subscription
-from .timing import Backoff, Timeouts
+from .timing import Backoff, Renewal, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,9 @@ class Link:
     the environment, except for an endpoint on this machine.
 
     A lost connection is made again after a backoff, which starts anew once a connection has lasted `backoff.cap`; a
-    refused one after the authorizer has read its credentials again, and then slowly. Every subscription is made again
-    on each connection.
+    refused one after the authorizer has read its credentials again, and then slowly, unless others are to be had.
+    Every subscription is made again on each connection. Before the service ends a connection for its age, a new one
+    takes over, without a gap and without a repeated event.
 
     Raises ValueError for a URL that is not WebSocket or has no host.
     """
@@ -45,6 +46,7 @@ class Link:
         on_change: Callable[[LinkEvent], None] | None = None,
         timeouts: Timeouts | None = None,
         backoff: Backoff | None = None,
+        renewal: Renewal | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         url = urlsplit(realtime_url)
@@ -54,16 +56,17 @@ class Link:
             # Made once: reading the certificate authorities anew for each try would block the loop for a while.
             ssl_context = ssl.create_default_context()
         self._url = realtime_url
-        self._authorizer = authorizer
         self._on_change = on_change
         self._timeouts = timeouts or Timeouts()
         self._backoff = backoff or Backoff()
-        self._ssl_context = ssl_context
-        self._counters = Counters()
         self._acknowledged = 0
         self._up_since = 0.0
         self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
-        self._session: Session | None = None
+        self._lines = Lines(
+            realtime_url, authorizer, self._wanted.keys(), self._report, self._timeouts, self._backoff, ssl_context
+        )
+        self._refresher = Refresher(authorizer, self._timeouts.connect, self._report)
+        self._renewer = Renewer(self._lines, self._refresher, renewal or Renewal(), self._report)
         self._supervisor: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -72,28 +75,28 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether the service has acknowledged the present connection."""
-        return self._session is not None
+        """Whether there is a connection that the service has acknowledged."""
+        return bool(self._lines)
 
     @property
     def frames_received(self) -> int:
         """Frames received in all, whatever they held."""
-        return self._counters.frames
+        return self._lines.counters.frames
 
     @property
     def malformed_frames(self) -> int:
         """Frames that were no message of the protocol."""
-        return self._counters.malformed
+        return self._lines.counters.malformed
 
     @property
     def unknown_ids(self) -> int:
         """Messages about a subscription that is not, or no more: a late event counts so, too."""
-        return self._counters.unknown_ids
+        return self._lines.counters.unknown_ids
 
     @property
     def unknown_types(self) -> int:
         """Messages of a type that this client does not know."""
-        return self._counters.unknown_types
+        return self._lines.counters.unknown_types
 
     @property
     def reconnects(self) -> int:
@@ -122,8 +125,8 @@ class Link:
             return
         try:
             # The guide asks to unsubscribe before closing, lest the service drops what is under way.
-            if self._session is not None:
-                self._session.wake()
+            if self._lines:
+                self._lines.wake()
                 async with asyncio.timeout(self._timeouts.close):
                     for subscription in leaving:
                         await subscription.unsubscribe()
@@ -159,75 +162,59 @@ class Link:
             raise LinkClosedError("the link is closed")
         subscription = Subscription(for_subscribe(channel), on_event, on_change, self._forget, self._timeouts.subscribe)
         self._wanted[subscription] = None
-        if self._session is not None:
-            self._session.wake()
+        self._lines.wake()
         return subscription
 
     def _forget(self, subscription: Subscription) -> None:
         self._wanted.pop(subscription, None)
-        if self._session is not None:
-            self._session.wake()
+        self._lines.wake()
 
     async def _supervise(self) -> None:
         clock = asyncio.get_running_loop().time
         attempt = refusals = 0
+        delay = 0.0
         loss: ConnectionLostError | None = None
         while True:
             attempt += 1
             acknowledged = self._acknowledged
             try:
-                if isinstance(loss, RefusedError):
-                    await self._refresh()
+                if loss is not None:
+                    await self._pause(delay, refused=isinstance(loss, RefusedError))
                 await self._serve(attempt)
-            except ConnectionLostError as error:
-                loss = error
-            # Only its own cancellation may end the link: no fault of ours, and none of an authorizer.
-            except (Exception, asyncio.CancelledError) as error:
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                    raise
-                loss = ConnectionLostError(f"unexpected {type(error).__name__}")
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see as_loss
+                loss = as_loss(error)
             if self._closed:  # an authorizer may have turned the cancellation into an error of its own
                 return
             was_up = self._acknowledged > acknowledged
             # Only a connection that lasted starts the backoff anew, else one that is closed at once would spin.
             if was_up and clock() - self._up_since > self._backoff.cap:
                 attempt, refusals = 1, 0
-            if isinstance(loss, RefusedError):
-                refusals += 1
-                delay = self._backoff.delay_refused(refusals, attempt)
-            else:
-                delay = self._backoff.delay(attempt)
+            refusals = refusals + 1 if isinstance(loss, RefusedError) else refusals
+            is_refused = isinstance(loss, RefusedError)
+            delay = self._backoff.delay_refused(refusals, attempt) if is_refused else self._backoff.delay(attempt)
             self._report_loss(loss, attempt, delay, was_up=was_up)
-            await asyncio.sleep(delay)
+
+    async def _pause(self, delay: float, *, refused: bool) -> None:
+        """Wait before the next try; after a refusal, only until there are other credentials."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + delay
+        while True:
+            left = max(0.0, end - clock())
+            await asyncio.sleep(min(left, self._backoff.reread) if refused else left)
+            if not refused or await self._refresher.refresh() or clock() >= end:
+                return
 
     async def _serve(self, attempt: int) -> NoReturn:
-        """Serve one connection until it ends, and tell by what."""
-        session = Session(self._wanted.keys(), self._authorizer, self._report, self._timeouts, self._backoff)
-        connection = await Connection.open(
-            self._url,
-            self._authorizer,
-            session.handle,
-            timeouts=self._timeouts,
-            ssl_context=self._ssl_context,
-            counters=self._counters,
-        )
-        self._acknowledged += 1
-        self._up_since = asyncio.get_running_loop().time()
-        self._session = session
+        """Serve one connection, and those that take over from it, until one ends; raise what ended it."""
         try:
+            line = await self._lines.open()
+            self._acknowledged += 1
+            self._up_since = asyncio.get_running_loop().time()
             self._report(LinkEvent(kind=LinkEventKind.UP, attempt=attempt))
-            await session.run(connection)
+            while True:
+                line = await self._renewer.outlive(line)
         finally:
-            self._session = None
-            await connection.close()
-
-    async def _refresh(self) -> None:
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                await self._authorizer.refresh()
-        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, its text is not ours to tell
-            self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=type(error).__name__))
+            await self._lines.close()
 
     def _report_loss(self, loss: ConnectionLostError, attempt: int, delay: float, *, was_up: bool) -> None:
         kind = LinkEventKind.DOWN if was_up else LinkEventKind.CONNECT_FAILED

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
+from .auth import Refresher
 from .errors import SubscribeError
 from .events import LinkEvent, LinkEventKind
 from .protocol import Confirmed, Data, ErrorReported, Event, Malformed, SubscribeRefused, Unsubscribed
@@ -65,7 +66,11 @@ class Session:
         self._by_id: dict[str, _Slot] = {}
         self._strays: list[str] = []
         self._stale = False  # the credentials were refused and not read again since
+        self._refresher = Refresher(authorizer, timeouts.subscribe, report)
         self._changed = asyncio.Event()
+        self._progress = asyncio.Event()
+        self.is_copy: Callable[[Subscription, str], bool] | None = None
+        """While two sessions overlap: takes note of an event, and tells whether the other one has delivered it."""
 
     async def run(self, connection: Connection) -> NoReturn:
         """Keep the subscriptions until the connection ends.
@@ -92,6 +97,17 @@ class Session:
     def wake(self) -> None:
         """Tell that what is wanted has changed."""
         self._changed.set()
+        self._progress.set()
+
+    async def caught_up(self) -> None:
+        """Wait until all that is live on any connection is live on this one."""
+        while not all(self._has_live(subscription) for subscription in self._wanted if subscription.live):
+            self._progress.clear()
+            await self._progress.wait()
+
+    def _has_live(self, subscription: Subscription) -> bool:
+        slot = self._slots.get(subscription)
+        return slot is not None and slot.stage is _Stage.LIVE
 
     def handle(self, event: Event) -> None:
         """Take one event of the connection. Never raises, whatever a subscription's `on_event` does."""
@@ -103,6 +119,7 @@ class Session:
         match event:
             case Confirmed(id_):
                 self._confirm(id_)
+                self._progress.set()
             case SubscribeRefused(id_, details):
                 self._refuse(id_, details)
             case Unsubscribed(id_):
@@ -121,6 +138,8 @@ class Session:
 
     def _deliver(self, subscription: Subscription, data: Data) -> None:
         for event in data.events:
+            if self.is_copy is not None and self.is_copy(subscription, event):
+                continue
             try:
                 subscription.on_event(event)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
@@ -242,11 +261,11 @@ class Session:
 
     async def _ask(self, connection: Connection, slot: _Slot) -> None:
         channel = slot.subscription.channel
+        if self._stale:
+            self._stale = False
+            await self._refresher.refresh()
         try:
             async with asyncio.timeout(self._timeouts.subscribe):
-                if self._stale:
-                    self._stale = False
-                    await self._authorizer.refresh()
                 authorization = await self._authorizer.subscribe(channel)
         except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, its text is not ours to tell
             reason = "the authorizer failed"

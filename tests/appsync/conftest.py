@@ -17,7 +17,7 @@ KEY = "da2-not-a-secret"
 
 # Short bounds for steps that a test lets fail; those that have to succeed on a busy machine keep the long ones.
 QUICK = Timeouts(connect=10, ack=10, subscribe=10, close=1)
-SWIFT_BACKOFF = Backoff(base=0.01, cap=0.05, refused=0.2)
+SWIFT_BACKOFF = Backoff(base=0.01, cap=0.05, reread=1, refused=0.2)
 
 
 class Changes(list[LinkEvent]):

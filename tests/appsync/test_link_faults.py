@@ -42,10 +42,11 @@ class RotatingKey(ApiKey):
         self.refreshed = 0
         self.faults = list(faults)
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> int:
         self.refreshed += 1
         if self.faults:
             raise self.faults.pop(0)
+        return await super().refresh()
 
 
 class FailingKey(ApiKey):
@@ -410,6 +411,55 @@ async def test_a_refused_connection_is_tried_with_fresh_credentials_and_then_slo
     assert authorizer.refreshed == 2
 
 
+class Source(ApiKey):
+    """A key whose source is changed by the test, and that counts how often it was read."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1/event", "da2-revoked")
+        self.source = "da2-revoked"
+        self.read = 0
+
+    async def refresh(self) -> int:
+        self.read += 1
+        self._key = self.source
+        return await super().refresh()
+
+
+async def only_the_new_key(peer: Peer, message: Message) -> None:
+    known = peer.authorization["x-api-key"] == KEY
+    await (acknowledge if known else refuse("connection_error", "UnauthorizedException", errorCode=401))(peer, message)
+
+
+async def test_a_key_that_is_rotated_while_refusals_go_on_is_found_long_before_the_next_slow_try(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = only_the_new_key
+    authorizer = Source()
+    backoff = Backoff(base=0.01, cap=0.05, reread=0.2, refused=60, rand=lambda: 1.0)
+    subscription = make_link(authorizer=authorizer, backoff=backoff).subscribe("/default/*", print)
+    slow = await changes.until(LinkEventKind.REFUSED, times=6)
+    assert (slow.delay or 0) > 3  # doubled often enough
+    authorizer.source = KEY
+    async with asyncio.timeout(3):
+        assert await subscription.wait_live(3)
+
+
+async def test_a_key_that_stays_refused_is_tried_ever_more_slowly_and_read_at_a_bounded_rate(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["connection_init"] = only_the_new_key
+    authorizer = Source()
+    started = time.monotonic()
+    make_link(
+        authorizer=authorizer, backoff=Backoff(base=0.01, cap=0.05, reread=0.2, refused=1.6, rand=lambda: 0.5)
+    ).subscribe("/default/*", print)
+    await changes.until(LinkEventKind.REFUSED, times=6)
+    took = time.monotonic() - started
+    assert [event.delay for event in changes.of(LinkEventKind.REFUSED)] == [0.005, 0.2, 0.4, 0.8, 1.6, 1.6]
+    assert took >= 0.2 + 0.4 + 0.8 + 1.6
+    assert 5 <= authorizer.read <= 3 + took / 0.2
+
+
 async def test_a_refusal_is_read_though_the_connection_closed_before_anything_could_be_sent(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
@@ -496,6 +546,16 @@ async def test_credentials_that_cannot_be_read_again_do_not_end_the_link(
     (told,) = changes.of(LinkEventKind.REFRESH_FAILED)
     assert told.error_type == "RuntimeError"
     assert "secret" not in repr(told)
+
+
+async def test_credentials_that_cannot_be_read_for_long_are_told_once(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    refusal = refuse("connection_error", "UnauthorizedException")
+    server.on["connection_init"] = first(*[refusal] * 4, then=acknowledge)
+    authorizer = RotatingKey(OSError(), OSError())
+    assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
+    assert len(changes.of(LinkEventKind.REFRESH_FAILED)) == 1
 
 
 @pytest.mark.parametrize("error_type", ["UnauthorizedException", "AccessDeniedException", "BadRequestException"])
@@ -668,7 +728,7 @@ async def test_a_server_that_speaks_no_tls_is_a_failed_try(
 
 async def test_a_wss_link_brings_its_own_certificate_authorities() -> None:
     link = Link("wss://localhost/event/realtime", ApiKey("https://localhost/event", KEY))
-    assert isinstance(link._ssl_context, ssl.SSLContext)
+    assert isinstance(link._lines._ssl_context, ssl.SSLContext)
     await link.close()
 
 

@@ -56,8 +56,9 @@ class Signer(ApiKey):
         signed = str(len(publish_body(channel, events)))
         return {"X-Api-Key": KEY, "Content-Type": "application/json; charset=UTF-8", "X-Signed": signed}
 
-    async def refresh(self) -> None:
+    async def refresh(self) -> int:
         self.refreshed += 1
+        return 0
 
 
 @pytest.fixture

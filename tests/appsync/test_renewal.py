@@ -1,0 +1,315 @@
+"""A new connection takes over from an old one: nothing is lost, nothing comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.appsync import ApiKey, Link, LinkEventKind, Publisher, Renewal, Subscription, Timeouts, overlap, renewal
+from service.appsync.overlap import Overlap
+from service.local import LocalAws
+
+from .conftest import KEY, QUICK, SWIFT_BACKOFF, remains
+from .scripted_server import Bell, abort, acknowledge, close, confirm, first, ignore, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from .conftest import Changes, Inbox, LinkFactory
+    from .scripted_server import Message, Peer, ScriptedServer, Step
+
+IMPATIENT = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
+
+
+def soon(*, after: float = 0.1, overlap: float = 0.2, takeover: float = 10) -> Renewal:
+    return Renewal(earliest=after, latest=after, takeover=takeover, overlap=overlap, backoff=SWIFT_BACKOFF)
+
+
+async def test_the_new_connection_is_subscribed_before_the_old_one_is_closed(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
+) -> None:
+    told: list[bool] = []
+    allowed = asyncio.Event()
+
+    async def confirm_when_allowed(peer: Peer, message: Message) -> None:
+        if peer is not server.peers[0]:
+            await allowed.wait()
+        await confirm(peer, message)
+
+    server.on["subscribe"] = confirm_when_allowed
+    link = make_link(renewal=soon())
+    subscription = link.subscribe("/default/*", inbox, lambda subscription: told.append(subscription.live))
+    assert await subscription.wait_live(10)
+    await server.asked("subscribe", times=2)
+    old, new = server.peers
+    await old.data("/default/*", "1")
+    await inbox.until("1")
+    assert not old.closed
+    allowed.set()
+    await changes.until(LinkEventKind.RENEWED)
+    await server.until(lambda: old.closed)
+    assert (old.websocket.close_code, new.closed) == (1000, False)
+    await new.data("/default/*", "2")
+    await inbox.until("1", "2")
+    assert (told, subscription.down_since, link.reconnects, link.connected) == ([True], None, 0, True)
+    assert changes.of(LinkEventKind.DOWN) == []
+
+
+async def test_both_deliver_for_a_while_and_each_event_comes_once(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
+    link = make_link(renewal=soon(overlap=30))
+    assert await link.subscribe("/default/*", inbox).wait_live(10)
+    other: list[str] = []
+    link.subscribe("/default/*", other.append)
+    await server.until(lambda: len(server.peers) == 2 and len(server.peer.subscriptions) == 2)
+    old, new = server.peers
+    for peer in (old, new):
+        await peer.data("/default/*", ["1", "2"])
+    await inbox.until("1", "2")
+    await new.data("/default/*", "3")
+    await inbox.until("1", "2", "3")
+    await old.data("/default/*", "3")
+    await old.data("/default/*", "only on the old one")
+    await inbox.until("1", "2", "3", "only on the old one")
+    for peer in (old, new):
+        await peer.data("/default/*", ["same", "same"])  # published twice
+        await peer.data("/default/*", "end")
+    await inbox.until("1", "2", "3", "only on the old one", "same", "same", "end")
+    assert other == inbox
+
+
+def count(pairs: str) -> int:
+    """Count what is delivered of one text, given where it arrives: o on the old connection, n on the new."""
+    seen = Overlap()
+    subscription = Subscription("/default/*", print, None, print, 1)
+    return sum(not (seen.on_old if side == "o" else seen.on_new)(subscription, "e") for side in pairs)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "delivered"),
+    [("on", 1), ("no", 1), ("o", 1), ("n", 1), ("oonn", 2), ("onno", 2), ("ononon", 3), ("noonno", 3), ("oon", 2)],
+)
+def test_copies_are_counted_not_just_remembered(arrivals: str, delivered: int) -> None:
+    assert count(arrivals) == delivered
+
+
+def test_after_a_while_the_same_text_is_another_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Overlap()
+    subscription = Subscription("/default/*", print, None, print, 1)
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert not seen.on_old(subscription, "e")
+    now += overlap.SKEW + 0.1
+    assert not seen.on_new(subscription, "e")
+    assert seen.on_old(subscription, "e")
+
+
+FAULTS: dict[str, tuple[str, Step]] = {
+    "refused": ("connection_init", refuse("connection_error", "UnauthorizedException", errorCode=401)),
+    "limited": ("connection_init", refuse("connection_error", "LimitExceededError")),
+    "no acknowledgement": ("connection_init", ignore),
+    "closed instead of an acknowledgement": ("connection_init", close(1011)),
+    "cut instead of an acknowledgement": ("connection_init", abort),
+    "no answer": ("subscribe", ignore),
+    "closed instead of an answer": ("subscribe", close(1001)),
+    "cut instead of an answer": ("subscribe", abort),
+    "subscription refused": ("subscribe", refuse("subscribe_error", "MaxSubscriptionsReachedError")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_renewal_that_fails_keeps_the_old_connection_and_is_tried_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, fault: str
+) -> None:
+    step, answer = FAULTS[fault]
+    link = make_link(renewal=soon(after=0.5, takeover=0.5), timeouts=IMPATIENT)
+    subscription = link.subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    works = server.on[step]
+    server.on[step] = answer
+    await changes.until(LinkEventKind.RENEWAL_FAILED, times=2)
+    old = server.peers[0]
+    assert not old.closed
+    await old.data("/default/*", "1")
+    await inbox.until("1")
+    server.on[step] = works
+    await changes.until(LinkEventKind.RENEWED)
+    await server.peer.data("/default/*", "2")
+    await inbox.until("1", "2")
+    attempts = [event.attempt for event in changes.of(LinkEventKind.RENEWAL_FAILED)]
+    assert attempts == list(range(1, len(attempts) + 1))
+    assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
+    await server.until(lambda: [peer.closed for peer in server.peers] == [True] * (len(server.peers) - 1) + [False])
+
+
+async def test_a_refused_renewal_reads_the_credentials_again(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    class Rotated(ApiKey):
+        async def refresh(self) -> int:
+            self._key = "da2-rotated"
+            return await super().refresh()
+
+    async def acknowledge_rotated(peer: Peer, message: Message) -> None:
+        fresh = peer.authorization["x-api-key"] == "da2-rotated" or peer is server.peers[0]
+        await (acknowledge if fresh else refuse("connection_error", "UnauthorizedException"))(peer, message)
+
+    server.on["connection_init"] = acknowledge_rotated
+    assert (
+        await make_link(authorizer=Rotated("http://h/event", KEY), renewal=soon()).subscribe("/a", print).wait_live(10)
+    )
+    await changes.until(LinkEventKind.RENEWED)
+    assert len(changes.of(LinkEventKind.RENEWAL_FAILED)) == 1
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("names the secret"), asyncio.CancelledError()])
+async def test_an_authorizer_that_raises_on_a_renewal_harms_nothing(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, fault: BaseException
+) -> None:
+    class Faulty(ApiKey):
+        async def connect(self) -> dict[str, str]:
+            if len(server.peers) == 1 and not changes.of(LinkEventKind.RENEWAL_FAILED):
+                raise fault
+            return await super().connect()
+
+    link = make_link(authorizer=Faulty("http://h/event", KEY), renewal=soon())
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    await changes.until(LinkEventKind.RENEWED)
+    (failed,) = changes.of(LinkEventKind.RENEWAL_FAILED)
+    assert "secret" not in repr(failed)
+    assert changes.of(LinkEventKind.DOWN) == []
+
+
+@pytest.mark.parametrize("step", ["connection_init", "subscribe"])
+async def test_an_old_connection_that_ends_before_it_was_replaced_is_a_loss_like_any_other(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str
+) -> None:
+    works = server.on[step]
+    server.on[step] = first(works, ignore, then=works)
+    subscription = make_link(renewal=soon(after=0.3)).subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    await server.asked(step, times=2)
+    await close(1001)(server.peers[0], {})
+    assert (await changes.until(LinkEventKind.DOWN)).close_code == 1001
+    await server.subscribed(3)
+    assert await subscription.wait_live(10)
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    assert server.peers[1].closed
+
+
+async def test_an_old_connection_that_ends_once_the_new_one_is_subscribed_is_missed_by_nobody(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
+) -> None:
+    subscription = make_link(renewal=soon(overlap=30)).subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
+    await abort(server.peers[0], {})
+    await changes.until(LinkEventKind.RENEWED)
+    assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+
+
+async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_one_in_service(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
+) -> None:
+    subscription = make_link(renewal=soon(overlap=1)).subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
+    await close(1011)(server.peers[1], {})
+    assert (await changes.until(LinkEventKind.RENEWAL_FAILED)).close_code == 1011
+    await server.peers[0].data("/default/*", "1")
+    await inbox.until("1")
+    await changes.until(LinkEventKind.RENEWED)
+    assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
+
+
+async def test_subscriptions_come_and_go_while_both_are_there(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
+) -> None:
+    link = make_link(renewal=soon(overlap=30))
+    kept, gone = link.subscribe("/default/kept", print), link.subscribe("/default/gone", print)
+    assert await kept.wait_live(10)
+    assert await gone.wait_live(10)
+    await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=4)
+    old, new = server.peers
+    await gone.unsubscribe()
+    came = link.subscribe("/default/came", inbox)
+    await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=6)
+    for peer in (old, new):
+        assert sorted(peer.subscriptions.values()) == ["/default/came", "/default/kept"]
+        await peer.data("/default/came", "1")
+    await abort(old, {})
+    await changes.until(LinkEventKind.RENEWED)
+    await new.data("/default/came", "2")
+    await inbox.until("1", "2")
+    assert came.live
+
+
+@pytest.mark.parametrize("step", ["connection_init", "subscribe"])
+async def test_closing_during_a_renewal_leaves_nothing(
+    server: ScriptedServer, make_link: LinkFactory, step: str
+) -> None:
+    works = server.on[step]
+    server.on[step] = first(works, then=ignore)
+    link = make_link(renewal=soon(), timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.3))
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    await server.asked(step, times=2)
+    async with asyncio.timeout(10):
+        await asyncio.gather(link.close(), link.close())
+    assert remains() == []
+    await server.until(lambda: all(peer.closed for peer in server.peers))
+
+
+async def test_closing_while_both_are_there_leaves_nothing(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    link = make_link(renewal=soon(overlap=30))
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
+    await link.close()
+    assert remains() == []
+    await server.until(lambda: all(peer.closed for peer in server.peers))
+    assert [peer.subscriptions for peer in server.peers] == [{}, {}]
+
+
+@pytest.fixture
+async def aws() -> AsyncIterator[LocalAws]:
+    async with LocalAws(port=0) as aws:
+        yield aws
+
+
+async def test_a_stream_of_events_crosses_many_renewals_without_a_loss_or_a_repeat(
+    aws: LocalAws, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "SKEW", 0.2)  # how long a new connection waits before it may be replaced itself
+    authorizer = ApiKey(aws.http_url, aws.api_key)
+    received: Counter[str] = Counter()
+    bell = Bell()
+
+    def receive(event: str) -> None:
+        received[event] += 1
+        bell.ring()
+
+    async with (
+        Link(aws.realtime_url, authorizer, on_change=changes, timeouts=QUICK, renewal=soon(after=0.05)) as link,
+        Publisher(aws.http_url, authorizer) as publisher,
+    ):
+        own = link.subscribe(f"/{aws.namespace}/own/*", receive)
+        assert await own.wait_live(10)
+        sent: Counter[str] = Counter()
+        while len(changes.of(LinkEventKind.RENEWED)) < 5:
+            # Every second one has been sent before, word by word.
+            events = [str(number // 2) for number in range(sent.total(), sent.total() + 5)]
+            await publisher.publish(f"/{aws.namespace}/own/1", events)
+            sent.update(events)
+        await bell.until(lambda: received.total() >= sent.total())
+    assert received == sent
+    assert changes.of(LinkEventKind.DOWN) == []
+    assert remains() == []

@@ -14,12 +14,18 @@ import structlog
 from aiohttp import web
 from botocore.exceptions import BotoCoreError
 
-from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind
-from service.bridge import Bridge, ReplyChannel
+from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind, Subscription
+from service.bridge import Bridge
+from service.errors import Problem
+from service.joins import Joins
+from service.keys import Keys
 from service.limits import fitting_in_flight, raise_open_files
+from service.record import Record
+from service.recovery import Recovery
 from service.replies import Replies
 from service.secret_key import SecretApiKey
 from service.settings import SettingsError
+from service.starts import ReplyChannel, Starter
 from service.web.routes import Routes
 from service.workflows import Workflows
 
@@ -109,10 +115,11 @@ class Stop:
             act()
 
 
-async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable[[int], None]) -> None:
+async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable[[int], None]) -> bool:
     """Serve until `stop` is wished; call `announce` with the port once requests are accepted.
 
-    Raise PortTakenError if the port cannot be had, SettingsError for what the SDK or the system refuses.
+    Return whether all that was held then came to its own end; False if some of it was released. Raise PortTakenError
+    if the port cannot be had, SettingsError for what the SDK or the system refuses.
     """
     _warn_of_short_bounds(settings)
     instance = uuid4().hex
@@ -125,16 +132,34 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
         workflows = await _enter(
             stack, Workflows(aws.session, settings.STATE_MACHINE_ARN, pool=pool, endpoint_url=aws.sfn_url)
         )
+        record = Record(
+            workflows,
+            describe=settings.DESCRIBE_QUOTA,
+            history=settings.HISTORY_QUOTA,
+            list_=settings.LIST_QUOTA,
+        )
+        express = await _is_express(workflows)
         link = await stack.enter_async_context(
             Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=_log_link)
         )
-        channel = link.subscribe(f"/{settings.APPSYNC_NAMESPACE}/{instance}/*", replies.deliver)
+        recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
+
+        def hear(channel: str, on_change: Callable[[Subscription], None] | None = None) -> Subscription:
+            return link.subscribe(channel, replies.deliver, on_change)
+
+        prefix = f"{settings.APPSYNC_NAMESPACE}/{instance}/"
+        channel = hear(f"{prefix}*", lambda own: recovery.link_back() if own.live else recovery.link_lost())
+        # What no workflow can tell of itself (a time-out, an abort) is told to all instances.
+        hear(f"{settings.APPSYNC_NAMESPACE}/ended/*")
+        joins = Joins(hear, prefix, recovery)
+        stack.push_async_callback(joins.aclose)
         bridge = Bridge(
-            workflows,
+            Starter(workflows, channel),
             replies,
-            channel,
-            namespace=settings.APPSYNC_NAMESPACE,
-            instance=instance,
+            record,
+            recovery,
+            joins,
+            prefix=prefix,
             max_in_flight=max_in_flight,
             stop_abandoned=settings.ON_CLIENT_GONE == "stop",
         )
@@ -142,6 +167,7 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
         routes = Routes(
             bridge,
             settings.REQUEST_SCHEMA,
+            keys=None if express else _keys(settings),
             response_timeout=settings.RESPONSE_TIMEOUT,
             stage_prefix=settings.STAGE_PREFIX,
             ready=lambda: not_ready(bridge, channel),
@@ -162,9 +188,32 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
         await stop.wished.wait()
         log.info("stopping", held=bridge.in_flight)
         stop.when_quick(bridge.release)
-        await bridge.drain(settings.DRAIN_TIMEOUT)
+        await bridge.drain(settings.DRAIN_TIMEOUT, settings.DRAIN_DELAY)
         await _flush(runner, QUICK_FLUSH_TIMEOUT if stop.quick else FLUSH_TIMEOUT)
-    log.info("stopped")
+    log.info("stopped", released=bridge.cut_short)
+    return not bridge.cut_short
+
+
+async def _is_express(workflows: Workflows) -> bool:
+    """Tell whether nothing can be recovered, because the state machine keeps no record; say so in the log."""
+    try:
+        express = await workflows.express()
+    except Problem as problem:
+        # Without the right to ask it is taken for what nearly all are.
+        log.warning("state_machine_type_unknown", problem=problem.slug)
+        return False
+    if express:
+        log.warning("express_state_machine", recovery=False, idempotency_keys=False)
+    return express
+
+
+def _keys(settings: Settings) -> Keys | None:
+    """Make ids from keys with a secret that all instances share; None where there is none."""
+    secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
+    if secret is None:
+        log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")
+        return None
+    return Keys(secret.get_secret_value())
 
 
 async def _enter(stack: AsyncExitStack, workflows: Workflows) -> Workflows:

@@ -3,103 +3,106 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-import orjson
 import structlog
 
-from service.errors import AtCapacity, BodyTooLarge, Draining, LinkDown, OutcomeUnknown, Problem, UnknownExecution
-from service.workflows import MAX_INPUT_BYTES, ExecutionExists
+from service import envelope
+from service.errors import (
+    AtCapacity,
+    Draining,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
+    OutcomeUnknown,
+    Problem,
+    UnknownExecution,
+)
+from service.starts import CONFIRM_WITHIN, Start
+from service.workflows import ExecutionExists
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from service.joins import Joins
     from service.outcomes import Outcome
-    from service.replies import Replies
-    from service.workflows import Workflows
+    from service.record import Record
+    from service.recovery import Recovery
+    from service.replies import Replies, Waiter
+    from service.starts import Starter
 
 log = structlog.get_logger(__name__)
 
-LINK_GRACE: Final = 2.0
-"""Seconds from the loss of the link in which new requests wait for it to come back; later they are refused at once."""
-
-READ_AGAIN: Final = (0.2, 0.6)
-"""Pauses in seconds before an unknown execution is asked for again: the record is eventually consistent
-("DescribeExecution", AWS Step Functions API Reference), and a URL that was just handed out must be found."""
-
-CONFIRM_WITHIN: Final = 2.0
-"""Seconds of a wait that are kept for asking whether an execution whose start was never answered exists."""
-
-
-class ReplyChannel(Protocol):
-    """The subscription on which replies arrive."""
-
-    @property
-    def live(self) -> bool:
-        """Whether the subscription is confirmed on a connection that is up."""
-
-    @property
-    def ever_live(self) -> bool:
-        """Whether it has ever been."""
-
-    @property
-    def down_since(self) -> float | None:
-        """When it was lost, by time.monotonic(); None while it is live."""
-
-    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on the wait is what it is for
-        """Wait until it is live, for `timeout` seconds at the most; tell whether it is."""
+LOOK_BEFORE: Final = 1.0
+"""Seconds before the end of a wait in which the record is asked: a reply can be lost without any gap being seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of an execution: its id, and its outcome or None while it runs."""
+    """What is known of an execution: its id, and its outcome or None while it runs.
+
+    `start` is how long it took until Step Functions had taken it, `workflow` how long from then to its outcome, both
+    in seconds; None where that did not happen here.
+    """
 
     execution_id: str
     outcome: Outcome | None
+    start: float | None = field(default=None, compare=False)
+    workflow: float | None = field(default=None, compare=False)
 
 
-@dataclass(slots=True)
-class _Start:
-    """How far the start of one execution has come: anything sent, and carried out for certain."""
+class _Flight:
+    """A start that all requests with one key share: the execution, the event, and who still waits.
 
-    sent: bool = False
-    done: bool = False
+    `channel` is where the reply of the execution is published, once that is known.
+    """
+
+    def __init__(self, start: Start, event: str, channel: str) -> None:
+        self.start = start
+        self.event = event
+        self.channel = channel
+        self.users = 0
+        self.takeoff: asyncio.Task[None]
 
 
 class Bridge:
     """Holds requests while their executions run.
 
-    `namespace` and `instance` make the channel that this instance is subscribed to; an execution's own channel is
-    below it. At most `max_in_flight` requests are held. With `stop_abandoned` an execution is stopped when its
-    caller leaves.
+    `prefix` begins the channels that this instance hears: `<namespace>/<instance>/`. At most `max_in_flight` requests
+    are held. With `stop_abandoned` an execution is stopped when its caller leaves; one that belongs to a key never is,
+    for the key is there to come back with.
     """
 
     def __init__(
         self,
-        workflows: Workflows,
+        starter: Starter,
         replies: Replies,
-        channel: ReplyChannel,
+        record: Record,
+        recovery: Recovery,
+        joins: Joins,
         *,
-        namespace: str,
-        instance: str,
+        prefix: str,
         max_in_flight: int,
         stop_abandoned: bool = False,
     ) -> None:
-        self._workflows = workflows
+        self._starter = starter
         self._replies = replies
-        self._channel = channel
-        self._prefix = f"{namespace}/{instance}/"
+        self._record = record
+        self._recovery = recovery
+        self._joins = joins
+        self._prefix = prefix
         self._max_in_flight = max_in_flight
         self._stop_abandoned = stop_abandoned
+        self._flights: dict[str, _Flight] = {}
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
-        self._released = False
+        self._refusing = False
+        self._cut_short = False
+        self._released = asyncio.Event()
         self._starters: set[asyncio.Task[Any]] = set()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -110,65 +113,84 @@ class Bridge:
 
     @property
     def draining(self) -> bool:
-        """Whether new work is refused because the instance stops."""
+        """Whether the instance is about to stop: no traffic should be sent to it any more."""
         return self._draining
 
-    async def submit(self, event: str, wait: float) -> Answer:
+    @property
+    def cut_short(self) -> bool:
+        """Whether requests were released before they came to their own end."""
+        return self._cut_short
+
+    async def submit(
+        self,
+        event: str,
+        wait: float,
+        *,
+        execution_id: str | None = None,
+        trace_header: str | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Answer:
         """Start an execution for `event` (JSON text) and wait up to `wait` seconds for its outcome.
+
+        An `execution_id` that a caller's key has decided is shared: whoever comes with it again joins the one execution
+        that there is, wherever it was started. `on_progress` is called with each progress event, as JSON text.
 
         An answer without an outcome means that the execution goes on. Raise AtCapacity, Draining, LinkDown or
         BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could not be started;
-        OutcomeUnknown if Step Functions never told whether it was.
+        OutcomeUnknown if Step Functions never told whether it was; IdempotencyKeyReused or IdempotencyConflict if the
+        execution that there is belongs to another event, or cannot be read.
         """
-        deadline = asyncio.get_running_loop().time() + wait
-        execution_id = f"exec-{uuid4()}"
-        input_ = self._input(execution_id, event)
-        if self._draining:
+        own_id = execution_id or f"exec-{uuid4()}"
+        start = Start(own_id, envelope.seal(own_id, event, self._prefix + own_id), trace_header)
+        if self._refusing:
             raise Draining("This instance is stopping; another one takes the request.")
         if self._in_flight >= self._max_in_flight:
             raise AtCapacity(f"{self._in_flight} requests are held already.")
-        with self._held(), self._replies.expect(execution_id) as reply:
-            start = _Start()
-            try:
-                with self._starting():
-                    await self._link_up()
-                    unknown = await self._start(execution_id, input_, start, within=wait)
-                confirming = CONFIRM_WITHIN if unknown is not None else 0.0
-                outcome = await _until(deadline - confirming, reply)
-            except asyncio.CancelledError:
-                if self._released:
-                    raise self._stopped(execution_id, start) from None
-                # The caller left.
-                if start.sent and (self._stop_abandoned or not start.done):
-                    self._in_background(self._settle_abandoned(execution_id, input_, start))
-                raise
-            if outcome is None and unknown is not None:
-                await self._confirm_started(execution_id, unknown)
-            return Answer(execution_id, outcome)
+        began = asyncio.get_running_loop().time()
+        with self._held(), self._replies.expect(own_id, began + wait, on_progress) as waiter:
+            if execution_id is None:
+                return await self._lead(start, waiter, began)
+            return await self._share(start, event, waiter, began)
 
-    async def read(self, execution_id: str) -> Answer:
-        """Tell what Step Functions' record says now; raise UnknownExecution, or what `Workflows.describe` raises."""
-        for pause in READ_AGAIN:
-            try:
-                return Answer(execution_id, (await self._workflows.describe(execution_id)).outcome)
-            except UnknownExecution:
-                await asyncio.sleep(pause)
-        return Answer(execution_id, (await self._workflows.describe(execution_id)).outcome)
+    async def follow(self, execution_id: str, wait: float, on_progress: Callable[[str], None] | None = None) -> Answer:
+        """Wait up to `wait` seconds for the outcome of an execution, wherever it was started.
+
+        Without a wait, or where this instance can hold no more, tell what the record says now. Raise UnknownExecution,
+        or what `Record.describe` raises.
+        """
+        if wait <= 0 or self._refusing or self._in_flight >= self._max_in_flight:
+            return Answer(execution_id, (await self._record.describe(execution_id)).outcome)
+        deadline = asyncio.get_running_loop().time() + wait
+        # The waiter comes first: what ends while the record is read is then heard.
+        with self._held(), self._replies.expect(execution_id, deadline, on_progress) as waiter:
+            execution = await self._record.describe(execution_id)
+            if execution.outcome is not None:
+                return Answer(execution_id, execution.outcome)
+            sealed = envelope.unseal(execution.input)
+            heard = self._joins.listening(execution_id, sealed.channel) if sealed else self._recovery.deaf(execution_id)
+            with heard:
+                return Answer(execution_id, await self._outcome(execution_id, waiter))
 
     async def stop(self, execution_id: str) -> None:
-        """Stop an execution; raise UnknownExecution, or what `Workflows.stop` raises.
+        """Stop an execution; raise UnknownExecution, or what `Starter.stop` raises.
 
         No workflow publishes that it was stopped, so who waits for it on this instance is told from the record.
         """
-        await self._workflows.stop(execution_id)
+        await self._starter.stop(execution_id)
         if execution_id in self._replies:
-            self._in_background(self._settle_stopped(execution_id))
+            self._recovery.look_ended(execution_id)
 
-    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the wait is what it is for
-        """Refuse new work and wait until nothing is held; after `timeout` seconds release what still is."""
+    async def drain(self, timeout: float, lag: float = 0.0) -> None:  # noqa: ASYNC109 - a bound on the wait is what it is for
+        """End in order: take new work for `lag` more seconds, until no balancer sends any, then answer what is held.
+
+        What still is held `timeout` seconds from now is released.
+        """
         self._draining = True
         try:
             async with asyncio.timeout(timeout):
+                if lag:
+                    await self._released_within(lag)
+                self._refusing = True
                 await self._idle.wait()
         except TimeoutError:
             self.release()
@@ -179,7 +201,9 @@ class Bridge:
         Who waits for an outcome learns where to read it; who waits for the start learns that this instance stops;
         what is done for callers that have left is given up.
         """
-        self._draining = self._released = True
+        self._draining = self._refusing = True
+        self._cut_short = self._cut_short or self._in_flight > 0
+        self._released.set()
         self._replies.release()
         self._idle.set()  # there is nothing left to wait for
         for task in (*self._starters, *self._background):
@@ -189,12 +213,96 @@ class Bridge:
         """Wait for what still runs in the background; each piece of it is bounded in time."""
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _input(self, execution_id: str, event: str) -> str:
-        envelope = {"id": execution_id, "event": event, "reply": {"channel": self._prefix + execution_id}}
-        encoded = orjson.dumps(envelope)
-        if len(encoded) > MAX_INPUT_BYTES:
-            raise BodyTooLarge(f"With its envelope the body takes {len(encoded)} bytes of {MAX_INPUT_BYTES}.")
-        return encoded.decode()
+    async def _lead(self, start: Start, waiter: Waiter, began: float) -> Answer:
+        """Carry a request through that nobody shares."""
+        try:
+            with self._starting():
+                try:
+                    await self._starter.run(start, within=waiter.deadline - began)
+                except ExecutionExists:
+                    # The id was made a moment ago, so it is our own earlier try, and it has ended meanwhile.
+                    start.done = True
+                    self._recovery.look_ended(start.execution_id)
+            return await self._answer(start, waiter, began)
+        except asyncio.CancelledError:
+            if self._released.is_set():
+                if (task := asyncio.current_task()) is not None:
+                    task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
+                raise self._stopped(start) from None
+            # The caller left.
+            if start.sent and (self._stop_abandoned or not start.done):
+                self._in_background(self._settle_abandoned(start))
+            raise
+
+    async def _share(self, start: Start, event: str, waiter: Waiter, began: float) -> Answer:
+        """Carry a request through beside others with the same key; its start does not end with its caller."""
+        flight = self._flights.get(start.execution_id)
+        if flight is None:
+            flight = self._flights[start.execution_id] = _Flight(start, event, self._prefix + start.execution_id)
+            flight.takeoff = self._in_background(self._take_off(flight, waiter.deadline - began))
+        elif flight.event != event:
+            raise IdempotencyKeyReused("The key was used with another body.", execution_id=start.execution_id)
+        flight.users += 1
+        try:
+            await asyncio.wait([flight.takeoff])
+            if flight.takeoff.cancelled():
+                raise self._stopped(flight.start)
+            flight.takeoff.result()
+            with self._joins.listening(start.execution_id, flight.channel):
+                return await self._answer(flight.start, waiter, began)
+        finally:
+            flight.users -= 1
+            if not flight.users and self._flights.get(start.execution_id) is flight:
+                del self._flights[start.execution_id]
+
+    async def _take_off(self, flight: _Flight, within: float) -> None:
+        try:
+            await self._starter.run(flight.start, within=within)
+        except ExecutionExists:
+            await self._meet(flight)
+        except Problem:
+            # Whoever comes next tries again.
+            self._flights.pop(flight.start.execution_id, None)
+            raise
+
+    async def _meet(self, flight: _Flight) -> None:
+        """Take the execution that there is for the one that was asked for, if it is the same."""
+        execution_id = flight.start.execution_id
+        try:
+            execution = await self._record.describe(execution_id)
+        except UnknownExecution:
+            raise IdempotencyConflict("Its record cannot be read yet.", execution_id=execution_id) from None
+        sealed = envelope.unseal(execution.input)
+        if sealed is None:
+            raise IdempotencyConflict("It was not started by this service.", execution_id=execution_id)
+        if sealed.event != flight.event:
+            raise IdempotencyKeyReused("The key was used with another body.", execution_id=execution_id)
+        flight.start.done, flight.channel = True, sealed.channel
+        if execution.outcome is not None:
+            self._replies.settle(execution_id, execution.outcome)
+
+    async def _answer(self, start: Start, waiter: Waiter, began: float) -> Answer:
+        """Wait for the outcome of what was started, and tell it."""
+        started = asyncio.get_running_loop().time()
+        if start.doubt is not None:
+            waiter.deadline -= CONFIRM_WITHIN
+        outcome = await self._outcome(start.execution_id, waiter)
+        if outcome is None and start.doubt is not None:
+            if self._released.is_set():  # there is no time to ask
+                raise start.doubt
+            await self._starter.confirm(start)
+        workflow = None if waiter.settled_at is None else max(0.0, waiter.settled_at - started)
+        return Answer(start.execution_id, outcome, started - began, workflow)
+
+    async def _outcome(self, execution_id: str, waiter: Waiter) -> Outcome | None:
+        return await waiter.outcome(LOOK_BEFORE, lambda: self._recovery.look([execution_id]))
+
+    @staticmethod
+    def _stopped(start: Start) -> Problem:
+        """Make the answer for a request whose start `release` has cancelled."""
+        if start.sent:
+            return OutcomeUnknown("This instance stopped during the start.", execution_id=start.execution_id)
+        return Draining("This instance stopped; nothing was started.")
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -219,56 +327,14 @@ class Bridge:
         finally:
             self._starters.discard(task)
 
-    @staticmethod
-    def _stopped(execution_id: str, start: _Start) -> Problem:
-        """Make the answer for a request whose start `release` has cancelled."""
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
-        if start.sent:
-            return OutcomeUnknown("This instance stopped during the start.", execution_id=execution_id)
-        return Draining("This instance stopped; nothing was started.")
-
-    async def _link_up(self) -> None:
-        # Nothing may start before its reply can be heard: AppSync Events does not replay.
-        if self._channel.live:
-            return
-        if self._channel.ever_live and (down_since := self._channel.down_since) is not None:
-            left = down_since + LINK_GRACE - time.monotonic()
-            if left > 0 and await self._channel.wait_live(left):
-                return
-        raise LinkDown("No subscription for replies is confirmed; nothing was started.")
-
-    async def _start(
-        self, execution_id: str, input_: str, start: _Start, *, within: float | None = None
-    ) -> OutcomeUnknown | None:
-        """Start the execution; return the problem instead of raising it if it may have been started all the same."""
-
-        def on_turn() -> None:
-            # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
-            if not self._channel.live:
-                raise LinkDown("The subscription for replies was lost; nothing was started.")
-            start.sent = True
-
+    async def _released_within(self, seconds: float) -> bool:
         try:
-            await self._workflows.start(execution_id, input_, within=within, on_turn=None if start.sent else on_turn)
-        except ExecutionExists:
-            pass  # the id was made a moment ago, so it is our own earlier try that has ended meanwhile
-        except OutcomeUnknown as unknown:
-            return unknown  # its reply may well come
-        start.done = True
-        return None
+            async with asyncio.timeout(seconds):
+                return await self._released.wait()
+        except TimeoutError:
+            return False
 
-    async def _confirm_started(self, execution_id: str, unknown: OutcomeUnknown) -> None:
-        """Make sure that an id is only handed out if it can be read later."""
-        if self._released:  # there is no time to ask
-            raise unknown
-        try:
-            await self._workflows.describe(execution_id, within=CONFIRM_WITHIN)
-        except Problem:
-            raise unknown from None
-
-    async def _settle_abandoned(self, execution_id: str, input_: str, start: _Start) -> None:
+    async def _settle_abandoned(self, start: Start) -> None:
         """Bring a request whose caller left to the end that was asked for: the execution kept, or stopped.
 
         A caller that leaves while the start is under way cancels it. Starting again under the same name makes it
@@ -277,37 +343,20 @@ class Bridge:
         with self._held():
             try:
                 if not start.done:
-                    await self._start(execution_id, input_, start)
+                    with suppress(ExecutionExists):
+                        await self._starter.run(start)
                 if self._stop_abandoned:
-                    await self._workflows.stop(execution_id)
+                    await self._starter.stop(start.execution_id)
             except Problem as problem:
-                log.warning("abandoned_execution_unsettled", execution_id=execution_id, problem=problem.slug)
+                log.warning("abandoned_execution_unsettled", execution_id=start.execution_id, problem=problem.slug)
 
-    async def _settle_stopped(self, execution_id: str) -> None:
-        """Tell who waits for a stopped execution, as soon as the record shows its end; else they wait on."""
-        for pause in (*READ_AGAIN, 0.0):
-            try:
-                outcome = (await self._workflows.describe(execution_id)).outcome
-            except Problem:
-                outcome = None
-            if outcome is not None:
-                self._replies.settle(execution_id, outcome)
-                return
-            await asyncio.sleep(pause)
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._landed)
+        return task
 
-
-async def _until(deadline: float, reply: asyncio.Future[Outcome | None]) -> Outcome | None:
-    try:
-        if not reply.done():
-            async with asyncio.timeout_at(deadline):
-                return await reply
-    except TimeoutError:
-        if reply.cancelled():  # as the timeout does with what it interrupts
-            return None
-    # It was there before the wait began, or came in the tick in which the wait ran out.
-    return reply.result()
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            task.exception()  # who still waits for it is told; if nobody does, nobody needs to be

@@ -33,7 +33,8 @@ Listening on http://127.0.0.1:{port}  (Ctrl-C ends it). Try:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1 means that a port is taken or the workflow file cannot be run here, 2 that settings or numbers cannot be used.
+    1 means that a port is taken or the workflow file cannot be run here, 2 that settings or numbers cannot be used,
+    3 that a stop did not let all requests come to their own end.
     """
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -63,19 +64,18 @@ def _capacity(rps: str, seconds: str, transitions: str | None) -> int:
     return 0
 
 
-def _run(work: Coroutine[None, None, None]) -> int:
+def _run(work: Coroutine[None, None, bool]) -> int:
     try:
-        asyncio.run(work)
+        return 0 if asyncio.run(work) else 3
     except settings.SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a message for the person at the terminal, not a log line
         return 2
     except (app.PortTakenError, DefinitionError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the same
         return 1
-    return 0
 
 
-async def _serve() -> None:
+async def _serve() -> bool:
     chosen = settings.load()
     logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
     try:
@@ -87,10 +87,10 @@ async def _serve() -> None:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
     stop = app.Stop()
     stop.listen()
-    await app.run(chosen, app.AwsAccess(session), stop, lambda _port: None)
+    return await app.run(chosen, app.AwsAccess(session), stop, lambda _port: None)
 
 
-async def _local(wait: float, workflow: Path) -> None:
+async def _local(wait: float, workflow: Path) -> bool:
     # Nothing of the user's own AWS set-up may matter, least of all real credentials; nor may a proxy.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, NO_PROXY="127.0.0.1")
     os.environ.pop("AWS_PROFILE", None)
@@ -102,6 +102,8 @@ async def _local(wait: float, workflow: Path) -> None:
             "APPSYNC_NAMESPACE": LocalAws.namespace,
             "APPSYNC_API_KEY": LocalAws.api_key,
             "APPSYNC_API_KEY_SECRET": "",
+            # No balancer has to notice that it stops, unless somebody tries out just that.
+            "DRAIN_DELAY": os.environ.get("DRAIN_DELAY", "0"),
         }
     )
     logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
@@ -124,6 +126,7 @@ async def _local(wait: float, workflow: Path) -> None:
         )
     finally:
         await aws.stop()
+    return True  # who tries it out and presses Ctrl-C knows what was under way
 
 
 def _seconds(text: str) -> float:

@@ -3,10 +3,14 @@
 Problem
 ├── InvalidRequest
 │   ├── MalformedJson        400
+│   ├── InvalidIdempotencyKey 400
+│   ├── IdempotencyUnavailable 400
 │   ├── BodyTooSlow          408
 │   ├── BodyTooLarge         413
 │   ├── NotJson              415
-│   └── SchemaViolation      422
+│   ├── SchemaViolation      422
+│   ├── IdempotencyKeyReused 422
+│   └── IdempotencyConflict  409
 ├── UnknownExecution         404
 ├── WorkflowProblem
 │   ├── WorkflowFailed       502
@@ -55,6 +59,30 @@ class MalformedJson(InvalidRequest):
     """The body is not JSON text (RFC 8259) in UTF-8."""
 
     slug, title, status = "malformed-json", "The body is not JSON", 400
+
+
+class InvalidIdempotencyKey(InvalidRequest):
+    """The Idempotency-Key header is not one string of 1 to 255 printable ASCII characters."""
+
+    slug, title, status = "invalid-idempotency-key", "The idempotency key cannot be used", 400
+
+
+class IdempotencyUnavailable(InvalidRequest):
+    """This deployment takes no idempotency keys: it has no secret for them, or its workflow keeps no record."""
+
+    slug, title, status = "idempotency-unavailable", "Idempotency keys are not available here", 400
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key was used with another body before."""
+
+    slug, title, status = "idempotency-key-reused", "The idempotency key belongs to another request", 422
+
+
+class IdempotencyConflict(InvalidRequest):
+    """The execution of this key cannot be compared with the request: its record cannot be read now, or is foreign."""
+
+    slug, title, status = "idempotency-conflict", "The idempotency key's execution cannot be read", 409
 
 
 class BodyTooSlow(InvalidRequest):

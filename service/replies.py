@@ -1,4 +1,4 @@
-"""Pending replies: which execution ids somebody waits for, and how a pushed event finds its waiter."""
+"""Pending replies: which execution ids somebody waits for, and how a pushed event finds its waiters."""
 
 from __future__ import annotations
 
@@ -11,24 +11,73 @@ import orjson
 from service.outcomes import Failed, Outcome, Succeeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+
+class Waiter(asyncio.Future["Outcome | None"]):
+    """One who waits for an outcome; None means: released without one.
+
+    `deadline` is when the wait ends and `settled_at` when the outcome came, both by the clock of the event loop.
+    `on_progress` is given the JSON text of each progress event.
+    """
+
+    def __init__(self, deadline: float, on_progress: Callable[[str], None] | None) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.deadline = deadline
+        self.on_progress = on_progress
+        self.settled_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def outcome(self, look_before: float, look: Callable[[], None]) -> Outcome | None:
+        """Wait until the deadline; None after it.
+
+        `look` is called `look_before` seconds earlier, or after three quarters of a shorter wait; a wait of less than
+        a second is not worth it.
+        """
+        if not self.done():
+            loop = self.get_loop()
+            left = self.deadline - loop.time()
+            if left < 1:
+                self._timer = loop.call_at(self.deadline, loop.call_soon, self._give_up)
+            else:
+                self._timer = loop.call_at(self.deadline - min(look_before, left / 4), self._near_end, look)
+            try:
+                return await self
+            finally:
+                self._timer.cancel()
+        return self.result()
+
+    def _near_end(self, look: Callable[[], None]) -> None:
+        loop = self.get_loop()
+        # The end is one turn of the loop later: an outcome that comes in the very same one is given.
+        self._timer = loop.call_at(self.deadline, loop.call_soon, self._give_up)
+        look()
+
+    def _give_up(self) -> None:
+        if not self.done():
+            self.set_result(None)
 
 
 class Replies:
-    """The table of waiters, one future for each execution id.
+    """The table of waiters, several for one execution where callers share it.
 
     An event names its execution in its own `id`: an AppSync Events data frame does not name the channel
     ("Understanding the Event API WebSocket protocol", AWS AppSync Events guide). Events come at most once, in any
     order, perhaps repeated; one that fits no waiter or is no reply changes nothing and is counted.
 
-    `received` counts all events, `progress` those of running executions, `unmatched` replies without a waiter
-    (late, repeated or unknown), `malformed` events that are no reply at all.
+    `on_ended` is told the id of a pending execution that is said to have ended without its result being sent along: a
+    result that is too large for an event, an end that no workflow can announce.
+
+    `received` counts all events, `progress` those of running executions, `announced` those of ends without a result,
+    `unmatched` replies without a waiter (late, repeated or unknown), `malformed` events that are no reply at all.
     """
 
     def __init__(self) -> None:
-        self._waiters: dict[str, asyncio.Future[Outcome | None]] = {}
+        self._waiters: dict[str, list[Waiter]] = {}
+        self.on_ended: Callable[[str], None] | None = None
         self.received = 0
         self.progress = 0
+        self.announced = 0
         self.unmatched = 0
         self.malformed = 0
 
@@ -38,49 +87,79 @@ class Replies:
     def __contains__(self, execution_id: str) -> bool:
         return execution_id in self._waiters
 
+    def pending(self) -> list[str]:
+        """Return the ids of all executions that somebody still waits for an outcome of."""
+        return [key for key, waiters in self._waiters.items() if any(not waiter.done() for waiter in waiters)]
+
+    def deadline(self, execution_id: str) -> float | None:
+        """Return when the first of the waiters without an outcome gives up; None if there is none."""
+        waiting = (waiter.deadline for waiter in self._waiters.get(execution_id, ()) if not waiter.done())
+        return min(waiting, default=None)
+
     @contextmanager
-    def expect(self, execution_id: str) -> Iterator[asyncio.Future[Outcome | None]]:
-        """Register a waiter for as long as the block lasts; its future gets the outcome, or None when released."""
-        if execution_id in self._waiters:
-            # Overwriting would leave the other waiter without an answer.
-            raise ValueError("somebody waits for this execution already")
-        waiter = self._waiters[execution_id] = asyncio.get_running_loop().create_future()
+    def expect(
+        self, execution_id: str, deadline: float = float("inf"), on_progress: Callable[[str], None] | None = None
+    ) -> Iterator[Waiter]:
+        """Register a waiter for as long as the block lasts; it gets the outcome, or None when released."""
+        waiter = Waiter(deadline, on_progress)
+        waiters = self._waiters.setdefault(execution_id, [])
+        for other in waiters:
+            # Who comes while another one is just being told is told the same: it will not be said again.
+            if other.settled_at is not None and not waiter.done():
+                waiter.settled_at = other.settled_at
+                waiter.set_result(other.result())
+        waiters.append(waiter)
         try:
             yield waiter
         finally:
-            del self._waiters[execution_id]
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[execution_id]
 
     def deliver(self, event: str) -> None:
-        """Give one event, as JSON text, to the waiter that it is for. Never raises."""
+        """Give one event, as JSON text, to those whom it is for. Never raises."""
         self.received += 1
         try:
             reply = orjson.loads(event)
             execution_id, status = reply["id"], reply["status"]
-            if status == "RUNNING":
-                self.progress += 1
-                return
             if not isinstance(execution_id, str):
                 raise TypeError  # noqa: TRY301 - one place counts all that is malformed
-            outcome = _outcome(status, reply)
+            if status == "RUNNING":
+                self._tell_progress(execution_id, event)
+            elif status == "ENDED" or (status == "SUCCEEDED" and "output" not in reply):
+                self._tell_end(execution_id)
+            elif not self.settle(execution_id, _outcome(status, reply)):
+                self.unmatched += 1
         except (orjson.JSONDecodeError, LookupError, TypeError):
             self.malformed += 1
-            return
-        if not self.settle(execution_id, outcome):
-            self.unmatched += 1
 
     def settle(self, execution_id: str, outcome: Outcome) -> bool:
-        """Give `outcome` to who waits for the execution; return whether anybody did."""
-        waiter = self._waiters.get(execution_id)
-        if waiter is None or waiter.done():
-            return False
-        waiter.set_result(outcome)
-        return True
+        """Give `outcome` to those who wait for the execution; return whether anybody did."""
+        settled = False
+        for waiter in self._waiters.get(execution_id, ()):
+            if not waiter.done():
+                waiter.settled_at = waiter.get_loop().time()
+                waiter.set_result(outcome)
+                settled = True
+        return settled
 
     def release(self) -> None:
         """Let every waiter go without an outcome."""
-        for waiter in self._waiters.values():
-            if not waiter.done():
-                waiter.set_result(None)
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _tell_progress(self, execution_id: str, event: str) -> None:
+        self.progress += 1
+        for waiter in self._waiters.get(execution_id, ()):
+            if waiter.on_progress is not None and not waiter.done():
+                waiter.on_progress(event)
+
+    def _tell_end(self, execution_id: str) -> None:
+        self.announced += 1
+        if self.on_ended is not None and self.deadline(execution_id) is not None:
+            self.on_ended(execution_id)
 
 
 def _outcome(status: Any, reply: dict[str, Any]) -> Outcome:

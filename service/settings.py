@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from service import quota
 from service.arn import StateMachineArn
 from service.schema import RequestSchema
 
@@ -31,6 +32,9 @@ DEMO_SCHEMA: Final = Path(__file__).parent.parent / "IaC" / "request.schema.json
 
 _SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_-]+")
+
+
+_Quota: TypeAlias = Annotated[quota.Quota, NoDecode, BeforeValidator(quota.Quota.parse)]
 
 
 class SettingsError(ValueError):
@@ -65,10 +69,15 @@ class Settings(BaseSettings):
     RESPONSE_TIMEOUT: float = Field(25, gt=0, le=900, allow_inf_nan=False)
     MAX_IN_FLIGHT: int = Field(10_000, ge=1, le=1_000_000)
     DRAIN_TIMEOUT: float = Field(35, ge=0, le=3600, allow_inf_nan=False)
+    DRAIN_DELAY: float = Field(5, ge=0, le=3600, allow_inf_nan=False)
     STAGE_PREFIX: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
     REQUEST_SCHEMA: Annotated[RequestSchema, NoDecode, BeforeValidator(RequestSchema.load)] = Field(
         DEMO_SCHEMA  # type: ignore[assignment]  # defaults are validated too, so this path is loaded like any other
     )
+    IDEMPOTENCY_SECRET: SecretStr | None = Field(None, min_length=16)
+    DESCRIBE_QUOTA: _Quota = quota.DESCRIBE_EXECUTION
+    HISTORY_QUOTA: _Quota = quota.GET_EXECUTION_HISTORY
+    LIST_QUOTA: _Quota = quota.LIST_EXECUTIONS
     ON_CLIENT_GONE: Literal["keep", "stop"] = "keep"
     LOCAL_AWS_PORT: int = Field(4566, ge=0, le=65535)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

@@ -1,4 +1,4 @@
-"""Step Functions: start, describe, list and stop executions of one state machine, with typed results.
+"""Step Functions: the calls that concern the executions of one state machine, with typed results.
 
 The quotas, names and errors are those of the AWS Step Functions API Reference and of "Service quotas" in the
 Step Functions Developer Guide.
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_INPUT_BYTES: Final = 256 * 1024
-"""The largest input of an execution, in bytes of UTF-8 (Step Functions quotas)."""
+ASK_WITHIN: Final = 1.5
+"""Seconds that the question for the state machine's type may take: it is asked before the service takes requests."""
 
 _THROTTLING: Final = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ExecutionLimitExceeded"}
@@ -104,30 +104,66 @@ class Workflows:
         await self._api.__aexit__(kind, value, trace)
 
     async def start(
-        self, execution_id: str, input_: str, *, within: float | None = None, on_turn: Callable[[], None] | None = None
+        self,
+        execution_id: str,
+        input_: str,
+        *,
+        trace_header: str | None = None,
+        within: float | None = None,
+        on_turn: Callable[[], None] | None = None,
     ) -> None:
         """Start an execution named `execution_id`; the same name and input again are the same execution.
 
-        All of it takes `within` seconds at the most (the budget if that is longer). `on_turn` is called when its turn
-        has come, just before anything is sent; what it raises ends the call with nothing sent.
+        `trace_header` is an `X-Amzn-Trace-Id` for X-Ray. All of it takes `within` seconds at the most (the budget if
+        that is longer). `on_turn` is called when its turn has come, just before anything is sent; what it raises ends
+        the call with nothing sent.
         Raise ExecutionExists, AtCapacity, Throttled, Unreachable, OutcomeUnknown or Refused.
         """
+        arguments = {"stateMachineArn": self._arn.text, "name": execution_id, "input": input_}
+        if trace_header is not None:
+            arguments["traceHeader"] = trace_header
 
         async def request() -> None:
-            arguments = {"stateMachineArn": self._arn.text, "name": execution_id, "input": input_}
             answer = await self._api.call("StartExecution", arguments)
             answer["executionArn"]  # an answer without it is none
 
         await self._call(request, execution_id, within=max(within or 0.0, self._budget), on_turn=on_turn)
 
-    async def describe(self, execution_id: str, *, within: float | None = None) -> Execution:
-        """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like."""
+    async def describe(self, execution_id: str, *, within: float | None = None, patient: bool = True) -> Execution:
+        """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.
+
+        Without patience one try is all.
+        """
 
         async def request() -> Execution:
             record = await self._api.call("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
             return Execution(execution_id, record.get("input", ""), _outcome(record))
 
-        return await self._call(request, execution_id, within=within)
+        return await self._call(request, execution_id, within=within, patient=patient)
+
+    async def ended(self, execution_id: str, *, within: float | None = None) -> Outcome | None:
+        """Tell by the last event of its history how an execution ended, None if it did not; one try.
+
+        The same as `describe` tells, within a quota of its own. Raise as that does.
+        """
+        arguments = {"executionArn": self._arn.execution(execution_id), "reverseOrder": True, "maxResults": 1}
+
+        async def request() -> Outcome | None:
+            return _last_event((await self._api.call("GetExecutionHistory", arguments))["events"])
+
+        return await self._call(request, execution_id, within=within, patient=False)
+
+    async def express(self) -> bool:
+        """Tell whether the state machine is of the EXPRESS type, which keeps no record; one try.
+
+        Raise as `describe` does.
+        """
+
+        async def request() -> bool:
+            machine = await self._api.call("DescribeStateMachine", {"stateMachineArn": self._arn.text})
+            return bool(machine["type"] == "EXPRESS")
+
+        return await self._call(request, None, within=ASK_WITHIN, patient=False)
 
     async def list(
         self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
@@ -161,6 +197,7 @@ class Workflows:
         *,
         within: float | None = None,
         on_turn: Callable[[], None] | None = None,
+        patient: bool = True,
     ) -> T:
         give_up = asyncio.get_running_loop().time() + (self._budget if within is None else within)
         try:
@@ -172,11 +209,13 @@ class Workflows:
         try:
             if on_turn is not None:
                 on_turn()
-            return await self._try(request, execution_id, give_up)
+            return await self._try(request, execution_id, give_up, patient=patient)
         finally:
             self._places.release()
 
-    async def _try(self, request: Callable[[], Awaitable[T]], execution_id: str | None, give_up: float) -> T:
+    async def _try(
+        self, request: Callable[[], Awaitable[T]], execution_id: str | None, give_up: float, *, patient: bool
+    ) -> T:
         loop = asyncio.get_running_loop()
         give_up = min(give_up, loop.time() + self._budget)
         unknown: OutcomeUnknown | None = None
@@ -197,7 +236,7 @@ class Workflows:
             attempt += 1
             # Full jitter: callers that failed together do not come back together.
             pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-            if loop.time() + pause + self._connect_timeout >= give_up:
+            if not patient or loop.time() + pause + self._connect_timeout >= give_up:
                 # A try that may have been carried out outweighs later ones that surely were not.
                 raise unknown or problem
             await asyncio.sleep(pause)
@@ -224,14 +263,24 @@ def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | Ex
     return Refused(f"Step Functions answered {code}.", execution_id=execution_id)
 
 
+def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
+    last = events[0] if events else {"type": None}
+    match last["type"]:
+        case "ExecutionSucceeded":
+            return _succeeded(last["executionSucceededEventDetails"])
+        case "ExecutionFailed":
+            return Failed(last.get("executionFailedEventDetails", {}).get("error", ""))
+        case "ExecutionAborted":
+            return Aborted()
+        case "ExecutionTimedOut":
+            return TimedOut()
+    return None
+
+
 def _outcome(record: dict[str, Any]) -> Outcome | None:
     match record["status"]:
         case "SUCCEEDED":
-            try:
-                return Succeeded(orjson.loads(record["output"]))
-            except (KeyError, orjson.JSONDecodeError):
-                # Withheld by the record, or not Unicode (a lone surrogate): there is nothing to answer with.
-                return Failed("UnreadableOutput")
+            return _succeeded(record)
         case "FAILED":
             return Failed(record.get("error", ""))
         case "ABORTED":
@@ -239,3 +288,11 @@ def _outcome(record: dict[str, Any]) -> Outcome | None:
         case "TIMED_OUT":
             return TimedOut()
     return None  # RUNNING, or PENDING_REDRIVE: not ended
+
+
+def _succeeded(record: dict[str, Any]) -> Outcome:
+    try:
+        return Succeeded(orjson.loads(record["output"]))
+    except (KeyError, orjson.JSONDecodeError):
+        # Withheld by the record, or not Unicode (a lone surrogate): there is nothing to answer with.
+        return Failed("UnreadableOutput")

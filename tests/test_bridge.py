@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from service import bridge as bridge_module
+from service import starts
 from service.bridge import Answer
+from service.envelope import MAX_INPUT_BYTES
 from service.errors import (
     AtCapacity,
     BodyTooLarge,
@@ -23,7 +24,7 @@ from service.errors import (
     UnknownExecution,
 )
 from service.outcomes import Aborted, Failed, Succeeded
-from service.workflows import MAX_INPUT_BYTES
+from service.replies import Replies
 from tests.support.stage import Stage, stage
 from tests.support.step_functions import (
     STARTED,
@@ -34,6 +35,10 @@ from tests.support.step_functions import (
     ok,
     reset,
 )
+
+
+def unexpected() -> None:
+    raise AssertionError
 
 
 def replying(made: Stage, output: Any) -> Script:
@@ -92,12 +97,13 @@ async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
 
 async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None:
     loop = asyncio.get_running_loop()
-    reply: asyncio.Future[Any] = loop.create_future()
+    replies = Replies()
     deadline = loop.time() + 0.01
-    loop.call_at(deadline, reply.set_result, Succeeded(1))
-    # Both timers are due when the loop comes back to them.
-    loop.call_soon(time.sleep, 0.05)
-    assert await bridge_module._until(deadline, reply) == Succeeded(1)
+    with replies.expect("a", deadline) as waiter:
+        loop.call_at(deadline + 0.01, replies.settle, "a", Succeeded(1))
+        # Both timers are due when the loop comes back to them, the end of the wait first.
+        loop.call_soon(time.sleep, 0.05)
+        assert await waiter.outcome(1, unexpected) == Succeeded(1)
 
 
 async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
@@ -122,7 +128,7 @@ async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
 
 
 async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge_module, "LINK_GRACE", 0.05)
+    monkeypatch.setattr(starts, "LINK_GRACE", 0.05)
     async with stage() as made:
         made.channel.go_down()
         with pytest.raises(LinkDown):
@@ -375,13 +381,13 @@ async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_be
 async def test_the_record_answers_a_later_reading() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", described("FAILED", error="Broken"))
-        assert await made.bridge.read("exec-1") == Answer("exec-1", Failed("Broken"))
+        assert await made.bridge.follow("exec-1", 0) == Answer("exec-1", Failed("Broken"))
 
 
 async def test_a_record_that_lags_behind_is_asked_again() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"), described("RUNNING"))
-        assert (await made.bridge.read("exec-1")).outcome is None
+        assert (await made.bridge.follow("exec-1", 0)).outcome is None
 
 
 async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
@@ -389,7 +395,7 @@ async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
         for action in ("DescribeExecution", "StopExecution"):
             made.endpoint.script(action, error("ExecutionDoesNotExist"))
         with pytest.raises(UnknownExecution):
-            await made.bridge.read("exec-1")
+            await made.bridge.follow("exec-1", 0)
         with pytest.raises(UnknownExecution):
             await made.bridge.stop("exec-1")
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -10,7 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from service.outcomes import Failed, Outcome, Succeeded
-from service.replies import Replies
+from service.replies import Replies, Waiter
+
+
+def unexpected() -> None:
+    raise AssertionError
 
 
 def succeeded(execution_id: str, output: Any = None) -> str:
@@ -35,13 +40,82 @@ async def test_a_waiter_leaves_the_table_when_its_block_raises() -> None:
     assert len(replies) == 0
 
 
-async def test_a_second_waiter_for_the_same_execution_is_refused_and_the_first_stays() -> None:
+async def test_all_who_wait_for_the_same_execution_are_told() -> None:
     replies = Replies()
-    with replies.expect("a") as waiter:
-        with pytest.raises(ValueError, match="already"), replies.expect("a"):
+    with replies.expect("a") as first:
+        with replies.expect("a") as second:
             pass
+        assert "a" in replies
+        with replies.expect("a") as third:
+            replies.deliver(succeeded("a", 1))
+            assert await first == await third == Succeeded(1)
+        assert not second.done()
+    assert len(replies) == 0
+
+
+async def test_who_comes_while_another_is_being_told_is_told_the_same() -> None:
+    replies = Replies()
+    with replies.expect("a"):
+        replies.deliver(succeeded("a", 1))
+        with replies.expect("a") as late:
+            assert late.done()
+            assert await late == Succeeded(1)
+
+
+async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None:
+    replies = Replies()
+    announced: list[str] = []
+    replies.on_ended = announced.append
+    with replies.expect("a") as waiter, replies.expect("b"):
+        replies.deliver('{"id": "a", "status": "ENDED"}')
+        replies.deliver('{"id": "b", "status": "SUCCEEDED"}')
+        replies.deliver('{"id": "c", "status": "ENDED"}')
+        assert not waiter.done()
+    assert announced == ["a", "b"]
+    assert (replies.announced, replies.unmatched, replies.malformed) == (3, 0, 0)
+
+
+async def test_progress_reaches_those_who_asked_for_it() -> None:
+    replies = Replies()
+    seen: list[str] = []
+    event = '{"id": "a", "status": "RUNNING", "progress": 1}'
+    with (
+        replies.expect("a", on_progress=seen.append),
+        replies.expect("a"),
+        replies.expect("b", on_progress=seen.append),
+    ):
+        replies.deliver(event)
         replies.deliver(succeeded("a"))
-        assert await waiter == Succeeded(None)
+        replies.deliver(event)
+    assert seen == [event]
+
+
+async def test_the_nearest_deadline_of_those_who_still_wait_counts() -> None:
+    replies = Replies()
+    assert replies.deadline("a") is None
+    with replies.expect("a", 20), replies.expect("a", 10), replies.expect("b", 5):
+        assert replies.deadline("a") == 10
+        replies.deliver(succeeded("a"))
+        assert replies.deadline("a") is None
+        assert replies.pending() == ["b"]
+
+
+async def test_a_waiter_looks_once_before_it_gives_up() -> None:
+    loop = asyncio.get_running_loop()
+    replies = Replies()
+    looks: list[float] = []
+    end = loop.time() + 1.2
+    with replies.expect("a", end) as waiter:
+        assert await waiter.outcome(1.0, lambda: looks.append(loop.time())) is None
+    assert loop.time() >= end
+    assert len(looks) == 1
+    assert looks[0] < end
+
+
+async def test_a_wait_of_less_than_a_second_does_not_look() -> None:
+    replies = Replies()
+    with replies.expect("a", asyncio.get_running_loop().time() + 0.05) as waiter:
+        assert await waiter.outcome(1.0, unexpected) is None
 
 
 async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted() -> None:
@@ -75,7 +149,6 @@ async def test_progress_is_counted_and_ends_nothing() -> None:
         "{}",
         '{"id": "a"}',
         '{"status": "SUCCEEDED", "output": 1}',
-        '{"id": "a", "status": "SUCCEEDED"}',
         '{"id": "a", "status": "FAILED"}',
         '{"id": "a", "status": "FAILED", "error": {}}',
         '{"id": "a", "status": "DONE", "output": 1}',
@@ -100,53 +173,72 @@ async def test_released_waiters_get_no_outcome_and_keep_one_they_have() -> None:
         assert await second is None
 
 
+@dataclass
+class Place:
+    """One waiter, and what it should have been given."""
+
+    execution_id: str
+    block: ExitStack
+    waiter: Waiter
+    expected: list[Outcome | None] = field(default_factory=list)
+
+
 class Table(RuleBasedStateMachine):
     """Any interleaving of what can happen to the table, beside a model of what each waiter should have got."""
 
-    numbers = st.integers(0, 3)
+    ids = st.sampled_from(["a", "b", "c"])
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.replies = Replies()
-        self.blocks: dict[int, ExitStack] = {}
-        self.futures: dict[int, asyncio.Future[Outcome | None]] = {}
-        self.expected: dict[int, Outcome | None] = {}
+        self.places: list[Place] = []
 
     def teardown(self) -> None:
-        for block in self.blocks.values():
-            block.close()
+        for place in self.places:
+            place.block.close()
         assert len(self.replies) == 0
         self.loop.close()
 
-    @rule(number=numbers)
-    def expect(self, number: int) -> None:
-        async def enter() -> None:
+    def waiting(self, execution_id: str) -> list[Place]:
+        return [place for place in self.places if place.execution_id == execution_id and not place.waiter.done()]
+
+    @rule(execution_id=ids)
+    def expect(self, execution_id: str) -> None:
+        async def enter() -> Place:
             block = ExitStack()
-            self.futures[number] = block.enter_context(self.replies.expect(str(number)))
-            self.blocks[number] = block
+            return Place(execution_id, block, block.enter_context(self.replies.expect(execution_id)))
 
-        if number in self.blocks:
-            with pytest.raises(ValueError, match="already"):
-                self.loop.run_until_complete(enter())
-        else:
-            self.loop.run_until_complete(enter())
+        place = self.loop.run_until_complete(enter())
+        told = [other.expected for other in self.places if other.execution_id == execution_id]
+        place.expected = next(([outcome] for [*_, outcome] in filter(None, told) if outcome is not None), [])
+        self.places.append(place)
 
-    @rule(number=numbers)
+    @rule(number=st.integers(0, 5))
     def leave(self, number: int) -> None:
-        if number in self.blocks:
-            self.blocks.pop(number).close()
-            self.futures.pop(number)
-            self.expected.pop(number, None)
+        if number < len(self.places):
+            self.places.pop(number).block.close()
 
-    @rule(number=numbers, outcome=st.sampled_from([Succeeded(1), Succeeded({"a": []}), Failed("E")]))
-    def deliver(self, number: int, outcome: Succeeded | Failed) -> None:
+    @rule(number=st.integers(0, 5))
+    def cancel(self, number: int) -> None:
+        if number < len(self.places) and self.places[number].waiter.cancel():
+            self.places.pop(number).block.close()
+
+    @rule(number=st.integers(0, 5))
+    def run_out(self, number: int) -> None:
+        if number < len(self.places) and not self.places[number].waiter.done():
+            self.places[number].waiter._give_up()
+            self.places[number].expected = [None]
+
+    @rule(execution_id=ids, outcome=st.sampled_from([Succeeded(1), Succeeded({"a": []}), Failed("E")]))
+    def deliver(self, execution_id: str, outcome: Succeeded | Failed) -> None:
+        waiting = self.waiting(execution_id)
         if isinstance(outcome, Succeeded):
-            self.replies.deliver(succeeded(str(number), outcome.output))
+            self.replies.deliver(succeeded(execution_id, outcome.output))
         else:
-            self.replies.deliver(json.dumps({"id": str(number), "status": "FAILED", "error": outcome.error}))
-        if number in self.blocks:
-            self.expected.setdefault(number, outcome)
+            self.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", "error": outcome.error}))
+        for place in waiting:
+            place.expected = [outcome]
 
     @rule(text=st.text(max_size=20))
     def deliver_garbage(self, text: str) -> None:
@@ -154,14 +246,16 @@ class Table(RuleBasedStateMachine):
 
     @rule()
     def release(self) -> None:
+        for place in self.places:
+            if not place.waiter.done():
+                place.expected = [None]
         self.replies.release()
-        for number in self.blocks:
-            self.expected.setdefault(number, None)
 
     @invariant()
     def each_waiter_has_its_own_outcome_and_no_other(self) -> None:
-        assert len(self.replies) == len(self.blocks)
-        assert {number: future.result() for number, future in self.futures.items() if future.done()} == self.expected
+        assert len(self.replies) == len({place.execution_id for place in self.places})
+        for place in self.places:
+            assert ([place.waiter.result()] if place.waiter.done() else []) == place.expected
 
 
 test_any_interleaving_gives_each_waiter_at_most_one_outcome_and_leaves_nothing = Table.TestCase

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import web
 
+from service.envelope import MAX_INPUT_BYTES
 from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson
-from service.workflows import MAX_INPUT_BYTES
 
 if TYPE_CHECKING:
     from service.schema import RequestSchema

@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from aiohttp import hdrs, web
 
+from service.envelope import MAX_INPUT_BYTES
 from service.errors import (
+    IdempotencyUnavailable,
     UnknownExecution,
     WorkflowAborted,
     WorkflowFailed,
     WorkflowTimedOut,
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
-from service.web import bodies, preferences
+from service.web import bodies, idempotency, preferences
 from service.web.middleware import EXECUTION_ID, answer_everything
-from service.workflows import MAX_INPUT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.bridge import Answer, Bridge
+    from service.keys import Keys
     from service.schema import RequestSchema
+    from service.web.preferences import Preferences
 
 _EXECUTION_ID: Final = re.compile(r"exec-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Results are somebody's data, and a URL's answer changes when the execution ends: no cache may keep it.
@@ -31,19 +34,25 @@ _NO_STORE: Final = {hdrs.CACHE_CONTROL: "no-store"}
 
 
 class Routes:
-    """The handlers. `ready` tells why the instance may not take traffic, or None if it may."""
+    """The handlers.
+
+    `keys` makes ids from idempotency keys, where they can be taken. `ready` tells why the instance may not take
+    traffic, or None if it may.
+    """
 
     def __init__(
         self,
         bridge: Bridge,
         schema: RequestSchema,
         *,
+        keys: Keys | None,
         response_timeout: float,
         stage_prefix: str,
         ready: Callable[[], str | None],
     ) -> None:
         self._bridge = bridge
         self._schema = schema
+        self._keys = keys
         self._response_timeout = response_timeout
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
         self._ready = ready
@@ -67,16 +76,17 @@ class Routes:
         """POST /event: start a workflow and answer with its result."""
         event = await bodies.read_event(request, self._schema)
         asked = preferences.parse(request.headers.getall("Prefer", ()))
-        answer = await self._bridge.submit(event, asked.seconds(self._response_timeout))
-        response = self._render(request, answer)
-        applied = asked.applied(self._response_timeout)
-        if applied is not None:
-            response.headers["Preference-Applied"] = applied
-        return response
+        answer = await self._bridge.submit(
+            event, asked.seconds(self._response_timeout), execution_id=self._id_from_key(request)
+        )
+        return self._answer(request, answer, asked)
 
     async def read(self, request: web.Request) -> web.Response:
-        """GET /event/{id}: the result, as far as it is known now."""
-        return self._render(request, await self._bridge.read(_execution_id(request)))
+        """GET /event/{id}: the result, as far as it is known now or within the wait that is asked for."""
+        execution_id = _execution_id(request)
+        asked = preferences.parse(request.headers.getall("Prefer", ()))
+        wait = asked.seconds(self._response_timeout) if asked.wait is not None else 0.0
+        return self._answer(request, await self._bridge.follow(execution_id, wait), asked)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /event/{id}: stop the execution."""
@@ -91,6 +101,21 @@ class Routes:
         """GET /readyz: whether a load balancer may send requests here."""
         reason = self._ready()
         return _status(200, "ready") if reason is None else _status(503, reason)
+
+    def _id_from_key(self, request: web.Request) -> str | None:
+        key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))
+        if key is None:
+            return None
+        if self._keys is None:
+            raise IdempotencyUnavailable("This deployment has no IDEMPOTENCY_SECRET, or its workflow is EXPRESS.")
+        return self._keys.execution_id(key)
+
+    def _answer(self, request: web.Request, answer: Answer, asked: Preferences) -> web.Response:
+        response = self._render(request, answer)
+        applied = asked.applied(self._response_timeout)
+        if applied is not None:
+            response.headers["Preference-Applied"] = applied
+        return response
 
     def _render(self, request: web.Request, answer: Answer) -> web.Response:
         execution_id = request[EXECUTION_ID] = answer.execution_id

@@ -111,6 +111,7 @@ def settings_for(aws: LocalAws) -> dict[str, str]:
         "HOST": "127.0.0.1",
         "PORT": "0",
         "LOG_FORMAT": "json",
+        "DRAIN_DELAY": "0",
         "STATE_MACHINE_ARN": aws.state_machine_arn,
         "APPSYNC_HTTP_URL": aws.http_url,
         "APPSYNC_REALTIME_URL": aws.realtime_url,

@@ -10,7 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from service.bridge import Bridge
+from service.joins import Joins
+from service.record import Record
+from service.recovery import Recovery
 from service.replies import Replies
+from service.starts import Starter
+from service.workflows import Workflows
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, workflows
 
 
@@ -43,15 +48,61 @@ class Channel:
             return False
 
 
+class JoinedChannel:
+    """A subscription to another instance's channel, answered as a test says."""
+
+    def __init__(self, on_change: Callable[[Any], None]) -> None:
+        self._on_change = on_change
+        self.live = False
+        self.ended = False
+        self._answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def confirm(self) -> None:
+        self.live = True
+        self._answered.set_result(True)
+        self._on_change(self)
+
+    def refuse(self) -> None:
+        self._answered.set_result(False)
+        self._on_change(self)
+
+    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(self._answered)
+        except TimeoutError:
+            return False
+
+    async def unsubscribe(self) -> None:
+        self.live = False
+        self.ended = True
+
+
 class Stage:
     """A bridge with all that it stands on."""
 
-    def __init__(self, endpoint: ScriptedStepFunctions, build: Callable[..., Bridge]) -> None:
+    def __init__(self, endpoint: ScriptedStepFunctions, client: Workflows, **options: Any) -> None:
         self.endpoint = endpoint
         self.replies = Replies()
         self.channel = Channel()
-        self.bridge = build(self.replies, self.channel)
+        self.joined: dict[str, JoinedChannel] = {}
+        self.record = Record(client, **options.pop("quotas", {}))
+        self.recovery = Recovery(self.replies, self.record)
+        self.joins = Joins(self._subscribe, "ns/me/", self.recovery)
+        self.bridge = Bridge(
+            Starter(client, self.channel),
+            self.replies,
+            self.record,
+            self.recovery,
+            self.joins,
+            prefix="ns/me/",
+            **({"max_in_flight": 10} | options),
+        )
         self.endpoint.script("StartExecution", STARTED)
+
+    def _subscribe(self, channel: str, on_change: Callable[[Any], None]) -> JoinedChannel:
+        joined = self.joined[channel] = JoinedChannel(on_change)
+        return joined
 
     async def started(self, number: int = 1) -> str:
         """Wait for the next start and return its execution's id."""
@@ -69,14 +120,12 @@ class Stage:
 
 @asynccontextmanager
 async def stage(*, budget: float = 20, pool: int = 300, **options: Any) -> AsyncIterator[Stage]:
-    options = {"max_in_flight": 10} | options
     async with (
         ScriptedStepFunctions() as endpoint,
         workflows(endpoint.url, budget=budget, attempt_timeout=budget, pool=pool) as client,
     ):
-        made = Stage(
-            endpoint,
-            lambda replies, channel: Bridge(client, replies, channel, namespace="ns", instance="me", **options),
-        )
-        yield made
-        await made.bridge.aclose()
+        made = Stage(endpoint, client, **options)
+        async with made.recovery:
+            yield made
+            await made.bridge.aclose()
+            await made.joins.aclose()

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 from yarl import URL
 
+from service.keys import Keys
 from service.schema import RequestSchema
 from service.settings import DEMO_SCHEMA
 from service.web import bodies
@@ -61,12 +62,13 @@ class Front:
 
 @asynccontextmanager
 async def front(
-    *, ready: str | None = None, response_timeout: float = 10, stage_prefix: str = "", **options: Any
+    *, ready: str | None = None, keys: bool = True, response_timeout: float = 10, stage_prefix: str = "", **options: Any
 ) -> AsyncIterator[Front]:
     async with stage(**options) as made:
         routes = Routes(
             made.bridge,
             RequestSchema.load(DEMO_SCHEMA),
+            keys=Keys("a secret of the test") if keys else None,
             response_timeout=response_timeout,
             stage_prefix=stage_prefix,
             ready=lambda: ready,

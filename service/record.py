@@ -1,0 +1,104 @@
+"""Step Functions' record of executions, read within the account's quotas."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from service.errors import Throttled, UnknownExecution
+from service.quota import DESCRIBE_EXECUTION, GET_EXECUTION_HISTORY, LIST_EXECUTIONS, Quota, TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from service.outcomes import Outcome
+    from service.workflows import Execution, Page, Workflows
+
+T = TypeVar("T")
+
+TURN_WITHIN: Final = 3.0
+"""Seconds that a caller's own reading waits for its turn; later than that it is told to come back."""
+
+READ_WITHIN: Final = 2.0
+"""Seconds that one reading for recovery may take."""
+
+READ_AGAIN: Final = (0.2, 0.6)
+"""Pauses in seconds before an unknown execution is asked for again: the record is eventually consistent
+("DescribeExecution", AWS Step Functions API Reference), and a URL that was just handed out must be found."""
+
+
+class Record:
+    """Reads outcomes: for callers in the order in which they come, for recovery with what they leave.
+
+    Two calls tell how an execution ended, each with a quota of its own: DescribeExecution, and the newest event of
+    GetExecutionHistory.
+    """
+
+    def __init__(
+        self,
+        workflows: Workflows,
+        *,
+        describe: Quota = DESCRIBE_EXECUTION,
+        history: Quota = GET_EXECUTION_HISTORY,
+        list_: Quota = LIST_EXECUTIONS,
+    ) -> None:
+        self._workflows = workflows
+        self.describing = TokenBucket(describe)
+        self.history = TokenBucket(history)
+        self.listing = TokenBucket(list_)
+
+    async def describe(self, execution_id: str) -> Execution:
+        """Read one record for a caller; raise UnknownExecution, Throttled, or what `Workflows.describe` raises."""
+        for pause in READ_AGAIN:
+            try:
+                return await self._describe(execution_id)
+            except UnknownExecution:
+                # An id that nobody has may be a stranger's guess; it does not get what recovery may need.
+                if self.describing.level < self.describing.size / 2:
+                    raise
+                await asyncio.sleep(pause)
+        return await self._describe(execution_id)
+
+    async def _describe(self, execution_id: str) -> Execution:
+        pause = self.describing.reserve(TURN_WITHIN)
+        if pause is None:
+            raise Throttled("The budget for reading results is used up.", execution_id=execution_id)
+        if pause:
+            await asyncio.sleep(pause)
+        return await self._counted(self.describing, self._workflows.describe(execution_id))
+
+    def wait(self) -> float:
+        """Tell in how many seconds `outcome` may be called; 0 if now."""
+        return min(self.describing.wait(), self.history.wait())
+
+    async def outcome(self, execution_id: str) -> Outcome | None:
+        """Read how an execution ended by whichever call has quota left; None if it runs.
+
+        One try, so that a throttled account is not pressed: raise Throttled, UnknownExecution, or the like.
+        """
+        if self.describing.take():
+            described = self._workflows.describe(execution_id, within=READ_WITHIN, patient=False)
+            return (await self._counted(self.describing, described)).outcome
+        if self.history.take():
+            ended = self._workflows.ended(execution_id, within=READ_WITHIN)
+            return await self._counted(self.history, ended)
+        raise Throttled("The budget for reading results is used up.", execution_id=execution_id)
+
+    async def page(self, next_token: str | None) -> Page:
+        """List the newest executions, up to 1,000 at once; raise Throttled, or what `Workflows.list` raises."""
+        pause = self.listing.reserve(TURN_WITHIN)
+        if pause is None:
+            raise Throttled("The budget for listing executions is used up.")
+        if pause:
+            await asyncio.sleep(pause)
+        return await self._counted(self.listing, self._workflows.list(next_token=next_token))
+
+    @staticmethod
+    async def _counted(bucket: TokenBucket, call: Awaitable[T]) -> T:
+        try:
+            answer = await call
+        except Throttled:
+            bucket.throttled()
+            raise
+        bucket.went_through()
+        return answer

@@ -1,0 +1,110 @@
+"""Starting an execution so that its reply can be heard, and knowing afterwards how certain the start is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from service.errors import LinkDown, OutcomeUnknown, Problem
+
+if TYPE_CHECKING:
+    from service.workflows import Workflows
+
+LINK_GRACE: Final = 2.0
+"""Seconds from the loss of the link in which new requests wait for it to come back; later they are refused at once."""
+
+CONFIRM_WITHIN: Final = 2.0
+"""Seconds of a wait that are kept for asking whether an execution whose start was never answered exists."""
+
+
+class ReplyChannel(Protocol):
+    """The subscription on which replies arrive."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is confirmed now."""
+
+    @property
+    def ever_live(self) -> bool:
+        """Whether it has ever been."""
+
+    @property
+    def down_since(self) -> float | None:
+        """When it was lost, by time.monotonic(); None while it is live."""
+
+    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on the wait is what it is for
+        """Wait until it is live, for `timeout` seconds at the most; tell whether it is."""
+
+
+@dataclass(slots=True)
+class Start:
+    """One execution to be started, and how far that has come: anything sent, carried out for certain.
+
+    `doubt` is what Step Functions left open where a start was sent and may have been carried out.
+    """
+
+    execution_id: str
+    input: str
+    trace_header: str | None = None
+    sent: bool = False
+    done: bool = False
+    doubt: OutcomeUnknown | None = None
+
+
+class Starter:
+    """Starts executions while their replies can be heard on `channel`, and stops them."""
+
+    def __init__(self, workflows: Workflows, channel: ReplyChannel) -> None:
+        self._workflows = workflows
+        self._channel = channel
+
+    async def run(self, start: Start, *, within: float | None = None) -> None:
+        """Carry out a start, or go on with one; where it stays open whether it was carried out, leave a doubt.
+
+        Raise LinkDown with nothing sent, ExecutionExists if the name is taken, or what `Workflows.start` raises.
+        """
+        if not start.sent:
+            await self._link_up()
+
+        def on_turn() -> None:
+            # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
+            if not self._channel.live:
+                raise LinkDown("The subscription for replies was lost; nothing was started.")
+            start.sent = True
+
+        try:
+            await self._workflows.start(
+                start.execution_id,
+                start.input,
+                trace_header=start.trace_header,
+                within=within,
+                on_turn=None if start.sent else on_turn,
+            )
+        except OutcomeUnknown as doubt:
+            start.doubt = doubt  # its reply may well come
+        else:
+            start.done, start.doubt = True, None
+
+    async def confirm(self, start: Start) -> None:
+        """Make sure that an id is only handed out if it can be read later: raise what was left open if it cannot."""
+        if start.doubt is None:
+            return
+        try:
+            await self._workflows.describe(start.execution_id, within=CONFIRM_WITHIN)
+        except Problem:
+            raise start.doubt from None
+
+    async def stop(self, execution_id: str) -> None:
+        """Stop an execution; raise UnknownExecution, or what `Workflows.stop` raises."""
+        await self._workflows.stop(execution_id)
+
+    async def _link_up(self) -> None:
+        # Nothing may start before its reply can be heard: AppSync Events does not replay.
+        if self._channel.live:
+            return
+        if self._channel.ever_live and (down_since := self._channel.down_since) is not None:
+            left = down_since + LINK_GRACE - time.monotonic()
+            if left > 0 and await self._channel.wait_live(left):
+                return
+        raise LinkDown("No subscription for replies is confirmed; nothing was started.")

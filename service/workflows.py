@@ -264,8 +264,8 @@ def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | Ex
 
 
 def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
-    last = events[0] if events else {"type": None}
-    match last["type"]:
+    last: dict[str, Any] = events[0] if events else {}
+    match last.get("type"):
         case "ExecutionSucceeded":
             return _succeeded(last["executionSucceededEventDetails"])
         case "ExecutionFailed":

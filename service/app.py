@@ -15,6 +15,7 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError
 
 from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind, Subscription
+from service.appsync.iam import Iam
 from service.bridge import Bridge
 from service.errors import Problem
 from service.joins import Joins
@@ -257,11 +258,14 @@ def _max_in_flight(wanted: int, reserved: int) -> int:
 
 
 def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
+    region = settings.STATE_MACHINE_ARN.region
+    if settings.APPSYNC_AUTH == "iam":
+        return Iam(settings.APPSYNC_HTTP_URL, session, region)
     # The settings hold exactly one of the two.
     if settings.APPSYNC_API_KEY is not None:
         return ApiKey(settings.APPSYNC_HTTP_URL, settings.APPSYNC_API_KEY.get_secret_value())
     secret = settings.APPSYNC_API_KEY_SECRET or ""
-    return SecretApiKey(settings.APPSYNC_HTTP_URL, session, secret, settings.STATE_MACHINE_ARN.region)
+    return SecretApiKey(settings.APPSYNC_HTTP_URL, session, secret, region)
 
 
 def not_ready(bridge: Bridge, channel: ReplyChannel) -> str | None:

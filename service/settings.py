@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     APPSYNC_HTTP_URL: str
     APPSYNC_REALTIME_URL: str
     APPSYNC_NAMESPACE: str = Field("AsyncEvents", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?$")
-    APPSYNC_AUTH: Literal["api_key"] = "api_key"
+    APPSYNC_AUTH: Literal["api_key", "iam"] = "api_key"
     APPSYNC_API_KEY: SecretStr | None = None
     APPSYNC_API_KEY_SECRET: str | None = Field(None, validate_default=True)
     RESPONSE_TIMEOUT: float = Field(25, gt=0, le=900, allow_inf_nan=False)
@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     @field_validator("APPSYNC_API_KEY_SECRET")
     @classmethod
     def _one_key(cls, secret: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("APPSYNC_AUTH") == "iam":
+            return secret  # looked at no further, nor is the key
         if (secret is None) == (info.data.get("APPSYNC_API_KEY") is None):
             raise ValueError("exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET is required")
         if secret is not None and secret.startswith("arn:") and _SECRET_ARN.fullmatch(secret) is None:

@@ -105,6 +105,12 @@ def test_the_key_comes_from_exactly_one_place(monkeypatch: pytest.MonkeyPatch, k
     assert "exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET" in refusal()
 
 
+def test_no_key_is_needed_where_requests_are_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPSYNC_AUTH", "iam")
+    monkeypatch.delenv("APPSYNC_API_KEY")
+    assert settings.load().APPSYNC_AUTH == "iam"
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "APPSYNC_API_KEY_SECRET", "STAGE_PREFIX", "LOG_LEVEL"):
         monkeypatch.setenv(name, "")

@@ -29,6 +29,12 @@ _SEGMENT = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?"
 _PUBLISH_CHANNEL = re.compile(rf"/?({_SEGMENT}(?:/{_SEGMENT}){{0,4}})/?")
 _SUBSCRIBE_CHANNEL = re.compile(rf"/?({_SEGMENT}(?:/{_SEGMENT}){{0,4}}|{_SEGMENT}(?:/{_SEGMENT}){{0,3}}/\*)/?")
 
+_SIGNATURE = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=[^/, ]+/(?P<day>[0-9]{8})/[a-z0-9-]+/appsync/aws4_request, "
+    r"SignedHeaders=(?P<names>[a-z0-9;-]+), Signature=[0-9a-f]{64}"
+)
+_DATE = re.compile(r"(?P<day>[0-9]{8})T[0-9]{6}Z")
+
 
 class EventsError(Exception):
     """A refusal; `status` is the HTTP status, and the `errorCode` of a connection_error."""
@@ -71,8 +77,9 @@ class AppSyncEvents:
         self._subscribers: defaultdict[str, dict[object, Deliver]] = defaultdict(dict)
 
     def authorise(self, credentials: Mapping[str, Json]) -> None:
-        """Accept the API key, by whatever case its member is written in; EventsError otherwise."""
-        if {name.lower(): value for name, value in credentials.items()}.get("x-api-key") != self._api_key:
+        """Accept the API key or any signature of the right form, whatever the case of names; EventsError otherwise."""
+        shown = {name.lower(): value for name, value in credentials.items()}
+        if shown.get("x-api-key") != self._api_key and not _is_signed(shown):
             raise EventsError("UnauthorizedException", "You are not authorized to make this call.", 401)
 
     def subscribe(self, channel: Json, token: object, deliver: Deliver) -> str:
@@ -137,6 +144,15 @@ class AppSyncEvents:
         if path.partition("/")[0] != self._namespace:
             raise EventsError("UnauthorizedException", status=401)
         return path
+
+
+def _is_signed(shown: Mapping[str, Json]) -> bool:
+    """Check what can be checked without the secret key: that this service, this day and what is shown were signed."""
+    match = _SIGNATURE.fullmatch(str(shown.get("authorization")))
+    date = _DATE.fullmatch(str(shown.get("x-amz-date")))
+    if match is None or date is None or match["day"] != date["day"]:
+        return False
+    return {"host", "x-amz-date"} <= set(match["names"].split(";")) <= shown.keys()
 
 
 def _check_json_text(event: Json) -> None:

@@ -62,6 +62,13 @@ async def test_a_post_is_answered_with_the_workflows_result(http: aiohttp.Client
         assert given["reply"]["channel"].endswith(f"/{body['id']}")
 
 
+async def test_the_service_needs_no_key_where_it_signs(http: aiohttp.ClientSession) -> None:
+    keyless = {"APPSYNC_AUTH": "iam", "APPSYNC_API_KEY": ""}
+    async with LocalAws(port=0, wait=0) as aws, service(aws, **keyless) as (_, url):
+        status, body = await post(http, url)
+        assert (status, body) == (200, {"id": body["id"], "nome completo": "Ricardo Marques"})
+
+
 def describe(aws: LocalAws, name: str) -> Any:
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=aws.region)
     client = session.client("stepfunctions", endpoint_url=aws.url)

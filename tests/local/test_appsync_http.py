@@ -28,6 +28,35 @@ async def test_a_publish_without_the_key_is_unauthorised(aws: Aws, headers: dict
     assert await aws.publish("/AsyncEvents/a", ["1"], headers) == (401, {"errors": [UNAUTHORISED]})
 
 
+SIGNED = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=any/20261123/eu-west-1/appsync/aws4_request, "
+    f"SignedHeaders=content-type;host;x-amz-date, Signature={'0' * 64}",
+    "X-Amz-Date": "20261123T000000Z",
+}
+
+
+async def test_any_signature_of_the_right_form_is_authorised(aws: Aws) -> None:
+    assert (await aws.publish("/AsyncEvents/a", ["1"], SIGNED))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "other"),
+    [
+        ("Authorization", "/appsync/", "/states/"),
+        ("Authorization", "20261123", "20261122"),
+        ("Authorization", "host;", ""),
+        ("Authorization", ";x-amz-date", ""),
+        ("Authorization", "content-type;", "content-type;not-shown;"),
+        ("Authorization", "=00", "="),
+        ("X-Amz-Date", "T000000Z", ""),
+    ],
+)
+async def test_a_signature_of_another_form_is_unauthorised(aws: Aws, name: str, part: str, other: str) -> None:
+    headers = SIGNED | {name: SIGNED[name].replace(part, other)}
+    assert headers != SIGNED
+    assert await aws.publish("/AsyncEvents/a", ["1"], headers) == (401, {"errors": [UNAUTHORISED]})
+
+
 async def test_an_unknown_namespace_is_unauthorised_without_a_message(aws: Aws) -> None:
     assert await aws.publish("/Other/a", ["1"]) == (401, {"errors": [{"errorType": "UnauthorizedException"}]})
 

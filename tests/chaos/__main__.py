@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.stage import Report
-from tests.chaos.worker import SIDE_BY_SIDE, play
+from tests.chaos.worker import SCENARIOS, batches, play
 
 
 def tell(line: str) -> None:
@@ -53,12 +52,11 @@ def main() -> int:
     tell(f"seeds {first} to {first + options.seeds - 1}, {len(names)} faults")
     began = time.monotonic()
     runs = [(name, seed) for name in names for seed in range(first, first + options.seeds)]
-    batches = [runs[at : at + SIDE_BY_SIDE] for at in range(0, len(runs), SIDE_BY_SIDE)]
     done: dict[str, list[Report]] = {name: [] for name in names}
     broken: list[Report] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=max(2, os.cpu_count() or 2), mp_context=context) as pool:
-        for future in as_completed([pool.submit(play, batch) for batch in batches]):
+        for future in as_completed([pool.submit(play, batch) for batch in batches(runs)]):
             for report in future.result():
                 reports = done[report.scenario]
                 reports.append(report)

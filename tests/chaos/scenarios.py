@@ -6,19 +6,20 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tests.chaos.callers import Mix
+from tests.chaos.instance import Instance
 from tests.chaos.stage import Scenario, Stage
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
 
 
 def scenario(
-    mix: Mix | None = None, instances: int = 1
+    mix: Mix | None = None, *, threads: int = 1, processes: int = 0, breaks: bool = False
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
     def register(act: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
         name = act.__name__.replace("_", "-")
-        SCENARIOS[name] = Scenario(name, act, mix or Mix(), instances)
+        SCENARIOS[name] = Scenario(name, act, mix or Mix(), 0 if processes else threads, processes, breaks)
         return act
 
     return register
@@ -173,7 +174,9 @@ async def results_too_large_for_an_event(stage: Stage) -> None:
 async def event_loop_blocked(stage: Stage) -> None:
     for _ in range(stage.dice.randint(1, 3)):
         await stage.pause(0.1, 1)
-        stage.dice.choice(stage.instances).block(stage.dice.uniform(0.2, 3))
+        for instance in stage.instances:
+            assert isinstance(instance, Instance)
+            instance.block(stage.dice.uniform(0.2, 3))
 
 
 @scenario()

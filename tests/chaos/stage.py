@@ -19,6 +19,7 @@ from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
 from tests.chaos.callers import PATIENCE, Callers, Mix
 from tests.chaos.history import Record, check
 from tests.chaos.instance import Instance
+from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 
 RESPONSE_TIMEOUT: Final = 5.0
@@ -30,12 +31,17 @@ LATE: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it."""
+    """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it.
+
+    The service runs in so many `threads` or `processes`; `breaks` says that it may break connections.
+    """
 
     name: str
     act: Callable[[Stage], Awaitable[None]]
     mix: Mix = field(default_factory=Mix)
-    instances: int = 1
+    threads: int = 1
+    processes: int = 0
+    breaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Stage:
         self.dice = random.Random(f"{scenario.name} {seed}")
         self._scenario = scenario
         self._stack = AsyncExitStack()
-        self.instances: list[Instance] = []
+        self._balancer = Balancer()
+        self.instances: list[Instance | ProcessInstance] = []
         self.aws: LocalAws
         self.link: Proxy
         """Between the service and AppSync's WebSocket."""
@@ -65,6 +72,14 @@ class Stage:
         self.callers: Callers
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _set_up(self) -> None:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         definition = Path(folder) / "workflow.asl.json"
         definition.write_text(workflow())
@@ -75,13 +90,13 @@ class Stage:
         await self._stack.enter_async_context(aws)
         self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.dice))
         self.api = await self._stack.enter_async_context(Proxy(aws.url, self.dice))
-        self.callers = Callers(lambda: self.dice.choice(self.instances).url, self.dice)
+        self.callers = Callers(self._balancer.choose, self.dice)
         self._stack.push_async_callback(self.callers.close)
-        self.instances = [Instance(self.api.url, self._environment()) for _ in range(self._scenario.instances)]
-        for instance in self.instances:
-            await instance.start()
-            await ready(instance.url)
-        return self
+        for _ in range(self._scenario.threads):
+            await self._add(Instance(self.api.url, self._environment()))
+        await asyncio.gather(*(self.add_process() for _ in range(self._scenario.processes)))
+        watching = asyncio.create_task(self._balancer.watch())
+        self._stack.callback(watching.cancel)
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
@@ -97,6 +112,18 @@ class Stage:
             "REQUEST_SCHEMA": "",
             "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT),
         }
+
+    async def add_process(self) -> None:
+        """Start one more process and send it its share of the requests."""
+        process = ProcessInstance(self.api.url, self._environment())
+        self._stack.push_async_callback(process.stop)
+        await self._add(process)
+
+    async def _add(self, instance: Instance | ProcessInstance) -> None:
+        await instance.start()
+        await ready(instance.url)
+        self.instances.append(instance)
+        self._balancer.targets.append(instance.url)
 
     def calm(self) -> None:
         """End every fault."""
@@ -143,14 +170,14 @@ async def run(scenario: Scenario, seed: int) -> Report:
         finally:
             stage.calm()
         await load
-        for instance in stage.instances:
-            await ready(instance.url)
         await stage.callers.resolve()
         left = await stage.quiet()
         left |= await stage.stop()
         records = {name: Record.read(execution) for name, execution in stage.aws.executions.items()}
         faults = check(stage.callers.history, records, left)
         faults += [fault for instance in stage.instances for fault in instance.faults]
+        if not scenario.breaks:
+            faults += [f"{call.ended}: {call}"[:400] for call in stage.callers.history if "broken" in call.ended]
         faults += [
             f"answered only after {call.seconds:.1f} s: {call}"[:400]
             for call in stage.callers.history

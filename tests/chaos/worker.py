@@ -5,14 +5,35 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from service.telemetry import logs
+from tests.chaos import process_scenarios  # noqa: F401 - registers its scenarios
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.stage import Report, run
 
+__all__ = ["SCENARIOS", "batches", "play"]
+
 SIDE_BY_SIDE: Final = 10
 """Runs at once in a worker: they mostly wait."""
+
+PROCESSES_AT_ONCE: Final = 4
+"""Processes of the service in those runs: the start of each is a second of work."""
+
+
+def batches(runs: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
+    """Divide runs among workers."""
+    batch: list[tuple[str, int]] = []
+    processes = 0
+    for run_ in runs:
+        more = SCENARIOS[run_[0]].processes
+        if len(batch) == SIDE_BY_SIDE or (processes + more > PROCESSES_AT_ONCE and more):
+            yield batch
+            batch, processes = [], 0
+        batch.append(run_)
+        processes += more
+    yield batch
 
 
 def play(runs: list[tuple[str, int]]) -> list[Report]:

@@ -1,0 +1,106 @@
+"""The service as a process of its own: it can be killed, frozen and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import aiohttp
+
+from tests.support.processes import Process, command
+
+
+class ProcessInstance:
+    """One instance of the service. `faults` lists what its exit status and its log had to say against it."""
+
+    def __init__(self, sfn_url: str, environment: Mapping[str, str]) -> None:
+        self._environment = {
+            **environment,
+            "LOG_FORMAT": "json",
+            "AWS_ENDPOINT_URL_SFN": sfn_url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        self._stack = AsyncExitStack()
+        self._process: Process
+        self._gone = False
+        self.url = ""
+        self.faults: list[str] = []
+        self.left_over: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """Return when it accepts requests."""
+        self._process = await self._stack.enter_async_context(command("service", "serve", env=self._environment))
+        self.url = f"http://127.0.0.1:{(await self._process.logged('started'))['port']}"
+
+    async def counts(self) -> dict[str, int]:
+        """Count nothing: what is inside a process can be seen at its end."""
+        return {"waiters": 0}
+
+    async def kill(self) -> None:
+        """End it as a machine's failure does."""
+        self._gone = True
+        self._process.send(signal.SIGKILL)
+        await self._process.wait()
+
+    async def freeze(self, seconds: float) -> None:
+        """Let it stand still for so long, as a machine does that is moved or swaps."""
+        self._process.send(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        self._process.send(signal.SIGCONT)
+
+    def ask(self) -> None:
+        """Ask it to stop, once."""
+        self._process.send(signal.SIGTERM)
+
+    async def stop(self) -> None:
+        """Ask it to stop and wait for its end, which has to be an orderly one."""
+        if not self._gone:
+            self.ask()
+            await self.ended()
+        await self._stack.aclose()
+
+    async def ended(self) -> None:
+        """Wait for the end that it was asked for."""
+        self._gone = True
+        status = await self._process.wait(60)
+        if status:
+            self.faults.append(f"exit status {status}")
+        self.faults += [f"logged: {line}" for line in self._process.logs if line["level"] in {"error", "critical"}]
+
+
+class Balancer:
+    """Chooses as a load balancer does: only instances that were ready when last asked, each in turn."""
+
+    def __init__(self, period: float = 0.1) -> None:
+        self._period = period
+        self._ready: list[str] = []
+        self._turn = 0
+        self.targets: list[str] = []
+        """The URLs that it may choose from."""
+
+    def choose(self) -> str:
+        """Give the next one that is ready; any if none is."""
+        among = self._ready or self.targets
+        self._turn += 1
+        return among[self._turn % len(among)]
+
+    async def watch(self) -> None:
+        """Ask for readiness again and again, until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=1)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+
+            async def is_ready(url: str) -> bool:
+                try:
+                    async with http.get(f"{url}/readyz") as response:
+                        return response.status == 200
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
+
+            while True:
+                targets = list(self.targets)
+                ready = await asyncio.gather(*map(is_ready, targets))
+                self._ready = [url for url, up in zip(targets, ready, strict=True) if up]
+                await asyncio.sleep(self._period)

@@ -1,0 +1,61 @@
+"""What happens to processes: stopped, killed, frozen, replaced, with a second instance beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from tests.chaos.callers import Mix
+from tests.chaos.process import ProcessInstance
+from tests.chaos.scenarios import scenario
+from tests.chaos.stage import Stage
+
+PAIR: Final = 2
+KEYED: Final = Mix(keyed=0.6)
+
+
+def one_of(stage: Stage) -> ProcessInstance:
+    """Choose one of the processes."""
+    instance = stage.dice.choice(stage.instances)
+    assert isinstance(instance, ProcessInstance)
+    return instance
+
+
+@scenario(processes=PAIR)
+async def sigterm(stage: Stage) -> None:
+    await stage.pause(0.2, 1.5)
+    chosen = one_of(stage)
+    chosen.ask()
+    await chosen.ended()
+
+
+@scenario(processes=PAIR)
+async def sigterm_twice(stage: Stage) -> None:
+    await stage.pause(0.2, 1.5)
+    chosen = one_of(stage)
+    chosen.ask()
+    await stage.pause(0.1, 0.3)
+    chosen.ask()
+    await chosen.ended()
+
+
+@scenario(KEYED, processes=PAIR, breaks=True)
+async def sigkill(stage: Stage) -> None:
+    await stage.pause(0.2, 1.5)
+    await one_of(stage).kill()
+
+
+@scenario(KEYED, processes=PAIR)
+async def sigstop(stage: Stage) -> None:
+    await stage.pause(0.1, 1)
+    await one_of(stage).freeze(stage.dice.uniform(0.5, 4))
+
+
+@scenario(processes=PAIR)
+async def rolling_restart(stage: Stage) -> None:
+    for old in list(stage.instances):
+        assert isinstance(old, ProcessInstance)
+        await stage.add_process()
+        old.ask()
+        await old.ended()
+        await asyncio.sleep(0.1)

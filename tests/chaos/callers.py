@@ -15,7 +15,7 @@ import aiohttp
 from tests.chaos.history import OUTCOMES, Call
 
 PATIENCE: Final = 60.0
-"""Seconds that a caller waits for one answer, and for the outcome at a Location."""
+"""Seconds that a caller waits for one answer, and for the outcome at a Location, if nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,17 @@ class Mix:
 class Callers:
     """Sends requests to the URL that `choose` gives for each try, and keeps the history.
 
-    With `insistent` a caller with a key whose connection breaks tries again, as the contract lets it.
+    A caller with a key whose connection breaks, or who is refused, tries again, as the contract lets it.
     """
 
-    def __init__(self, choose: Callable[[], str], dice: random.Random) -> None:
+    def __init__(self, choose: Callable[[], str], dice: random.Random, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self.history: list[Call] = []
         self._choose = choose
         self._dice = dice
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=PATIENCE, sock_connect=10),
+            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=10),
         )
 
     async def close(self) -> None:
@@ -107,7 +108,7 @@ class Callers:
             except aiohttp.ClientError as error:
                 call.ended = "" if key is not None else f"broken: {type(error).__name__}"
                 await asyncio.sleep(0.1)
-            if call.status == 503 and key is not None and time.monotonic() - began < PATIENCE / 2:
+            if call.status == 503 and key is not None and time.monotonic() - began < self._patience / 2:
                 call.status = None  # as Retry-After asks, only sooner
                 await asyncio.sleep(0.2)
         call.seconds = time.monotonic() - began
@@ -121,7 +122,7 @@ class Callers:
                     group.create_task(self._resolve(call, call.location))
 
     async def _resolve(self, call: Call, location: str) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self._patience
         while time.monotonic() < end:
             try:
                 async with self._http.get(self._choose() + location) as response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -19,6 +20,7 @@ class ProcessInstance:
         self._environment = {
             **environment,
             "LOG_FORMAT": "json",
+            "LOG_LEVEL": "WARNING",
             "AWS_ENDPOINT_URL_SFN": sfn_url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -31,9 +33,18 @@ class ProcessInstance:
         self.left_over: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Return when it accepts requests."""
-        self._process = await self._stack.enter_async_context(command("service", "serve", env=self._environment))
-        self.url = f"http://127.0.0.1:{(await self._process.logged('started'))['port']}"
+        """Start it; nothing is waited for."""
+        with socket.socket() as free:  # its log may be too quiet to tell which port it took
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = self._environment | {"PORT": str(port)}
+        self._process = await self._stack.enter_async_context(command("service", "serve", env=environment))
+        self.url = f"http://127.0.0.1:{port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process._process.pid
 
     async def counts(self) -> dict[str, int]:
         """Count nothing: what is inside a process can be seen at its end."""

@@ -204,3 +204,10 @@ async def all_at_once(stage: Stage) -> None:
         await stage.pause(0.1, 0.8)
         if stage.dice.random() < 0.3:
             stage.calm()
+
+
+@scenario(Mix(keyed=0.5), threads=2)
+async def keys_at_two_instances(stage: Stage) -> None:
+    for _ in range(stage.dice.randint(1, 3)):
+        await stage.pause(0.1, 1)
+        stage.dice.choice([stage.link, stage.api]).reset()

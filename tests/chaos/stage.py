@@ -201,13 +201,12 @@ async def ready(url: str) -> None:
 
 
 def workflow() -> str:
-    """Give the deployed workflow with a wait that each event chooses, and a short time limit.
+    """Give the deployed workflow with a wait that each event chooses: `wait` seconds, or `until` an epoch second.
 
     A negative wait fails in a state that nothing catches; nobody publishes that.
     """
     text = WORKFLOW.read_text(encoding="utf-8")
-    own = text.replace("${wait_seconds}", "$parse($states.input.event).wait").replace(
-        '"TimeoutSeconds": 300', '"TimeoutSeconds": 20'
-    )
+    chosen = "($e := $parse($states.input.event); $exists($e.until) ? $max([0, $e.until - $millis() / 1000]) : $e.wait)"
+    own = text.replace("${wait_seconds}", chosen)
     assert own != text
     return own

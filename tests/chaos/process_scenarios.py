@@ -21,7 +21,7 @@ def one_of(stage: Stage) -> ProcessInstance:
     return instance
 
 
-@scenario(processes=PAIR)
+@scenario(processes=PAIR, refuses=False)
 async def sigterm(stage: Stage) -> None:
     await stage.pause(0.2, 1.5)
     chosen = one_of(stage)
@@ -36,7 +36,7 @@ async def sigterm_twice(stage: Stage) -> None:
     chosen.ask()
     await stage.pause(0.1, 0.3)
     chosen.ask()
-    await chosen.ended()
+    await chosen.ended(cut_short=True)
 
 
 @scenario(KEYED, processes=PAIR, breaks=True)
@@ -51,7 +51,7 @@ async def sigstop(stage: Stage) -> None:
     await one_of(stage).freeze(stage.dice.uniform(0.5, 4))
 
 
-@scenario(processes=PAIR)
+@scenario(Mix(requests=80, seconds=10), processes=PAIR, refuses=False)
 async def rolling_restart(stage: Stage) -> None:
     for old in list(stage.instances):
         assert isinstance(old, ProcessInstance)

@@ -13,13 +13,18 @@ SCENARIOS: Final[dict[str, Scenario]] = {}
 
 
 def scenario(
-    mix: Mix | None = None, *, threads: int = 1, processes: int = 0, breaks: bool = False
+    mix: Mix | None = None,
+    *,
+    threads: int = 1,
+    processes: int = 0,
+    breaks: bool = False,
+    refuses: bool = True,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
     def register(act: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
         name = act.__name__.replace("_", "-")
-        SCENARIOS[name] = Scenario(name, act, mix or Mix(), 0 if processes else threads, processes, breaks)
+        SCENARIOS[name] = Scenario(name, act, mix or Mix(), 0 if processes else threads, processes, breaks, refuses)
         return act
 
     return register

@@ -33,7 +33,8 @@ LATE: Final = 10.0
 class Scenario:
     """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it.
 
-    The service runs in so many `threads` or `processes`; `breaks` says that it may break connections.
+    The service runs in so many `threads` or `processes`; `breaks` says that it may break connections, `refuses` that
+    it may take no work for a while.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Scenario:
     threads: int = 1
     processes: int = 0
     breaks: bool = False
+    refuses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,8 @@ async def run(scenario: Scenario, seed: int) -> Report:
         faults += [fault for instance in stage.instances for fault in instance.faults]
         if not scenario.breaks:
             faults += [f"{call.ended}: {call}"[:400] for call in stage.callers.history if "broken" in call.ended]
+        if not scenario.refuses:
+            faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
         faults += [
             f"answered only after {call.seconds:.1f} s: {call}"[:400]
             for call in stage.callers.history

@@ -68,21 +68,25 @@ class Record:
         return await self._counted(self.describing, self._workflows.describe(execution_id))
 
     def wait(self) -> float:
-        """Tell in how many seconds `outcome` may be called; 0 if now."""
+        """Tell in how many seconds there may be something to `claim`; 0 if now."""
         return min(self.describing.wait(), self.history.wait())
 
-    async def outcome(self, execution_id: str) -> Outcome | None:
-        """Read how an execution ended by whichever call has quota left; None if it runs.
+    def claim(self) -> TokenBucket | None:
+        """Take the right to call `outcome` once, from whichever quota has something left; None if neither has."""
+        for bucket in (self.describing, self.history):
+            if bucket.take():
+                return bucket
+        return None
+
+    async def outcome(self, execution_id: str, claimed: TokenBucket) -> Outcome | None:
+        """Read how an execution ended by the call that was claimed; None if it runs.
 
         One try, so that a throttled account is not pressed: raise Throttled, UnknownExecution, or the like.
         """
-        if self.describing.take():
-            described = self._workflows.describe(execution_id, within=READ_WITHIN, patient=False)
-            return (await self._counted(self.describing, described)).outcome
-        if self.history.take():
-            ended = self._workflows.ended(execution_id, within=READ_WITHIN)
-            return await self._counted(self.history, ended)
-        raise Throttled("The budget for reading results is used up.", execution_id=execution_id)
+        if claimed is self.history:
+            return await self._counted(claimed, self._workflows.ended(execution_id, within=READ_WITHIN))
+        read = self._workflows.describe(execution_id, within=READ_WITHIN, patient=False)
+        return (await self._counted(claimed, read)).outcome
 
     async def page(self, next_token: str | None) -> Page:
         """List the newest executions, up to 1,000 at once; raise Throttled, or what `Workflows.list` raises."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterator
     from types import TracebackType
 
+    from service.quota import TokenBucket
     from service.record import Record
     from service.replies import Replies
 
@@ -176,12 +177,12 @@ class Recovery:
             if self._replies.deadline(execution_id) is None:
                 heapq.heappop(self._ready)
                 del self._looks[execution_id]  # nobody waits for it any more
-            elif pause := self._record.wait():
-                return pause
+            elif (claimed := self._record.claim()) is None:
+                return self._record.wait()
             else:
                 heapq.heappop(self._ready)
                 self._reading += 1
-                self._spawn(self._read(execution_id))
+                self._spawn(self._read(execution_id, claimed))
         return max(0.0, self._later[0][0] - now) if self._later else None
 
     def _queue(self, execution_id: str, *, ended: bool = False) -> None:
@@ -192,11 +193,11 @@ class Recovery:
             heapq.heappush(self._ready, (self._replies.deadline(execution_id) or 0.0, execution_id))
             self._wake.set()
 
-    async def _read(self, execution_id: str) -> None:
+    async def _read(self, execution_id: str, claimed: TokenBucket) -> None:
         look = self._looks[execution_id]
         again: float | None = None
         try:
-            outcome = await self._record.outcome(execution_id)
+            outcome = await self._record.outcome(execution_id, claimed)
         except UnknownExecution:
             outcome = None  # its start is still under way, or the record has not heard of it
         except Problem as problem:

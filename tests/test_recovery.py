@@ -1,0 +1,317 @@
+"""Recovery over our real Step Functions client, against an endpoint that is scripted or keeps a record of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from service import recovery as recovery_module
+from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+from service.quota import Quota
+from service.record import Record
+from service.recovery import Recovery
+from service.replies import Replies, Waiter
+from tests.support.step_functions import ARN, Call, Script, ScriptedStepFunctions, described, error, ok, workflows
+
+NONE_YET = ok(events=[])
+
+
+class Ledger:
+    """What a Step Functions endpoint knows: the status of each execution, newest first."""
+
+    def __init__(self, endpoint: ScriptedStepFunctions) -> None:
+        self.endpoint = endpoint
+        self.statuses: dict[str, str] = {}
+        endpoint.script("ListExecutions", self._list)
+        endpoint.script("DescribeExecution", self._describe)
+        endpoint.script("GetExecutionHistory", self._history)
+
+    @staticmethod
+    def _name(call: Call) -> str:
+        return str(call["executionArn"].rpartition(":")[2])
+
+    async def _describe(self, request: web.Request, call: Call) -> web.StreamResponse:
+        name = self._name(call)
+        if name not in self.statuses:
+            return await error("ExecutionDoesNotExist")(request, call)
+        return await described(self.statuses[name], output=json.dumps(name))(request, call)
+
+    async def _history(self, request: web.Request, call: Call) -> web.StreamResponse:
+        name = self._name(call)
+        event: dict[str, Any] = {"type": "WaitStateEntered"}
+        if self.statuses[name] == "SUCCEEDED":
+            event = {"type": "ExecutionSucceeded", "executionSucceededEventDetails": {"output": json.dumps(name)}}
+        return await ok(events=[{"timestamp": 1.0, "id": 1} | event])(request, call)
+
+    async def _list(self, request: web.Request, call: Call) -> web.StreamResponse:
+        first = int(call.get("nextToken", 0))
+        names = list(reversed(self.statuses))[first : first + call["maxResults"]]
+        page: dict[str, Any] = {
+            "executions": [
+                {
+                    "executionArn": ARN.execution(name),
+                    "stateMachineArn": ARN.text,
+                    "name": name,
+                    "status": self.statuses[name],
+                    "startDate": 1.0,
+                }
+                for name in names
+            ]
+        }
+        if first + len(names) < len(self.statuses):
+            page["nextToken"] = str(first + len(names))
+        return await ok(**page)(request, call)
+
+
+class Scene:
+    """A table of waiters, recovery, and the ledger that it reads."""
+
+    def __init__(self, endpoint: ScriptedStepFunctions, replies: Replies, record: Record, recovery: Recovery) -> None:
+        self.ledger = Ledger(endpoint)
+        self.endpoint = endpoint
+        self.replies = replies
+        self.record = record
+        self.recovery = recovery
+        self.stack = ExitStack()
+
+    def expect(self, execution_id: str, status: str = "RUNNING", within: float = 60) -> Waiter:
+        self.ledger.statuses[execution_id] = status
+        return self.stack.enter_context(self.replies.expect(execution_id, asyncio.get_running_loop().time() + within))
+
+    def reads(self) -> list[str]:
+        actions = {"DescribeExecution", "GetExecutionHistory"}
+        return [Ledger._name(call) for action, call in self.endpoint.calls if action in actions]
+
+
+@asynccontextmanager
+async def scene(**quotas: Quota) -> AsyncIterator[Scene]:
+    replies = Replies()
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+        record = Record(client, **quotas)
+        async with Recovery(replies, record) as recovery:
+            made = Scene(endpoint, replies, record, recovery)
+            with made.stack:
+                yield made
+
+
+async def outcome(waiter: Waiter) -> Outcome | None:
+    async with asyncio.timeout(20):
+        return await waiter
+
+
+async def test_what_may_have_ended_is_read_and_answered() -> None:
+    async with scene() as made:
+        ended, running = made.expect("ended", "SUCCEEDED"), made.expect("running")
+        made.recovery.look(["ended", "running"])
+        assert await outcome(ended) == Succeeded("ended")
+        await made.endpoint.arrived("DescribeExecution", 2)
+        assert not running.done()
+        assert made.recovery.recovered == 1
+        assert made.endpoint.count("ListExecutions") == 0  # for a few a listing costs more than it saves
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (described("FAILED", error="Broken"), Failed("Broken")),
+        (described("ABORTED"), Aborted()),
+        (described("TIMED_OUT"), TimedOut()),
+        (described("SUCCEEDED"), Failed("UnreadableOutput")),
+    ],
+)
+async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> None:
+    async with scene() as made:
+        waiter = made.expect("a")
+        made.endpoint.script("DescribeExecution", record)
+        made.recovery.look(["a"])
+        assert await outcome(waiter) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "Broken"}}, Failed("Broken")),
+        ({"type": "ExecutionFailed"}, Failed("")),
+        ({"type": "ExecutionAborted"}, Aborted()),
+        ({"type": "ExecutionTimedOut"}, TimedOut()),
+        ({"type": "ExecutionSucceeded", "executionSucceededEventDetails": {"output": "1"}}, Succeeded(1)),
+        ({"type": "WaitStateEntered"}, None),
+        ({}, None),
+    ],
+)
+async def test_the_history_tells_each_kind_of_end_too(event: dict[str, Any], expected: Outcome | None) -> None:
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+        endpoint.script("GetExecutionHistory", ok(events=[event] if event else []))
+        assert await client.ended("a") == expected
+        assert endpoint.calls[0][1]["reverseOrder"] is True
+        assert endpoint.calls[0][1]["maxResults"] == 1
+
+
+async def test_of_many_only_those_that_a_listing_shows_as_ended_are_read() -> None:
+    async with scene() as made:
+        waiters = {f"e{n}": made.expect(f"e{n}", "SUCCEEDED" if n % 50 == 0 else "RUNNING") for n in range(1500)}
+        made.recovery.look(made.replies.pending())
+        ended = [name for name in waiters if int(name[1:]) % 50 == 0]
+        for name in ended:
+            assert await outcome(waiters[name]) == Succeeded(name)
+        assert made.endpoint.count("ListExecutions") == 2
+        assert sorted(made.reads()) == sorted(ended)
+        assert sum(waiter.done() for waiter in waiters.values()) == len(ended)
+
+
+async def test_a_listing_ends_where_ours_end() -> None:
+    async with scene() as made:
+        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(5000)})
+        for n in range(20):
+            made.expect(f"e{n}")
+        made.recovery.look(made.replies.pending())
+        last = made.expect("last", "SUCCEEDED")
+        made.recovery.look(["last"])
+        assert await outcome(last) == Succeeded("last")
+        assert made.endpoint.count("ListExecutions") == 1
+
+
+async def test_the_nearest_deadline_is_read_first() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 50)) as made:
+        assert made.record.describing.take()  # so that readings come one by one
+        assert made.record.history.take()
+        within = {"c": 30, "a": 10, "b": 20, "d": 40}
+        waiters = [made.expect(name, "SUCCEEDED", seconds) for name, seconds in within.items()]
+        for name in within:
+            made.recovery.look_ended(name)
+        for waiter in waiters:
+            await outcome(waiter)
+        assert made.reads() == ["a", "b", "c", "d"]
+
+
+async def test_both_reading_calls_are_used_up_to_their_quotas_and_no_further() -> None:
+    async with scene(describe=Quota(5, 1), history=Quota(3, 1)) as made:
+        waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(30)]
+        for n in range(30):
+            made.recovery.look_ended(f"e{n}")
+        for waiter in waiters[:8]:
+            await outcome(waiter)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.wait(waiters, timeout=1.5)
+        more = sum(waiter.done() for waiter in waiters) - 8
+        assert 1 <= more <= 2 * (loop.time() - began) + 2
+        assert len(made.reads()) == len(set(made.reads()))
+
+
+async def test_who_left_is_not_read_for() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
+        assert made.record.describing.take()
+        assert made.record.history.take()
+        with made.replies.expect("left", asyncio.get_running_loop().time() + 5):
+            made.recovery.look_ended("left")
+            await asyncio.sleep(0)
+        stayed = made.expect("stayed", "SUCCEEDED")
+        made.recovery.look_ended("stayed")
+        assert await outcome(stayed) == Succeeded("stayed")
+        assert made.reads() == ["stayed"]
+        assert made.recovery._looks == {}
+
+
+async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
+    async with scene() as made:
+        waiter = made.expect("a")
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING"),
+            error("ExecutionDoesNotExist"),
+            described("SUCCEEDED", output="1"),
+        )
+        made.replies.deliver('{"id": "a", "status": "ENDED"}')
+        assert await outcome(waiter) == Succeeded(1)
+        assert made.endpoint.count("DescribeExecution") == 3
+
+
+async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene(describe=Quota(2, 50)) as made:
+        waiter = made.expect("a", "SUCCEEDED")
+        made.endpoint.script("DescribeExecution", error("ThrottlingException"), made.ledger._describe)
+        made.recovery.look(["a"])
+        await made.endpoint.arrived("DescribeExecution")
+        assert await outcome(waiter) == Succeeded("a")
+        assert made.record.describing._pace < 50
+
+
+@pytest.mark.parametrize("answer", [error("AccessDeniedException"), error("InternalFailure", 500)])
+async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(answer: Script) -> None:
+    async with scene() as made:
+        made.endpoint.script("ListExecutions", answer)
+        waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(20)]
+        made.recovery.look(made.replies.pending())
+        assert [await outcome(waiter) for waiter in waiters] == [Succeeded(f"e{n}") for n in range(20)]
+
+
+async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "AFTER_GAP", (0.0, 0.1, 0.2))
+    async with scene() as made:
+        waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
+        made.recovery.link_back()
+        await made.endpoint.arrived("ListExecutions", 1)
+        made.ledger.statuses["e7"] = "SUCCEEDED"
+        assert await outcome(waiters[7]) == Succeeded("e7")
+        await made.endpoint.arrived("ListExecutions", 3)
+        assert made.reads() == ["e7"]
+
+
+async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
+        made.recovery.link_lost()
+        for n in (3, 5):
+            made.ledger.statuses[f"e{n}"] = "SUCCEEDED"
+            assert await outcome(waiters[n]) == Succeeded(f"e{n}")
+        made.recovery.link_back()
+        await made.endpoint.arrived("ListExecutions", made.endpoint.count("ListExecutions") + 1)
+
+
+async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        waiter = made.expect("a")
+        with made.recovery.deaf("a"):
+            await made.endpoint.arrived("DescribeExecution", 3)
+            made.ledger.statuses["a"] = "SUCCEEDED"
+            assert await outcome(waiter) == Succeeded("a")
+        assert made.recovery._deaf == set()
+
+
+async def test_recovery_that_is_off_reads_nothing() -> None:
+    replies = Replies()
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+        async with Recovery(replies, Record(client), enabled=False) as recovery:
+            with replies.expect("a"), recovery.deaf("a"):
+                recovery.look(["a"])
+                recovery.look_ended("a")
+                recovery.link_lost()
+                recovery.link_back()
+                await asyncio.sleep(0)
+                assert len(recovery._tasks) == 1  # the one that waits for something to do
+        assert endpoint.calls == []
+
+
+async def test_closing_ends_all_that_is_under_way() -> None:
+    async with scene() as made:
+        made.endpoint.script("DescribeExecution", gated_for_ever)
+        made.expect("a")
+        made.recovery.look(["a"])
+        await made.endpoint.arrived("DescribeExecution")
+        made.recovery.link_lost()
+    assert all(task.done() for task in made.recovery._tasks)
+
+
+async def gated_for_ever(_request: web.Request, _call: Call) -> web.StreamResponse:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError

@@ -290,6 +290,7 @@ def _log_link(event: LinkEvent) -> None:
         channel=event.channel,
         attempt=event.attempt,
         delay=event.delay,
+        untold=event.untold,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import urlsplit
 
 from .auth import Refresher
 from .channels import for_subscribe
 from .errors import ConnectionLostError, LinkClosedError, RefusedError
-from .events import LinkEvent, LinkEventKind
+from .events import Damper, LinkEvent, LinkEventKind
 from .line import Lines, as_loss
 from .renewal import Renewer
 from .subscription import Subscription
@@ -59,6 +60,7 @@ class Link:
         self._on_change = on_change
         self._timeouts = timeouts or Timeouts()
         self._backoff = backoff or Backoff()
+        self._damper = Damper()
         self._acknowledged = 0
         self._up_since = 0.0
         self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
@@ -234,10 +236,11 @@ class Link:
         )
 
     def _report(self, event: LinkEvent) -> None:
-        if self._on_change is None:
+        told = self._damper.damp(event, time.monotonic())
+        if self._on_change is None or told is None:
             return
         try:
-            self._on_change(event)
+            self._on_change(told)
         except Exception as error:  # noqa: BLE001 - an observer must not end what it observes
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"on_change of {self!r} raised on {event.kind}", "exception": error}

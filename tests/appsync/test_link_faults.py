@@ -354,6 +354,23 @@ async def test_a_malformed_frame_is_skipped_and_told_without_its_content(
     assert str(frame) not in told.reason
 
 
+async def test_a_flood_of_malformed_frames_is_told_once_a_minute_with_its_number(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = make_link()
+    assert await link.subscribe("/default/*", inbox).wait_live(10)
+    for _ in range(500):
+        await server.peer.send("not JSON")
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    (told,) = changes.of(LinkEventKind.MALFORMED_FRAME)
+    assert (told.untold, link.malformed_frames) == (0, 500)
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 61)
+    await server.peer.send("not JSON")
+    assert (await changes.until(LinkEventKind.MALFORMED_FRAME, times=2)).untold == 499
+
+
 async def test_binary_frames_are_read_like_text(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
     assert await make_link().subscribe("/default/*", inbox).wait_live(10)
     (id_,) = server.peer.subscriptions

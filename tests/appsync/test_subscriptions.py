@@ -96,9 +96,9 @@ async def test_what_a_subscriptions_observer_raises_harms_nothing(
     assert await bad.wait_live(10)
     await server.peer.data("/default/bad", "1")
     await inbox.until("1")
-    faults = changes.of(LinkEventKind.HANDLER_ERROR)
-    assert [(fault.error_type, fault.channel) for fault in faults] == [("RuntimeError", "/default/bad")] * 3
-    assert "secret" not in repr(faults)
+    (fault,) = changes.of(LinkEventKind.HANDLER_ERROR)
+    assert (fault.error_type, fault.channel) == ("RuntimeError", "/default/bad")
+    assert "secret" not in repr(fault)
 
 
 async def test_a_refusal_for_the_limit_is_told_at_once_and_harms_no_other_subscription(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from service.appsync import ApiKey, Link, LinkEventKind, Publisher, PublishRefusedError
 from service.local import LocalAws
+from service.local.realtime import SUBSCRIPTION_LIMIT
 
 from .conftest import QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
 
@@ -66,6 +68,25 @@ async def test_an_ended_subscription_receives_nothing_more(
     await publisher.publish(f"/{aws.namespace}/a", ["1"])
     await inbox.until("1")
     assert ended == []
+
+
+async def test_the_limit_of_subscriptions_is_told_and_costs_the_others_nothing(
+    aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
+) -> None:
+    own = link.subscribe(f"/{aws.namespace}/own/*", inbox)
+    others = [link.subscribe(f"/{aws.namespace}/other/{number}", print) for number in range(SUBSCRIPTION_LIMIT - 1)]
+    assert all(await asyncio.gather(*(one.wait_live(10) for one in [own, *others])))
+    extra = link.subscribe(f"/{aws.namespace}/other/extra", inbox)
+    assert not await extra.wait_answered(10)
+    assert extra.refused is not None
+    assert extra.refused.error_type == "MaxSubscriptionsReachedError"
+    await publisher.publish(f"/{aws.namespace}/own/1", ["1"])
+    await inbox.until("1")
+    await others[0].unsubscribe()
+    assert await extra.wait_live(10)
+    await publisher.publish(f"/{aws.namespace}/other/extra", ["2"])
+    await inbox.until("1", "2")
+    assert (own.live, aws.connections, changes.of(LinkEventKind.DOWN)) == (True, 1, [])
 
 
 async def test_a_dropped_connection_is_made_again(

@@ -77,11 +77,14 @@ ENDINGS = {
     "1000": (close(1000), 1000),
     "1001": (close(1001), 1001),
     "1011": (close(1011), 1011),
+    "1012": (close(1012), 1012),
+    "4400": (close(4400), 4400),
+    "4999": (close(4999), 4999),
     "1006": (abort, 1006),
 }
 
 
-@pytest.mark.parametrize("step", ["connection_init", "subscribe"])
+@pytest.mark.parametrize("step", ["connect", "connection_init", "subscribe"])
 @pytest.mark.parametrize("ending", ENDINGS)
 async def test_a_connection_that_ends_at_any_step_is_made_again(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str, ending: str
@@ -92,7 +95,7 @@ async def test_a_connection_that_ends_at_any_step_is_made_again(
     assert await subscription.wait_live(10)
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
-    kind = LinkEventKind.CONNECT_FAILED if step == "connection_init" else LinkEventKind.DOWN
+    kind = LinkEventKind.DOWN if step == "subscribe" else LinkEventKind.CONNECT_FAILED
     assert [event.close_code for event in changes.of(kind)] == [code, code]
     assert len(server.peers) == 3
 
@@ -122,10 +125,11 @@ async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_aga
     assert link.reconnects == 1
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
 async def test_a_close_at_unsubscribe_ends_the_subscription_all_the_same(
-    server: ScriptedServer, make_link: LinkFactory
+    server: ScriptedServer, make_link: LinkFactory, ending: str
 ) -> None:
-    server.on["unsubscribe"] = abort
+    server.on["unsubscribe"], _ = ENDINGS[ending]
     link = make_link()
     subscription, kept = link.subscribe("/default/*", print), link.subscribe("/default/kept", print)
     assert await subscription.wait_live(10)
@@ -163,6 +167,37 @@ async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
     await asyncio.sleep(backoff.cap + 0.1)  # time itself is what this test is about
     await abort(server.peer, {})
     assert (await changes.until(LinkEventKind.DOWN, times=2)).attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "the handshake took longer than 1 s"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webs", "the handshake took longer than 1 s"),
+        (b"", "the handshake failed, InvalidMessage"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "the handshake failed, InvalidMessage"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the handshake failed, InvalidUpgrade"),
+    ],
+)
+async def test_a_handshake_that_never_comes_or_is_none_is_given_up(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, answer: bytes | None, reason: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is not None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+        if answer is None or answer.endswith(b"webs"):
+            await reader.read()  # for as long as the client is patient
+        writer.close()
+
+    other = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = other.sockets[0].getsockname()[1]
+    link = make_link(realtime_url=f"ws://127.0.0.1:{port}/event/realtime", timeouts=IMPATIENT)
+    await changes.until(LinkEventKind.CONNECT_FAILED, times=2)
+    assert [event.reason for event in changes.of(LinkEventKind.CONNECT_FAILED)[:2]] == [reason, reason]
+    await link.close()
+    other.close()
+    await other.wait_closed()
 
 
 async def test_an_acknowledgement_that_never_comes_is_not_waited_for(
@@ -286,6 +321,22 @@ async def test_a_process_that_stood_still_reads_what_came_meanwhile_before_it_ju
     looked_twice = loop.create_future()
     loop.call_later(2 * connection_module.SECOND_LOOK_AFTER, looked_twice.set_result, None)
     await looked_twice
+    assert changes.of(LinkEventKind.DOWN) == []
+
+
+async def test_a_wall_clock_that_jumps_changes_nothing(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.on["connection_init"] = acknowledge_for(3000)
+    subscription = make_link().subscribe("/default/*", inbox)
+    assert await subscription.wait_live(10)
+    now = time.time
+    for jump in (86_400, -86_400):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now() + jump)
+        await asyncio.sleep(2 * connection_module.LOOK_EVERY)  # the watchdog looks more than once
+        await server.peer.data("/default/*", str(jump))
+    await inbox.until("86400", "-86400")
+    assert subscription.down_since is None
     assert changes.of(LinkEventKind.DOWN) == []
 
 

@@ -9,8 +9,8 @@
             event = json.loads(await queue.get())
 
 Delivery is that of AppSync Events: at most once, unordered, perhaps repeated; what is published while the link is down
-is not sent again. `link.subscribe(channel, on_event, on_change)` tells of each loss and each return; once it is live
-again, what was published since `Subscription.gap_since` has to be looked for elsewhere.
+is not sent again. `link.subscribe(channel, on_event, on_change)` tells of each loss and each return; after a return,
+what may have been published meanwhile has to be looked for elsewhere.
 """
 
 from .auth import ApiKey, Authorizer, http_host

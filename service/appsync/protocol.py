@@ -103,7 +103,7 @@ class Protocol:
         self.counters = counters or Counters()
         self.acknowledged = False
         self.timeout = DEFAULT_TIMEOUT
-        self.last_heard = now
+        self._last_heard = now
         self._states: dict[str, State] = {}
         # Ids have to be unique among the subscriptions of one connection only.
         self._ids = map(str, itertools.count(1))
@@ -111,7 +111,7 @@ class Protocol:
     @property
     def deadline(self) -> float:
         """When the peer counts as gone, unless a frame comes before. Any frame shows that it lives, not only `ka`."""
-        return self.last_heard + self.timeout
+        return self._last_heard + self.timeout
 
     @property
     def live(self) -> frozenset[str]:
@@ -142,7 +142,7 @@ class Protocol:
 
     def receive(self, frame: bytes | str, now: float) -> Event | None:
         """Take one frame. Returns what it means; None for what changes nothing."""
-        self.last_heard = now
+        self._last_heard = now
         self.counters.frames += 1
         try:
             message = orjson.loads(frame)

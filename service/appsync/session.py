@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
@@ -92,7 +91,7 @@ class Session:
             writer.cancel()
             await asyncio.wait([writer])
             for slot in list(self._slots.values()):
-                self._release(slot, connection.protocol.last_heard)
+                self._release(slot)
 
     def wake(self) -> None:
         """Tell that what is wanted has changed."""
@@ -208,16 +207,12 @@ class Session:
             )
         )
 
-    def _release(self, slot: _Slot, heard: float | None = None) -> None:
-        """Let go of a subscription: the service does not know it any more, or this connection has ended.
-
-        `heard` is when the service was last heard of, if that is not now.
-        """
+    def _release(self, slot: _Slot) -> None:
+        """Let go of a subscription: the service does not know it any more, or this connection has ended."""
         del self._slots[slot.subscription]
         if self._by_id.pop(slot.id, None) is not None:
             confirmed = slot.stage in {_Stage.LIVE, _Stage.LEAVING}
-            heard = time.monotonic() if heard is None else heard
-            if slot.subscription.release(confirmed=confirmed, heard=heard):
+            if slot.subscription.release(confirmed=confirmed):
                 self._tell(slot.subscription)
 
     async def _reconcile(self, connection: Connection) -> None:

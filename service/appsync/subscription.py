@@ -61,7 +61,7 @@ class Subscription:
         self._timeout = timeout
         self._ended = False
         self._ever_live = False
-        self._down_since = self._gap_since = time.monotonic()
+        self._down_since = time.monotonic()
         self._refused: SubscribeError | None = None
         # On how many connections it is confirmed, and on how many the service may know it: more than one of each
         # while one connection takes over from another.
@@ -86,17 +86,12 @@ class Subscription:
 
     @property
     def down_since(self) -> float | None:
-        """When it was last noticed to be live no more, or made, by `time.monotonic()`; None while it is live."""
-        return None if self.live else self._down_since
+        """When it was last noticed to be live no more, or made, by `time.monotonic()`; None while it is live.
 
-    @property
-    def gap_since(self) -> float:
-        """When the present or last gap in what is delivered began, by `time.monotonic()`.
-
-        That is the last sign of life before the loss, perhaps minutes before it was noticed; until it is first lost,
-        when it was made. What was published from then until it was live again may be missing.
+        What was published since then is not delivered, nor perhaps what was published shortly before: a connection can
+        be dead for minutes before that shows.
         """
-        return self._gap_since
+        return None if self.live else self._down_since
 
     @property
     def refused(self) -> SubscribeError | None:
@@ -138,7 +133,7 @@ class Subscription:
     def end(self) -> None:
         """Mark it as not wanted any more."""
         if self.live:
-            self._down_since = self._gap_since = time.monotonic()
+            self._down_since = time.monotonic()
         self._ended = True
         self._wake(live=False)
 
@@ -161,17 +156,13 @@ class Subscription:
         self._refused = error
         self._answer_waiters.wake(result=False)
 
-    def release(self, *, confirmed: bool, heard: float) -> bool:
-        """Note that one connection has it no more; tell whether no other has it live.
-
-        `confirmed` says whether it was live there, `heard` when the connection last showed life, by `time.monotonic()`.
-        """
+    def release(self, *, confirmed: bool) -> bool:
+        """Note that one connection has it no more, live until now or not; tell whether it thereby was lost."""
         self._held -= 1
         self._confirmed -= confirmed
         lost = confirmed and not self._confirmed and not self._ended
         if lost:
             self._down_since = time.monotonic()
-            self._gap_since = heard
         if not self._held:
             self._left_waiters.wake(result=True)
         return lost

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,31 +54,6 @@ async def test_a_subscription_is_told_live_only_after_the_link_told_so(
 
     assert await make_link().subscribe("/default/*", print, on_change).wait_live(10)
     assert told == [(True, 1)]
-
-
-async def test_a_gap_begins_with_the_last_sign_of_life_not_when_it_was_noticed(
-    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
-) -> None:
-    noticed = asyncio.Event()
-    made = time.monotonic()
-
-    def on_change(subscription: Subscription) -> None:
-        if not subscription.live:
-            noticed.set()
-
-    subscription = make_link().subscribe("/default/*", inbox, on_change)
-    assert await subscription.wait_live(10)
-    assert made <= subscription.gap_since <= time.monotonic()
-    await server.peer.data("/default/*", "1")
-    await inbox.until("1")
-    heard = time.monotonic()
-    await asyncio.sleep(0.3)  # the silence is what this test is about
-    await abort(server.peer, {})
-    await noticed.wait()
-    assert made < subscription.gap_since <= heard
-    assert await subscription.wait_live(10)
-    assert subscription.gap_since <= heard
-    assert subscription.down_since is None
 
 
 async def test_what_a_subscriptions_observer_raises_harms_nothing(

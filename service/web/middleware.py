@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 EXECUTION_ID: Final = web.RequestKey("execution_id", str)
 """Set by a handler as soon as it knows which execution a request is about."""
+
+LEAVING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
+"""Whether the instance is about to stop, so that no caller should keep its connection."""
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
@@ -54,6 +58,8 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         log.exception("unexpected_error", request_id=request_id)
         response = problems.unexpected(request.path, request_id)
     response.headers[REQUEST_ID_HEADER] = request_id
+    if request.app[LEAVING]():
+        response.force_close()
     _log(request, request_id, began, status=response.status, problem=problem)
     return response
 

@@ -18,7 +18,7 @@ from service.errors import (
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, idempotency, preferences
-from service.web.middleware import EXECUTION_ID, answer_everything
+from service.web.middleware import EXECUTION_ID, LEAVING, answer_everything
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,7 @@ class Routes:
     def application(self) -> web.Application:
         """Build the aiohttp application, with every path also below the stage prefix where one is set."""
         app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
+        app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
                 [

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from service.local import LocalAws
+from service.local import LocalAws, appsync_events
 from service.local.definition import parse, render
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter, StateError
@@ -32,7 +32,7 @@ NAMES = [
     ("{% $states.input %}", "${endpoint} <b>&amp;"),
     ("\ud83d", "\udc00 lone"),
     ("", " "),
-    ("n" * 10_000, "é" * 10_000),
+    ("n" * 10_000, "é" * 5_000),
 ]
 INVALID = ("InvalidEvent", "nome and sobrenome must be strings")
 NOT_JSON = ("InvalidEvent", "the event is not JSON text")
@@ -102,14 +102,26 @@ async def test_an_event_that_cannot_be_bound_is_published_as_a_failure_and_ends_
     assert "secret" not in text
 
 
-async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(aws: Aws) -> None:
+async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     socket = await listening(aws)
-    # Its reply is larger than an event may be: the escapes take six bytes for each character.
-    await aws.start("exec-1", given(json.dumps({"nome": "é" * 41_000, "sobrenome": "B"}, ensure_ascii=False)))
+    monkeypatch.setattr(appsync_events, "EVENT_LIMIT", 1000)
+    await aws.start("exec-1", given(json.dumps({"nome": "n" * 1000, "sobrenome": "B"})))
     reply = json.loads((await socket.receive())["event"])
     assert (reply["status"], reply["error"]) == ("FAILED", "ResultRefused")
     described = await aws.ended("exec-1")
     assert (described["status"], described["error"], described["cause"]) == ("FAILED", reply["error"], reply["cause"])
+
+
+@pytest.mark.parametrize(("size", "inline"), [(50_000, True), (70_000, False), (250_000, False)])
+async def test_a_result_that_may_not_fit_an_event_is_announced_without_it(aws: Aws, size: int, inline: bool) -> None:
+    socket = await listening(aws)
+    await aws.start("exec-1", given(json.dumps({"nome": "n" * size, "sobrenome": "B"})))
+    reply = json.loads((await socket.receive())["event"])
+    assert (reply["status"], "output" in reply) == ("SUCCEEDED", inline)
+    described = await aws.ended("exec-1")
+    assert (described["status"], len(json.loads(described["output"])["nome completo"])) == ("SUCCEEDED", size + 2)
 
 
 async def test_an_input_without_a_reply_channel_ends_as_a_failure(aws: Aws) -> None:

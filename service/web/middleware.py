@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -16,6 +15,8 @@ from service.errors import BodyTooLarge, BodyTooSlow, Problem
 from service.web import problems
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.typedefs import Handler
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from service import secret_key
+from service.appsync import Link, LinkEvent, LinkEventKind
 from service.arn import StateMachineArn
 from service.errors import Refused, UnknownExecution
+from service.local import LocalAws
 from service.outcomes import Aborted
 from service.secret_key import SecretApiKey
 from service.workflows import ExecutionExists, Workflows
@@ -118,6 +120,27 @@ async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refuse
     monkeypatch.setattr(secret_key, "READ_EVERY", 0)
     assert first != await key.refresh()
     assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-second"
+
+
+async def test_a_link_finds_the_rotated_key_within_seconds_though_the_old_one_was_revoked_before(secret: Any) -> None:
+    refused = asyncio.Event()
+
+    def on_change(event: LinkEvent) -> None:
+        if event.kind is LinkEventKind.REFUSED and event.attempt > 1:  # the second in a row: from here on it is slow
+            refused.set()
+
+    async with LocalAws(port=0) as aws:
+        aws._events._api_key = "da2-first"
+        key = SecretApiKey(aws.http_url, async_session(), "key", REGION)
+        async with Link(aws.realtime_url, key, on_change=on_change) as link:
+            subscription = link.subscribe(f"/{aws.namespace}/*", print)
+            assert await subscription.wait_live(20)
+            aws._events._api_key = "da2-rotated"
+            await aws.drop_connections(1000)
+            async with asyncio.timeout(20):
+                await refused.wait()
+            await asyncio.to_thread(secret, "da2-rotated")
+            assert await subscription.wait_live(20)  # less than the 30 s between tries with the same key
 
 
 async def test_the_key_may_be_a_member_of_a_json_secret(secret: Any) -> None:

@@ -21,7 +21,7 @@ class LinkEventKind(StrEnum):
     REFRESH_FAILED = "refresh_failed"
     """The authorizer could not read its credentials again."""
     RENEWED = "renewed"
-    """A new connection has taken over from the old one, without a gap."""
+    """A new connection has taken over from the old one."""
     RENEWAL_FAILED = "renewal_failed"
     """No new connection could take over; the old one goes on."""
     SUBSCRIPTION_CONFIRMED = "subscription_confirmed"

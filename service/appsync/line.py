@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 from .connection import Connection
@@ -41,6 +42,11 @@ class Line:
         self.session = session
         self.served: asyncio.Task[NoReturn] = asyncio.create_task(session.run(connection), name="appsync-line")
         """Ends with the connection, by ConnectionLostError or RefusedError."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing came for so long that it may be half open."""
+        return self._connection.protocol.is_silent(time.monotonic())
 
     async def close(self) -> None:
         """End it, in a bounded time."""

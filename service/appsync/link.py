@@ -33,8 +33,8 @@ class Link:
 
     A lost connection is made again after a backoff, which starts anew once a connection has lasted `backoff.cap`; a
     refused one after the authorizer has read its credentials again, and then slowly, unless others are to be had.
-    Every subscription is made again on each connection. Before the service ends a connection for its age, a new one
-    takes over, without a gap and without a repeated event.
+    Every subscription is made again on each connection. Before the service ends a connection for its age, or when
+    nothing comes on it any more, a new one takes over; between two that are well, without a gap or a repeated event.
 
     Raises ValueError for a URL that is not WebSocket or has no host.
     """
@@ -156,9 +156,11 @@ class Link:
         """Subscribe to a channel: as soon as there is a connection, and again on each later one.
 
         `on_event` is called with the JSON text of each event. `on_change` is called with the subscription just after it
-        went live, was lost, or was refused, in the order in which that happened; its properties tell which. Its owner's
-        own `unsubscribe` is no change. Both must be quick, for they are called from the receive loop; what they raise
-        is told to the link's `on_change`. Raises ChannelError for a bad channel, LinkClosedError after `close`.
+        went live, was lost, or was refused, in the order in which that happened; its properties tell which. Live
+        without a loss before means that a half-open connection was replaced, and events may be missing all the same.
+        Its owner's own `unsubscribe` is no change. Both must be quick, for they are called from the receive loop; what
+        they raise is told to the link's `on_change`. Raises ChannelError for a bad channel, LinkClosedError after
+        `close`.
         """
         if self._closed:
             raise LinkClosedError("the link is closed")

@@ -1,4 +1,4 @@
-"""Replacing a connection before the service ends it: make before break."""
+"""Replacing a connection before the service ends it, or when it seems to be half open: make before break."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+LOOK_EVERY = 5.0
+"""Seconds between two looks at a line. Two in a row have to find it silent: what the kernel kept while this process
+stood still is read in between."""
+
+
 class Renewer:
     """Has one line after another take over."""
 
@@ -37,9 +42,8 @@ class Renewer:
 
         As long as that fails, `old` goes on, and it is tried again. Raises what ended `old`, if that was before.
         """
-        delay = self._renewal.due()
+        await self._until_due(old)
         for attempt in itertools.count(1):
-            await asyncio.wait([old.served], timeout=delay)
             if old.served.done():
                 await old.served
             try:
@@ -60,7 +64,20 @@ class Renewer:
             )
             if isinstance(loss, RefusedError):
                 await self._refresher.refresh()
+            await asyncio.wait([old.served], timeout=delay)
         raise AssertionError  # for mypy: the loop above has no end
+
+    async def _until_due(self, old: Line) -> None:
+        """Wait for the end of the line's time, or of the line. A silent one is due at once: it may be half open.
+
+        To condemn it, the service allows only after minutes; to have another one beside it costs nothing.
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._renewal.due()
+        doubts = 0
+        while doubts < 2 and clock() < end and not old.served.done():
+            await asyncio.wait([old.served], timeout=min(LOOK_EVERY, end - clock()))
+            doubts = doubts + 1 if old.silent else 0
 
     async def _replace(self, old: Line) -> Line:
         new = await _unless_ended(old, self._lines.open())
@@ -76,8 +93,11 @@ class Renewer:
             old.session.is_copy = None
             await self._lines.close(new)
             raise
+        was_silent = old.silent
         await self._lines.close(old)
-        self._report(LinkEvent(kind=LinkEventKind.RENEWED))
+        self._report(LinkEvent(kind=LinkEventKind.RENEWED, reason="nothing came any more" if was_silent else "in time"))
+        if was_silent:
+            new.session.tell_gap()
         await asyncio.wait([new.served], timeout=SKEW)  # until no copy of what came on the old one can come any more
         new.session.is_copy = None
         return new

@@ -104,6 +104,12 @@ class Session:
             self._progress.clear()
             await self._progress.wait()
 
+    def tell_gap(self) -> None:
+        """Tell the owners of what is live that they may have missed something, though it was never lost."""
+        for slot in tuple(self._slots.values()):
+            if slot.stage is _Stage.LIVE and not slot.subscription.ended:
+                self._tell(slot.subscription)
+
     def _has_live(self, subscription: Subscription) -> bool:
         slot = self._slots.get(subscription)
         return slot is not None and slot.stage is _Stage.LIVE

@@ -14,7 +14,7 @@ from service.appsync.overlap import Overlap
 from service.local import LocalAws
 
 from .conftest import KEY, QUICK, SWIFT_BACKOFF, remains
-from .scripted_server import Bell, abort, acknowledge, close, confirm, first, ignore, refuse
+from .scripted_server import Bell, abort, acknowledge, acknowledge_for, close, confirm, first, ignore, refuse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -228,6 +228,45 @@ async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_on
     await inbox.until("1")
     await changes.until(LinkEventKind.RENEWED)
     assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
+
+
+async def test_a_connection_that_falls_silent_is_replaced_long_before_it_is_condemned(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "LOOK_EVERY", 0.1)
+    server.on["connection_init"] = first(acknowledge_for(8000), then=acknowledge)
+    told: list[bool] = []
+    link = make_link(renewal=soon(after=3600))
+    subscription = link.subscribe("/default/*", inbox, lambda subscription: told.append(subscription.live))
+    assert await subscription.wait_live(10)
+    assert (await changes.until(LinkEventKind.RENEWED)).reason == "nothing came any more"
+    await server.peer.data("/default/*", "1")
+    await inbox.until("1")
+    # Told live once more: what the silent one should have brought may be missing.
+    assert (told, changes.of(LinkEventKind.DOWN), len(server.peers)) == ([True, True], [], 2)
+
+
+async def test_a_connection_on_which_something_comes_is_not_doubted(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "LOOK_EVERY", 0.5)
+    server.on["connection_init"] = acknowledge_for(8000)
+    assert await make_link(renewal=soon(after=3600)).subscribe("/default/*", print).wait_live(10)
+    for _ in range(30):  # three seconds, more than the silence that would be doubted
+        await asyncio.sleep(0.1)
+        await server.peer.send({"type": "ka"})
+    assert (len(server.peers), changes.of(LinkEventKind.RENEWAL_FAILED)) == (1, [])
+
+
+async def test_a_silent_connection_that_cannot_be_replaced_is_condemned_in_its_time(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "LOOK_EVERY", 0.1)
+    server.on["connection_init"] = first(acknowledge_for(2000), then=ignore)
+    link = make_link(renewal=soon(after=3600), timeouts=IMPATIENT)
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    assert (await changes.until(LinkEventKind.DOWN)).reason == "nothing received for 2 s"
+    assert len(server.peers) > 1
 
 
 async def test_subscriptions_come_and_go_while_both_are_there(

@@ -1,0 +1,78 @@
+"""Apply to moto: empty repository, everything, outputs, a second plan"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.iac.applied.world import ACCOUNT, FIRST, REGION, World
+from tests.iac.files import blocks, named
+
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+
+# What a second plan wants to change because moto does not tell it back; the same configuration is quiet on AWS.
+NOT_TOLD_BACK = {
+    "aws_appautoscaling_target.service": {"tags_all"},
+    "aws_ecs_service.main": {"availability_zone_rebalancing", "health_check_grace_period_seconds"},
+    "aws_vpc_security_group_egress_rule.balancer_to_tasks": {"description"},
+    "aws_vpc_security_group_egress_rule.link_to_balancer": {"description"},
+    "aws_vpc_security_group_ingress_rule.balancer_from_link": {"description"},
+    "aws_vpc_security_group_ingress_rule.tasks_from_balancer": {"description"},
+}
+
+
+def test_the_repository_can_be_made_first_so_that_there_is_an_image_before_the_service(world: World) -> None:
+    assert "aws_ecr_repository.service" in world.made_first
+    assert not [address for address in world.made_first if address.startswith(("aws_ecs_", "aws_lb", "aws_vpc"))]
+
+
+def test_every_resource_of_the_files_is_applied(world: World) -> None:
+    declared = {".".join(block.labels) for block in blocks() if block.kind == "resource"}
+    assert {address.partition("[")[0] for address in world.resources} == declared
+    assert world.first.destroyed == world.first.changed == 0
+    assert world.first.added + len(world.made_first) == len(world.resources)
+
+
+def test_every_output_is_filled(world: World) -> None:
+    outputs = world.outputs
+    assert set(outputs) == set(named("output"))
+    assert [name for name, value in outputs.items() if not value] == []
+
+
+def test_the_outputs_are_what_their_users_expect(world: World) -> None:
+    outputs = world.outputs
+    assert outputs["api_endpoint"].startswith("https://")
+    assert outputs["api_endpoint"].endswith(f".execute-api.{REGION}.amazonaws.com/dev")
+    assert outputs["state_machine_arn"] == f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:event-workflow"
+    assert outputs["appsync_host"].endswith(f".appsync-api.{REGION}.amazonaws.com")
+    assert outputs["appsync_host_realtime"].endswith(f".appsync-realtime-api.{REGION}.amazonaws.com")
+    assert outputs["connection_arn"].startswith(f"arn:aws:events:{REGION}:{ACCOUNT}:connection/")
+    assert world.secret(outputs["secretsmanager_arn"])["api_key"].startswith("da2-")
+    assert outputs["ecs_service_arn"].startswith(f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/")
+
+
+def test_a_second_plan_changes_only_what_moto_does_not_tell_back(world: World) -> None:
+    plan = world.plan()
+    assert set(plan.actions.values()) <= {"update"}, plan.actions
+    unexplained = {address: names - NOT_TOLD_BACK.get(address, set()) for address, names in plan.changed.items()}
+    assert {address: names for address, names in unexplained.items() if names} == {}
+
+
+def test_the_service_runs_the_image_that_was_pushed(world: World) -> None:
+    (container,) = world.task()["containerDefinitions"]
+    repository, _, tag = container["image"].rpartition(":")
+    assert (repository, tag) == (world.outputs["ecr_repository_url"], FIRST)
+    images = world.client("ecr").list_images(repositoryName=repository.partition("/")[2])["imageIds"]
+    assert FIRST in [image["imageTag"] for image in images]
+
+
+def test_no_key_is_in_the_state_the_outputs_or_the_task(world: World) -> None:
+    secrets = world.client("secretsmanager")
+    values = [
+        secrets.get_secret_value(SecretId=item["ARN"])["SecretString"] for item in secrets.list_secrets()["SecretList"]
+    ]
+    assert len(values) == 3  # the key, the connection's own, the one of Idempotency-Key
+    state, task = world.terraform("state", "pull"), str(world.task())
+    for key in world.keys() | {value for value in values if not value.startswith("{")}:
+        assert len(key) > 8
+        assert key not in state
+        assert key not in task

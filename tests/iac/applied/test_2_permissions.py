@@ -1,0 +1,178 @@
+"""IAM: what the roles that were made may do, and no more"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.iac.applied.policies import Statement, statements
+from tests.iac.applied.world import ACCOUNT, REGION, World
+
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+
+# Actions that take no resource ("Service Authorization Reference": the column of resource types is empty).
+WITHOUT_RESOURCE = {
+    "ecr:GetAuthorizationToken",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+TRUSTED = {
+    "task": "ecs-tasks.amazonaws.com",
+    "execution": "ecs-tasks.amazonaws.com",
+    "workflow": "states.amazonaws.com",
+    "ended": "events.amazonaws.com",
+    "appsync-logs": "appsync.amazonaws.com",
+    "api-logs": "apigateway.amazonaws.com",
+    "flow-logs": "vpc-flow-logs.amazonaws.com",
+}
+
+
+@pytest.fixture(scope="module")
+def allowed(world: World) -> list[Statement]:
+    return list(statements(world.client("iam")))
+
+
+def of(allowed: list[Statement], role: str) -> list[Statement]:
+    found = [statement for statement in allowed if statement.role == f"sync-front-{role}"]
+    assert found, role
+    return found
+
+
+def may(allowed: list[Statement], role: str, action: str, resource: str) -> bool:
+    return any(statement.allows(action, resource) for statement in of(allowed, role))
+
+
+def actions(allowed: list[Statement], role: str) -> set[str]:
+    return {action for statement in of(allowed, role) for action in statement.actions}
+
+
+def test_no_role_may_do_everything_of_anything(allowed: list[Statement]) -> None:
+    assert [statement for statement in allowed for action in statement.actions if "*" in action] == []
+
+
+def test_every_resource_is_named_where_an_action_takes_one(allowed: list[Statement]) -> None:
+    assert [
+        (statement.role, action)
+        for statement in allowed
+        for action in statement.actions
+        if "*" in statement.resources and action not in WITHOUT_RESOURCE
+    ] == []
+
+
+def test_every_role_is_for_one_service_on_behalf_of_this_account(world: World) -> None:
+    found = {}
+    for role in world.client("iam").list_roles()["Roles"]:
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Action"] == "sts:AssumeRole"
+        found[role["RoleName"].removeprefix("sync-front-")] = statement["Principal"]["Service"]
+        # API Gateway does not say for whom it asks.
+        if statement["Principal"]["Service"] != "apigateway.amazonaws.com":
+            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
+    assert found == TRUSTED
+
+
+def test_only_api_gateways_log_role_has_a_policy_of_aws(world: World) -> None:
+    iam = world.client("iam")
+    attached = {
+        (role["RoleName"], policy["PolicyName"])
+        for role in iam.list_roles()["Roles"]
+        for policy in iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+    }
+    assert attached == {("sync-front-api-logs", "AmazonAPIGatewayPushToCloudWatchLogs")}
+
+
+def test_the_service_may_use_its_own_machine_and_no_other(world: World, allowed: list[Statement]) -> None:
+    machine = world.outputs["state_machine_arn"]
+    execution = f"{machine.replace(':stateMachine:', ':execution:')}:exec-1"
+    for action in ("states:StartExecution", "states:ListExecutions"):
+        assert may(allowed, "task", action, machine)
+        assert not may(allowed, "task", action, f"{machine}-other")
+    for action in ("states:DescribeExecution", "states:StopExecution", "states:GetExecutionHistory"):
+        assert may(allowed, "task", action, execution)
+        assert not may(allowed, "task", action, execution.replace(":event-workflow:", ":other:"))
+    assert {action for action in actions(allowed, "task") if action.startswith("states:")} == {
+        "states:StartExecution",
+        "states:ListExecutions",
+        "states:DescribeExecution",
+        "states:StopExecution",
+        "states:GetExecutionHistory",
+    }
+
+
+def test_the_service_may_read_the_key_and_no_other_secret(world: World, allowed: list[Statement]) -> None:
+    read = "secretsmanager:GetSecretValue"
+    arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
+    assert [arn for arn in arns if may(allowed, "task", read, arn)] == [world.outputs["secretsmanager_arn"]]
+    rest = actions(allowed, "task") - {read}
+    assert {action for action in rest if not action.startswith("states:")} == {"kms:Decrypt"}
+
+
+def test_ecs_may_start_this_service_only(world: World, allowed: list[Statement]) -> None:
+    (container,) = world.task()["containerDefinitions"]
+    for secret in container["secrets"]:
+        assert may(allowed, "execution", "secretsmanager:GetSecretValue", secret["valueFrom"])
+    assert not may(allowed, "execution", "secretsmanager:GetSecretValue", world.outputs["secretsmanager_arn"])
+    repository = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/sync-front"
+    assert may(allowed, "execution", "ecr:BatchGetImage", repository)
+    assert not may(allowed, "execution", "ecr:BatchGetImage", f"{repository}-other")
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{container['logConfiguration']['options']['awslogs-group']}"
+    assert may(allowed, "execution", "logs:PutLogEvents", f"{group}:log-stream:service/1")
+    assert not may(allowed, "execution", "logs:PutLogEvents", f"{group}-other:log-stream:service/1")
+
+
+def test_the_workflow_may_post_to_the_event_api_and_nowhere_else(world: World, allowed: list[Statement]) -> None:
+    machine = world.outputs["state_machine_arn"]
+    (invoke,) = [item for item in of(allowed, "workflow") if "states:InvokeHTTPEndpoint" in item.actions]
+    assert invoke.resources == (machine,)
+    conditions = {key: value for block in invoke.condition.values() for key, value in block.items()}
+    definition = json.loads(world.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["definition"])
+    calls = [state["Arguments"] for state in states(definition) if "ApiEndpoint" in state.get("Arguments", {})]
+    assert calls
+    for call in calls:
+        assert conditions == {"states:HTTPMethod": call["Method"], "states:HTTPEndpoint": call["ApiEndpoint"]}
+        assert may(allowed, "workflow", "events:RetrieveConnectionCredentials", call["Authentication"]["ConnectionArn"])
+
+
+def test_the_workflow_may_read_the_secret_of_its_connection_only(world: World, allowed: list[Statement]) -> None:
+    arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
+    readable = [arn for arn in arns if may(allowed, "workflow", "secretsmanager:GetSecretValue", arn)]
+    assert readable == [world.connection()["SecretArn"]]
+
+
+def test_decryption_is_by_way_of_secrets_manager_alone(allowed: list[Statement]) -> None:
+    found = [statement for statement in allowed if "kms:Decrypt" in statement.actions]
+    assert {statement.role for statement in found} == {"sync-front-task", "sync-front-execution"}
+    for statement in found:
+        assert statement.condition == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
+
+
+def test_eventbridge_may_tell_of_ends_and_nothing_else(world: World, allowed: list[Statement]) -> None:
+    (statement,) = of(allowed, "ended")
+    (destination,) = world.client("events").list_api_destinations()["ApiDestinations"]
+    assert statement.actions == ("events:InvokeApiDestination",)
+    assert statement.resources == (destination["ApiDestinationArn"],)
+
+
+def states(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every state of a definition, the nested ones too."""
+    if isinstance(value, dict):
+        if "Type" in value:
+            yield value
+        for inner in value.values():
+            yield from states(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from states(inner)

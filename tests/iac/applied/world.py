@@ -1,0 +1,190 @@
+"""The applied configuration: Terraform, the stand-in for AWS that it was applied to, and how one looks at both."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests.iac.files import ROOT
+from tests.iac.terraform import Terraform
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+FIRST, SECOND = "0.1.0", "0.2.0"  # releases of the service
+
+# What a copy of the example is applied with; every command names all of its variables.
+EXAMPLE = "-var-file=terraform.tfvars.example"
+
+
+def clients_environment(url: str) -> dict[str, str]:
+    """Return the environment with which every AWS SDK, that of Terraform's provider too, uses this server."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "2",
+    }
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """Run moto's server in a process of its own; yield its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.iac.moto_aws"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.communicate(timeout=10)
+
+
+@dataclass
+class World:
+    """One system, from its first apply to its end."""
+
+    url: str
+    terraform: Terraform
+    took: dict[str, float] = field(default_factory=dict)
+    """Seconds that each step took."""
+    made_first: list[str] = field(default_factory=list)
+    """The resources that were made for the repository alone."""
+    first: Counts = field(default_factory=lambda: Counts(0, 0, 0))
+    """What the first apply of everything did."""
+
+    def client(self, service: str) -> Any:
+        """Return a client of an AWS service."""
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+        return session.client(service, endpoint_url=self.url)
+
+    def apply(self, *arguments: str, step: str) -> Counts:
+        """Apply and return what was done; `step` names it in the report."""
+        start = time.monotonic()
+        said = self.terraform("apply", "-auto-approve", EXAMPLE, *arguments, seconds=400)
+        self.took[step] = time.monotonic() - start
+        self.__dict__.pop("outputs", None)
+        return Counts.parse(r"Apply complete! Resources: (\d+) added, (\d+) changed, (\d+) destroyed", said)
+
+    def plan(self, *arguments: str) -> Plan:
+        """Plan and return the changes that Terraform would make."""
+        path = self.terraform.folder / "next.plan"
+        self.terraform("plan", f"-out={path}", EXAMPLE, *arguments)
+        return Plan(self.terraform.json("show", str(path)))
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """The outputs, by name."""
+        return {name: output["value"] for name, output in self.terraform.json("output").items()}
+
+    @property
+    def resources(self) -> list[str]:
+        """Addresses of the resources in the state, without data sources."""
+        return [line for line in self.terraform("state", "list").splitlines() if not re.match(r"(.*\.)?data\.", line)]
+
+    def secret(self, arn: str) -> dict[str, Any]:
+        """Return a secret that is a JSON object."""
+        value: dict[str, Any] = json.loads(self.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+        return value
+
+    def connection(self) -> dict[str, Any]:
+        """Return the EventBridge connection by which the workflow publishes."""
+        name = self.outputs["connection_arn"].split("/")[1]
+        described: dict[str, Any] = self.client("events").describe_connection(Name=name)
+        return described
+
+    def keys(self) -> set[str]:
+        """Return the AppSync API keys that are valid now, in the form in which they are sent."""
+        appsync = self.client("appsync")
+        (api,) = appsync.list_apis()["apis"]
+        return {f"da2-{key['id']}" for key in appsync.list_api_keys(apiId=api["apiId"])["apiKeys"]}
+
+    def task(self) -> dict[str, Any]:
+        """Return the task definition that the ECS service runs."""
+        ecs = self.client("ecs")
+        (service,) = ecs.describe_services(
+            cluster=self.outputs["ecs_cluster_name"], services=[self.outputs["ecs_service_arn"]]
+        )["services"]
+        definition: dict[str, Any] = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])
+        return definition["taskDefinition"]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an apply did."""
+
+    added: int
+    changed: int
+    destroyed: int
+
+    @classmethod
+    def parse(cls, pattern: str, said: str) -> Counts:
+        match = re.search(pattern, said)
+        assert match, said
+        return cls(*map(int, match.groups()))
+
+
+class Plan:
+    """A plan in Terraform's JSON form."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._changes = {
+            change["address"]: change["change"]
+            for change in document.get("resource_changes", [])
+            if change["mode"] == "managed" and change["change"]["actions"] != ["no-op"]
+        }
+
+    @property
+    def actions(self) -> dict[str, str]:
+        """What would be done to each resource that changes: `update`, `create`, `delete`, `delete create`..."""
+        return {address: " ".join(change["actions"]) for address, change in self._changes.items()}
+
+    @property
+    def changed(self) -> dict[str, set[str]]:
+        """The arguments that would change, per resource that would be updated or replaced."""
+        return {
+            address: {
+                name
+                for name in set(change["before"]) | set(change["after"])
+                if change["before"].get(name) != change["after"].get(name) and name in change["after"]
+            }
+            for address, change in self._changes.items()
+            if change["before"] is not None and change["after"] is not None
+        }
+
+
+def first_apply(folder: Path, url: str, *, fetch: bool) -> World:
+    """Do what the README says for the first time: the repository, an image in it, everything."""
+    start = time.monotonic()
+    world = World(url, Terraform(folder / "IaC", fetch=fetch, env=clients_environment(url)))
+    world.took["init"] = time.monotonic() - start
+    world.apply("-target=aws_ecr_repository.service", step="apply of the empty repository")
+    world.made_first = world.resources
+    push(world, FIRST)
+    world.first = world.apply(step="apply of everything (60 s of it the provider's wait for a balancer)")
+    return world
+
+
+def push(world: World, tag: str) -> None:
+    """Put an image into the repository, as `docker push` would."""
+    repository = next(iter(world.client("ecr").describe_repositories()["repositories"]))["repositoryName"]
+    manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{tag.encode().hex():0>64}"}}
+    world.client("ecr").put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag)

@@ -1,0 +1,88 @@
+"""What the infrastructure's tests share: an initialised Terraform, and a list of what ran and what did not.
+
+Each module is one level of verification; the first line of its docstring is the level's name. A level that cannot run
+here is skipped loudly, or fails with `TERRAFORM=required`, which `make test-iac` sets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.iac.applied.world import World, first_apply, moto
+from tests.iac.terraform import Terraform, TerraformMissing
+
+REQUIRED = os.environ.get("TERRAFORM") == "required"
+
+_levels = pytest.StashKey[dict[str, str]]()
+
+
+def not_verified(reason: str) -> NoReturn:
+    """Leave a level out, loudly."""
+    if REQUIRED:
+        pytest.fail(f"NOT VERIFIED: {reason}", pytrace=False)
+    pytest.skip(f"NOT VERIFIED: {reason}")
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """An initialised copy of the configuration, without a state."""
+    try:
+        return Terraform(tmp_path_factory.mktemp("static") / "IaC", fetch=REQUIRED)
+    except TerraformMissing as missing:
+        not_verified(str(missing))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def applying(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[World] | None]:
+    """The first apply, begun at once where a test is going to want it: it waits most of its time, others may run."""
+    if not any(isinstance(item, pytest.Function) and "world" in item.fixturenames for item in request.session.items):
+        yield None
+        return
+    with moto() as url, ThreadPoolExecutor(1) as background:
+        yield background.submit(first_apply, tmp_path_factory.mktemp("applied"), url, fetch=REQUIRED)
+
+
+@pytest.fixture(scope="session")
+def world(applying: Future[World]) -> World:
+    """The system, applied. What tests do to it stays: they run in the order of their files."""
+    try:
+        return applying.result(timeout=400)
+    except TerraformMissing as missing:
+        not_verified(str(missing))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Remember the name of each level."""
+    config.stash[_levels] = {
+        item.nodeid.partition("::")[0]: (item.module.__doc__ or "").partition("\n")[0]
+        for item in items
+        if isinstance(item, pytest.Function) and Path(__file__).parent in item.path.parents
+    }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print each level with its time, and loudly those that did not run."""
+    levels = config.stash.get(_levels, {})
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "when")]
+    if not levels:
+        return
+    terminalreporter.section("infrastructure: levels of verification")
+    for file, name in levels.items():
+        mine = [report for report in reports if report.nodeid.startswith(file)]
+        outcomes = {report.outcome for report in mine}
+        seconds = sum(report.duration for report in mine)
+        if "failed" in outcomes:
+            terminalreporter.write_line(f"{seconds:7.1f} s  FAILED       {name}", red=True)
+        elif "skipped" in outcomes:
+            reason = next(report.longrepr[2] for report in mine if report.outcome == "skipped")
+            terminalreporter.write_line(f"     ----  NOT RUN      {name}: {reason}", yellow=True, bold=True)
+        else:
+            terminalreporter.write_line(f"{seconds:7.1f} s  passed       {name}")

@@ -1,0 +1,75 @@
+"""Runs Terraform on a copy of the configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.iac.files import IAC, ROOT
+
+# `init` puts here what it fetches, once; the name is Terraform's for this kind of place.
+PLUGIN_CACHE = ROOT / "build" / "terraform-plugins"
+
+
+class TerraformMissing(Exception):
+    """There is no Terraform here, or no AWS provider for it."""
+
+
+class TerraformFailed(AssertionError):
+    """A command of Terraform failed; the message is what it said."""
+
+
+class Terraform:
+    """`terraform` in a copy of `IaC/terraform`, initialised; nothing is written to the checkout."""
+
+    def __init__(self, folder: Path, *, fetch: bool, env: Mapping[str, str] | None = None) -> None:
+        """Copy and initialise; TerraformMissing if that cannot be had. `fetch` allows to fetch the provider."""
+        if shutil.which("terraform") is None:
+            raise TerraformMissing("there is no terraform on the PATH")
+        shutil.copytree(IAC, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
+        self.folder = folder / "terraform"
+        self._env = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(env or {})
+        try:
+            self._initialise(fetch=fetch)
+        except TerraformFailed as failure:
+            if "Failed to query available provider packages" in str(failure):
+                raise TerraformMissing("terraform init finds no AWS provider") from failure
+            raise
+
+    def __call__(self, *arguments: str, seconds: float = 120) -> str:
+        """Run a command and return its output; TerraformFailed if it fails."""
+        return self._run(*arguments, env={}, seconds=seconds)
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command that answers in JSON."""
+        command, *rest = arguments
+        return json.loads(self(command, "-json", *rest))
+
+    def _initialise(self, *, fetch: bool) -> None:
+        if fetch:
+            PLUGIN_CACHE.mkdir(parents=True, exist_ok=True)
+            self._run("init", env={"TF_PLUGIN_CACHE_DIR": str(PLUGIN_CACHE)}, seconds=300)
+        else:
+            # A proxy that is not there keeps Terraform from its registry; a mirror on this machine needs none.
+            fetched = [f"-plugin-dir={PLUGIN_CACHE}"] if any(PLUGIN_CACHE.glob("*/hashicorp/aws/*")) else []
+            self._run("init", *fetched, env={"HTTPS_PROXY": "http://127.0.0.1:9"}, seconds=30)
+
+    def _run(self, *arguments: str, env: dict[str, str], seconds: float) -> str:
+        done = subprocess.run(
+            ["terraform", *arguments, "-no-color"],  # noqa: S607 - whichever is on the PATH is the user's choice
+            cwd=self.folder,
+            env=self._env | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if done.returncode:
+            raise TerraformFailed(f"terraform {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}")
+        return str(done.stdout)

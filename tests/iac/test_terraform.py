@@ -1,0 +1,15 @@
+"""Terraform: format, real init and validate"""
+
+from __future__ import annotations
+
+from tests.iac.terraform import Terraform
+
+
+def test_every_file_is_formatted(terraform: Terraform) -> None:
+    assert terraform("fmt", "-check", "-diff", "-recursive") == ""
+
+
+def test_the_provider_finds_the_configuration_valid(terraform: Terraform) -> None:
+    found = terraform.json("validate")
+    assert found["diagnostics"] == []
+    assert found["valid"]

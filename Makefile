@@ -25,6 +25,12 @@ run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=..
 test: $(VENV)/.dev ## run every test that needs nothing but the package index
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
+# A missing Terraform, or no provider for it, is a failure; TERRAFORM=optional leaves out, loudly, what needs them.
+TERRAFORM ?= required
+.PHONY: test-iac
+test-iac: $(VENV)/.dev $(VENV)-iac/.scanner ## verify the infrastructure: linters, real Terraform, an apply to a stand-in for AWS
+	CHECKOV=$(VENV)-iac/bin/checkov TERRAFORM=$(TERRAFORM) $(BIN)/python -m pytest -m "" $(ARGS) tests/iac
+
 .PHONY: check
 check: $(VENV)/.dev ## format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -50,6 +56,7 @@ lock: ## pin the newest dependencies again, with hashes
 	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv; }
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
 
 # Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -57,7 +64,7 @@ LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-has
 
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-lock build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-iac $(VENV)-lock build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -73,4 +80,10 @@ $(VENV)/.service: requirements/service.txt | $(BIN)/python
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.service
 	@echo "installing what tests and checks need (once)" >&2
 	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)-iac/.scanner: requirements/iac.txt | $(BIN)/python
+	@echo "installing checkov into $(VENV)-iac (once)" >&2
+	@$(BIN)/python -m venv $(VENV)-iac
+	@$(VENV)-iac/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/iac.txt
 	@touch $@

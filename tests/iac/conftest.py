@@ -15,11 +15,12 @@ from typing import NoReturn
 import pytest
 
 from tests.iac.applied.world import World, first_apply, moto
-from tests.iac.terraform import Terraform, TerraformMissing
+from tests.iac.terraform import Terraform, TerraformFailed, TerraformMissing
 
 REQUIRED = os.environ.get("TERRAFORM") == "required"
 
 _levels = pytest.StashKey[dict[str, str]]()
+_steps = pytest.StashKey[dict[str, float]]()
 
 
 def not_verified(reason: str) -> NoReturn:
@@ -51,16 +52,22 @@ def applying(
 
 
 @pytest.fixture(scope="session")
-def world(applying: Future[World]) -> World:
+def world(applying: Future[World], pytestconfig: pytest.Config) -> World:
     """The system, applied. What tests do to it stays: they run in the order of their files."""
     try:
-        return applying.result(timeout=400)
+        made = applying.result(timeout=400)
     except TerraformMissing as missing:
         not_verified(str(missing))
+    except TerraformFailed as failure:
+        pytest.fail(str(failure), pytrace=False)
+    pytestconfig.stash[_steps] = made.took
+    return made
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remember the name of each level."""
+    """Remember the name of each level, before any is left out; static levels first, while the first apply waits."""
+    items.sort(key=lambda item: isinstance(item, pytest.Function) and "world" in item.fixturenames)
     config.stash[_levels] = {
         item.nodeid.partition("::")[0]: (item.module.__doc__ or "").partition("\n")[0]
         for item in items
@@ -71,18 +78,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print each level with its time, and loudly those that did not run."""
     levels = config.stash.get(_levels, {})
-    reports = [report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "when")]
     if not levels:
         return
     terminalreporter.section("infrastructure: levels of verification")
+    reports = [item for kind in terminalreporter.stats.values() for item in kind if isinstance(item, pytest.TestReport)]
     for file, name in levels.items():
         mine = [report for report in reports if report.nodeid.startswith(file)]
         outcomes = {report.outcome for report in mine}
         seconds = sum(report.duration for report in mine)
         if "failed" in outcomes:
-            terminalreporter.write_line(f"{seconds:7.1f} s  FAILED       {name}", red=True)
-        elif "skipped" in outcomes:
-            reason = next(report.longrepr[2] for report in mine if report.outcome == "skipped")
-            terminalreporter.write_line(f"     ----  NOT RUN      {name}: {reason}", yellow=True, bold=True)
+            terminalreporter.write_line(f"{seconds:6.1f} s  FAILED   {name}", red=True)
+        elif "passed" in outcomes and "skipped" not in outcomes:
+            terminalreporter.write_line(f"{seconds:6.1f} s  passed   {name}")
         else:
-            terminalreporter.write_line(f"{seconds:7.1f} s  passed       {name}")
+            skips = [report.longrepr[2] for report in mine if isinstance(report.longrepr, tuple)]
+            reason = skips[0].removeprefix("Skipped: ") if skips else "left to `make test-iac`"
+            terminalreporter.write_line(f"    ---   NOT RUN  {name}: {reason}", yellow=True, bold=True)
+    for step, seconds in config.stash.get(_steps, {}).items():
+        terminalreporter.write_line(f"{seconds:6.1f} s  beside   terraform {step}")

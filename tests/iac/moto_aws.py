@@ -7,6 +7,7 @@ process of its own because it changes moto for good, and ends with its standard 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -287,6 +288,7 @@ def install() -> None:
 def main() -> None:
     """Serve until standard input ends."""
     install()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a fault is of interest, each of a thousand requests is not
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -84,6 +84,13 @@ class World:
         self.__dict__.pop("outputs", None)
         return Counts.parse(r"Apply complete! Resources: (\d+) added, (\d+) changed, (\d+) destroyed", said)
 
+    def destroy(self) -> Counts:
+        """Destroy everything and return what was done."""
+        start = time.monotonic()
+        said = self.terraform("destroy", "-auto-approve", EXAMPLE, seconds=400)
+        self.took["destroy"] = time.monotonic() - start
+        return Counts.parse(r"()()Destroy complete! Resources: (\d+) destroyed", said)
+
     def plan(self, *arguments: str) -> Plan:
         """Plan and return the changes that Terraform would make."""
         path = self.terraform.folder / "next.plan"
@@ -111,7 +118,7 @@ class World:
         described: dict[str, Any] = self.client("events").describe_connection(Name=name)
         return described
 
-    def keys(self) -> set[str]:
+    def valid_keys(self) -> set[str]:
         """Return the AppSync API keys that are valid now, in the form in which they are sent."""
         appsync = self.client("appsync")
         (api,) = appsync.list_apis()["apis"]
@@ -139,7 +146,7 @@ class Counts:
     def parse(cls, pattern: str, said: str) -> Counts:
         match = re.search(pattern, said)
         assert match, said
-        return cls(*map(int, match.groups()))
+        return cls(*(int(group or 0) for group in match.groups()))
 
 
 class Plan:
@@ -186,5 +193,14 @@ def first_apply(folder: Path, url: str, *, fetch: bool) -> World:
 def push(world: World, tag: str) -> None:
     """Put an image into the repository, as `docker push` would."""
     repository = next(iter(world.client("ecr").describe_repositories()["repositories"]))["repositoryName"]
-    manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{tag.encode().hex():0>64}"}}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": f"sha256:{tag.encode().hex():0>64}",
+            "size": 0,
+        },
+        "layers": [],
+    }
     world.client("ecr").put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag)

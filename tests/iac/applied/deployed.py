@@ -1,0 +1,140 @@
+"""What AWS was told to run, in the form in which it can be run here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from service.local import LocalAws
+from tests.iac.applied.world import World
+from tests.support.processes import Process, command
+
+
+class DeployedAws(LocalAws):
+    """The local AWS with the names, the key and the workflow that Terraform deployed; only its address is its own."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        self.namespace = system.namespace
+        self.api_key = system.api_key
+        self.state_machine_arn = system.state_machine_arn
+        self.connection_arn = system.connection_arn
+        path = folder / "workflow.asl.json"
+        path.write_text(system.definition.replace(system.publish_url, "${endpoint}"), encoding="utf-8")
+        super().__init__(port=0, definition=path)
+
+
+@dataclass(frozen=True)
+class System:
+    """The parts of the applied system that run."""
+
+    namespace: str
+    api_key: str
+    publish_url: str
+    realtime_url: str
+    state_machine_arn: str
+    connection_arn: str
+    definition: str
+    container: dict[str, Any]
+    environment: dict[str, str]
+    """As ECS sets it: with the values of the secrets."""
+    target_group: dict[str, Any]
+    integrations: dict[str, str]
+    """Where API Gateway leads a request, by `METHOD /path`."""
+    stage: str
+
+    def local_environment(self, aws: LocalAws, world: World) -> dict[str, str]:
+        """Return the task's environment, changed in nothing but where AWS is, and the port."""
+        environment = dict(self.environment)
+        assert environment["APPSYNC_HTTP_URL"] == self.publish_url
+        assert environment["APPSYNC_REALTIME_URL"] == self.realtime_url
+        host = urlsplit(aws.url).netloc
+        for name, scheme in (("APPSYNC_HTTP_URL", "http"), ("APPSYNC_REALTIME_URL", "ws")):
+            environment[name] = urlsplit(environment[name])._replace(scheme=scheme, netloc=host).geturl()
+        return environment | {
+            "HOST": "127.0.0.1",
+            "PORT": "0",
+            "AWS_ENDPOINT_URL_SFN": aws.url,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": world.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+
+
+def deployed(world: World) -> System:
+    """Read from AWS, not from Terraform, what runs."""
+    (api,) = world.client("appsync").list_apis()["apis"]
+    (namespace,) = world.client("appsync").list_channel_namespaces(apiId=api["apiId"])["channelNamespaces"]
+    (api_key,) = world.valid_keys()
+    (machine,) = world.client("stepfunctions").list_state_machines()["stateMachines"]
+    arn = machine["stateMachineArn"]
+    (container,) = world.task()["containerDefinitions"]
+    (target_group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
+    (connection,) = world.client("events").list_connections()["Connections"]
+    secrets = {item["name"]: _secret(world, item["valueFrom"]) for item in container["secrets"]}
+    return System(
+        namespace=namespace["name"],
+        api_key=api_key,
+        publish_url=f"https://{api['dns']['HTTP']}/event",
+        realtime_url=f"wss://{api['dns']['REALTIME']}/event/realtime",
+        state_machine_arn=arn,
+        connection_arn=connection["ConnectionArn"],
+        definition=world.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"],
+        container=container,
+        environment={item["name"]: item["value"] for item in container["environment"]} | secrets,
+        target_group=target_group,
+        integrations=_integrations(world.client("apigateway")),
+        stage=urlsplit(world.outputs["api_endpoint"]).path,
+    )
+
+
+@dataclass
+class Running:
+    """The service as its task runs it."""
+
+    url: str
+    process: Process
+    aws: DeployedAws
+
+    async def request(self, uri: str, method: str, **options: Any) -> tuple[int, Any, Any]:
+        """Send what API Gateway would send to `uri`."""
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session,
+            session.request(method, self.url + urlsplit(uri).path, **options) as response,
+        ):
+            return response.status, await response.json(content_type=None), response.headers
+
+
+@asynccontextmanager
+async def running(system: System, world: World, folder: Path) -> AsyncIterator[Running]:
+    """Run the service with its task's environment; yield it once its subscription is confirmed."""
+    async with DeployedAws(system, folder) as aws:
+        arguments = system.container.get("command", ["serve"])
+        async with command("service", *arguments, env=system.local_environment(aws, world)) as process:
+            port = (await process.logged("started"))["port"]
+            await process.logged("link_subscription_confirmed")
+            yield Running(f"http://127.0.0.1:{port}", process, aws)
+
+
+def _secret(world: World, value_from: str) -> str:
+    """Resolve `valueFrom` as ECS does: an ARN, or ARN:json-key:version-stage:version-id."""
+    parts = value_from.split(":")
+    text: str = world.client("secretsmanager").get_secret_value(SecretId=":".join(parts[:7]))["SecretString"]
+    return str(json.loads(text)[parts[7]]) if len(parts) > 7 and parts[7] else text
+
+
+def _integrations(client: Any) -> dict[str, str]:
+    (api,) = client.get_rest_apis()["items"]
+    return {
+        f"{method} {resource['path']}": client.get_integration(
+            restApiId=api["id"], resourceId=resource["id"], httpMethod=method
+        )["uri"]
+        for resource in client.get_resources(restApiId=api["id"])["items"]
+        for method in resource.get("resourceMethods", {})
+    }

@@ -1,0 +1,70 @@
+"""Changes: a new release, and the rotation of the key"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.iac.applied.deployed import deployed, running
+from tests.iac.applied.test_1_first_apply import NOT_TOLD_BACK
+from tests.iac.applied.world import SECOND, World, push
+
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+
+NEW_RELEASE = f"-var=image_tag={SECOND}"
+
+
+def wanted(world: World, *arguments: str) -> dict[str, str]:
+    """Plan, and return what is to be done but for what moto does not tell back."""
+    plan = world.plan(*arguments)
+    return {
+        address: action
+        for address, action in plan.actions.items()
+        if address not in NOT_TOLD_BACK or plan.changed[address] - NOT_TOLD_BACK[address]
+    }
+
+
+def test_a_new_release_replaces_the_task_and_touches_nothing_else(world: World) -> None:
+    push(world, SECOND)
+    before = world.task()
+    assert wanted(world, NEW_RELEASE) == {
+        "aws_ecs_task_definition.service": "delete create",
+        "aws_ecs_service.main": "update",
+    }
+    world.apply(NEW_RELEASE, step="apply of a new release")
+    after = world.task()
+    assert after["revision"] == before["revision"] + 1
+    assert after["containerDefinitions"][0]["image"].endswith(f":{SECOND}")
+    assert after["containerDefinitions"][0]["environment"] == before["containerDefinitions"][0]["environment"]
+
+
+def test_a_rotation_puts_the_next_key_into_use_while_the_last_one_is_still_valid(world: World) -> None:
+    (old,) = world.valid_keys()
+    keys = '-var=appsync_api_keys=["b","a"]'
+    assert wanted(world, NEW_RELEASE, keys) == {
+        'terraform_data.api_key_born["b"]': "create",
+        "aws_cloudformation_stack.appsync": "update",
+    }
+    world.apply(NEW_RELEASE, keys, step="apply of the next key")
+    assert old in world.valid_keys()
+    (new,) = world.valid_keys() - {old}
+    assert world.secret(world.outputs["secretsmanager_arn"]) == {"api_key": new}
+    assert world.secret(world.connection()["SecretArn"])["api_key_value"] == new
+
+
+async def test_after_the_rotation_the_old_key_is_gone_and_the_service_answers_with_the_new_one(
+    world: World, tmp_path: Path
+) -> None:
+    def finish() -> None:
+        in_use = world.secret(world.outputs["secretsmanager_arn"])["api_key"]
+        world.apply(NEW_RELEASE, '-var=appsync_api_keys=["b"]', step="apply without the last key")
+        assert world.valid_keys() == {in_use}
+
+    await asyncio.to_thread(finish)
+    system = await asyncio.to_thread(deployed, world)
+    async with running(system, world, tmp_path) as service:
+        person = {"nome": "Ada", "sobrenome": "Lovelace"}
+        status, body, _ = await service.request(system.integrations["POST /event"], "POST", json=person)
+    assert (status, body["nome completo"]) == (200, "Ada Lovelace")

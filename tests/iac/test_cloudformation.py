@@ -1,0 +1,58 @@
+"""cfn-lint: the template, and the workflow as Step Functions would read it"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+
+from service.local.definition import render
+from tests.iac.files import TEMPLATE, WORKFLOW
+
+VALUES = {
+    "partition": "aws",
+    "endpoint": "https://example.appsync-api.us-east-1.amazonaws.com/event",
+    "connection_arn": "arn:aws:events:us-east-1:123456789012:connection/example/00000000",
+    "wait_seconds": "10",
+}
+
+
+def found(template: str) -> list[str]:
+    """Return what cfn-lint finds, informational remarks included."""
+    matches = lint(template, config=ManualArgs(regions=["us-east-1"], include_checks=["I"]))
+    return [f"{match.rule.id} {'/'.join(map(str, match.path or []))}: {match.message}" for match in matches]
+
+
+def wrapped(definition: Any) -> str:
+    """Return a template with this state machine, which is how cfn-lint comes to check it."""
+    machine = {"RoleArn": "arn:aws:iam::123456789012:role/example", "Definition": definition}
+    return json.dumps({"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
+
+
+def workflow() -> Any:
+    return json.loads(render(WORKFLOW.read_text(encoding="utf-8"), VALUES))
+
+
+def test_the_template_has_no_findings() -> None:
+    assert found(TEMPLATE.read_text(encoding="utf-8")) == []
+
+
+def test_the_workflow_has_no_findings() -> None:
+    assert found(wrapped(workflow())) == []
+
+
+@pytest.mark.parametrize("field", ["Nxt", "ResultPath"])
+def test_a_field_that_a_jsonata_state_does_not_have_is_found(field: str) -> None:
+    definition = workflow()
+    definition["States"][definition["StartAt"]][field] = "$.x"
+    findings = found(wrapped(definition))
+    assert findings
+    assert all(finding.startswith("E3601 ") for finding in findings)
+
+
+def test_a_property_that_appsync_does_not_have_is_found() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    assert any("Expirs" in finding for finding in found(text.replace("Expires: !Ref KeyA", "Expirs: !Ref KeyA")))

@@ -1,0 +1,22 @@
+"""Terraform's own tests, with mocks: contract, timeouts, API document, what is refused"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.iac.files import TERRAFORM
+from tests.iac.terraform import Terraform
+
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(300)]
+
+
+def test_terraforms_own_tests_pass(terraform: Terraform) -> None:
+    said = terraform("test", seconds=280)
+    runs = sum(
+        len(re.findall(r'^run "', path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        for path in TERRAFORM.glob("tests/*.tftest.hcl")
+    )
+    assert runs > 10
+    assert f"Success! {runs} passed, 0 failed." in said

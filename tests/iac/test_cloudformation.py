@@ -12,6 +12,8 @@ from cfnlint.config import ManualArgs
 from service.local.definition import render
 from tests.iac.files import TEMPLATE, WORKFLOW
 
+pytestmark = pytest.mark.timeout(180)  # other programs, which take seconds on a quiet machine
+
 VALUES = {
     "partition": "aws",
     "endpoint": "https://example.appsync-api.us-east-1.amazonaws.com/event",

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.iac.distil_provider_schema import used_types
 from tests.iac.files import blocks
 from tests.iac.provider_schema import SCHEMA, findings
+
+pytestmark = pytest.mark.timeout(180)  # the parser takes seconds on a quiet machine
 
 BAD = """
 resource "aws_lb_typo" "x" {}

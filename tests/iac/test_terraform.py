@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.iac.terraform import Terraform
+
+pytestmark = pytest.mark.timeout(180)  # other programs, which take seconds on a quiet machine
 
 
 def test_every_file_is_formatted(terraform: Terraform) -> None:

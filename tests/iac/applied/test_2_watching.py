@@ -1,0 +1,129 @@
+"""Alarms, dashboard and scaling watch what exists"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.iac.applied.world import REGION, World
+
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+
+Metric = tuple[str, str, dict[str, str]]  # namespace, name, dimensions
+
+
+@pytest.fixture(scope="module")
+def alarms(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def widgets(world: World) -> list[dict[str, Any]]:
+    (dashboard,) = world.client("cloudwatch").list_dashboards()["DashboardEntries"]
+    body = world.client("cloudwatch").get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"]
+    found: list[dict[str, Any]] = json.loads(body)["widgets"]
+    return found
+
+
+def of_alarms(alarms: list[dict[str, Any]]) -> Iterator[Metric]:
+    for alarm in alarms:
+        yield alarm["Namespace"], alarm["MetricName"], {item["Name"]: item["Value"] for item in alarm["Dimensions"]}
+
+
+def of_widgets(widgets: list[dict[str, Any]]) -> Iterator[Metric]:
+    """A metric is one flat list: namespace, name, dimension, value, ..., options."""
+    for widget in widgets:
+        for metric in widget["properties"].get("metrics", []):
+            flat = [part for part in metric if isinstance(part, str)]
+            yield flat[0], flat[1], dict(zip(flat[2::2], flat[3::2], strict=True))
+
+
+def of_scaling(world: World) -> Iterator[Metric]:
+    policies = world.client("application-autoscaling").describe_scaling_policies(ServiceNamespace="ecs")
+    for policy in policies["ScalingPolicies"]:
+        metric = policy["TargetTrackingScalingPolicyConfiguration"].get("CustomizedMetricSpecification")
+        if metric:
+            dimensions = {item["Name"]: item["Value"] for item in metric["Dimensions"]}
+            yield metric["Namespace"], metric["MetricName"], dimensions
+
+
+def what_exists(world: World) -> dict[str, set[str]]:
+    """Return the values that each dimension of a metric can have here."""
+    (api,) = world.client("apigateway").get_rest_apis()["items"]
+    (balancer,) = world.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
+    (machine,) = world.client("stepfunctions").list_state_machines()["stateMachines"]
+    (event_api,) = world.client("appsync").list_apis()["apis"]
+    (container,) = world.task()["containerDefinitions"]
+    stages = world.client("apigateway").get_stages(restApiId=api["id"])["item"]
+    return {
+        "ApiName": {api["name"]},
+        "Stage": {stage["stageName"] for stage in stages},
+        "LoadBalancer": {balancer["LoadBalancerArn"].partition(":loadbalancer/")[2]},
+        "TargetGroup": {group["TargetGroupArn"].rpartition(":")[2]},
+        "StateMachineArn": {machine["stateMachineArn"]},
+        "ClusterName": {world.outputs["ecs_cluster_name"]},
+        "ServiceName": {world.outputs["ecs_service_arn"].rpartition("/")[2]},
+        "EventAPIId": {event_api["apiId"]},
+        "WebACL": {acl["Name"] for acl in world.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]},
+        "Rule": {"ALL"},
+        "Region": {REGION},
+        "RuleName": {rule["Name"] for rule in world.client("events").list_rules()["Rules"]},
+        "QueueName": {url.rpartition("/")[2] for url in world.client("sqs").list_queues()["QueueUrls"]},
+        # The dimension of the service's own metrics, which it takes from its environment.
+        "service": {item["value"] for item in container["environment"] if item["name"] == "SERVICE_NAME"},
+    }
+
+
+def test_every_metric_is_of_something_that_exists(
+    world: World, alarms: list[dict[str, Any]], widgets: list[dict[str, Any]]
+) -> None:
+    metrics = [*of_alarms(alarms), *of_widgets(widgets), *of_scaling(world)]
+    assert len(metrics) > 40
+    exists = what_exists(world)
+    assert [
+        (namespace, name, dimension, value)
+        for namespace, name, dimensions in metrics
+        for dimension, value in dimensions.items()
+        if value not in exists.get(dimension, set())
+    ] == []
+
+
+def test_every_alarm_says_what_to_look_at_and_cannot_be_stuck_for_want_of_data(alarms: list[dict[str, Any]]) -> None:
+    assert len(alarms) > 10
+    for alarm in alarms:
+        assert len(alarm["AlarmDescription"]) > 20, alarm["AlarmName"]
+        assert alarm["TreatMissingData"] in {"breaching", "notBreaching"}, alarm["AlarmName"]
+
+
+def test_no_widget_covers_another(widgets: list[dict[str, Any]]) -> None:
+    cells = [
+        (x, y)
+        for widget in widgets
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def test_the_log_that_the_dashboard_shows_is_the_services(world: World, widgets: list[dict[str, Any]]) -> None:
+    (query,) = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
+    (container,) = world.task()["containerDefinitions"]
+    match = re.match(r"SOURCE '([^']+)'", query)
+    assert match
+    assert match[1] == container["logConfiguration"]["options"]["awslogs-group"] == world.outputs["log_group_name"]
+    groups = world.client("logs").describe_log_groups()["logGroups"]
+    assert match[1] in [group["logGroupName"] for group in groups]
+
+
+def test_every_log_group_is_encrypted_and_comes_to_an_end(world: World) -> None:
+    groups = world.client("logs").describe_log_groups()["logGroups"]
+    assert len(groups) > 4
+    assert [group["logGroupName"] for group in groups if not group.get("kmsKeyId")] == []
+    assert [group["logGroupName"] for group in groups if not group.get("retentionInDays")] == []

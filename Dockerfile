@@ -25,7 +25,7 @@ RUN chmod -R u=rwX,go=rX /image \
     && python -m compileall -q -s /image -p / --invalidation-mode unchecked-hash /image/app/service \
     && find /image -exec touch --date @0 {} +
 
-FROM ${BASE}
+FROM ${BASE} AS service
 # In the base: nobody needs to become somebody else or to install anything here, and Python's own library comes without
 # byte code, which a read-only container would have to make again at each start.
 RUN began=$(date --iso-8601=seconds) \
@@ -49,10 +49,13 @@ import http.client, os, sys; \
 link = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 8080), timeout=2); \
 link.request('GET', '/healthz'); \
 sys.exit(link.getresponse().status != 200)"]
+ARG BASE
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="sync-front" \
-    org.opencontainers.image.description="A synchronous HTTP front for asynchronous AWS Step Functions workflows" \
+    org.opencontainers.image.description="A synchronous HTTP front for asynchronous AWS Step Functions workflows, \
+answered over AWS AppSync Events" \
     org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.base.name="${BASE}" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"

@@ -11,6 +11,8 @@ WAIT ?= 10
 USERS ?= 200
 DURATION ?= 30s
 SEEDS ?= 20
+IMAGE ?= sync-front
+BASE ?= python:3.13-slim
 
 .PHONY: help
 help: ## list the targets
@@ -51,12 +53,28 @@ load: $(VENV)/.dev ## locust against a local stack, report in build/ (USERS=200 
 chaos: $(VENV)/.dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
 	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"
 
+.PHONY: image
+image: ## build the container image (IMAGE=sync-front BASE=python:3.13-slim)
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg BASE=$(BASE) \
+		--build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
+
+# In CI a machine on which no engine can be installed is no fault of the image.
+.PHONY: test-image
+test-image: $(VENV)/.audit ## build the image, run it as ECS does, list and audit what is in it (needs Docker)
+	@if docker info >/dev/null 2>&1; then \
+		$(MAKE) image && IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/image $(ARGS); \
+	else \
+		echo "make test-image: there is no Docker engine here, so the image was not tested" >&2; test -n "$$CI"; \
+	fi
+
 .PHONY: lock
 lock: ## pin the newest dependencies again, with hashes
 	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv; }
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
 
 # Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -86,4 +104,9 @@ $(VENV)-iac/.scanner: requirements/iac.txt | $(BIN)/python
 	@echo "installing checkov into $(VENV)-iac (once)" >&2
 	@$(BIN)/python -m venv $(VENV)-iac
 	@$(VENV)-iac/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/iac.txt
+	@touch $@
+
+$(VENV)/.audit: requirements/audit.txt $(VENV)/.dev
+	@echo "installing what lists and audits dependencies (once)" >&2
+	@$(PIP_INSTALL) -r requirements/audit.txt
 	@touch $@

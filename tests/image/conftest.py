@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.image import engine
+
+# These need Docker and an image that is built: `make test-image` names it.
+collect_ignore_glob = [] if "IMAGE" in os.environ else ["*"]
+
+
+@pytest.fixture(scope="session")
+def image() -> Any:
+    return engine.inspect(engine.IMAGE, "image")
+
+
+@pytest.fixture(scope="session")
+def base(image: Any) -> Any:
+    return engine.inspect(image["Config"]["Labels"]["org.opencontainers.image.base.name"], "image")
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tarfile.TarFile]:
+    """Every file of the image."""
+    archive = tmp_path_factory.mktemp("image") / "files.tar"
+    container = engine.docker("create", engine.IMAGE)
+    try:
+        engine.docker("export", "--output", str(archive), container)
+    finally:
+        engine.docker("rm", container)
+    with tarfile.open(archive) as opened:
+        yield opened
+    archive.unlink()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for text in engine.NOTES:
+        terminalreporter.write_line(text)

@@ -1,0 +1,133 @@
+"""What is in the image, read from the outside: nothing of it is run."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.image.engine import IMAGE, ROOT, docker, note, tracked
+
+ADDED = 95_000_000
+"""Bytes that the image may add to its base."""
+CODE = 2_000_000
+"""Bytes of these that may change with the code."""
+
+SECRETS = re.compile(
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bA[KS]IA(?!.{0,13}EXAMPLE)[A-Z0-9]{16}\b|\bda2-[a-z0-9]{26}\b"
+)
+EXAMPLES = re.compile(r"/botocore/data/.*/examples-1\.json$")
+"""Documentation of the AWS SDK's, with keys that never were any."""
+SECRET_FILES = {".env", ".git", ".netrc", ".npmrc", ".pypirc", "credentials", "id_ed25519", "id_rsa", "pip.conf"}
+TOOLS = {"cc", "c++", "clang", "g++", "gcc", "ld", "make", "pip", "pip3", "uv"}
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def below(files: tarfile.TarFile, folder: str) -> set[str]:
+    return {member.name for member in files if member.isfile() and member.name.startswith(folder)}
+
+
+def test_python_is_started_without_a_shell_by_a_user_who_is_not_root(image: Any) -> None:
+    config = image["Config"]
+    assert (config["Entrypoint"], config["Cmd"]) == (["python", "-m", "service"], ["serve"])
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Healthcheck"]["Test"][:2] == ["CMD", "python"]
+    assert "/healthz" in config["Healthcheck"]["Test"][-1]
+
+
+def test_the_labels_say_what_it_was_built_from(image: Any) -> None:
+    labels = image["Config"]["Labels"]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"],  # noqa: S607 - the same
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    assert labels["org.opencontainers.image.revision"] == head.stdout.strip()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for label, field in (("title", "name"), ("description",) * 2, ("version",) * 2, ("licenses", "license")):
+        assert labels[f"org.opencontainers.image.{label}"] == project[field]
+
+
+def test_it_adds_no_more_to_its_base_than_its_budget(image: Any, base: Any) -> None:
+    added = image["Size"] - base["Size"]
+    note(f"added to the base: {added / 1e6:.1f} MB, limit {ADDED / 1e6:.0f}")
+    assert added < ADDED
+    sizes = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", IMAGE).splitlines()
+    (code,) = [int(line.split()[0]) for line in sizes if "COPY /image /" in line][:1]
+    assert 0 < code < CODE
+
+
+def test_the_app_is_exactly_the_tracked_code_and_its_two_files(files: tarfile.TarFile) -> None:
+    held = {name.removeprefix("app/") for name in below(files, "app/") if not name.endswith(".pyc")}
+    assert held == tracked("service", "IaC/workflow.asl.json", "IaC/request.schema.json")
+
+
+@pytest.mark.parametrize("folder", ["app/service/", "opt/venv/lib/"])
+def test_every_module_is_compiled_and_no_source_has_to_be_looked_at(files: tarfile.TarFile, folder: str) -> None:
+    names = below(files, folder)
+    sources = {name for name in names if name.endswith(".py")}
+    compiled = {name for name in names if name.endswith(".pyc")}
+    assert len(sources) > 20
+    assert {re.sub(r"__pycache__/(.*)\.cpython-\d+\.pyc$", r"\1.py", name) for name in compiled} == sources
+    for name in compiled:
+        content = files.extractfile(name)
+        assert content is not None
+        assert content.read(8)[4:] == b"\1\0\0\0", name  # goes by a hash, which is not checked: PEP 552
+
+
+def test_pythons_own_library_is_compiled(files: tarfile.TarFile) -> None:
+    assert [name for name in below(files, "usr/local/lib/") if re.search(r"/asyncio/__pycache__/tasks\..*\.pyc$", name)]
+
+
+def test_no_file_is_writable_by_everybody_or_gives_its_owners_rights(files: tarfile.TarFile) -> None:
+    for member in files:
+        if member.isfile():
+            assert not member.mode & (stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID), member.name
+        elif member.isdir() and member.mode & stat.S_IWOTH:
+            assert member.mode & stat.S_ISVTX, member.name
+
+
+def test_nothing_that_it_runs_can_be_changed_by_it(files: tarfile.TarFile) -> None:
+    for member in files:
+        if member.name.startswith(("app/", "opt/")):
+            assert (member.uid, member.gid) == (0, 0), member.name
+            assert member.issym() or not member.mode & (stat.S_IWGRP | stat.S_IWOTH), member.name
+            assert member.issym() or member.mode & stat.S_IROTH, member.name
+
+
+def test_there_is_no_compiler_no_package_manager_of_python_no_cache_and_no_test(files: tarfile.TarFile) -> None:
+    for member in files:
+        path = Path(member.name)
+        if member.isfile() or member.issym():
+            assert not (path.parent.name in {"bin", "sbin"} and path.name in TOOLS), member.name
+            assert not member.name.startswith(("root/.cache/", "var/lib/apt/lists/", "var/cache/apt/archives/")), path
+        if member.name.startswith(("app/", "opt/")):
+            assert "tests" not in path.parts, member.name
+            assert not {"pip", "setuptools", "wheel"} & set(path.parts), member.name
+
+
+def test_there_is_no_secret_in_it(image: Any, files: tarfile.TarFile) -> None:
+    looked_at = 0
+    for member in files:
+        assert Path(member.name).name not in SECRET_FILES, member.name
+        if member.isfile() and member.name.startswith(("app/", "opt/", "etc/", "root/", "home/", "tmp/", "var/tmp/")):
+            content = files.extractfile(member)
+            assert content is not None
+            assert SECRETS.search(content.read()) is None or EXAMPLES.search(member.name), member.name
+            looked_at += 1
+    assert looked_at > 1000
+    # Nor in what leads to it: the commands and arguments of the build, the environment.
+    assert SECRETS.search(docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", IMAGE).encode()) is None
+    names = {line.partition("=")[0] for line in image["Config"]["Env"]}
+    assert not {name for name in names if re.search(r"KEY(?!RING)|TOKEN|SECRET|PASSW", name)} - {"GPG_KEY"}

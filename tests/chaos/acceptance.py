@@ -43,7 +43,7 @@ class Scene:
     """A local AWS with the quotas of AWS, a proxy before its WebSocket, and processes of the service."""
 
     def __init__(self, **environment: str) -> None:
-        self._environment = {"REQUEST_SCHEMA": ""} | environment
+        self._environment = {"REQUEST_SCHEMA": "", "DRAIN_DELAY": "2"} | environment
         self._stack = AsyncExitStack()
         self.quotas = dict(AWS_QUOTAS)
         self.balancer = Balancer()

@@ -11,16 +11,28 @@ from typing import Final
 
 import aiohttp
 
-from tests.support.processes import Process, command
+from tests.support.processes import Process, running
 
 CUT_SHORT: Final = 3
 """The exit status that says that requests were released before they came to their own end."""
 
 
+# Wherever the service or a library asks time.time, it gets a time that SIGUSR1 moves to and fro by a day.
+JUMPING: Final = """
+import random, signal, sys, time
+real, moved = time.time, [0.0]
+time.time = lambda: real() + moved[0]
+signal.signal(signal.SIGUSR1, lambda *_: moved.__setitem__(0, random.choice([-86400.0, -30.0, 0.0, 30.0, 86400.0])))
+from service.cli import main
+sys.exit(main(["serve"]))
+"""
+
+
 class ProcessInstance:
     """One instance of the service. `faults` lists what its exit status and its log had to say against it."""
 
-    def __init__(self, sfn_url: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, sfn_url: str, environment: Mapping[str, str], *, jumping: bool = False) -> None:
+        self._command = ("-c", JUMPING) if jumping else ("-m", "service", "serve")
         self._environment = {
             **environment,
             "LOG_FORMAT": "json",
@@ -42,7 +54,7 @@ class ProcessInstance:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         environment = self._environment | {"PORT": str(port)}
-        self._process = await self._stack.enter_async_context(command("service", "serve", env=environment))
+        self._process = await self._stack.enter_async_context(running(*self._command, env=environment))
         self.url = f"http://127.0.0.1:{port}"
 
     @property
@@ -65,6 +77,10 @@ class ProcessInstance:
         self._process.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         self._process.send(signal.SIGCONT)
+
+    def jump(self) -> None:
+        """Set its clock, if it was started with one that can be set."""
+        self._process.send(signal.SIGUSR1)
 
     def ask(self) -> None:
         """Ask it to stop, once."""

@@ -59,3 +59,10 @@ async def rolling_restart(stage: Stage) -> None:
         old.ask()
         await old.ended()
         await asyncio.sleep(0.1)
+
+
+@scenario(Mix(keyed=0.2), processes=1, refuses=False, jumping=True)
+async def clock_jumps(stage: Stage) -> None:
+    for _ in range(stage.dice.randint(3, 6)):
+        await stage.pause(0.1, 0.6)
+        one_of(stage).jump()

@@ -19,12 +19,22 @@ def scenario(
     processes: int = 0,
     breaks: bool = False,
     refuses: bool = True,
+    jumping: bool = False,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
     def register(act: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
         name = act.__name__.replace("_", "-")
-        SCENARIOS[name] = Scenario(name, act, mix or Mix(), 0 if processes else threads, processes, breaks, refuses)
+        SCENARIOS[name] = Scenario(
+            name,
+            act,
+            mix or Mix(),
+            threads=0 if processes else threads,
+            processes=processes,
+            breaks=breaks,
+            refuses=refuses,
+            jumping=jumping,
+        )
         return act
 
     return register

@@ -34,7 +34,7 @@ class Scenario:
     """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it.
 
     The service runs in so many `threads` or `processes`; `breaks` says that it may break connections, `refuses` that
-    it may take no work for a while.
+    it may take no work for a while; the clocks of `jumping` processes can be set.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Scenario:
     processes: int = 0
     breaks: bool = False
     refuses: bool = True
+    jumping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,13 @@ class Stage:
             "APPSYNC_API_KEY": self.aws.api_key,
             "REQUEST_SCHEMA": "",
             "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT),
+            # The balancer of these runs asks ten times a second; a thread has none to tell.
+            "DRAIN_DELAY": "1" if self._scenario.processes else "0",
         }
 
     async def add_process(self) -> None:
         """Start one more process and send it its share of the requests."""
-        process = ProcessInstance(self.api.url, self._environment())
+        process = ProcessInstance(self.api.url, self._environment(), jumping=self._scenario.jumping)
         self._stack.push_async_callback(process.stop)
         await self._add(process)
 

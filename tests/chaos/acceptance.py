@@ -133,7 +133,7 @@ async def cut(pending: int, ending: int, patience: float, rate: float) -> list[s
 def _judge_cut(asked: list[Asked], back_at: float, running: int, throttled: int, calls: dict[str, int]) -> list[str]:
     gone = [request for request in asked if request.until < back_at]
     others = [request for request in asked if request.until >= back_at]
-    statuses = Counter(request.call.status for request in gone if request.call)
+    statuses = Counter(request.call.ending for request in gone if request.call)
     late = sorted(
         request.answered - back_at for request in gone if request.call is not None and request.call.status == 200
     )
@@ -142,21 +142,21 @@ def _judge_cut(asked: list[Asked], back_at: float, running: int, throttled: int,
         f"  {running} pending at the cut, {len(gone)} ended in it: {dict(statuses)}; answered by record up to "
         f"{late[-1] if late else 0:.1f} s after it; throttled {throttled} times; calls {calls}"
     )
-    other_statuses = Counter(request.call.status for request in others if request.call)
+    other_statuses = Counter(request.call.ending for request in others if request.call)
     tell(f"  the others: {dict(other_statuses)}, the slowest {disturbed[-1]:.2f} s after its workflow's end")
     faults = []
     if running != len(asked):
         faults.append(f"only {running} of {len(asked)} were pending at the cut: this machine is too slow")
-    if set(other_statuses) != {200}:
+    if set(other_statuses) != {"200"}:
         faults.append(f"the others were disturbed: {dict(other_statuses)}")
     if throttled > 20:
         faults.append(f"{throttled} calls were throttled")
     # Two buckets, full at first: 300 + 15 a second and 400 + 20 a second.
-    if len(gone) <= 500 and (statuses[200] < len(gone) or late[-1] > 5):
+    if len(gone) <= 500 and (statuses["200"] < len(gone) or late[-1] > 5):
         faults.append("not every one was answered within five seconds of the cut's end")
-    if statuses[200] < min(len(gone), 650):
-        faults.append(f"the quotas allow more than {statuses[200]} answers")
-    if set(statuses) - {200, 202}:
+    if statuses["200"] < min(len(gone), 650):
+        faults.append(f"the quotas allow more than {statuses['200']} answers")
+    if set(statuses) - {"200", "202"}:
         faults.append(f"unexpected answers: {dict(statuses)}")
     return faults
 
@@ -187,7 +187,7 @@ async def rolling(rate: float, seconds: float) -> list[str]:
         await loading
         watching.cancel()
         faults = await scene.judge()
-        answers = Counter(str(call.status or call.ended) for call in scene.callers.history)
+        answers = Counter(call.ending for call in scene.callers.history)
         tell(f"  {len(scene.callers.history)} requests at {rate:.0f} a second: {dict(answers)}")
         tell(f"  the sender itself was at most {slowest[0]:.2f} s behind")
     if not replaced:

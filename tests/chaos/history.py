@@ -42,6 +42,11 @@ class Call:
         return self.body.get("id") if isinstance(self.body, dict) else None
 
     @property
+    def ending(self) -> str:
+        """How it ended in a word or two: the status, with the problem if it was refused, or why there is none."""
+        return f"{self.status} {self.problem}".rstrip() if self.status == 503 else str(self.status or self.ended)
+
+    @property
     def problem(self) -> str:
         """The last part of the problem's type; empty if the answer is no problem."""
         return str(self.body.get("type", "")).rpartition(":")[2] if isinstance(self.body, dict) else ""

@@ -190,7 +190,7 @@ async def run(scenario: Scenario, seed: int) -> Report:
             for call in stage.callers.history
             if call.seconds > RESPONSE_TIMEOUT + LATE and call.key is None
         ]
-        answers = Counter(str(call.status or call.ended.partition(":")[0]) for call in stage.callers.history)
+        answers = Counter(call.ending.partition(":")[0] for call in stage.callers.history)
     return Report(scenario.name, seed, faults, answers, time.monotonic() - began)
 
 

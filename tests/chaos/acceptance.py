@@ -119,18 +119,20 @@ async def cut(pending: int, ending: int, patience: float, rate: float) -> list[s
                 group.create_task(one(number, request))
                 await asyncio.sleep(max(0.0, began + number / rate - time.time()))
             await asyncio.sleep(cut_at - time.time())
-            running, throttled = scene.aws.running, sum(scene.aws.throttled.values())
+            running, throttled = scene.aws.running, Counter(scene.aws.throttled)
             scene.link.refusing = True
             scene.link.reset()
             await asyncio.sleep(back_at - time.time())
             scene.link.calm()
-        throttled = sum(scene.aws.throttled.values()) - throttled
+        throttled = Counter(scene.aws.throttled) - throttled
         reads = dict(sorted(scene.aws.calls.items()))
         faults = await scene.judge()
     return faults + _judge_cut(asked, back_at, running, throttled, reads)
 
 
-def _judge_cut(asked: list[Asked], back_at: float, running: int, throttled: int, calls: dict[str, int]) -> list[str]:
+def _judge_cut(
+    asked: list[Asked], back_at: float, running: int, throttled: Counter[str], calls: dict[str, int]
+) -> list[str]:
     gone = [request for request in asked if request.until < back_at]
     others = [request for request in asked if request.until >= back_at]
     statuses = Counter(request.call.ending for request in gone if request.call)
@@ -140,7 +142,7 @@ def _judge_cut(asked: list[Asked], back_at: float, running: int, throttled: int,
     disturbed = sorted(request.answered - request.until for request in others)
     tell(
         f"  {running} pending at the cut, {len(gone)} ended in it: {dict(statuses)}; answered by record up to "
-        f"{late[-1] if late else 0:.1f} s after it; throttled {throttled} times; calls {calls}"
+        f"{late[-1] if late else 0:.1f} s after it; throttled {dict(throttled)}; calls {calls}"
     )
     other_statuses = Counter(request.call.ending for request in others if request.call)
     tell(f"  the others: {dict(other_statuses)}, the slowest {disturbed[-1]:.2f} s after its workflow's end")
@@ -149,8 +151,8 @@ def _judge_cut(asked: list[Asked], back_at: float, running: int, throttled: int,
         faults.append(f"only {running} of {len(asked)} were pending at the cut: this machine is too slow")
     if set(other_statuses) != {"200"}:
         faults.append(f"the others were disturbed: {dict(other_statuses)}")
-    if throttled > 20:
-        faults.append(f"{throttled} calls were throttled")
+    if throttled.total() > 20:
+        faults.append(f"throttled: {dict(throttled)}")
     # Two buckets, full at first: 300 + 15 a second and 400 + 20 a second.
     if len(gone) <= 500 and (statuses["200"] < len(gone) or late[-1] > 5):
         faults.append("not every one was answered within five seconds of the cut's end")

@@ -160,6 +160,9 @@ class Stage:
         for instance in self.instances:
             await instance.stop()
             left.update(instance.left_over)
+        end = time.monotonic() + 10  # a close takes its time through a proxy that was slow a moment ago
+        while self.aws.connections and time.monotonic() < end:
+            await asyncio.sleep(0.05)
         left["connections of AppSync"] = self.aws.connections
         left["subscriptions of AppSync"] = self.aws.subscriptions
         return dict(left)

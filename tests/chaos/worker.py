@@ -15,7 +15,7 @@ from tests.chaos.stage import Report, run
 
 __all__ = ["SCENARIOS", "batches", "play"]
 
-SIDE_BY_SIDE: Final = 10
+SIDE_BY_SIDE: Final = 6
 """Runs at once in a worker: they mostly wait."""
 
 PROCESSES_AT_ONCE: Final = 4

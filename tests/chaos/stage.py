@@ -161,7 +161,7 @@ class Stage:
             await instance.stop()
             left.update(instance.left_over)
         end = time.monotonic() + 10  # a close takes its time through a proxy that was slow a moment ago
-        while self.aws.connections and time.monotonic() < end:
+        while self.aws.connections and time.monotonic() < end:  # noqa: ASYNC110 - nobody tells when
             await asyncio.sleep(0.05)
         left["connections of AppSync"] = self.aws.connections
         left["subscriptions of AppSync"] = self.aws.subscriptions

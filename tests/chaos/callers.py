@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -27,9 +27,9 @@ class Mix:
 
     requests: int = 40
     seconds: float = 2.0
-    waits: tuple[float, float] = (0.1, 1.0)
+    waits: tuple[float, float] = (0.0, 1.0)
     impatient: float = 0.1  # Prefer: wait=1
-    asynchronous: float = 0.1  # Prefer: respond-async
+    asynchronous: float = 0.15  # Prefer: respond-async; a third of them follow, a third stop it
     leaving: float = 0.05
     failing: float = 0.1  # half of them without telling anybody
     large: float = 0.0  # a result that is too large for an event
@@ -64,7 +64,7 @@ class Callers:
                     group.create_task(act)
                 await asyncio.sleep(mix.seconds / mix.requests)
 
-    def _plan(self, mix: Mix) -> Iterable[Any]:
+    def _plan(self, mix: Mix) -> list[Coroutine[Any, Any, object]]:
         dice = self._dice
         name = str(UUID(int=dice.getrandbits(128), version=4))
         event: dict[str, Any] = {"nome": name, "sobrenome": "x", "wait": round(dice.uniform(*mix.waits), 3)}
@@ -73,16 +73,14 @@ class Callers:
         elif dice.random() < mix.large:
             event["sobrenome"] = "y" * 250_000
         if dice.random() < mix.keyed:
-            call = [self.post(event, key=name) for _ in range(2)]
-        elif dice.random() < mix.leaving:
-            call = [self.post(event, leave_after=dice.uniform(0, 0.5))]
-        elif dice.random() < mix.asynchronous:
-            call = [self.post(event, Prefer="respond-async")]
-        elif dice.random() < mix.impatient:
-            call = [self.post(event, Prefer="wait=1")]
-        else:
-            call = [self.post(event)]
-        return call
+            return [self.post(event, key=name) for _ in range(2)]
+        if dice.random() < mix.leaving:
+            return [self.post(event, leave_after=dice.uniform(0, 0.5))]
+        if dice.random() < mix.asynchronous:
+            return [dice.choice((self.hand_in, self.follow, self.abort))(event)]
+        if dice.random() < mix.impatient:
+            return [self.post(event, Prefer="wait=1")]
+        return [self.post(event)]
 
     async def post(
         self, event: dict[str, Any], *, key: str | None = None, leave_after: float | None = None, **headers: str
@@ -114,6 +112,22 @@ class Callers:
         call.seconds = time.monotonic() - began
         return call
 
+    async def hand_in(self, event: dict[str, Any]) -> Call:
+        """Send one request and do not wait."""
+        return await self.post(event, Prefer="respond-async")
+
+    async def follow(self, event: dict[str, Any]) -> None:
+        """Send one request and wait at its Location, wherever that request ends up."""
+        call = await self.hand_in(event)
+        if call.location is not None:
+            await self._ask(call, "GET", call.location, Prefer="wait=5")
+
+    async def abort(self, event: dict[str, Any]) -> None:
+        """Send one request and stop its execution."""
+        call = await self.hand_in(event)
+        if call.location is not None:
+            await self._ask(call, "DELETE", call.location)
+
     async def resolve(self) -> None:
         """Ask each Location until it tells an outcome, or for as long as the patience lasts."""
         async with asyncio.TaskGroup() as group:
@@ -124,12 +138,16 @@ class Callers:
     async def _resolve(self, call: Call, location: str) -> None:
         end = time.monotonic() + self._patience
         while time.monotonic() < end:
-            try:
-                async with self._http.get(self._choose() + location) as response:
-                    call.later.append((response.status, await response.json(content_type=None)))
-            except (aiohttp.ClientError, TimeoutError):
-                await asyncio.sleep(0.1)
-                continue
-            if call.later[-1][0] in OUTCOMES or call.later[-1][0] == 404:
+            await self._ask(call, "GET", location)
+            if call.later and call.later[-1][0] in OUTCOMES | {404}:
                 return
             await asyncio.sleep(0.2)
+
+    async def _ask(self, call: Call, method: str, location: str, **headers: str) -> None:
+        """Write down what a Location tells; a broken connection tells nothing."""
+        try:
+            async with self._http.request(method, self._choose() + location, headers=headers) as response:
+                if response.status != 204:
+                    call.later.append((response.status, await response.json(content_type=None)))
+        except (aiohttp.ClientError, TimeoutError):
+            pass

@@ -194,9 +194,8 @@ async def event_loop_blocked(stage: Stage) -> None:
             instance.block(stage.dice.uniform(0.2, 3))
 
 
-@scenario()
-async def all_at_once(stage: Stage) -> None:
-    """What a bad day looks like: each fault for a while, several at a time."""
+async def bad_day(stage: Stage) -> None:
+    """Each fault for a while, several at a time."""
     faults = stage.aws.faults
     for _ in range(stage.dice.randint(3, 6)):
         match stage.dice.randrange(8):
@@ -219,6 +218,16 @@ async def all_at_once(stage: Stage) -> None:
         await stage.pause(0.1, 0.8)
         if stage.dice.random() < 0.3:
             stage.calm()
+
+
+@scenario()
+async def all_at_once(stage: Stage) -> None:
+    await bad_day(stage)
+
+
+@scenario(Mix(keyed=0.4, asynchronous=0.5), threads=2)
+async def all_at_once_at_two_instances(stage: Stage) -> None:
+    await bad_day(stage)
 
 
 @scenario(Mix(keyed=0.5), threads=2)

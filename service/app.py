@@ -172,6 +172,7 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
             response_timeout=settings.RESPONSE_TIMEOUT,
             stage_prefix=settings.STAGE_PREFIX,
             ready=lambda: not_ready(bridge, channel),
+            cors_origins=settings.CORS_ORIGINS,
         )
         runner = web.AppRunner(
             routes.application(),

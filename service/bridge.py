@@ -11,6 +11,7 @@ from uuid import uuid4
 import structlog
 
 from service import envelope
+from service.durations import Durations
 from service.errors import (
     AtCapacity,
     Draining,
@@ -20,6 +21,7 @@ from service.errors import (
     Problem,
     UnknownExecution,
 )
+from service.outcomes import Outcome, Succeeded
 from service.starts import CONFIRM_WITHIN, Start
 from service.workflows import ExecutionExists
 
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from service.joins import Joins
-    from service.outcomes import Outcome
     from service.record import Record
     from service.recovery import Recovery
     from service.replies import Replies, Waiter
     from service.starts import Starter
+    from service.workflows import Execution
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +45,17 @@ LOOK_BEFORE: Final = 1.0
 class Answer:
     """What is known of an execution: its id, and its outcome or None while it runs.
 
-    `start` is how long it took until Step Functions had taken it, `workflow` how long from then to its outcome, both
-    in seconds; None where that did not happen here.
+    `start` is how long it took until Step Functions had taken it, `workflow` how long the workflow took from then on;
+    None where that is not known here. `waited` is how long was waited for the workflow, `left` how long it will
+    take yet as far as can be guessed, where it runs. All are seconds.
     """
 
     execution_id: str
     outcome: Outcome | None
     start: float | None = field(default=None, compare=False)
     workflow: float | None = field(default=None, compare=False)
+    waited: float = field(default=0.0, compare=False)
+    left: float = field(default=0.0, compare=False)
 
 
 class _Flight:
@@ -96,6 +101,7 @@ class Bridge:
         self._max_in_flight = max_in_flight
         self._stop_abandoned = stop_abandoned
         self._flights: dict[str, _Flight] = {}
+        self._durations = Durations()
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -145,7 +151,9 @@ class Bridge:
         if self._refusing:
             raise Draining("This instance is stopping; another one takes the request.")
         if self._in_flight >= self._max_in_flight:
-            raise AtCapacity(f"{self._in_flight} requests are held already.")
+            # On average, half of those that are held will have left by then.
+            pause = self._durations.typical / 2
+            raise AtCapacity(f"{self._in_flight} requests are held already.", retry_after=pause)
         began = asyncio.get_running_loop().time()
         with self._held(), self._replies.expect(own_id, began + wait, on_progress) as waiter:
             if execution_id is None:
@@ -159,17 +167,24 @@ class Bridge:
         or what `Record.describe` raises.
         """
         if wait <= 0 or self._refusing or self._in_flight >= self._max_in_flight:
-            return Answer(execution_id, (await self._record.describe(execution_id)).outcome)
-        deadline = asyncio.get_running_loop().time() + wait
+            return self._read(await self._record.describe(execution_id))
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + wait
         # The waiter comes first: what ends while the record is read is then heard.
         with self._held(), self._replies.expect(execution_id, deadline, on_progress) as waiter:
             execution = await self._record.describe(execution_id)
             if execution.outcome is not None:
-                return Answer(execution_id, execution.outcome)
+                return self._read(execution)
+            read = clock()
             sealed = envelope.unseal(execution.input)
             heard = self._joins.listening(execution_id, sealed.channel) if sealed else self._recovery.deaf(execution_id)
             with heard:
-                return Answer(execution_id, await self._outcome(execution_id, waiter))
+                outcome = await self._outcome(execution_id, waiter)
+            waited = clock() - read
+            seconds = execution.seconds + waited
+            if outcome is None:
+                return Answer(execution_id, None, waited=waited, left=self._durations.left(seconds))
+            return Answer(execution_id, outcome, workflow=seconds, waited=waited)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; raise UnknownExecution, or what `Starter.stop` raises.
@@ -291,8 +306,22 @@ class Bridge:
             if self._released.is_set():  # there is no time to ask
                 raise start.doubt
             await self._starter.confirm(start)
-        workflow = None if waiter.settled_at is None else max(0.0, waiter.settled_at - started)
-        return Answer(start.execution_id, outcome, started - began, workflow)
+        if outcome is None or waiter.settled_at is None:
+            waited = asyncio.get_running_loop().time() - started
+            left = self._durations.left(waited)
+            return Answer(start.execution_id, outcome, started - began, waited=waited, left=left)
+        workflow = max(0.0, waiter.settled_at - started)
+        if isinstance(outcome, Succeeded):
+            self._durations.note(workflow)
+        return Answer(start.execution_id, outcome, started - began, workflow, waited=workflow)
+
+    def _read(self, execution: Execution) -> Answer:
+        """Tell what the record says, and learn from it where nobody here could wait long enough to see the end."""
+        if execution.outcome is None:
+            return Answer(execution.id, None, left=self._durations.left(execution.seconds))
+        if isinstance(execution.outcome, Succeeded):
+            self._durations.note(execution.seconds)
+        return Answer(execution.id, execution.outcome, workflow=execution.seconds)
 
     async def _outcome(self, execution_id: str, waiter: Waiter) -> Outcome | None:
         return await waiter.outcome(LOOK_BEFORE, lambda: self._recovery.look([execution_id]))

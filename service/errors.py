@@ -5,9 +5,11 @@ Problem
 │   ├── MalformedJson        400
 │   ├── InvalidIdempotencyKey 400
 │   ├── IdempotencyUnavailable 400
+│   ├── NotAcceptable        406
 │   ├── BodyTooSlow          408
 │   ├── BodyTooLarge         413
 │   ├── NotJson              415
+│   ├── UnknownEncoding      415
 │   ├── SchemaViolation      422
 │   ├── IdempotencyKeyReused 422
 │   └── IdempotencyConflict  409
@@ -85,6 +87,12 @@ class IdempotencyConflict(InvalidRequest):
     slug, title, status = "idempotency-conflict", "The idempotency key's execution cannot be read", 409
 
 
+class NotAcceptable(InvalidRequest):
+    """The caller takes neither JSON nor a stream of events."""
+
+    slug, title, status = "not-acceptable", "No form of the answer is acceptable", 406
+
+
 class BodyTooSlow(InvalidRequest):
     """The body did not arrive in time."""
 
@@ -101,6 +109,12 @@ class NotJson(InvalidRequest):
     """The content type is not a JSON one."""
 
     slug, title, status = "not-json", "The content type is not JSON", 415
+
+
+class UnknownEncoding(InvalidRequest):
+    """The body is compressed in a way that this service does not read."""
+
+    slug, title, status = "unknown-encoding", "The body's content encoding is not known", 415
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +168,18 @@ class WorkflowTimedOut(WorkflowProblem):
 
 
 class Unavailable(Problem):
-    """No work can be taken now; the same request may be sent again after `retry_after` seconds."""
+    """No work can be taken now; the same request may be sent again after about `retry_after` seconds.
+
+    Where it is not known better, the class says how long that usually is.
+    """
 
     status = 503
-    retry_after: ClassVar[int] = 1
+    retry_after: float = 1
+
+    def __init__(self, detail: str, *, execution_id: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(detail, execution_id=execution_id)
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
 class AtCapacity(Unavailable):

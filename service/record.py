@@ -62,7 +62,8 @@ class Record:
     async def _describe(self, execution_id: str) -> Execution:
         pause = self.describing.reserve(TURN_WITHIN)
         if pause is None:
-            raise Throttled("The budget for reading results is used up.", execution_id=execution_id)
+            wait = self.describing.wait()
+            raise Throttled("The quota for reading is used up.", execution_id=execution_id, retry_after=wait)
         if pause:
             await asyncio.sleep(pause)
         return await self._counted(self.describing, self._workflows.describe(execution_id))

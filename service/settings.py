@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service import quota
+from service import origins, quota
 from service.arn import StateMachineArn
 from service.schema import RequestSchema
 
@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     DESCRIBE_QUOTA: _Quota = quota.DESCRIBE_EXECUTION
     HISTORY_QUOTA: _Quota = quota.GET_EXECUTION_HISTORY
     LIST_QUOTA: _Quota = quota.LIST_EXECUTIONS
+    CORS_ORIGINS: Annotated[frozenset[str], NoDecode, BeforeValidator(origins.parse)] = frozenset()
     ON_CLIENT_GONE: Literal["keep", "stop"] = "keep"
     LOCAL_AWS_PORT: int = Field(4566, ge=0, le=65535)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"

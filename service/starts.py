@@ -70,7 +70,7 @@ class Starter:
         def on_turn() -> None:
             # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
             if not self._channel.live:
-                raise LinkDown("The subscription for replies was lost; nothing was started.")
+                raise LinkDown("The subscription was just lost; nothing was started.", retry_after=self._pause())
             start.sent = True
 
         try:
@@ -107,4 +107,9 @@ class Starter:
             left = down_since + LINK_GRACE - time.monotonic()
             if left > 0 and await self._channel.wait_live(left):
                 return
-        raise LinkDown("No subscription for replies is confirmed; nothing was started.")
+        raise LinkDown("No subscription for replies is confirmed; nothing was started.", retry_after=self._pause())
+
+    def _pause(self) -> float | None:
+        # The pauses between tries grow with the outage, so the next one comes after about as long again.
+        down_since = self._channel.down_since
+        return None if down_since is None else time.monotonic() - down_since

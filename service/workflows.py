@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -42,11 +43,15 @@ class ExecutionExists(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What Step Functions' record says of an execution; `outcome` is None while it runs."""
+    """What Step Functions' record says of an execution; `outcome` is None while it runs.
+
+    `seconds` is how long it took, or has taken so far.
+    """
 
     id: str
     input: str
     outcome: Outcome | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class Workflows:
 
         async def request() -> Execution:
             record = await self._api.call("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
-            return Execution(execution_id, record.get("input", ""), _outcome(record))
+            return Execution(execution_id, record.get("input", ""), _outcome(record), _seconds(record))
 
         return await self._call(request, execution_id, within=within, patient=patient)
 
@@ -275,6 +280,11 @@ def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
         case "ExecutionTimedOut":
             return TimedOut()
     return None
+
+
+def _seconds(record: dict[str, Any]) -> float:
+    end = float(record.get("stopDate", time.time()))
+    return max(0.0, end - float(record.get("startDate", end)))  # two clocks, where it runs yet
 
 
 def _outcome(record: dict[str, Any]) -> Outcome | None:

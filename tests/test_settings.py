@@ -59,6 +59,7 @@ def test_one_message_names_everything_that_is_wrong_but_repeats_no_value(monkeyp
         "DRAIN_TIMEOUT": "-1",
         "STAGE_PREFIX": "hunter2?",
         "REQUEST_SCHEMA": "/nonexistent/hunter2",
+        "CORS_ORIGINS": "hunter2",
         "ON_CLIENT_GONE": "hunter2",
         "LOG_LEVEL": "hunter2",
         "LOG_FORMAT": "hunter2",

@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from service.envelope import MAX_INPUT_BYTES
-from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson
+from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson, UnknownEncoding
+from service.web.problems import ENCODINGS
 
 if TYPE_CHECKING:
     from service.schema import RequestSchema
@@ -21,11 +22,14 @@ BODY_TIMEOUT: Final = 10.0
 async def read_event(request: web.Request, schema: RequestSchema) -> str:
     """Return the request's JSON text as it was sent, once it is known to be JSON and to fit the schema.
 
-    Raise NotJson, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.
+    Raise NotJson, UnknownEncoding, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.
     """
     kind = request.content_type
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise NotJson("Send the body with Content-Type: application/json.")
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING)
+    if encoding is not None and encoding.lower() not in ENCODINGS:
+        raise UnknownEncoding(f"Send the body with one of these content encodings: {', '.join(ENCODINGS)}.")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             raw = await request.read()

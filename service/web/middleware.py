@@ -27,6 +27,9 @@ EXECUTION_ID: Final = web.RequestKey("execution_id", str)
 LEAVING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
 """Whether the instance is about to stop, so that no caller should keep its connection."""
 
+HEADERS: Final = web.RequestKey("headers", dict)
+"""Headers that a handler wants on the answer, however it ends."""
+
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
 
@@ -61,6 +64,8 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
     response.headers[REQUEST_ID_HEADER] = request_id
     if request.app[LEAVING]():
         response.force_close()
+    if (more := request.get(HEADERS)) is not None:
+        response.headers.update(more)
     _log(request, request_id, began, status=response.status, problem=problem)
     return response
 

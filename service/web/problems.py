@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import hdrs, web
 
-from service.errors import Problem, SchemaViolation, Unavailable, WorkflowFailed
+from service.errors import Problem, SchemaViolation, Unavailable, UnknownEncoding, WorkflowFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
 """Problem types are names, not addresses: they stay the same wherever the service runs."""
+
+ENCODINGS: Final = ("gzip", "deflate", "identity")
+"""The content encodings that a body may have (RFC 9110, 8.4.1)."""
+
+LONGEST_PAUSE: Final = 30
+"""Seconds that a caller is told to stay away at the most: every guess may be wrong."""
 
 
 def from_problem(problem: Problem, instance: str, request_id: str) -> web.Response:
@@ -28,8 +35,10 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
     elif isinstance(problem, SchemaViolation):
         more["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.violations]
     elif isinstance(problem, Unavailable):
-        headers[hdrs.RETRY_AFTER] = str(problem.retry_after)
-    return _answer(
+        headers[hdrs.RETRY_AFTER] = retry_after(problem.retry_after)
+    elif isinstance(problem, UnknownEncoding):
+        headers[hdrs.ACCEPT_ENCODING] = ", ".join(ENCODINGS)
+    return answer(
         {
             "type": TYPE_PREFIX + problem.slug,
             "title": problem.title,
@@ -46,7 +55,7 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
 def from_http(error: web.HTTPException, instance: str, request_id: str) -> web.Response:
     """Answer with an error that aiohttp itself raised: an unknown path, a method that a path does not have."""
     headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
-    return _answer(
+    return answer(
         {
             "type": "about:blank",
             "title": HTTPStatus(error.status).phrase,
@@ -60,7 +69,7 @@ def from_http(error: web.HTTPException, instance: str, request_id: str) -> web.R
 
 def unexpected(instance: str, request_id: str) -> web.Response:
     """Answer with a fault of our own: nothing of it but the request id that leads to the log."""
-    return _answer(
+    return answer(
         {
             "type": TYPE_PREFIX + "unexpected",
             "title": "The service failed",
@@ -73,7 +82,13 @@ def unexpected(instance: str, request_id: str) -> web.Response:
     )
 
 
-def _answer(members: dict[str, Any], headers: Mapping[str, str]) -> web.Response:
+def retry_after(seconds: float) -> str:
+    """Write a guess of so many seconds as a `Retry-After`, from one second to half a minute."""
+    return str(max(1, min(LONGEST_PAUSE, math.ceil(seconds))))
+
+
+def answer(members: dict[str, Any], headers: Mapping[str, str]) -> web.Response:
+    """Answer with a problem of these members."""
     return web.Response(
         status=members["status"],
         body=orjson.dumps(members),

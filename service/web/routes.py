@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -17,11 +18,13 @@ from service.errors import (
     WorkflowTimedOut,
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
-from service.web import bodies, idempotency, preferences
-from service.web.middleware import EXECUTION_ID, LEAVING, answer_everything
+from service.web import bodies, cors, idempotency, preferences
+from service.web.middleware import EXECUTION_ID, HEADERS, LEAVING, answer_everything
+from service.web.problems import retry_after
+from service.web.tracing import trace_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from service.bridge import Answer, Bridge
     from service.keys import Keys
@@ -49,6 +52,7 @@ class Routes:
         response_timeout: float,
         stage_prefix: str,
         ready: Callable[[], str | None],
+        cors_origins: Collection[str] = (),
     ) -> None:
         self._bridge = bridge
         self._schema = schema
@@ -56,6 +60,7 @@ class Routes:
         self._response_timeout = response_timeout
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
         self._ready = ready
+        self._cors_origins = cors_origins
 
     def application(self) -> web.Application:
         """Build the aiohttp application, with every path also below the stage prefix where one is set."""
@@ -71,23 +76,30 @@ class Routes:
                     web.get(f"{prefix}/readyz", self.readyz),
                 ]
             )
+        if self._cors_origins:
+            cors.allow(app, self._cors_origins)
         return app
 
     async def create(self, request: web.Request) -> web.Response:
         """POST /event: start a workflow and answer with its result."""
         event = await bodies.read_event(request, self._schema)
         asked = preferences.parse(request.headers.getall("Prefer", ()))
+        began = time.perf_counter()
         answer = await self._bridge.submit(
-            event, asked.seconds(self._response_timeout), execution_id=self._id_from_key(request)
+            event,
+            asked.seconds(self._response_timeout),
+            execution_id=self._id_from_key(request),
+            trace_header=trace_header(request.headers),
         )
-        return self._answer(request, answer, asked)
+        return self._answer(request, answer, asked, began)
 
     async def read(self, request: web.Request) -> web.Response:
         """GET /event/{id}: the result, as far as it is known now or within the wait that is asked for."""
         execution_id = _execution_id(request)
         asked = preferences.parse(request.headers.getall("Prefer", ()))
         wait = asked.seconds(self._response_timeout) if asked.wait is not None else 0.0
-        return self._answer(request, await self._bridge.follow(execution_id, wait), asked)
+        began = time.perf_counter()
+        return self._answer(request, await self._bridge.follow(execution_id, wait), asked, began)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /event/{id}: stop the execution."""
@@ -111,12 +123,12 @@ class Routes:
             raise IdempotencyUnavailable("This deployment has no IDEMPOTENCY_SECRET, or its workflow is EXPRESS.")
         return self._keys.execution_id(key)
 
-    def _answer(self, request: web.Request, answer: Answer, asked: Preferences) -> web.Response:
-        response = self._render(request, answer)
+    def _answer(self, request: web.Request, answer: Answer, asked: Preferences, began: float) -> web.Response:
+        headers = request[HEADERS] = {"Server-Timing": _server_timing(answer, time.perf_counter() - began)}
         applied = asked.applied(self._response_timeout)
         if applied is not None:
-            response.headers["Preference-Applied"] = applied
-        return response
+            headers["Preference-Applied"] = applied
+        return self._render(request, answer)
 
     def _render(self, request: web.Request, answer: Answer) -> web.Response:
         execution_id = request[EXECUTION_ID] = answer.execution_id
@@ -137,7 +149,7 @@ class Routes:
                     status=202,
                     body=orjson.dumps({"id": execution_id, "status": "RUNNING"}),
                     content_type="application/json",
-                    headers={hdrs.LOCATION: location, hdrs.RETRY_AFTER: "1", **_NO_STORE},
+                    headers={hdrs.LOCATION: location, hdrs.RETRY_AFTER: retry_after(answer.left), **_NO_STORE},
                 )
 
 
@@ -147,6 +159,13 @@ def _execution_id(request: web.Request) -> str:
         raise UnknownExecution("Execution ids look like exec-<uuid>.")
     request[EXECUTION_ID] = execution_id
     return execution_id
+
+
+def _server_timing(answer: Answer, total: float) -> str:
+    """Write where the time went, in milliseconds (Server Timing, W3C); the bridge's own is what is left of `total`."""
+    own = max(0.0, total - (answer.start or 0.0) - answer.waited)
+    parts = {"start": answer.start, "workflow": answer.workflow, "bridge": own}
+    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts.items() if seconds is not None)
 
 
 def _status(status: int, text: str) -> web.Response:

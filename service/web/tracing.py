@@ -1,0 +1,54 @@
+"""The trace that a request belongs to, in the form that Step Functions hands on.
+
+A W3C `traceparent` (Trace Context, level 1) becomes an X-Ray header of the same trace id, which X-Ray takes in W3C
+format ("Sending trace data", AWS X-Ray Developer Guide). It wins over an `X-Amzn-Trace-Id`, for load balancers write
+that one themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TRACEPARENT: Final = "traceparent"
+AMZN_TRACE_ID: Final = "X-Amzn-Trace-Id"
+
+# Versions after 00 may go on after the flags; version ff and ids of zeros are invalid.
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<epoch>[0-9a-f]{8})(?P<unique>[0-9a-f]{24})"
+    r"-(?!0{16})(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
+_AMZN_FIELD: Final = re.compile(r"(Root|Parent|Sampled)=([A-Za-z0-9-]{1,64}|\?)")
+_AMZN_ROOT: Final = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
+
+
+def trace_header(headers: Mapping[str, str]) -> str | None:
+    """Return the X-Ray trace header for StartExecution (`Root=...;Parent=...;Sampled=...`), None without a valid one.
+
+    Nothing else of what was sent gets through.
+    """
+    parent = headers.get(TRACEPARENT)
+    if parent is not None and (converted := _from_traceparent(parent.strip())) is not None:
+        return converted
+    given = headers.get(AMZN_TRACE_ID)
+    return None if given is None else _cleaned(given)
+
+
+def _from_traceparent(text: str) -> str | None:
+    match = _TRACEPARENT.fullmatch(text)
+    if match is None or (match["version"] == "00" and match["more"]):
+        return None
+    sampled = int(match["flags"], 16) & 1
+    return f"Root=1-{match['epoch']}-{match['unique']};Parent={match['parent']};Sampled={sampled}"
+
+
+def _cleaned(text: str) -> str | None:
+    # Load balancers add `Self`, others their own fields: those stay behind.
+    found = [field.strip() for field in text[:256].split(";")]
+    fields = {match[1]: match[2] for field in found if (match := _AMZN_FIELD.fullmatch(field))}
+    if _AMZN_ROOT.fullmatch(fields.get("Root", "")) is None:
+        return None
+    return ";".join(f"{name}={fields[name]}" for name in ("Root", "Parent", "Sampled") if name in fields)

@@ -1,0 +1,82 @@
+"""The service's HTTP side over real HTTP, with the bridge on its stage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp.test_utils import TestServer
+
+from service.keys import Keys
+from service.schema import RequestSchema
+from service.settings import DEMO_SCHEMA
+from service.web.problems import TYPE_PREFIX
+from service.web.routes import Routes
+from tests.support.stage import Stage, stage
+
+NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
+ID = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
+JSON = {"Content-Type": "application/json"}
+
+
+class Front:
+    """The service's HTTP side and a client for it."""
+
+    def __init__(self, made: Stage, client: aiohttp.ClientSession) -> None:
+        self.stage = made
+        self.client = client
+
+    async def answered(self, output: Any, **options: Any) -> aiohttp.ClientResponse:
+        """POST an event and let its execution reply with `output`."""
+        request = asyncio.create_task(self.client.post("/event", **({"json": NAMES} | options)))
+        self.stage.reply(await self.stage.started(), output)
+        return await request
+
+    async def problem(self, method: str, path: str, status: int, slug: str, **options: Any) -> dict[str, Any]:
+        """Send a request that has to end as this problem; return the problem."""
+        async with self.client.request(method, path, **options) as response:
+            body: dict[str, Any] = json.loads(await response.read())
+            assert (response.status, body["type"]) == (status, TYPE_PREFIX + slug)
+            assert response.content_type == "application/problem+json"
+            assert body["status"] == status
+            assert body["title"]
+            assert body["detail"]
+            assert body["instance"] == path
+            assert body["request_id"] == response.headers["X-Request-Id"]
+            if status == 503:
+                assert int(response.headers["Retry-After"]) > 0
+            return body
+
+
+@asynccontextmanager
+async def front(
+    *,
+    ready: str | None = None,
+    keys: bool = True,
+    response_timeout: float = 10,
+    stage_prefix: str = "",
+    cors_origins: Collection[str] = (),
+    **options: Any,
+) -> AsyncIterator[Front]:
+    async with stage(**options) as made:
+        routes = Routes(
+            made.bridge,
+            RequestSchema.load(DEMO_SCHEMA),
+            keys=Keys("a secret of the test") if keys else None,
+            response_timeout=response_timeout,
+            stage_prefix=stage_prefix,
+            ready=lambda: ready,
+            cors_origins=cors_origins,
+        )
+        server = TestServer(routes.application())
+        await server.start_server()
+        try:
+            timeout = aiohttp.ClientTimeout(total=20)
+            async with aiohttp.ClientSession(server.make_url("/"), timeout=timeout) as client:
+                yield Front(made, client)
+        finally:
+            await server.close()

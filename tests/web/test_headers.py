@@ -1,0 +1,186 @@
+"""What stands in the heads of answers: where the time went, when to come back, who may call, which trace it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import aiohttp
+import pytest
+
+from service.durations import Durations
+from service.errors import AtCapacity
+from service.quota import Quota
+from tests.support.front import ID, JSON, NAMES, front
+from tests.support.step_functions import described, error
+
+ORIGIN = "https://app.example"
+
+
+def timing(response: aiohttp.ClientResponse) -> dict[str, float]:
+    """Read `Server-Timing` into milliseconds by name."""
+    return {name: float(value) for name, value in re.findall(r"(\w+);dur=([\d.]+)", response.headers["Server-Timing"])}
+
+
+async def test_a_result_says_where_its_time_went() -> None:
+    async with front() as it:
+        request = asyncio.create_task(it.client.post("/event", json=NAMES))
+        execution_id = await it.stage.started()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.3, it.stage.reply, execution_id, {})
+        spent = timing(await request)
+        assert set(spent) == {"start", "workflow", "bridge"}
+        assert 200 < spent["workflow"] < 5000
+        assert 0 < spent["start"] < 5000
+        assert spent["bridge"] < 1000
+
+
+async def test_a_result_that_is_read_later_says_how_long_its_workflow_took() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}", stopDate=12.5))
+        async with it.client.get(f"/event/{ID}") as response:
+            assert timing(response)["workflow"] == 11_500
+
+
+async def test_a_failed_workflow_says_where_its_time_went_and_what_preference_was_applied() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("FAILED", error="Broken", stopDate=2.0))
+        async with it.client.get(f"/event/{ID}", headers={"Prefer": "wait=1"}) as response:
+            assert response.status == 502
+            assert timing(response)["workflow"] == 1000
+            assert response.headers["Preference-Applied"] == "wait=1"
+
+
+def test_the_pause_until_the_next_try_is_what_is_left_of_a_usual_execution() -> None:
+    durations = Durations()
+    assert durations.left(4) == 4  # nothing is known: as long again
+    durations.note(10)
+    assert durations.left(4) == 6
+    assert durations.left(13) == 3  # overdue
+    for _ in range(100):
+        durations.note(20)
+    assert durations.typical == pytest.approx(20, rel=0.01)
+
+
+async def test_who_asked_too_early_is_told_to_come_back_when_the_execution_usually_ends() -> None:
+    async with front() as it:
+        for stop in (9.0, 9.0):
+            it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}", stopDate=stop))
+            async with it.client.get(f"/event/{ID}") as response:
+                assert response.status == 200
+        async with it.client.post("/event", json=NAMES, headers={"Prefer": "respond-async"}) as response:
+            assert (response.status, response.headers["Retry-After"]) == (202, "8")
+
+
+async def test_nobody_is_sent_away_for_more_than_half_a_minute() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING"))  # since 1970
+        async with it.client.get(f"/event/{ID}") as response:
+            assert (response.status, response.headers["Retry-After"]) == (202, "30")
+
+
+async def test_a_full_instance_says_when_half_of_its_requests_will_have_ended() -> None:
+    async with front(max_in_flight=1) as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}", stopDate=9.0))
+        await it.client.get(f"/event/{ID}")
+        first = asyncio.create_task(it.client.post("/event", json=NAMES))
+        execution_id = await it.stage.started()
+        async with it.client.post("/event", json=NAMES) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "4")
+        it.stage.reply(execution_id)
+        await first
+
+
+async def test_while_the_link_is_down_callers_stay_away_for_as_long_again() -> None:
+    async with front() as it:
+        it.stage.channel.go_down(since=6.5)
+        async with it.client.post("/event", json=NAMES) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "7")
+
+
+async def test_a_caller_that_reads_too_fast_is_told_when_the_quota_has_room() -> None:
+    async with front(quotas={"describe": Quota(1, 1)}) as it:
+        it.stage.endpoint.script("DescribeExecution", error("ThrottlingException"))
+        it.stage.record.describing.reserve(60)
+        for _ in range(3):
+            it.stage.record.describing.reserve(60)
+        async with it.client.get(f"/event/{ID}") as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "4")
+
+
+def test_a_class_of_problems_has_a_usual_pause_and_one_of_them_its_own() -> None:
+    assert AtCapacity("full").retry_after == AtCapacity.retry_after == 1
+    assert AtCapacity("full", retry_after=0.0).retry_after == 0
+
+
+async def test_the_trace_of_a_request_goes_on_in_the_execution() -> None:
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    async with front() as it:
+        await it.answered({}, headers=trace)
+        await it.client.post("/event", json=NAMES, headers={"Prefer": "respond-async"})
+        starts = [call for action, call in it.stage.endpoint.calls if action == "StartExecution"]
+        root = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"
+        assert [call.get("traceHeader") for call in starts] == [root, None]
+
+
+@pytest.mark.parametrize("encoding", ["compress", "gzip, gzip", "x"])
+async def test_a_content_encoding_that_is_not_known_is_refused_with_those_that_are(encoding: str) -> None:
+    async with front() as it:
+        headers = JSON | {"Content-Encoding": encoding}
+        async with it.client.post("/event", data=b"{}", headers=headers, compress=None) as response:
+            body = await response.json(content_type=None)
+            assert (response.status, body["type"].rpartition(":")[2]) == (415, "unknown-encoding")
+            assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
+        it.stage.assert_nothing_is_held()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("PUT", "/event", "POST"), ("POST", f"/event/{ID}", "DELETE,GET,HEAD"), ("DELETE", "/healthz", "GET,HEAD")],
+)
+async def test_a_method_that_a_path_does_not_have_is_told_those_that_it_has(method: str, path: str, allow: str) -> None:
+    async with front() as it, it.client.request(method, path) as response:
+        assert (response.status, response.headers["Allow"]) == (405, allow)
+        assert response.content_type == "application/problem+json"
+
+
+async def test_without_configured_origins_there_is_no_cors_at_all() -> None:
+    async with front() as it:
+        async with it.client.options("/event", headers={"Origin": ORIGIN}) as response:
+            assert (response.status, response.headers["Allow"]) == (405, "POST")
+        async with it.client.get("/healthz", headers={"Origin": ORIGIN}) as response:
+            assert not [name for name in response.headers if name.startswith("Access-Control")]
+
+
+async def test_a_preflight_from_a_configured_origin_is_told_what_it_may_send() -> None:
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    async with front(cors_origins={ORIGIN}, stage_prefix="dev") as it:
+        for path in ("/event", "/dev/event"):
+            async with it.client.options(path, headers=preflight) as response:
+                assert response.status == 204
+                assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+                assert response.headers["Access-Control-Allow-Methods"] == "OPTIONS, POST"
+                assert "Idempotency-Key" in response.headers["Access-Control-Allow-Headers"]
+                assert response.headers["Vary"] == "Origin"
+        async with it.client.options("/event", headers=preflight | {"Origin": "https://evil.example"}) as response:
+            assert response.status == 204
+            assert not [name for name in response.headers if name.startswith("Access-Control")]
+        async with it.client.options("/event") as response:
+            assert (response.status, response.headers["Allow"]) == (204, "OPTIONS, POST")
+
+
+async def test_answers_and_problems_alike_can_be_read_by_pages_of_a_configured_origin() -> None:
+    async with front(cors_origins={ORIGIN}) as it:
+        response = await it.answered({}, headers={"Origin": ORIGIN})
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "Location" in response.headers["Access-Control-Expose-Headers"]
+        async with it.client.post("/event", data=b"", headers={"Origin": ORIGIN}) as response:
+            assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (415, ORIGIN)
+        async with it.client.get("/nowhere", headers={"Origin": ORIGIN}) as response:
+            assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (404, ORIGIN)
+
+
+async def test_every_origin_may_be_allowed() -> None:
+    async with front(cors_origins={"*"}) as it, it.client.get("/healthz", headers={"Origin": ORIGIN}) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Vary" not in response.headers

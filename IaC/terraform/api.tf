@@ -141,6 +141,9 @@ resource "aws_api_gateway_deployment" "main" {
 }
 
 resource "aws_api_gateway_stage" "main" {
+  #checkov:skip=CKV_AWS_120:an answer is one caller's result and must never be given to another; GET shows a record that changes
+  #checkov:skip=CKV2_AWS_77:the rules against Log4j are in; the check also asks for AWSManagedRulesAnonymousIpList, which blocks callers in clouds, and servers are who calls this API
+  #checkov:skip=CKV2_AWS_51:the back end is reached by the VPC link alone, whose security group is the only one that the balancer lets in
   rest_api_id          = aws_api_gateway_rest_api.main.id
   deployment_id        = aws_api_gateway_deployment.main.id
   stage_name           = var.stage_name
@@ -170,6 +173,7 @@ resource "aws_api_gateway_stage" "main" {
 }
 
 resource "aws_api_gateway_method_settings" "all" {
+  #checkov:skip=CKV_AWS_225:an answer is one caller's result and must never be given to another
   rest_api_id = aws_api_gateway_rest_api.main.id
   stage_name  = aws_api_gateway_stage.main.stage_name
   method_path = "*/*"

@@ -1,4 +1,4 @@
-# The whole graph applied with a provider that is mocked: what goes in, what comes out, and what must hold in between.
+# What others rely on. The whole graph is applied once, with a provider that is mocked; the runs after it look at it.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,26 +7,122 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "whole_system" {
-  command = apply
-
+run "outputs_are_filled_and_nothing_is_public" {
   assert {
     condition     = output.api_endpoint == "https://api.execute-api.us-east-1.amazonaws.com/dev"
     error_message = "api_endpoint must be the stage's URL, for which curl \"$api_endpoint/event\" works."
   }
   assert {
     condition     = output.state_machine_arn == local.state_machine_arn
-    error_message = "The ARN built from the name must be the one of the machine."
+    error_message = "The ARN that is built from the name must be the machine's."
+  }
+  assert {
+    condition     = output.connection_arn == local.appsync.connection_arn && output.secretsmanager_arn == local.appsync.api_key_secret
+    error_message = "Connection and secret must be those of the stack."
+  }
+  assert {
+    condition     = jsonencode([output.appsync_host, output.appsync_host_realtime]) == jsonencode(["abc.appsync-api.us-east-1.amazonaws.com", "abc.appsync-realtime-api.us-east-1.amazonaws.com"])
+    error_message = "The hosts must be bare domains."
   }
   assert {
     condition = alltrue([for value in [
-      output.connection_arn, output.appsync_host, output.appsync_host_realtime, output.secretsmanager_arn,
-      output.ecs_service_arn, output.ecr_repository_url, output.log_group_name, output.alb_dns_name,
+      output.ecs_service_arn, output.ecs_cluster_name, output.ecr_repository_url, output.log_group_name, output.alb_dns_name, output.dashboard_url,
     ] : length(value) > 0])
     error_message = "Every output must be filled."
   }
   assert {
-    condition     = aws_lb.main.internal && aws_ecs_service.main.network_configuration[0].assign_public_ip == false
-    error_message = "Balancer and tasks must have no public address."
+    condition     = aws_lb.main.internal && !aws_ecs_service.main.network_configuration[0].assign_public_ip
+    error_message = "Neither the balancer nor a task may have a public address."
+  }
+  assert {
+    condition = alltrue([for rule in [aws_vpc_security_group_ingress_rule.balancer_from_link, aws_vpc_security_group_ingress_rule.tasks_from_balancer] :
+      rule.cidr_ipv4 == null && rule.referenced_security_group_id != null
+    ])
+    error_message = "Nothing may come in but from the group before it."
+  }
+}
+
+run "the_service_gets_its_settings" {
+  command = plan
+
+  assert {
+    condition = jsonencode({ for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }) == jsonencode({
+      APPSYNC_API_KEY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
+      APPSYNC_AUTH           = "api_key"
+      APPSYNC_HTTP_URL       = "https://abc.appsync-api.us-east-1.amazonaws.com/event"
+      APPSYNC_NAMESPACE      = "AsyncEvents"
+      APPSYNC_REALTIME_URL   = "wss://abc.appsync-realtime-api.us-east-1.amazonaws.com/event/realtime"
+      DESCRIBE_QUOTA         = "300/15"
+      DRAIN_TIMEOUT          = "35"
+      HISTORY_QUOTA          = "400/20"
+      LIST_QUOTA             = "200/5"
+      LOG_FORMAT             = "json"
+      LOG_LEVEL              = "INFO"
+      MAX_IN_FLIGHT          = "4000"
+      ON_CLIENT_GONE         = "keep"
+      PORT                   = "8080"
+      RESPONSE_TIMEOUT       = "25"
+      SERVICE_NAME           = "sync-front"
+      STAGE_PREFIX           = "dev"
+      STATE_MACHINE_ARN      = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+    })
+    error_message = "The environment must be filled from the variables, and hold no secret."
+  }
+  assert {
+    condition     = jsonencode([for secret in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].secrets : secret.name]) == jsonencode(["IDEMPOTENCY_SECRET"])
+    error_message = "ECS must inject the secret that turns an Idempotency-Key into an id."
+  }
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.service.container_definitions)[0].image == "123456789012.dkr.ecr.us-east-1.amazonaws.com/sync-front:1.2.3"
+    error_message = "The image must be the tag of our repository."
+  }
+  assert {
+    condition     = strcontains(jsonencode(jsondecode(aws_ecs_task_definition.service.container_definitions)[0].healthCheck.command), ":8080/healthz") && aws_lb_target_group.service.health_check[0].path == "/readyz"
+    error_message = "ECS kills on liveness, the balancer routes by readiness; not the other way round."
+  }
+}
+
+run "the_workflow_is_the_one_file" {
+  command = plan
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 10 %}"
+    error_message = "wait_seconds must reach the workflow."
+  }
+  assert {
+    condition = alltrue([for state in ["PublishResult", "PublishFailure"] :
+      jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Arguments.ApiEndpoint == local.publish_url
+      && jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Arguments.Authentication.ConnectionArn == local.appsync.connection_arn
+      && jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Resource == "arn:aws:states:::http:invoke"
+    ])
+    error_message = "The workflow must publish on the Event API, over the connection."
+  }
+  assert {
+    condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
+    error_message = "Executions must be remembered and their data not logged."
+  }
+}
+
+run "ends_that_no_reply_tells_of_are_published" {
+  command = plan
+
+  assert {
+    condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.ended.event_pattern)) == jsonencode({
+      source        = ["aws.states"]
+      "detail-type" = ["Step Functions Execution Status Change"]
+      detail        = { stateMachineArn = [local.state_machine_arn], status = ["ABORTED", "FAILED", "TIMED_OUT"] }
+    })
+    error_message = "The rule must match the ends of this machine's executions."
+  }
+  assert {
+    condition = jsonencode(jsondecode(replace(aws_cloudwatch_event_target.ended.input_transformer[0].input_template, "<name>", "exec-1"))) == jsonencode({
+      channel = "/AsyncEvents/ended/exec-1"
+      events  = ["{\"id\":\"exec-1\",\"status\":\"ENDED\"}"]
+    })
+    error_message = "The template must publish one event on the execution's channel below `ended`."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_api_destination.ended.invocation_endpoint == local.publish_url && aws_cloudwatch_event_api_destination.ended.connection_arn == local.appsync.connection_arn
+    error_message = "It must go to the Event API, with the key of the connection."
   }
 }

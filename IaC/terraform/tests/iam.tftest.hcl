@@ -1,0 +1,86 @@
+# Who may do what: the statements that matter, whole. A permission more is a change of this file, too.
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_tag = "1.2.3"
+}
+
+run "least_privilege" {
+  assert {
+    condition = jsonencode(jsondecode(aws_iam_role_policy.task.policy).Statement) == jsonencode([
+      {
+        Sid      = "StartAndList", Effect = "Allow"
+        Action   = ["states:StartExecution", "states:ListExecutions"]
+        Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+      },
+      {
+        Sid      = "ReadAndStop", Effect = "Allow"
+        Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+        Resource = "arn:aws:states:us-east-1:123456789012:execution:event-workflow:*"
+      },
+      {
+        Sid      = "ReadApiKey", Effect = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
+      },
+      {
+        Sid       = "DecryptSecrets", Effect = "Allow"
+        Action    = "kms:Decrypt"
+        Resource  = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+        Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.us-east-1.amazonaws.com" } }
+      },
+    ])
+    error_message = "The task may start, read, list and stop executions of this machine, and read one secret."
+  }
+  assert {
+    condition = jsonencode(jsondecode(aws_iam_role_policy.workflow.policy).Statement[0]) == jsonencode({
+      Sid      = "Publish", Effect = "Allow"
+      Action   = "states:InvokeHTTPEndpoint"
+      Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+      Condition = { StringEquals = {
+        "states:HTTPMethod"   = "POST"
+        "states:HTTPEndpoint" = "https://abc.appsync-api.us-east-1.amazonaws.com/event"
+      } }
+    })
+    error_message = "The workflow may call one URL by one method."
+  }
+  assert {
+    condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid if statement.Resource == "*"]) == jsonencode(["DeliverLogs", "Trace"])
+    error_message = "Only what has no resource of its own may be for all resources."
+  }
+  assert {
+    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid => statement.Resource if statement.Resource != "*" }) == jsonencode({
+      Publish              = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+      UseConnection        = "arn:aws:events:us-east-1:123456789012:connection/sync-front/11111111-2222-3333-4444-555555555555"
+      ReadConnectionSecret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:events!connection/sync-front/1-AbCdEf"
+    })
+    error_message = "The workflow may use this connection and its secret."
+  }
+  assert {
+    condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Sid if statement.Resource == "*"]) == jsonencode(["LogIn"])
+    error_message = "ECS may pull, log and read of this system only."
+  }
+  assert {
+    condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "ReadIdempotencySecret"]) == jsonencode(["arn:aws:secretsmanager:us-east-1:123456789012:secret:IdempotencySecret-AbCdEf"])
+    error_message = "ECS may read one secret, and not the API key."
+  }
+  assert {
+    condition     = jsonencode(jsondecode(aws_iam_role_policy.ended.policy).Statement) == jsonencode([{ Effect = "Allow", Action = "events:InvokeApiDestination", Resource = aws_cloudwatch_event_api_destination.ended.arn }])
+    error_message = "EventBridge may publish, and nothing else."
+  }
+  assert {
+    condition = alltrue([for policy in concat(
+      [for role in [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs] : role.policy],
+      [aws_iam_role_policy.flow_logs[0].policy],
+    ) : !can(regex(":\\*\"", jsonencode([for statement in jsondecode(policy).Statement : statement.Action])))])
+    error_message = "No action may be a wildcard."
+  }
+  assert {
+    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.ended, aws_iam_role.appsync_logs, aws_iam_role.flow_logs[0]] :
+      jsondecode(role.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+    ])
+    error_message = "A service may take a role only on behalf of this account."
+  }
+}

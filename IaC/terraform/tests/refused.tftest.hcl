@@ -1,0 +1,88 @@
+# Each of these values would fail late, in the midst of an apply, or not at all: the plan refuses it.
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_tag = "1.2.3"
+}
+
+run "one_wrong_value_of_each" {
+  command = plan
+  expect_failures = [
+    var.workflow_name,
+    var.service_name,
+    var.region,
+    var.image_tag,
+    var.wait_seconds,
+    var.timeouts,
+    var.stage_name,
+    var.api_authorization,
+    var.api_throttle,
+    var.waf_requests_per_ip,
+    var.existing_vpc,
+    var.vpc_cidr,
+    var.zone_count,
+    var.internal_tls,
+    var.cpu_architecture,
+    var.task_size,
+    var.task_count,
+    var.max_in_flight,
+    var.on_client_gone,
+    var.log_level,
+    var.log_retention_days,
+    var.appsync_namespace,
+    var.appsync_auth,
+    var.appsync_api_keys,
+    var.step_functions_quotas,
+    var.ended_statuses,
+    var.alarm_topic_arns,
+    var.image_uri,
+  ]
+
+  variables {
+    workflow_name         = "bad name!"
+    service_name          = "internal-front"
+    region                = "Virginia"
+    image_tag             = "latest"
+    wait_seconds          = 241
+    timeouts              = { drain = 0 }
+    stage_name            = "a/b"
+    api_authorization     = "OPEN"
+    api_throttle          = { rate = 100, burst = 50 }
+    waf_requests_per_ip   = 5
+    existing_vpc          = { id = "vpc-1", private_subnet_ids = ["subnet-1"] }
+    vpc_cidr              = "10.0.0.0/28"
+    zone_count            = 1
+    internal_tls          = { certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1", domain_name = "localhost" }
+    cpu_architecture      = "RISCV"
+    task_size             = { cpu = 512, memory = 512 }
+    task_count            = { min = 3, max = 2 }
+    max_in_flight         = 100000
+    on_client_gone        = "forget"
+    log_level             = "TRACE"
+    log_retention_days    = 2
+    appsync_namespace     = "Async_Events"
+    appsync_auth          = "none"
+    appsync_api_keys      = ["a", "a"]
+    step_functions_quotas = { describe = "300" }
+    ended_statuses        = ["RUNNING"]
+    alarm_topic_arns      = ["on-call"]
+    image_uri             = "registry.example/sync-front"
+  }
+}
+
+run "other_wrong_values_and_no_image" {
+  command = plan
+  expect_failures = [
+    var.service_name,
+    var.wait_seconds,
+    var.image_uri,
+  ]
+
+  variables {
+    service_name = "a-name-of-more-than-24-letters"
+    wait_seconds = 1.5
+    image_tag    = null
+  }
+}

@@ -1,0 +1,58 @@
+# The API keys: their expiry, and what each step of a rotation tells the stack.
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_tag = "1.2.3"
+}
+
+run "one_key_for_almost_a_year" {
+  plan_options {
+    target = [aws_cloudformation_stack.appsync]
+  }
+
+  assert {
+    condition     = aws_cloudformation_stack.appsync.parameters.ActiveKey == "a" && aws_cloudformation_stack.appsync.parameters.KeepOtherKey == "false"
+    error_message = "There must be one key, a."
+  }
+  assert {
+    # Midnight of the day: at most a day before the 364 days are over.
+    condition     = timecmp(timeadd("1970-01-01T00:00:00Z", "${aws_cloudformation_stack.appsync.parameters.KeyAExpires}s"), output.appsync_api_key_expiry["a"]) <= 0 && timecmp(timeadd("1970-01-01T00:00:00Z", "${aws_cloudformation_stack.appsync.parameters.KeyAExpires + 86400}s"), output.appsync_api_key_expiry["a"]) > 0
+    error_message = "The seconds since 1970 must be those of the expiry's day."
+  }
+  assert {
+    condition     = !can(regex("da2-", jsonencode(aws_cloudformation_stack.appsync.parameters)))
+    error_message = "No key goes in."
+  }
+}
+
+run "the_next_key_beside_it" {
+  plan_options {
+    target = [aws_cloudformation_stack.appsync]
+  }
+
+  variables {
+    appsync_api_keys = ["b", "a"]
+  }
+
+  assert {
+    condition     = aws_cloudformation_stack.appsync.parameters.ActiveKey == "b" && aws_cloudformation_stack.appsync.parameters.KeepOtherKey == "true"
+    error_message = "b must be in use and a still be valid."
+  }
+}
+
+run "the_next_key_alone" {
+  plan_options {
+    target = [aws_cloudformation_stack.appsync]
+  }
+
+  variables {
+    appsync_api_keys = ["b"]
+  }
+
+  assert {
+    condition     = aws_cloudformation_stack.appsync.parameters.ActiveKey == "b" && aws_cloudformation_stack.appsync.parameters.KeepOtherKey == "false" && aws_cloudformation_stack.appsync.parameters.KeyAExpires == "0"
+    error_message = "a must be gone."
+  }
+}

@@ -1,0 +1,139 @@
+# The chain holds as it comes, reaches every layer, and refuses to be broken.
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_tag = "1.2.3"
+}
+
+run "each_layer_gets_its_link_of_the_chain" {
+  assert {
+    condition = jsonencode([
+      local.environment.RESPONSE_TIMEOUT,
+      local.integrations.post.timeoutInMillis / 1000,
+      aws_lb.main.idle_timeout,
+      tonumber(aws_lb_target_group.service.deregistration_delay),
+      local.environment.DRAIN_TIMEOUT,
+      jsondecode(aws_ecs_task_definition.service.container_definitions)[0].stopTimeout,
+    ]) == jsonencode([25, 29, 60, 45, 35, 60])
+    error_message = "The chain must reach every layer."
+  }
+}
+
+run "a_longer_chain_that_holds" {
+  command = plan
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { response = 50, api_gateway = 55, deregistration = 70, drain = 60, stop = 80 }
+  }
+
+  assert {
+    condition     = terraform_data.timeout_chain.input.response == 50
+    error_message = "It must be taken."
+  }
+}
+
+run "a_wait_as_long_as_the_gateways" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { response = 27 }
+  }
+}
+
+run "a_gateway_that_outlasts_the_balancer" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { api_gateway = 60, deregistration = 70 }
+  }
+}
+
+run "a_balancer_that_outlasts_the_services_connections" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { balancer_idle = 75 }
+  }
+}
+
+run "a_drain_shorter_than_the_wait" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { drain = 25 }
+  }
+}
+
+run "a_deregistration_that_cuts_requests" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { deregistration = 29 }
+  }
+}
+
+run "a_kill_before_the_drain_ends" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { stop = 40 }
+  }
+}
+
+run "a_stop_longer_than_fargate_allows" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { stop = 121 }
+  }
+}
+
+run "a_workflow_longer_than_the_wait_is_pointed_out" {
+  command         = plan
+  expect_failures = [check.workflow_fits_into_the_wait]
+
+  variables {
+    wait_seconds = 23
+  }
+}

@@ -149,7 +149,7 @@ resource "aws_api_gateway_stage" "main" {
   stage_name           = var.stage_name
   xray_tracing_enabled = true
 
-  # Who asked, when, and where the time went; never what. `requestId` is the service's X-Request-Id's counterpart.
+  # When, what became of it and where the time went; never what was said. The trace id leads to the service's own log.
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.main["api"].arn
     format = jsonencode({

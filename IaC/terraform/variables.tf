@@ -256,7 +256,7 @@ variable "task_count" {
 variable "max_in_flight" {
   description = "Requests that a task holds at once before it answers 503. The service is scaled so that a task holds half of it."
   type        = number
-  default     = 4000
+  default     = 10000
   nullable    = false
 
   validation {

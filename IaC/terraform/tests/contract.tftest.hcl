@@ -58,7 +58,7 @@ run "the_service_gets_its_settings" {
       LIST_QUOTA             = "200/5"
       LOG_FORMAT             = "json"
       LOG_LEVEL              = "INFO"
-      MAX_IN_FLIGHT          = "4000"
+      MAX_IN_FLIGHT          = "10000"
       ON_CLIENT_GONE         = "keep"
       PORT                   = "8080"
       RESPONSE_TIMEOUT       = "25"

@@ -37,7 +37,6 @@ run "one_wrong_value_of_each" {
     var.step_functions_quotas,
     var.ended_statuses,
     var.alarm_topic_arns,
-    var.image_uri,
   ]
 
   variables {
@@ -68,7 +67,6 @@ run "one_wrong_value_of_each" {
     step_functions_quotas = { describe = "300" }
     ended_statuses        = ["RUNNING"]
     alarm_topic_arns      = ["on-call"]
-    image_uri             = "registry.example/sync-front"
   }
 }
 
@@ -84,5 +82,24 @@ run "other_wrong_values_and_no_image" {
     service_name = "a-name-of-more-than-24-letters"
     wait_seconds = 1.5
     image_tag    = null
+  }
+}
+
+run "an_image_without_a_version" {
+  command         = plan
+  expect_failures = [var.image_uri]
+
+  variables {
+    image_tag = null
+    image_uri = "registry.example/sync-front"
+  }
+}
+
+run "two_images" {
+  command         = plan
+  expect_failures = [var.image_uri]
+
+  variables {
+    image_uri = "registry.example/sync-front:1.2.3"
   }
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import ConnectionLostError, RefusedError
@@ -43,7 +42,9 @@ class Renewer:
         As long as that fails, `old` goes on, and it is tried again. Raises what ended `old`, if that was before.
         """
         await self._until_due(old)
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             if old.served.done():
                 await old.served
             try:
@@ -65,7 +66,6 @@ class Renewer:
             if isinstance(loss, RefusedError):
                 await self._refresher.refresh()
             await asyncio.wait([old.served], timeout=delay)
-        raise AssertionError  # for mypy: the loop above has no end
 
     async def _until_due(self, old: Line) -> None:
         """Wait for the end of the line's time, or of the line. A silent one is due at once: it may be half open.

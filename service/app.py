@@ -18,6 +18,7 @@ from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind, 
 from service.appsync.iam import Iam
 from service.bridge import Bridge
 from service.errors import Problem
+from service.gauges import Gauges
 from service.joins import Joins
 from service.keys import Keys
 from service.limits import fitting_in_flight, raise_open_files
@@ -27,6 +28,7 @@ from service.replies import Replies
 from service.secret_key import SecretApiKey
 from service.settings import SettingsError
 from service.starts import ReplyChannel, Starter
+from service.telemetry.metrics import Metrics
 from service.web.routes import Routes
 from service.workflows import Workflows
 
@@ -165,9 +167,23 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
             stop_abandoned=settings.ON_CLIENT_GONE == "stop",
         )
         stack.push_async_callback(bridge.aclose)
+        metrics = Metrics()
+        metrics.registry.register(
+            Gauges(
+                bridge=bridge,
+                replies=replies,
+                recovery=recovery,
+                record=record,
+                workflows=workflows,
+                link=link,
+                channel=channel,
+            )
+        )
+        stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
         routes = Routes(
             bridge,
             settings.REQUEST_SCHEMA,
+            metrics=metrics,
             keys=None if express else _keys(settings),
             response_timeout=settings.RESPONSE_TIMEOUT,
             stage_prefix=settings.STAGE_PREFIX,

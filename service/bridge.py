@@ -118,6 +118,11 @@ class Bridge:
         return self._in_flight
 
     @property
+    def max_in_flight(self) -> int:
+        """Requests that may be held at once."""
+        return self._max_in_flight
+
+    @property
     def draining(self) -> bool:
         """Whether the instance is about to stop: no traffic should be sent to it any more."""
         return self._draining

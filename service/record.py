@@ -47,6 +47,15 @@ class Record:
         self.history = TokenBucket(history)
         self.listing = TokenBucket(list_)
 
+    @property
+    def buckets(self) -> dict[str, TokenBucket]:
+        """What is left of each quota, by action."""
+        return {
+            "DescribeExecution": self.describing,
+            "GetExecutionHistory": self.history,
+            "ListExecutions": self.listing,
+        }
+
     async def describe(self, execution_id: str) -> Execution:
         """Read one record for a caller; raise UnknownExecution, Throttled, or what `Workflows.describe` raises."""
         for pause in READ_AGAIN:

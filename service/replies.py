@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -12,6 +13,10 @@ from service.outcomes import Failed, Outcome, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+REMEMBERED: Final = 10_000
+"""Executions that nobody waits for any more and that are remembered, to tell late replies from unknown ones."""
 
 
 class Waiter(asyncio.Future["Outcome | None"]):
@@ -68,17 +73,23 @@ class Replies:
     `on_ended` is told the id of a pending execution that is said to have ended without its result being sent along: a
     result that is too large for an event, an end that no workflow can announce.
 
-    `received` counts all events, `progress` those of running executions, `announced` those of ends without a result,
-    `unmatched` replies without a waiter (late, repeated or unknown), `malformed` events that are no reply at all.
+    Each event is counted once: `result` for one that somebody waited for, `progress` of a running execution,
+    `announced` for an end without a result, `repeated` and `late` for what came once more or after the waiting,
+    `unknown` for an execution that nobody here has waited for lately, `malformed` for what is no reply at all.
     """
 
     def __init__(self) -> None:
         self._waiters: dict[str, list[Waiter]] = {}
         self.on_ended: Callable[[str], None] | None = None
-        self.received = 0
+        self._left: OrderedDict[str, bool] = (
+            OrderedDict()
+        )  # the last ones that nobody waits for any more; whether they were answered
+        self.result = 0
         self.progress = 0
         self.announced = 0
-        self.unmatched = 0
+        self.repeated = 0
+        self.late = 0
+        self.unknown = 0
         self.malformed = 0
 
     def __len__(self) -> int:
@@ -115,10 +126,10 @@ class Replies:
             waiters.remove(waiter)
             if not waiters:
                 del self._waiters[execution_id]
+                self._remember(execution_id, answered=waiter.settled_at is not None)
 
     def deliver(self, event: str) -> None:
         """Give one event, as JSON text, to those whom it is for. Never raises."""
-        self.received += 1
         try:
             reply = orjson.loads(event)
             execution_id, status = reply["id"], reply["status"]
@@ -128,8 +139,10 @@ class Replies:
                 self._tell_progress(execution_id, event)
             elif status == "ENDED" or (status == "SUCCEEDED" and "output" not in reply):
                 self._tell_end(execution_id)
-            elif not self.settle(execution_id, _outcome(status, reply)):
-                self.unmatched += 1
+            elif self.settle(execution_id, _outcome(status, reply)):
+                self.result += 1
+            else:
+                self._count_unmatched(execution_id)
         except (orjson.JSONDecodeError, LookupError, TypeError):
             self.malformed += 1
 
@@ -149,6 +162,19 @@ class Replies:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def _remember(self, execution_id: str, *, answered: bool) -> None:
+        self._left[execution_id] = answered
+        if len(self._left) > REMEMBERED:
+            self._left.popitem(last=False)
+
+    def _count_unmatched(self, execution_id: str) -> None:
+        if execution_id in self._waiters or self._left.get(execution_id):
+            self.repeated += 1
+        elif execution_id in self._left:
+            self.late += 1
+        else:
+            self.unknown += 1
 
     def _tell_progress(self, execution_id: str, event: str) -> None:
         self.progress += 1

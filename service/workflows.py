@@ -69,6 +69,8 @@ class Workflows:
     `budget` seconds at the most, while it is throttled, unreachable or unanswered, which is safe because each call
     names its execution. What is left over after the last try is told apart: Throttled, Unreachable (no try was sent),
     OutcomeUnknown (one may have been carried out), or Refused; AtCapacity if its turn did not come in time.
+
+    `throttled` counts the answers by which Step Functions throttled, by action.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Workflows:
         attempt_timeout: float = 3.0,
         backoff: float = 0.1,
     ) -> None:
+        self.throttled: dict[str, int] = {}
         self._arn = arn
         self._budget = budget
         self._backoff = backoff
@@ -129,7 +132,7 @@ class Workflows:
             arguments["traceHeader"] = trace_header
 
         async def request() -> None:
-            answer = await self._api.call("StartExecution", arguments)
+            answer = await self._ask("StartExecution", arguments)
             answer["executionArn"]  # an answer without it is none
 
         await self._call(request, execution_id, within=max(within or 0.0, self._budget), on_turn=on_turn)
@@ -141,7 +144,7 @@ class Workflows:
         """
 
         async def request() -> Execution:
-            record = await self._api.call("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
+            record = await self._ask("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
             return Execution(execution_id, record.get("input", ""), _outcome(record), _seconds(record))
 
         return await self._call(request, execution_id, within=within, patient=patient)
@@ -154,7 +157,7 @@ class Workflows:
         arguments = {"executionArn": self._arn.execution(execution_id), "reverseOrder": True, "maxResults": 1}
 
         async def request() -> Outcome | None:
-            return _last_event((await self._api.call("GetExecutionHistory", arguments))["events"])
+            return _last_event((await self._ask("GetExecutionHistory", arguments))["events"])
 
         return await self._call(request, execution_id, within=within, patient=False)
 
@@ -165,7 +168,7 @@ class Workflows:
         """
 
         async def request() -> bool:
-            machine = await self._api.call("DescribeStateMachine", {"stateMachineArn": self._arn.text})
+            machine = await self._ask("DescribeStateMachine", {"stateMachineArn": self._arn.text})
             return bool(machine["type"] == "EXPRESS")
 
         return await self._call(request, None, within=ASK_WITHIN, patient=False)
@@ -181,7 +184,7 @@ class Workflows:
             arguments["nextToken"] = next_token
 
         async def request() -> Page:
-            page = await self._api.call("ListExecutions", arguments)
+            page = await self._ask("ListExecutions", arguments)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
         return await self._call(request, None)
@@ -190,10 +193,18 @@ class Workflows:
         """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
 
         async def request() -> None:
-            answer = await self._api.call("StopExecution", {"executionArn": self._arn.execution(execution_id)})
+            answer = await self._ask("StopExecution", {"executionArn": self._arn.execution(execution_id)})
             answer["stopDate"]  # an answer without it is none
 
         await self._call(request, execution_id)
+
+    async def _ask(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._api.call(operation, arguments)
+        except AwsError as error:
+            if error.code in _THROTTLING:
+                self.throttled[operation] = self.throttled.get(operation, 0) + 1
+            raise
 
     async def _call(
         self,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from service import replies as replies_module
 from service.outcomes import Failed, Outcome, Succeeded
 from service.replies import Replies, Waiter
 
@@ -30,7 +31,7 @@ async def test_a_reply_finds_its_own_waiter() -> None:
         assert not first.done()
         replies.deliver('{"id": "a", "status": "FAILED", "error": "Broken", "cause": "private"}')
         assert await first == Failed("Broken")
-    assert (len(replies), replies.received, replies.unmatched, replies.malformed) == (0, 2, 0, 0)
+    assert (len(replies), replies.result, replies.unknown, replies.malformed) == (0, 2, 0, 0)
 
 
 async def test_a_waiter_leaves_the_table_when_its_block_raises() -> None:
@@ -72,7 +73,7 @@ async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None
         replies.deliver('{"id": "c", "status": "ENDED"}')
         assert not waiter.done()
     assert announced == ["a", "b"]
-    assert (replies.announced, replies.unmatched, replies.malformed) == (3, 0, 0)
+    assert (replies.announced, replies.unknown, replies.malformed) == (3, 0, 0)
 
 
 async def test_progress_reaches_those_who_asked_for_it() -> None:
@@ -126,7 +127,21 @@ async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted(
         replies.deliver(succeeded("unknown"))
         assert await waiter == Succeeded(1)
     replies.deliver(succeeded("a", 3))
-    assert replies.unmatched == 3
+    with replies.expect("b"):
+        pass
+    replies.deliver(succeeded("b"))
+    assert (replies.result, replies.repeated, replies.late, replies.unknown) == (1, 2, 1, 1)
+
+
+async def test_only_so_many_that_have_left_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies_module, "REMEMBERED", 2)
+    replies = Replies()
+    for execution_id in "abc":
+        with replies.expect(execution_id):
+            pass
+    for execution_id in "abc":
+        replies.deliver(succeeded(execution_id))
+    assert (replies.late, replies.unknown) == (2, 1)
 
 
 async def test_progress_is_counted_and_ends_nothing() -> None:
@@ -161,7 +176,7 @@ async def test_an_event_that_is_no_reply_is_counted_as_malformed(event: str) -> 
     with replies.expect("a") as waiter:
         replies.deliver(event)
         assert not waiter.done()
-    assert (replies.malformed, replies.unmatched) == (1, 0)
+    assert (replies.malformed, replies.unknown) == (1, 0)
 
 
 async def test_released_waiters_get_no_outcome_and_keep_one_they_have() -> None:

@@ -11,7 +11,9 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from service.bridge import Answer
 from service.errors import BodyTooLarge, BodyTooSlow, Problem
+from service.telemetry.metrics import Metrics
 from service.web import problems
 
 if TYPE_CHECKING:
@@ -29,6 +31,14 @@ LEAVING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
 
 HEADERS: Final = web.RequestKey("headers", dict)
 """Headers that a handler wants on the answer, however it ends."""
+
+METRICS: Final = web.AppKey("metrics", Metrics)
+
+ANSWER: Final = web.RequestKey("answer", Answer)
+"""Set by a handler as soon as it has one: how long each part of it took."""
+
+_OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": "stop"}
+_OUTCOMES: Final = {200: "succeeded", 202: "running", 204: "stopped"}
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
@@ -55,7 +65,7 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
     except web.HTTPException as error:
         response = problems.from_http(error, request.path, request_id)
     except asyncio.CancelledError:
-        _log(request, request_id, began, status=499, problem="caller-left")
+        _end(request, request_id, began, status=499, problem="caller-left")
         raise
     except Exception:
         # Whatever it was: the caller gets an answer and the operator its place, neither gets its text.
@@ -66,12 +76,21 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         response.force_close()
     if (more := request.get(HEADERS)) is not None:
         response.headers.update(more)
-    _log(request, request_id, began, status=response.status, problem=problem)
+    _end(request, request_id, began, status=response.status, problem=problem)
     return response
 
 
-def _log(request: web.Request, request_id: str, began: float, *, status: int, problem: str | None) -> None:
+def _end(request: web.Request, request_id: str, began: float, *, status: int, problem: str | None) -> None:
+    """Count and log a request that has ended."""
+    seconds = time.perf_counter() - began
     resource = request.match_info.route.resource
+    answer = request.get(ANSWER)
+    if resource is not None and resource.canonical.endswith(("/event", "/event/{id}")):
+        operation = _OPERATIONS.get(request.method, "other")
+        metrics = request.app[METRICS]
+        metrics.ended(operation, problem or _OUTCOMES.get(status, "other"))
+        if operation == "start" and answer is not None:
+            metrics.answered(seconds, answer.start, answer.workflow)
     log.info(
         "request",
         method=request.method,
@@ -81,5 +100,11 @@ def _log(request: web.Request, request_id: str, began: float, *, status: int, pr
         problem=problem,
         execution_id=request.get(EXECUTION_ID),
         request_id=request_id,
-        ms=round((time.perf_counter() - began) * 1000, 1),
+        ms=_milliseconds(seconds),
+        start_ms=_milliseconds(answer.start) if answer is not None else None,
+        workflow_ms=_milliseconds(answer.workflow) if answer is not None else None,
     )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 from aiohttp import hdrs, web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from service.envelope import MAX_INPUT_BYTES
 from service.errors import (
@@ -19,7 +21,7 @@ from service.errors import (
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, cors, idempotency, preferences
-from service.web.middleware import EXECUTION_ID, HEADERS, LEAVING, answer_everything
+from service.web.middleware import ANSWER, EXECUTION_ID, HEADERS, LEAVING, METRICS, answer_everything
 from service.web.problems import retry_after
 from service.web.tracing import trace_header
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from service.bridge import Answer, Bridge
     from service.keys import Keys
     from service.schema import RequestSchema
+    from service.telemetry.metrics import Metrics
     from service.web.preferences import Preferences
 
 _EXECUTION_ID: Final = re.compile(r"exec-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,6 +52,7 @@ class Routes:
         schema: RequestSchema,
         *,
         keys: Keys | None,
+        metrics: Metrics,
         response_timeout: float,
         stage_prefix: str,
         ready: Callable[[], str | None],
@@ -57,6 +61,7 @@ class Routes:
         self._bridge = bridge
         self._schema = schema
         self._keys = keys
+        self._metrics = metrics
         self._response_timeout = response_timeout
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
         self._ready = ready
@@ -65,6 +70,7 @@ class Routes:
     def application(self) -> web.Application:
         """Build the aiohttp application, with every path also below the stage prefix where one is set."""
         app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
+        app[METRICS] = self._metrics
         app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
@@ -74,6 +80,7 @@ class Routes:
                     web.delete(f"{prefix}/event/{{id}}", self.remove),
                     web.get(f"{prefix}/healthz", self.healthz),
                     web.get(f"{prefix}/readyz", self.readyz),
+                    web.get(f"{prefix}/metrics", self.metrics),
                 ]
             )
         if self._cors_origins:
@@ -115,6 +122,11 @@ class Routes:
         reason = self._ready()
         return _status(200, "ready") if reason is None else _status(503, reason)
 
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """GET /metrics: everything that is measured, in the Prometheus text format."""
+        body = generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
+
     def _id_from_key(self, request: web.Request) -> str | None:
         key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))
         if key is None:
@@ -131,6 +143,7 @@ class Routes:
         return self._render(request, answer)
 
     def _render(self, request: web.Request, answer: Answer) -> web.Response:
+        request[ANSWER] = answer
         execution_id = request[EXECUTION_ID] = answer.execution_id
         match answer.outcome:
             case Succeeded(output):

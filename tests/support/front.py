@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from service.keys import Keys
 from service.schema import RequestSchema
 from service.settings import DEMO_SCHEMA
+from service.telemetry.metrics import Metrics
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
 from tests.support.stage import Stage, stage
@@ -66,6 +67,7 @@ async def front(
         routes = Routes(
             made.bridge,
             RequestSchema.load(DEMO_SCHEMA),
+            metrics=Metrics(),
             keys=Keys("a secret of the test") if keys else None,
             response_timeout=response_timeout,
             stage_prefix=stage_prefix,

@@ -1,0 +1,116 @@
+"""What the parts of the service know of themselves, read when somebody asks for the metrics."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from service.appsync import Link
+    from service.bridge import Bridge
+    from service.record import Record
+    from service.recovery import Recovery
+    from service.replies import Replies
+    from service.starts import ReplyChannel
+    from service.workflows import Workflows
+
+
+class Gauges(Collector):
+    """A collector for the Prometheus registry."""
+
+    def __init__(
+        self,
+        *,
+        bridge: Bridge,
+        replies: Replies,
+        recovery: Recovery,
+        record: Record,
+        workflows: Workflows,
+        link: Link,
+        channel: ReplyChannel,
+    ) -> None:
+        self._bridge = bridge
+        self._replies = replies
+        self._recovery = recovery
+        self._record = record
+        self._workflows = workflows
+        self._link = link
+        self._channel = channel
+
+    def collect(self) -> Iterator[Metric]:
+        """Read everything now."""
+        yield from self._requests()
+        yield from self._link_state()
+        yield from self._reply_counts()
+        yield from self._recovery_state()
+
+    def _requests(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("sync_front_requests_in_flight", "Requests held now.", self._bridge.in_flight)
+        yield GaugeMetricFamily(
+            "sync_front_requests_in_flight_limit", "Requests that may be held at once.", self._bridge.max_in_flight
+        )
+        yield GaugeMetricFamily(
+            "sync_front_draining", "1 once the instance is about to stop.", float(self._bridge.draining)
+        )
+        throttles = CounterMetricFamily(
+            "sync_front_throttles", "Calls that Step Functions throttled, by action.", labels=["action"]
+        )
+        for action, count in sorted(self._workflows.throttled.items()):
+            throttles.add_metric([action], count)
+        yield throttles
+
+    def _link_state(self) -> Iterator[Metric]:
+        down_since = self._channel.down_since
+        yield GaugeMetricFamily(
+            "sync_front_link_up", "1 while the subscription for replies is confirmed.", float(self._channel.live)
+        )
+        yield CounterMetricFamily(
+            "sync_front_link_reconnects", "How often the link came up again.", self._link.reconnects
+        )
+        yield GaugeMetricFamily(
+            "sync_front_link_down_seconds",
+            "How long the subscription for replies has been down; 0 while it is confirmed.",
+            0.0 if down_since is None else max(0.0, time.monotonic() - down_since),
+        )
+        yield CounterMetricFamily(
+            "sync_front_link_frames", "Frames received, keep-alives included.", self._link.frames_received
+        )
+        yield CounterMetricFamily(
+            "sync_front_link_malformed_frames",
+            "Frames that were no message of the protocol.",
+            self._link.malformed_frames,
+        )
+
+    def _reply_counts(self) -> Iterator[Metric]:
+        replies = CounterMetricFamily(
+            "sync_front_replies",
+            "Events received, by what they were: result (somebody waited), progress, announced (an end without its "
+            "result), late (its request had ended), repeated, unknown, malformed.",
+            labels=["kind"],
+        )
+        for kind in ("result", "progress", "announced", "late", "repeated", "unknown", "malformed"):
+            replies.add_metric([kind], getattr(self._replies, kind))
+        yield replies
+        yield GaugeMetricFamily(
+            "sync_front_pending_executions", "Executions that somebody waits for.", len(self._replies)
+        )
+
+    def _recovery_state(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "sync_front_recovered", "Executions whose outcome was found in the record.", self._recovery.recovered
+        )
+        budget = GaugeMetricFamily(
+            "sync_front_recovery_budget",
+            "Calls that may be made at once to read the record, by action; below 0 when later ones are promised.",
+            labels=["action"],
+        )
+        for action, bucket in self._record.buckets.items():
+            budget.add_metric([action], bucket.level)
+        yield budget

@@ -1,0 +1,99 @@
+"""What is counted and timed of each request, and of the event loop; names follow the Prometheus conventions.
+
+Everything that a part of the service knows anyway is not counted here but read from it when somebody asks
+(`service.gauges`), which costs a request nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+WAIT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 12.5, 15, 20, 25, 30, 60)
+CALL_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+OVERHEAD_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+
+LAG_EVERY: Final = 0.5
+"""Seconds between two looks at how late the event loop is."""
+
+RECENT: Final = 100
+"""Overheads that are kept for CloudWatch, which takes so many values of one metric at once."""
+
+
+class Metrics:
+    """The instruments, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._requests = Counter(
+            "sync_front_requests",
+            "Requests that ended, by operation (start, read, stop) and outcome (succeeded, running, stopped, or the "
+            "slug of the problem).",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self._wait = Histogram(
+            "sync_front_wait_seconds",
+            "How long POST requests took from their first byte to their answer.",
+            buckets=WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._start = Histogram(
+            "sync_front_start_execution_seconds",
+            "How long it took until Step Functions had taken an execution, repeated tries included.",
+            buckets=CALL_BUCKETS,
+            registry=self.registry,
+        )
+        self._workflow = Histogram(
+            "sync_front_workflow_seconds",
+            "How long the execution took from then to its outcome.",
+            buckets=WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._overhead = Histogram(
+            "sync_front_bridge_overhead_seconds",
+            "What a request with a result took beyond its start and its workflow: the service's own share.",
+            buckets=OVERHEAD_BUCKETS,
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "sync_front_event_loop_lag_seconds",
+            "How much later than asked for the event loop came back, twice a second.",
+            buckets=OVERHEAD_BUCKETS,
+            registry=self.registry,
+        )
+        self._children: dict[tuple[str, str], Counter] = {}
+        self.recent_overheads: deque[float] = deque(maxlen=RECENT)
+        self.recent_lags: deque[float] = deque(maxlen=RECENT)
+
+    def ended(self, operation: str, outcome: str) -> None:
+        """Count a request that has ended."""
+        child = self._children.get((operation, outcome))
+        if child is None:
+            child = self._children[operation, outcome] = self._requests.labels(operation, outcome)
+        child.inc()
+
+    def answered(self, total: float, start: float | None, workflow: float | None) -> None:
+        """Time a POST that was answered; all in seconds, None for what did not happen."""
+        self._wait.observe(total)
+        if start is None:
+            return
+        self._start.observe(start)
+        if workflow is not None:
+            self._workflow.observe(workflow)
+            overhead = max(0.0, total - start - workflow)
+            self._overhead.observe(overhead)
+            self.recent_overheads.append(overhead)
+
+    async def watch_loop(self) -> None:
+        """Time the event loop itself, for ever."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + LAG_EVERY
+            await asyncio.sleep(LAG_EVERY)
+            lag = max(0.0, clock() - due)
+            self._lag.observe(lag)
+            self.recent_lags.append(lag)

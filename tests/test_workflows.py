@@ -231,6 +231,7 @@ async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepF
 
 
 async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint: ScriptedStepFunctions) -> None:
+    asyncio.get_running_loop().set_debug(False)  # it takes most of the time of so many tasks
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
     async with workflows(endpoint.url, budget=20, attempt_timeout=20) as client, asyncio.TaskGroup() as tasks:

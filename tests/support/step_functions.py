@@ -84,7 +84,7 @@ class ScriptedStepFunctions:
 
     async def arrived(self, action: str, number: int = 1) -> None:
         """Wait until `action` was called so many times."""
-        async with asyncio.timeout(10), self._arrived:
+        async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: self.count(action) >= number)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,169 @@
+"""Every metric is moved by what it counts, over the whole service and the local AWS."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.local import LocalAws
+from service.telemetry import metrics as metrics_module
+from service.telemetry.metrics import Metrics
+from tests.support.processes import service
+from tests.support.step_functions import ScriptedStepFunctions, error
+
+NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=50)) as client:
+        yield client
+
+
+class Scrape:
+    """What `/metrics` says at one moment."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.samples = {
+            (sample.name, *sorted(sample.labels.values())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def __call__(self, name: str, *labels: str) -> float:
+        return self.samples.get((f"sync_front_{name}", *sorted(labels)), 0.0)
+
+
+async def scrape(http: aiohttp.ClientSession, url: str) -> Scrape:
+    async with http.get(f"{url}/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/plain; version=1.0.0")
+        return Scrape(await response.text())
+
+
+async def post(http: aiohttp.ClientSession, url: str, **headers: str) -> int:
+    async with http.post(f"{url}/event", json=NAMES, headers=headers) as response:
+        await response.read()
+        return response.status
+
+
+async def test_requests_are_counted_by_what_became_of_them_and_timed(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0.3) as aws, service(aws) as (_, url):
+        assert await post(http, url) == 200
+        assert await post(http, url, Prefer="respond-async") == 202
+        async with http.post(f"{url}/event", data="{") as response:
+            assert response.status == 415
+        async with http.get(f"{url}/event/exec-x") as response:
+            assert response.status == 404
+        now = await scrape(http, url)
+        assert now("requests_total", "start", "succeeded") == 1
+        assert now("requests_total", "start", "running") == 1
+        assert now("requests_total", "start", "not-json") == 1
+        assert now("requests_total", "read", "unknown-execution") == 1
+        assert now("wait_seconds_count") == 2
+        assert now("wait_seconds_sum") >= 0.3
+        assert now("start_execution_seconds_count") == 2
+        assert now("workflow_seconds_count") == 1
+        assert now("workflow_seconds_sum") >= 0.2
+        assert now("bridge_overhead_seconds_count") == 1
+        assert now("bridge_overhead_seconds_sum") < now("wait_seconds_sum")
+        assert now("requests_in_flight_limit") == 10_000
+        assert now("link_up") == 1
+        assert now("replies_total", "result") == 1
+        assert now("link_frames_total") >= 4
+
+
+async def test_what_is_held_shows_while_it_is(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=1) as aws, service(aws) as (_, url):
+        posts = [asyncio.create_task(post(http, url)) for _ in range(3)]
+        while (now := await scrape(http, url))("requests_in_flight") < 3:
+            pass
+        assert now("pending_executions") == 3
+        assert await asyncio.gather(*posts) == [200] * 3
+        assert (await scrape(http, url))("requests_in_flight") == 0
+
+
+async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws, RESPONSE_TIMEOUT="2") as (process, url):
+        aws.faults.mute.on()
+        assert await post(http, url) == 200
+        aws.faults.mute.off()
+        before = await scrape(http, url)
+        assert before("recovered_total") == 1
+        assert 298 <= before("recovery_budget", "DescribeExecution") < 300
+        assert before("recovery_budget", "ListExecutions") == 200
+        await aws.drop_connections(1001)
+        await process.logged("link_down")
+        async with asyncio.timeout(20):
+            while not (now := await scrape(http, url))("link_reconnects_total"):
+                pass
+            while not now("link_up"):
+                now = await scrape(http, url)
+        assert now("link_down_seconds") == 0
+
+
+async def test_events_are_counted_by_kind(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (_, url):
+        aws.faults.duplicate.on()
+        aws.faults.junk.on()
+        assert await post(http, url) == 200
+        async with asyncio.timeout(20):
+            while (now := await scrape(http, url))("replies_total", "repeated") < 1:
+                pass
+        assert now("replies_total", "result") == 1
+        assert now("replies_total", "malformed") >= 1
+
+
+async def test_throttling_shows_by_action(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as throttled:
+        throttled.script("DescribeStateMachine", error("AccessDeniedException"))
+        throttled.script("DescribeExecution", error("ThrottlingException"), error("ExecutionDoesNotExist"))
+        async with service(aws, AWS_ENDPOINT_URL_SFN=throttled.url) as (_, url):
+            async with http.get(f"{url}/event/exec-00000000-0000-4000-8000-000000000000") as response:
+                assert response.status == 404
+            assert (await scrape(http, url))("throttles_total", "DescribeExecution") == 1
+
+
+async def test_a_stop_and_a_missing_link_show(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws, DRAIN_DELAY="20") as (process, url):
+        assert (await scrape(http, url))("draining") == 0
+        process.send(signal.SIGTERM)
+        await process.logged("stopping")
+        assert (await scrape(http, url))("draining") == 1
+
+
+async def test_a_loop_that_is_held_up_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_module, "LAG_EVERY", 0.01)
+    metrics = Metrics()
+    watching = asyncio.create_task(metrics.watch_loop())
+    await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 - what a fault in the service would do
+    while not metrics.recent_lags:  # noqa: ASYNC110 - a list has no event to wait for
+        await asyncio.sleep(0)
+    watching.cancel()
+    assert max(metrics.recent_lags) >= 0.05
+
+
+async def test_names_and_units_follow_the_prometheus_conventions(http: aiohttp.ClientSession) -> None:
+    """The rules of `promtool check metrics`: a prefix, base units, _total for counters only, help for all."""
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (_, url):
+        await post(http, url)
+        text = (await scrape(http, url)).text
+    for family in text_string_to_metric_families(text):
+        assert re.fullmatch(r"sync_front_[a-z]+(_[a-z]+)*", family.name), family.name
+        assert family.documentation.endswith("."), family.name
+        assert family.type in {"counter", "gauge", "histogram"}, family.name
+        assert not re.search(r"_(total|count|sum|bucket|info|milliseconds|ms|minutes|kb|mb)$", family.name), family.name
+        names = {sample.name for sample in family.samples}
+        if family.type == "counter":
+            assert names <= {f"{family.name}_total", f"{family.name}_created"}
+        if family.type == "histogram":
+            assert family.name.endswith("_seconds")

@@ -9,6 +9,10 @@ variables {
 }
 
 run "the_document_of_the_api" {
+  plan_options {
+    target = [aws_api_gateway_rest_api.main, aws_api_gateway_method_settings.all]
+  }
+
   assert {
     condition = jsonencode({ for path, methods in jsondecode(aws_api_gateway_rest_api.main.body).paths : path => sort(keys(methods)) }) == jsonencode({
       "/event"      = ["post"]

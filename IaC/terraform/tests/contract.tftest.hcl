@@ -1,4 +1,4 @@
-# What others rely on. The whole graph is applied once, with a provider that is mocked; the runs after it look at it.
+# What others rely on. The whole graph is applied, with a provider that is mocked.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,7 +7,8 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "outputs_are_filled_and_nothing_is_public" {
+run "the_whole_system" {
+  # Outputs are filled, and nothing is public.
   assert {
     condition     = output.api_endpoint == "https://api.execute-api.us-east-1.amazonaws.com/dev"
     error_message = "api_endpoint must be the stage's URL, for which curl \"$api_endpoint/event\" works."
@@ -40,11 +41,8 @@ run "outputs_are_filled_and_nothing_is_public" {
     ])
     error_message = "Nothing may come in but from the group before it."
   }
-}
 
-run "the_service_gets_its_settings" {
-  command = plan
-
+  # The service gets its settings.
   assert {
     condition = jsonencode({ for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }) == jsonencode({
       APPSYNC_API_KEY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
@@ -77,14 +75,11 @@ run "the_service_gets_its_settings" {
     error_message = "The image must be the tag of our repository."
   }
   assert {
-    condition     = strcontains(jsonencode(jsondecode(aws_ecs_task_definition.service.container_definitions)[0].healthCheck.command), ":8080/healthz") && aws_lb_target_group.service.health_check[0].path == "/readyz"
+    condition     = strcontains(jsondecode(aws_ecs_task_definition.service.container_definitions)[0].healthCheck.command[4], "/healthz") && aws_lb_target_group.service.health_check[0].path == "/readyz"
     error_message = "ECS kills on liveness, the balancer routes by readiness; not the other way round."
   }
-}
 
-run "the_workflow_is_the_one_file" {
-  command = plan
-
+  # The workflow is the one file.
   assert {
     condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 10 %}"
     error_message = "wait_seconds must reach the workflow."
@@ -101,11 +96,8 @@ run "the_workflow_is_the_one_file" {
     condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
     error_message = "Executions must be remembered and their data not logged."
   }
-}
 
-run "ends_that_no_reply_tells_of_are_published" {
-  command = plan
-
+  # Ends of which no reply tells are published.
   assert {
     condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.ended.event_pattern)) == jsonencode({
       source        = ["aws.states"]
@@ -124,5 +116,18 @@ run "ends_that_no_reply_tells_of_are_published" {
   assert {
     condition     = aws_cloudwatch_event_api_destination.ended.invocation_endpoint == local.publish_url && aws_cloudwatch_event_api_destination.ended.connection_arn == local.appsync.connection_arn
     error_message = "It must go to the Event API, with the key of the connection."
+  }
+
+  # Each layer gets its link of the chain of timeouts.
+  assert {
+    condition = jsonencode([
+      local.environment.RESPONSE_TIMEOUT,
+      local.integrations.post.timeoutInMillis / 1000,
+      aws_lb.main.idle_timeout,
+      tonumber(aws_lb_target_group.service.deregistration_delay),
+      local.environment.DRAIN_TIMEOUT,
+      jsondecode(aws_ecs_task_definition.service.container_definitions)[0].stopTimeout,
+    ]) == jsonencode([25, 29, 60, 45, 35, 60])
+    error_message = "The chain must reach every layer."
   }
 }

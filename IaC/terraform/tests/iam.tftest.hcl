@@ -8,6 +8,13 @@ variables {
 }
 
 run "least_privilege" {
+  plan_options {
+    target = [
+      aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.ended,
+      aws_iam_role_policy.appsync_logs, aws_iam_role_policy.flow_logs,
+    ]
+  }
+
   assert {
     condition = jsonencode(jsondecode(aws_iam_role_policy.task.policy).Statement) == jsonencode([
       {

@@ -124,21 +124,21 @@ class Container:
                 await asyncio.sleep(0.02)
 
 
-RUNNING_EXECUTIONS = f"""
+UNTIL_RUNNING = f"""
+import sys, time
 import boto3
 client = boto3.client(
     "stepfunctions", "us-east-1", endpoint_url="http://aws:4566", aws_access_key_id="x", aws_secret_access_key="x"
 )
 query = dict(stateMachineArn={LocalAws.state_machine_arn!r}, statusFilter="RUNNING", maxResults=1000)
-print(len(client.list_executions(**query)["executions"]))
+while len(client.list_executions(**query)["executions"]) < int(sys.argv[1]):
+    time.sleep(0.2)
 """
 
 
 async def all_started(aws: Container, number: int) -> None:
     """Wait until so many executions run in a local AWS's container."""
-    async with asyncio.timeout(40):
-        while int(await aws.python(RUNNING_EXECUTIONS)) < number:
-            pass
+    await asyncio.to_thread(docker, "exec", aws.id, "python", "-c", UNTIL_RUNNING, str(number), seconds=50)
 
 
 @asynccontextmanager

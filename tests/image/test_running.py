@@ -66,7 +66,7 @@ async def seconds_to_ready(stage: Site) -> float:
         waited = int((await service.python("print(open('/proc/1/schedstat').read())")).split()[1]) / 1e9
         confirmed = [line for line in await service.logs() if line["event"] == "link_subscription_confirmed"]
         began = (await service.state())["StartedAt"]
-    start, end = (datetime.fromisoformat(text[:26]) for text in (began, confirmed[0]["timestamp"]))
+    start, end = (datetime.fromisoformat(text[:26]) for text in (began, confirmed[-1]["timestamp"]))
     return (end - start).total_seconds() - waited
 
 
@@ -98,7 +98,8 @@ async def test_docker_stop_with_requests_held_answers_all_of_them_and_ends_with_
     http: aiohttp.ClientSession,
 ) -> None:
     asyncio.get_running_loop().set_debug(False)  # hundreds of requests are enough to do
-    async with site(wait=15) as stage, stage.service() as service:
+    # They all have to be held at one time, on a busy machine, too.
+    async with site(wait=20) as stage, stage.service("--env", "RESPONSE_TIMEOUT=60") as service:
         url = await service.ready()
         posts = [
             asyncio.create_task(post(http, url, {"nome": f"N{number}", "sobrenome": "X"})) for number in range(HELD)

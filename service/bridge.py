@@ -139,12 +139,14 @@ class Bridge:
         *,
         execution_id: str | None = None,
         trace_header: str | None = None,
+        on_start: Callable[[str], None] | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> Answer:
         """Start an execution for `event` (JSON text) and wait up to `wait` seconds for its outcome.
 
         An `execution_id` that a caller's key has decided is shared: whoever comes with it again joins the one execution
-        that there is, wherever it was started. `on_progress` is called with each progress event, as JSON text.
+        that there is, wherever it was started. `on_start` is called with the id once it is certain that the execution
+        exists, `on_progress` with each progress event, as JSON text.
 
         An answer without an outcome means that the execution goes on. Raise AtCapacity, Draining, LinkDown or
         BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could not be started;
@@ -162,10 +164,17 @@ class Bridge:
         began = asyncio.get_running_loop().time()
         with self._held(), self._replies.expect(own_id, began + wait, on_progress) as waiter:
             if execution_id is None:
-                return await self._lead(start, waiter, began)
-            return await self._share(start, event, waiter, began)
+                return await self._lead(start, waiter, began, on_start)
+            return await self._share(start, event, waiter, began, on_start)
 
-    async def follow(self, execution_id: str, wait: float, on_progress: Callable[[str], None] | None = None) -> Answer:
+    async def follow(
+        self,
+        execution_id: str,
+        wait: float,
+        *,
+        on_start: Callable[[str], None] | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Answer:
         """Wait up to `wait` seconds for the outcome of an execution, wherever it was started.
 
         Without a wait, or where this instance can hold no more, tell what the record says now. Raise UnknownExecution,
@@ -180,6 +189,8 @@ class Bridge:
             execution = await self._record.describe(execution_id)
             if execution.outcome is not None:
                 return self._read(execution)
+            if on_start is not None:
+                on_start(execution_id)
             read = clock()
             sealed = envelope.unseal(execution.input)
             heard = self._joins.listening(execution_id, sealed.channel) if sealed else self._recovery.deaf(execution_id)
@@ -233,7 +244,7 @@ class Bridge:
         """Wait for what still runs in the background; each piece of it is bounded in time."""
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    async def _lead(self, start: Start, waiter: Waiter, began: float) -> Answer:
+    async def _lead(self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None) -> Answer:
         """Carry a request through that nobody shares."""
         try:
             with self._starting():
@@ -243,7 +254,7 @@ class Bridge:
                     # The id was made a moment ago, so it is our own earlier try, and it has ended meanwhile.
                     start.done = True
                     self._recovery.look_ended(start.execution_id)
-            return await self._answer(start, waiter, began)
+            return await self._answer(start, waiter, began, on_start)
         except asyncio.CancelledError:
             if self._released.is_set():
                 if (task := asyncio.current_task()) is not None:
@@ -254,7 +265,9 @@ class Bridge:
                 self._in_background(self._settle_abandoned(start))
             raise
 
-    async def _share(self, start: Start, event: str, waiter: Waiter, began: float) -> Answer:
+    async def _share(
+        self, start: Start, event: str, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
+    ) -> Answer:
         """Carry a request through beside others with the same key; its start does not end with its caller."""
         flight = self._flights.get(start.execution_id)
         if flight is None:
@@ -269,7 +282,7 @@ class Bridge:
                 raise self._stopped(flight.start)
             flight.takeoff.result()
             with self._joins.listening(start.execution_id, flight.channel):
-                return await self._answer(flight.start, waiter, began)
+                return await self._answer(flight.start, waiter, began, on_start)
         finally:
             flight.users -= 1
             if not flight.users and self._flights.get(start.execution_id) is flight:
@@ -301,11 +314,15 @@ class Bridge:
         if execution.outcome is not None:
             self._replies.settle(execution_id, execution.outcome)
 
-    async def _answer(self, start: Start, waiter: Waiter, began: float) -> Answer:
+    async def _answer(
+        self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
+    ) -> Answer:
         """Wait for the outcome of what was started, and tell it."""
         started = asyncio.get_running_loop().time()
         if start.doubt is not None:
             waiter.deadline -= CONFIRM_WITHIN
+        elif on_start is not None:
+            on_start(start.execution_id)
         outcome = await self._outcome(start.execution_id, waiter)
         if outcome is None and start.doubt is not None:
             if self._released.is_set():  # there is no time to ask

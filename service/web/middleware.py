@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from service.bridge import Answer
 from service.errors import BodyTooLarge, BodyTooSlow, Problem
@@ -28,6 +28,12 @@ EXECUTION_ID: Final = web.RequestKey("execution_id", str)
 
 LEAVING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
 """Whether the instance is about to stop, so that no caller should keep its connection."""
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""The id that the log knows a request by."""
+
+PROBLEM: Final = web.RequestKey("problem", str)
+"""The slug of the problem that a request ended with, for the log."""
 
 HEADERS: Final = web.RequestKey("headers", dict)
 """Headers that a handler wants on the answer, however it ends."""
@@ -50,45 +56,55 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
     began = time.perf_counter()
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
-    problem = None
+    request[REQUEST_ID] = request_id
     response: web.StreamResponse
     try:
         response = await handler(request)
-    except Problem as error:
-        problem = error.slug
-        if error.execution_id is not None:
-            request[EXECUTION_ID] = error.execution_id
-        response = problems.from_problem(error, request.path, request_id)
+    except (asyncio.CancelledError, ClientConnectionResetError):
+        request[PROBLEM] = "caller-left"
+        _end(request, request_id, began, status=499)
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets an answer
+        response = as_answer(request, error)
         if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
             # The rest of the body is in the way of a next request: the caller must know that there is none here.
             response.force_close()
-    except web.HTTPException as error:
-        response = problems.from_http(error, request.path, request_id)
-    except asyncio.CancelledError:
-        _end(request, request_id, began, status=499, problem="caller-left")
-        raise
-    except Exception:
-        # Whatever it was: the caller gets an answer and the operator its place, neither gets its text.
-        log.exception("unexpected_error", request_id=request_id)
-        response = problems.unexpected(request.path, request_id)
     response.headers[REQUEST_ID_HEADER] = request_id
     if request.app[LEAVING]():
         response.force_close()
     if (more := request.get(HEADERS)) is not None:
         response.headers.update(more)
-    _end(request, request_id, began, status=response.status, problem=problem)
+    _end(request, request_id, began, status=response.status)
     return response
 
 
-def _end(request: web.Request, request_id: str, began: float, *, status: int, problem: str | None) -> None:
+def as_answer(request: web.Request, error: Exception) -> web.Response:
+    """Write what ended a request as a problem, and note it for the log."""
+    request_id = request[REQUEST_ID]
+    if isinstance(error, Problem):
+        request[PROBLEM] = error.slug
+        if error.execution_id is not None:
+            request[EXECUTION_ID] = error.execution_id
+        return problems.from_problem(error, request.path, request_id)
+    if isinstance(error, web.HTTPException):
+        return problems.from_http(error, request.path, request_id)
+    # Whatever it was: the caller gets an answer and the operator its place, neither gets its text.
+    request[PROBLEM] = "unexpected"
+    log.error("unexpected_error", request_id=request_id, exc_info=error)
+    return problems.unexpected(request.path, request_id)
+
+
+def _end(request: web.Request, request_id: str, began: float, *, status: int) -> None:
     """Count and log a request that has ended."""
     seconds = time.perf_counter() - began
+    problem = request.get(PROBLEM)
     resource = request.match_info.route.resource
     answer = request.get(ANSWER)
     if resource is not None and resource.canonical.endswith(("/event", "/event/{id}")):
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
-        metrics.ended(operation, problem or _OUTCOMES.get(status, "other"))
+        runs = answer is not None and answer.outcome is None  # a stream that ends so has had its 200 long before
+        metrics.ended(operation, problem or ("running" if runs else _OUTCOMES.get(status, "other")))
         if operation == "start" and answer is not None:
             metrics.answered(seconds, answer.start, answer.workflow)
     log.info(

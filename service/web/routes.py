@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import hdrs, web
@@ -17,16 +17,29 @@ from service.errors import (
     UnknownExecution,
     WorkflowAborted,
     WorkflowFailed,
+    WorkflowProblem,
     WorkflowTimedOut,
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
-from service.web import bodies, cors, idempotency, preferences
-from service.web.middleware import ANSWER, EXECUTION_ID, HEADERS, LEAVING, METRICS, answer_everything
+from service.web import bodies, cors, events, idempotency, negotiation, preferences
+from service.web.events import Stream
+from service.web.middleware import (
+    ANSWER,
+    EXECUTION_ID,
+    HEADERS,
+    LEAVING,
+    METRICS,
+    REQUEST_ID,
+    REQUEST_ID_HEADER,
+    answer_everything,
+    as_answer,
+)
 from service.web.problems import retry_after
 from service.web.tracing import trace_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    import asyncio
+    from collections.abc import Callable, Collection, Coroutine
 
     from service.bridge import Answer, Bridge
     from service.keys import Keys
@@ -87,23 +100,35 @@ class Routes:
             cors.allow(app, self._cors_origins)
         return app
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def create(self, request: web.Request) -> web.StreamResponse:
         """POST /event: start a workflow and answer with its result."""
+        stream = _stream(request)
         event = await bodies.read_event(request, self._schema)
         asked = preferences.parse(request.headers.getall("Prefer", ()))
         began = time.perf_counter()
-        answer = await self._bridge.submit(
+        work = self._bridge.submit(
             event,
             asked.seconds(self._response_timeout),
             execution_id=self._id_from_key(request),
             trace_header=trace_header(request.headers),
+            on_start=None if stream is None else stream.open,
+            on_progress=None if stream is None else stream.progress,
         )
-        return self._answer(request, answer, asked, began)
+        if stream is not None:
+            return await self._send(request, stream, work, asked)
+        return self._answer(request, await work, asked, began)
 
-    async def read(self, request: web.Request) -> web.Response:
+    async def read(self, request: web.Request) -> web.StreamResponse:
         """GET /event/{id}: the result, as far as it is known now or within the wait that is asked for."""
         execution_id = _execution_id(request)
         asked = preferences.parse(request.headers.getall("Prefer", ()))
+        stream = _stream(request)
+        if stream is not None:
+            if request.headers.get(events.LAST_EVENT_ID) == events.END:
+                return web.Response(status=204)  # what tells a browser's EventSource to stay away
+            wait = asked.seconds(self._response_timeout)
+            work = self._bridge.follow(execution_id, wait, on_start=stream.open, on_progress=stream.progress)
+            return await self._send(request, stream, work, asked)
         wait = asked.seconds(self._response_timeout) if asked.wait is not None else 0.0
         began = time.perf_counter()
         return self._answer(request, await self._bridge.follow(execution_id, wait), asked, began)
@@ -135,6 +160,39 @@ class Routes:
             raise IdempotencyUnavailable("This deployment has no IDEMPOTENCY_SECRET, or its workflow is EXPRESS.")
         return self._keys.execution_id(key)
 
+    async def _send(
+        self, request: web.Request, stream: Stream, work: Coroutine[Any, Any, Answer], asked: Preferences
+    ) -> web.StreamResponse:
+        """Answer with a stream of events about what `work` finds out."""
+        headers = {REQUEST_ID_HEADER: request[REQUEST_ID]}
+        applied = asked.applied(self._response_timeout)
+        if applied is not None:
+            headers["Preference-Applied"] = applied
+
+        def running(execution_id: str) -> bytes:
+            request[EXECUTION_ID] = execution_id
+            location = self._location(execution_id)
+            return events.event(
+                "running", orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
+            )
+
+        def end(task: asyncio.Task[Answer]) -> bytes:
+            try:
+                answer = request[ANSWER] = task.result()
+                if answer.outcome is None:
+                    return running(answer.execution_id)
+                return events.event("result", _body(self._render(request, answer)), events.END)
+            except WorkflowProblem as problem:
+                return events.event("problem", _body(as_answer(request, problem)), events.END)
+            except Exception as error:  # noqa: BLE001 - the head has been sent: this is the only place to tell it
+                return events.event("problem", _body(as_answer(request, error)))
+
+        return await stream.send(request, work, headers, running, end)
+
+    def _location(self, execution_id: str) -> str:
+        # Behind API Gateway the stage is part of every public path, so it is part of this one.
+        return f"{self._prefix}/event/{execution_id}"
+
     def _answer(self, request: web.Request, answer: Answer, asked: Preferences, began: float) -> web.Response:
         headers = request[HEADERS] = {"Server-Timing": _server_timing(answer, time.perf_counter() - began)}
         applied = asked.applied(self._response_timeout)
@@ -156,8 +214,7 @@ class Routes:
             case TimedOut():
                 raise WorkflowTimedOut("The workflow exceeded its own time limit.", execution_id=execution_id)
             case None:
-                # Behind API Gateway the stage is part of every public path, so it is part of this one.
-                location = f"{self._prefix}/event/{execution_id}"
+                location = self._location(execution_id)
                 return web.Response(
                     status=202,
                     body=orjson.dumps({"id": execution_id, "status": "RUNNING"}),
@@ -172,6 +229,21 @@ def _execution_id(request: web.Request) -> str:
         raise UnknownExecution("Execution ids look like exec-<uuid>.")
     request[EXECUTION_ID] = execution_id
     return execution_id
+
+
+def _stream(request: web.Request) -> Stream | None:
+    """Make a stream for a request that wants one; raise NotAcceptable for one that wants nothing that there is."""
+    wanted = negotiation.wants_stream(request.headers.getall(hdrs.ACCEPT, ()))
+    if not wanted or request.method == hdrs.METH_HEAD:
+        return None
+    return Stream(request.headers.get(events.LAST_EVENT_ID, ""))
+
+
+def _body(response: web.Response) -> bytes:
+    body = response.body
+    if not isinstance(body, bytes):
+        raise TypeError("answers are made of bytes")
+    return body
 
 
 def _server_timing(answer: Answer, total: float) -> str:

@@ -1,0 +1,60 @@
+"""A reader of Server-Sent Events, as the HTML standard parses them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, TypeAlias
+
+import aiohttp
+
+Event: TypeAlias = tuple[str, str | None, Any]
+"""Name, id, data as JSON."""
+
+
+class Events:
+    """The events of one answer."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        self.comments = 0
+        self.retry: int | None = None
+
+    async def line(self) -> str | None:
+        """Return the next line that is no comment, None at the end; an empty string for a comment, which is counted."""
+        async with asyncio.timeout(20):
+            raw = await self._content.readline()
+        if not raw:
+            return None
+        assert raw.endswith(b"\n")
+        line = raw[:-1].decode()
+        if line.startswith(":"):
+            self.comments += 1
+            return ""
+        return line
+
+    async def next(self) -> Event | None:
+        """Return the next event, None at the end of the stream."""
+        name, id_, data = "message", None, None
+        while (line := await self.line()) is not None:
+            field, _, value = line.partition(": ")
+            match field:
+                case "event":
+                    name = value
+                case "id":
+                    id_ = value
+                case "data":
+                    data = value
+                case "retry":
+                    self.retry = int(value)
+                case "":
+                    if data is not None:
+                        return name, id_, json.loads(data)
+        return None
+
+    async def all(self) -> list[Event]:
+        """Return all events until the end of the stream."""
+        found = []
+        while (event := await self.next()) is not None:
+            found.append(event)
+        return found

@@ -1,0 +1,34 @@
+"""What the documents say is checked against the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.errors import Problem
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def leaves(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    """Yield each kind of problem that is raised."""
+    if hasattr(kind, "slug"):
+        yield kind
+    for narrower in kind.__subclasses__():
+        yield from leaves(narrower)
+
+
+def test_every_problem_and_no_other_has_its_place_in_the_document_with_its_status() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+?) \|", (DOCS / "problems.md").read_text(), re.MULTILINE)
+    documented = {slug: int(status) for slug, status, _ in rows}
+    assert documented == {kind.slug: kind.status for kind in leaves()} | {"unexpected": 500}
+    assert len(rows) == len(documented)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_every_file_that_a_document_links_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target

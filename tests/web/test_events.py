@@ -1,0 +1,240 @@
+"""Answers as streams of events, over real HTTP, with the bridge on its stage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from service.errors import Refused
+from service.web import events
+from service.web.events import Stream
+from tests.support.front import ID, NAMES, Front, front
+from tests.support.step_functions import STARTED, described, error, gated, ok
+from tests.support.streams import Events
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+def opened(it: Front, **headers: str) -> asyncio.Task[aiohttp.ClientResponse]:
+    """POST an event whose answer is to be a stream."""
+    return asyncio.create_task(it.client.post("/event", json=NAMES, headers=STREAM | headers))
+
+
+def publish(it: Front, execution_id: str, progress: Any) -> None:
+    it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "RUNNING", "progress": progress, "x": 1}))
+
+
+async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they_come() -> None:
+    async with front() as it:
+        request = opened(it)
+        execution_id = await it.stage.started()
+        async with await request as response:
+            assert (response.status, response.content_type) == (200, "text/event-stream")
+            assert response.headers["Cache-Control"] == "no-store"
+            stream = Events(response)
+            location = f"/event/{execution_id}"
+            assert await stream.next() == (
+                "running",
+                None,
+                {"id": execution_id, "status": "RUNNING", "location": location},
+            )
+            assert stream.retry == events.RETRY
+            for number, step in enumerate(["a\nb", {"n": 2}], 1):
+                publish(it, execution_id, step)
+                assert await stream.next() == (
+                    "progress",
+                    str(number),
+                    {"id": execution_id, "status": "RUNNING", "progress": step},
+                )
+            it.stage.reply(execution_id, {"nome completo": "Ricardo Marques"})
+            assert await stream.next() == ("result", "end", {"id": execution_id, "nome completo": "Ricardo Marques"})
+            assert await stream.next() is None
+        it.stage.assert_nothing_is_held()
+
+
+async def test_what_goes_wrong_before_the_execution_exists_is_an_ordinary_problem() -> None:
+    async with front(budget=1) as it:
+        await it.problem("POST", "/event", 422, "schema-violation", json={}, headers=STREAM)
+        it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))
+        await it.problem("POST", "/event", 503, "refused", json=NAMES, headers=STREAM)
+        it.stage.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        await it.problem("GET", f"/event/{ID}", 404, "unknown-execution", headers=STREAM)
+        await it.problem("GET", f"/event/{ID}", 406, "not-acceptable", headers={"Accept": "text/html"})
+        await it.problem("POST", "/event", 406, "not-acceptable", json=NAMES, headers={"Accept": "text/html"})
+        it.stage.assert_nothing_is_held()
+
+
+async def test_a_workflow_that_fails_ends_the_stream_with_its_problem() -> None:
+    async with front() as it:
+        request = opened(it)
+        execution_id = await it.stage.started()
+        with capture_logs() as logs:
+            async with await request as response:
+                stream = Events(response)
+                await stream.next()
+                failure = {"id": execution_id, "status": "FAILED", "error": "Broken", "cause": "private"}
+                it.stage.replies.deliver(json.dumps(failure))
+                last = await stream.next()
+                assert last is not None
+                name, id_, problem = last
+                assert (name, id_, problem["error"], problem["status"]) == ("problem", "end", "Broken", 502)
+                assert problem["request_id"] == response.headers["X-Request-Id"]
+                assert "private" not in str(problem)
+                assert await stream.next() is None
+        assert [(line["status"], line["problem"]) for line in logs] == [(200, "workflow-failed")]
+
+
+async def test_a_fault_of_the_service_during_a_stream_tells_its_text_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_: Any, on_start: Any, **__: Any) -> None:
+        on_start(ID)
+        raise RuntimeError("Ricardo's password")
+
+    async with front() as it:
+        monkeypatch.setattr(it.stage.bridge, "submit", broken)
+        async with await opened(it) as response:
+            last = (await Events(response).all())[-1]
+            assert (last[0], last[1], last[2]["status"]) == ("problem", None, 500)
+            assert "password" not in str(last)
+
+
+async def test_a_problem_after_the_stream_has_begun_is_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: Any, on_start: Any, **__: Any) -> None:
+        on_start(ID)
+        await asyncio.sleep(0)
+        raise Refused("no", execution_id=ID)
+
+    async with front() as it:
+        monkeypatch.setattr(it.stage.bridge, "submit", refused)
+        async with await opened(it) as response:
+            last = (await Events(response).all())[-1]
+            assert (last[0], last[1], last[2]["type"].rpartition(":")[2]) == ("problem", None, "refused")
+
+
+async def test_a_wait_that_ends_first_ends_the_stream_with_the_location() -> None:
+    async with front() as it, await opened(it, Prefer="wait=0") as response:
+        assert response.headers["Preference-Applied"] == "wait=0"
+        seen = await Events(response).all()
+        assert [name for name, _, _ in seen][-1] == "running"
+        assert seen[-1][2]["location"] == f"/event/{seen[-1][2]['id']}"
+
+
+async def test_a_stream_can_be_followed_again_and_its_count_goes_on() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        headers = STREAM | {"Last-Event-ID": "7"}
+        async with it.client.get(f"/event/{ID}", headers=headers) as response:
+            stream = Events(response)
+            first = await stream.next()
+            assert first is not None
+            assert first[0] == "running"
+            publish(it, ID, "late")
+            assert await stream.next() == ("progress", "8", {"id": ID, "status": "RUNNING", "progress": "late"})
+            it.stage.reply(ID, {})
+            assert await stream.next() == ("result", "end", {"id": ID})
+
+
+async def test_the_result_of_an_ended_execution_is_a_stream_of_one_event() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output='{"a": 1}'))
+        async with it.client.get(f"/event/{ID}", headers=STREAM) as response:
+            assert await Events(response).all() == [("result", "end", {"id": ID, "a": 1})]
+
+
+async def test_who_has_seen_the_end_is_told_to_stay_away() -> None:
+    async with front() as it:
+        async with it.client.get(f"/event/{ID}", headers=STREAM | {"Last-Event-ID": "end"}) as response:
+            assert (response.status, await response.read()) == (204, b"")
+        assert it.stage.endpoint.calls == []
+
+
+async def test_a_head_is_never_a_stream() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING"))
+        async with it.client.head(f"/event/{ID}", headers=STREAM) as response:
+            assert (response.status, response.content_type) == (202, "application/json")
+
+
+async def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "KEEP_ALIVE", 0.05)
+    async with front() as it:
+        request = opened(it)
+        execution_id = await it.stage.started()
+        async with await request as response:
+            stream = Events(response)
+            await stream.next()
+            async with asyncio.timeout(10):
+                while stream.comments < 3:
+                    await stream.line()
+            it.stage.reply(execution_id, {})
+            assert (await stream.all())[-1][0] == "result"
+
+
+async def test_a_caller_that_leaves_a_stream_frees_its_place_at_once() -> None:
+    async with front() as it:
+        request = opened(it)
+        await it.stage.started()
+        with capture_logs() as logs:
+            response = await request
+            await Events(response).next()
+            response.close()
+            await it.stage.bridge.drain(5)
+            it.stage.assert_nothing_is_held()
+            assert not it.stage.bridge.cut_short
+            async with asyncio.timeout(10):
+                while not logs:  # noqa: ASYNC110 - a log has no event to wait for
+                    await asyncio.sleep(0.01)
+        assert [(line["status"], line["problem"]) for line in logs] == [(499, "caller-left")]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+async def test_a_caller_that_leaves_during_the_start_frees_its_place_and_the_execution_is_stopped_if_wished(
+    accept: str,
+) -> None:
+    async with front(stop_abandoned=True) as it:
+        gate = asyncio.Event()
+        it.stage.endpoint.script("StartExecution", gated(gate, STARTED))
+        it.stage.endpoint.script("StopExecution", ok(stopDate=1.0))
+        request = asyncio.create_task(it.client.post("/event", json=NAMES, headers={"Accept": accept}))
+        await it.stage.started()
+        request.cancel()
+        await asyncio.wait([request])
+        await it.stage.endpoint.arrived("StartExecution", 2)  # the same name again makes it certain
+        gate.set()
+        await it.stage.endpoint.arrived("StopExecution")
+        await it.stage.bridge.drain(5)
+        it.stage.assert_nothing_is_held()
+
+
+async def test_a_caller_that_leaves_a_stream_has_its_execution_stopped_if_wished() -> None:
+    async with front(stop_abandoned=True) as it:
+        it.stage.endpoint.script("StopExecution", ok(stopDate=1.0))
+        response = await opened(it)
+        await Events(response).next()
+        response.close()
+        await it.stage.endpoint.arrived("StopExecution")
+        await it.stage.bridge.drain(5)
+        it.stage.assert_nothing_is_held()
+
+
+async def test_a_reader_that_is_too_slow_loses_the_oldest_progress_and_costs_a_bounded_memory() -> None:
+    stream = Stream()
+    for number in range(1000):
+        stream.progress(json.dumps({"id": ID, "progress": f"{number}" + "x" * 10_000}))
+    kept = list(stream._waiting)
+    assert sum(map(len, kept)) <= events.MOST_BYTES
+    assert b"id: 1000\n" in kept[-1]
+    assert len(kept) > 10
+
+
+@pytest.mark.parametrize("last_id", ["", "x", "-1", "9" * 16, "\u0663", "1 "])
+def test_a_last_event_id_that_is_not_ours_begins_the_count_anew(last_id: str) -> None:
+    stream = Stream(last_id)
+    stream.progress('{"id": "x"}')
+    assert b"id: 1\n" in stream._waiting[0]

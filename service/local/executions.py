@@ -66,17 +66,17 @@ class Executions:
         machine_arn: str,
         interpreter: Interpreter,
         keep: int = 100_000,
-        on_end: Callable[[Execution], None] = lambda _: None,
+        on_change: Callable[[Execution], None] = lambda _: None,
     ) -> None:
         """Keep this many ended executions, fewer if large; older ones are forgotten, as AWS does after 90 days.
 
-        `on_end` is called with each that has ended.
+        `on_change` is called with each that has started or ended.
         """
         self._machine = machine
         self._machine_arn = machine_arn
         self._interpreter = interpreter
         self._keep = keep
-        self._on_end = on_end
+        self._on_change = on_change
         self._executions: dict[str, Execution] = {}
         self._ended: deque[Execution] = deque()
         self._ended_size = 0
@@ -111,6 +111,7 @@ class Executions:
         task = asyncio.create_task(self._run(execution, data), name=f"execution {name}")
         self._tasks[execution.number] = task
         task.add_done_callback(lambda _: self._forget_task(execution.number))
+        self._on_change(execution)
         return execution
 
     def stop(self, name: str, error: str | None, cause: str | None) -> Execution:
@@ -183,7 +184,7 @@ class Executions:
             forgotten = self._ended.popleft()
             self._ended_size -= forgotten.size
             del self._executions[forgotten.name]
-        self._on_end(execution)
+        self._on_change(execution)
 
     def _forget_task(self, number: int) -> None:
         del self._tasks[number]

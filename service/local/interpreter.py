@@ -35,13 +35,20 @@ class StateError(Exception):
 class Interpreter:
     """Runs flows; knows nothing of HTTP or of how executions are kept."""
 
-    def __init__(self, invoke: Callable[[Json], Awaitable[Json]], slots: int = 100) -> None:
+    def __init__(
+        self,
+        invoke: Callable[[Json], Awaitable[Json]],
+        slots: int = 100,
+        on_state: Callable[[Json, str], None] = lambda _context, _state: None,
+    ) -> None:
         """Take what performs http:invoke: evaluated Arguments in, result out, StateError when it fails.
 
         At most `slots` tasks are performed at once. Waiting for a slot does not count against TimeoutSeconds: AWS has
-        no such queue, and a burst on a small machine must not end as timeouts and their retries.
+        no such queue, and a burst on a small machine must not end as timeouts and their retries. `on_state` is called
+        with the context object and the name of each state that is entered.
         """
         self._invoke = invoke
+        self._on_state = on_state
         self._slots = asyncio.Semaphore(slots)
 
     async def run(self, flow: Flow, data: Json, context: Json, variables: Mapping[str, Json] | None = None) -> Json:
@@ -49,6 +56,7 @@ class Interpreter:
         variables = dict(variables or {})
         name: str | None = flow.start_at
         while name is not None:
+            self._on_state(context, name)
             scope = _Scope(name, data, context, variables)
             name, output = await self._enter(flow.states[name], scope)
             if output is not data:

@@ -21,6 +21,8 @@ from service.local.json_text import Json, dumps, loads
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from service.local.view import Journal
+
 SUBPROTOCOL = "aws-appsync-event-ws"
 SUBSCRIPTION_LIMIT = 200  # per connection
 _MESSAGE_LIMIT = 2 * 1024 * 1024  # bytes; five events of the largest size and their quoting
@@ -32,8 +34,10 @@ _ID = re.compile(r"[a-zA-Z0-9\-_+]{1,128}")
 class Realtime:
     """Accepts WebSockets at `/event/realtime`."""
 
-    def __init__(self, events: AppSyncEvents) -> None:
+    def __init__(self, events: AppSyncEvents, journal: Journal) -> None:
         self._events = events
+        self.journal = journal
+        self._accepted = 0
         self.keep_alive = 60.0
         """Seconds between keep-alives, for connections made from now on."""
         self.connection_timeout_ms = 300_000
@@ -55,8 +59,10 @@ class Realtime:
             await socket.send_str(dumps({"type": "connection_error", "errors": errors}))
             await socket.close()
             return socket
-        connection = Connection(socket, request.transport, self._events, self)
+        self._accepted += 1
+        connection = Connection(self._accepted, socket, request.transport, self._events, self)
         self.connections.add(connection)
+        self.journal.opened(connection.number)
         writer = asyncio.create_task(connection.write(), name="AppSync Events writer")
         try:
             async for message in socket:
@@ -65,6 +71,7 @@ class Realtime:
             self.connections.discard(connection)
             connection.end()
             writer.cancel()
+            self.journal.closed(connection.number, socket.close_code)
             await asyncio.gather(writer, return_exceptions=True)
         return socket
 
@@ -92,14 +99,17 @@ class Connection:
 
     def __init__(
         self,
+        number: int,
         socket: web.WebSocketResponse,
         transport: asyncio.Transport | None,
         events: AppSyncEvents,
         options: Realtime,
     ) -> None:
+        self.number = number
         self._socket = socket
         self._transport = transport
         self._events = events
+        self._journal = options.journal
         self._keep_alive = options.keep_alive
         self._timeout_ms = options.connection_timeout_ms
         self._outbox_limit = options.outbox_limit
@@ -114,6 +124,7 @@ class Connection:
     def receive(self, text: str | None) -> None:
         """Act on one frame; None stands for a binary one."""
         message = _object(text)
+        self._journal.received(self.number, message)
         match message:
             case {"type": "connection_init"}:
                 self._send({"type": "connection_ack", "connectionTimeoutMs": self._timeout_ms})
@@ -136,6 +147,7 @@ class Connection:
                 await self._filled.wait()
                 while self._outbox:
                     text = self._outbox.popleft()
+                    self._journal.sent(self.number, text)
                     await self._socket.send_str(text)
                     self._waiting -= len(text)
                 self._filled.clear()

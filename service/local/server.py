@@ -18,6 +18,7 @@ from service.local.json_text import dumps
 from service.local.quotas import Quota, Quotas
 from service.local.realtime import Realtime
 from service.local.step_functions import StepFunctions
+from service.local.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +67,10 @@ class LocalAws:
         self._quotas = Quotas(quotas or {})
         self.faults = faults or Faults()
         """What goes wrong, on demand."""
+        self.view = View(lambda: self.running, lambda: self.connections)
+        """The page that shows what happens here."""
         self._events = AppSyncEvents(self.namespace, self.api_key, self.faults)
-        self.realtime = Realtime(self._events)
+        self.realtime = Realtime(self._events, self.view.journal)
         """Its `keep_alive` and `connection_timeout_ms` may be set for tests."""
         self._executions: Executions | None = None
         self._http_task: HttpTask | None = None
@@ -79,6 +82,7 @@ class LocalAws:
         app.router.add_post("/", self._step_functions)
         app.router.add_post("/event", self._events.handle_publish)
         app.router.add_get("/event/realtime", self.realtime.handle)
+        self.view.mount(app)
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_TIMEOUT)
         await runner.setup()
         try:
@@ -151,12 +155,13 @@ class LocalAws:
             raise DefinitionError(f"cannot read {self._definition}: {error.strerror}") from error
         machine = parse(render(text, values))
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
-        interpreter = Interpreter(self._http_task.invoke)
-        self._executions = Executions(machine, self.state_machine_arn, interpreter, on_end=self._hint)
+        interpreter = Interpreter(self._http_task.invoke, on_state=self.view.journal.state)
+        self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._changed)
         self._api = StepFunctions(self.state_machine_arn, machine, self._executions, self._quotas, self.faults)
 
-    def _hint(self, execution: Execution) -> None:
-        """Publish, as the deployed EventBridge rule does, that an execution ended in a way that no state can tell."""
+    def _changed(self, execution: Execution) -> None:
+        """Show it; and publish, as the deployed EventBridge rule does, an end that no state can tell."""
+        self.view.journal.execution(execution)
         if execution.status in {"FAILED", "TIMED_OUT", "ABORTED"}:
             asyncio.get_running_loop().call_later(_HINT_DELAY, self._publish_end, execution.name)
 

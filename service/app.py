@@ -118,8 +118,16 @@ class Stop:
             act()
 
 
-async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable[[int], None]) -> bool:
+async def run(
+    settings: Settings,
+    aws: AwsAccess,
+    stop: Stop,
+    announce: Callable[[int], None],
+    extend: Callable[[web.Application], None] = lambda _: None,
+) -> bool:
     """Serve until `stop` is wished; call `announce` with the port once requests are accepted.
+
+    `extend` may add to the application what only some commands have.
 
     Return whether all that was held then came to its own end; False if some of it was released. Raise PortTakenError
     if the port cannot be had, SettingsError for what the SDK or the system refuses.
@@ -190,8 +198,10 @@ async def run(settings: Settings, aws: AwsAccess, stop: Stop, announce: Callable
             ready=lambda: not_ready(bridge, channel),
             cors_origins=settings.CORS_ORIGINS,
         )
+        application = routes.application()
+        extend(application)
         runner = web.AppRunner(
-            routes.application(),
+            application,
             access_log=None,
             handler_cancellation=True,  # a caller that leaves frees its place at once
             keepalive_timeout=KEEP_ALIVE,
@@ -249,7 +259,8 @@ async def _flush(runner: web.AppRunner, seconds: float) -> None:
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
     transports = [connection.transport for connection in server.connections if connection.transport is not None]
-    server.pre_shutdown()  # ends idle connections, which the next line would wait for
+    server.pre_shutdown()  # ends idle connections, which the last of these lines would wait for
+    await runner.shutdown()  # tells those that last as long as their callers like
     await server.shutdown(seconds)
     # A transport tells nobody when its buffer is empty.
     while clock() < end and any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110

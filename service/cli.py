@@ -27,6 +27,8 @@ Listening on http://127.0.0.1:{port}  (Ctrl-C ends it). Try:
 
   curl -s http://127.0.0.1:{port}/event -H 'Content-Type: application/json' \\
     -d '{{"nome": "Ricardo", "sobrenome": "Marques"}}'
+
+and watch it at http://127.0.0.1:{port}/_local/
 """
 
 
@@ -123,6 +125,7 @@ async def _local(wait: float, workflow: Path) -> bool:
             app.AwsAccess(session, aws.url, LOCAL_FILES),
             stop,
             lambda port: print(CURL.format(port=port), flush=True),  # noqa: T201 - what `make run` is for
+            extend=aws.view.join,
         )
     finally:
         await aws.stop()

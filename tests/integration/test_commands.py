@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from service.local import LocalAws
-from tests.support.processes import command, running, settings_for
+from tests.support.processes import command, local, running, service, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
 QUICKLY = 3.0  # seconds; it takes a few tenths of one where nothing else runs
@@ -127,6 +127,27 @@ async def test_ctrl_c_with_requests_held_still_ends_quickly() -> None:
         process.send(signal.SIGINT)
         assert await process.wait(QUICKLY) == 0
         assert (await held).status == 202
+
+
+async def test_local_has_a_page_to_watch_it_by_and_who_watches_does_not_hold_up_its_end() -> None:
+    async with (
+        local("--wait", "0") as (process, url),
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
+    ):
+        assert any(line.endswith(f" {url}/_local/") for line in process.stdout)
+        async with http.get(f"{url}/_local/") as page:
+            assert (page.status, page.content_type) == (200, "text/html")
+        async with http.get(f"{url}/_local/feed") as feed:
+            assert (await feed.content.readany()).startswith(b"data: ")
+            process.send(signal.SIGTERM)
+            assert await process.wait(QUICKLY) == 0
+
+
+async def test_serve_has_no_such_page() -> None:
+    async with LocalAws(port=0) as aws, service(aws) as (_, url), aiohttp.ClientSession() as http:
+        for path in ("/_local", "/_local/", "/_local/feed", "/_local/view.js"):
+            async with http.get(url + path) as response:
+                assert response.status == 404
 
 
 async def test_the_users_own_aws_settings_do_not_matter_in_local_mode() -> None:

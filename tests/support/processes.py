@@ -129,3 +129,13 @@ async def service(aws: LocalAws, **env: str) -> AsyncIterator[tuple[Process, str
         port = (await process.logged("started"))["port"]
         await process.logged("link_subscription_confirmed")
         yield process, f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def local(*arguments: str, **env: str) -> AsyncIterator[tuple[Process, str]]:
+    """Run `local` on free ports; yield it and the service's URL once its subscription is confirmed."""
+    free = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
+    async with command("service", "local", *arguments, env=free | env) as process:
+        port = (await process.logged("started"))["port"]
+        await process.logged("link_subscription_confirmed")
+        yield process, f"http://127.0.0.1:{port}"

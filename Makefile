@@ -16,7 +16,7 @@ BASE ?= python:3.13-slim
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
 .PHONY: run
@@ -32,6 +32,14 @@ TERRAFORM ?= required
 .PHONY: test-iac
 test-iac: $(VENV)/.dev $(VENV)-iac/.scanner ## verify the infrastructure: linters, real Terraform, an apply to a stand-in for AWS
 	CHECKOV=$(VENV)-iac/bin/checkov TERRAFORM=$(TERRAFORM) $(BIN)/python -m pytest -m "" $(ARGS) tests/iac
+
+.PHONY: test-browser
+test-browser: $(VENV)/.browser ## look at the pages in headless Chromium (Debian's chromium and chromium-driver)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+.PHONY: screenshot
+screenshot: $(VENV)/.browser ## take the README's picture of the live view again
+	$(BIN)/python -m tests.browser.screenshot
 
 .PHONY: check
 check: $(VENV)/.dev ## format, lint, types and the direction of imports
@@ -75,6 +83,7 @@ lock: ## pin the newest dependencies again, with hashes
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
 
 # Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -109,4 +118,9 @@ $(VENV)-iac/.scanner: requirements/iac.txt | $(BIN)/python
 $(VENV)/.audit: requirements/audit.txt $(VENV)/.dev
 	@echo "installing what lists and audits dependencies (once)" >&2
 	@$(PIP_INSTALL) -r requirements/audit.txt
+	@touch $@
+
+$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
+	@echo "installing what drives a browser (once)" >&2
+	@$(PIP_INSTALL) -r requirements/browser.txt
 	@touch $@

@@ -99,7 +99,7 @@ async def test_docker_stop_with_requests_held_answers_all_of_them_and_ends_with_
 ) -> None:
     asyncio.get_running_loop().set_debug(False)  # hundreds of requests are enough to do
     # They all have to be held at one time, on a busy machine, too.
-    async with site(wait=20) as stage, stage.service("--env", "RESPONSE_TIMEOUT=60") as service:
+    async with site(wait=30) as stage, stage.service("--env", "RESPONSE_TIMEOUT=90") as service:
         url = await service.ready()
         posts = [
             asyncio.create_task(post(http, url, {"nome": f"N{number}", "sobrenome": "X"})) for number in range(HELD)

@@ -6,7 +6,10 @@ import asyncio
 import signal
 
 import aiohttp
+import pytest
 
+from service.local import LocalAws
+from service.local.view import feed
 from tests.browser.page import Page
 from tests.support.processes import local
 
@@ -74,15 +77,31 @@ async def test_paused_the_page_stands_still_and_resumed_it_shows_what_happened_m
         assert await page.value("document.querySelectorAll('#requests tr').length") == 1
 
 
-async def test_the_page_says_when_the_service_is_gone(page: Page) -> None:
+async def test_the_page_says_when_the_service_is_gone_and_shows_it_when_it_is_back(page: Page) -> None:
     async with local("--wait", "0") as (process, url):
         await page.open(f"{url}/_local/")
         await page.until(says("#connection", "live"))
         process.send(signal.SIGTERM)
         assert await process.wait() == 0
         await page.until(says("#connection", "not connected"))
+    async with local("--wait", "0", PORT=url.rpartition(":")[2]) as (_, url), client(url) as http:
+        async with http.post("event", json=RICARDO) as response:
+            assert response.status == 200
+        await page.until(says("#connection", "live"))
+        await page.until(says("#executions", "Ricardo"))
         # The browser's own word about the lost connection is no fault of the page.
         assert all("net::ERR_" in complaint for complaint in await page.complaints())
+
+
+async def test_a_page_that_was_refused_asks_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with LocalAws(port=0) as aws:
+        monkeypatch.setattr(feed, "MOST_VIEWERS", 0)
+        await page.open(f"{aws.url}/_local/")
+        await page.until(says("#connection", "not connected"))
+        monkeypatch.setattr(feed, "MOST_VIEWERS", 1)
+        await page.until(says("#connection", "live"))
+        assert await page.value("document.querySelector('#requests-part').hidden")
+        assert all("status of 503" in complaint for complaint in await page.complaints())
 
 
 async def test_old_rows_leave_the_page_under_a_flood(page: Page) -> None:

@@ -3,6 +3,7 @@
 
 const MOST = { requests: 50, executions: 50, frames: 100 };
 const TICK = 100; // milliseconds between two looks at what still runs
+const RETRY = 2000; // milliseconds until a server that refused is asked again
 
 const at = (id) => document.getElementById(id);
 
@@ -146,15 +147,18 @@ function tick() {
 }
 
 let source;
-let ticking;
+let again;
 
 function look() {
   source = new EventSource("feed");
   // Each connection begins with all that is kept.
   source.onopen = () => [requests, executions, frames].forEach((rows) => rows.clear());
   source.onmessage = (message) => draw(JSON.parse(message.data));
-  source.onerror = () => say(at("connection"), "not connected; trying again");
-  ticking = setInterval(tick, TICK);
+  source.onerror = () => {
+    say(at("connection"), "not connected; trying again");
+    // The browser itself comes back after a lost connection, but not after a refusal.
+    if (source.readyState === EventSource.CLOSED) again = setTimeout(look, RETRY);
+  };
 }
 
 at("pause").addEventListener("click", () => {
@@ -162,11 +166,12 @@ at("pause").addEventListener("click", () => {
   at("pause").setAttribute("aria-pressed", String(paused));
   if (paused) {
     source.close();
-    clearInterval(ticking);
+    clearTimeout(again);
     say(at("connection"), "paused");
   } else {
     look();
   }
 });
 
+setInterval(() => source.readyState === EventSource.OPEN && tick(), TICK);
 look();

@@ -21,6 +21,7 @@ locals {
       APPSYNC_AUTH         = var.appsync_auth
       RESPONSE_TIMEOUT     = local.timeouts.response
       DRAIN_TIMEOUT        = local.timeouts.drain
+      DRAIN_DELAY          = local.timeouts.drain_delay
       MAX_IN_FLIGHT        = var.max_in_flight
       STAGE_PREFIX         = var.stage_name
       ON_CLIENT_GONE       = var.on_client_gone

@@ -35,7 +35,7 @@ locals {
       {
         Sid      = "StartAndList"
         Effect   = "Allow"
-        Action   = ["states:StartExecution", "states:ListExecutions"]
+        Action   = ["states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"]
         Resource = local.state_machine_arn
       },
       {

@@ -3,8 +3,9 @@
 locals {
   timeouts = merge(var.timeouts, {
     # Constants of the service (service/app.py), here so that the chain has all its links.
-    keep_alive = 75 # idle connections stay open: longer than the balancer's, or it answers 502 on a race
-    flush      = 5  # after the drain: the last answers are taken by their callers
+    keep_alive  = 75 # idle connections stay open: longer than the balancer's, or it answers 502 on a race
+    drain_delay = 5  # after SIGTERM, new requests are still served: the balancer sends some until it has noticed
+    flush       = 5  # after the drain: the last answers are taken by their callers
     # What is on the way when a wait ends: the answer itself, and the network on both sides.
     margin = 3
   })
@@ -30,8 +31,8 @@ resource "terraform_data" "timeout_chain" {
       error_message = "timeouts.balancer_idle must be shorter than the ${local.timeouts.keep_alive} s for which the service keeps idle connections, or the balancer answers 502 now and then."
     }
     precondition {
-      condition     = local.timeouts.drain >= local.timeouts.response + local.timeouts.margin
-      error_message = "timeouts.drain must be at least ${local.timeouts.margin} s longer than timeouts.response: who was admitted last is still answered."
+      condition     = local.timeouts.drain >= local.timeouts.drain_delay + local.timeouts.response + local.timeouts.margin
+      error_message = "timeouts.drain must be at least ${local.timeouts.drain_delay + local.timeouts.margin} s longer than timeouts.response: who was admitted last is still answered."
     }
     precondition {
       condition     = local.timeouts.deregistration > local.timeouts.api_gateway

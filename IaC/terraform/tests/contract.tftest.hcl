@@ -51,6 +51,7 @@ run "the_whole_system" {
       APPSYNC_NAMESPACE      = "AsyncEvents"
       APPSYNC_REALTIME_URL   = "wss://abc.appsync-realtime-api.us-east-1.amazonaws.com/event/realtime"
       DESCRIBE_QUOTA         = "300/15"
+      DRAIN_DELAY            = "5"
       DRAIN_TIMEOUT          = "35"
       HISTORY_QUOTA          = "400/20"
       LIST_QUOTA             = "200/5"

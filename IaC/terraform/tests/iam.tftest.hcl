@@ -19,7 +19,7 @@ run "least_privilege" {
     condition = jsonencode(jsondecode(aws_iam_role_policy.task.policy).Statement) == jsonencode([
       {
         Sid      = "StartAndList", Effect = "Allow"
-        Action   = ["states:StartExecution", "states:ListExecutions"]
+        Action   = ["states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"]
         Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
       },
       {

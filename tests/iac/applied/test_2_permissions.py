@@ -97,7 +97,7 @@ def test_only_api_gateways_log_role_has_a_policy_of_aws(world: World) -> None:
 def test_the_service_may_use_its_own_machine_and_no_other(world: World, allowed: list[Statement]) -> None:
     machine = world.outputs["state_machine_arn"]
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:exec-1"
-    for action in ("states:StartExecution", "states:ListExecutions"):
+    for action in ("states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"):
         assert may(allowed, "task", action, machine)
         assert not may(allowed, "task", action, f"{machine}-other")
     for action in ("states:DescribeExecution", "states:StopExecution", "states:GetExecutionHistory"):
@@ -106,6 +106,7 @@ def test_the_service_may_use_its_own_machine_and_no_other(world: World, allowed:
     assert {action for action in actions(allowed, "task") if action.startswith("states:")} == {
         "states:StartExecution",
         "states:ListExecutions",
+        "states:DescribeStateMachine",
         "states:DescribeExecution",
         "states:StopExecution",
         "states:GetExecutionHistory",

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 from botocore.exceptions import BotoCoreError
 
-from service.appsync import ApiKey, Authorizer, Link, LinkEvent, LinkEventKind, Subscription
+from service.appsync import ApiKey, Authorizer, Link, Subscription
 from service.appsync.iam import Iam
 from service.bridge import Bridge
 from service.errors import Problem
@@ -22,6 +22,7 @@ from service.gauges import Gauges
 from service.joins import Joins
 from service.keys import Keys
 from service.limits import fitting_in_flight, raise_open_files
+from service.linkwatch import LinkWatch
 from service.record import Record
 from service.recovery import Recovery
 from service.replies import Replies
@@ -64,13 +65,6 @@ QUICK_FLUSH_TIMEOUT: Final = 0.3
 
 BACKLOG: Final = 1024
 """Callers that may connect at once; the system caps it (net.core.somaxconn)."""
-
-# What an operator has to know is a warning; the rest of the link's life is information.
-_WARNINGS: Final = frozenset(LinkEventKind) - {
-    LinkEventKind.UP,
-    LinkEventKind.RENEWED,
-    LinkEventKind.SUBSCRIPTION_CONFIRMED,
-}
 
 
 class PortTakenError(Exception):
@@ -150,16 +144,24 @@ async def run(
             list_=settings.LIST_QUOTA,
         )
         express = await _is_express(workflows)
+        watch = LinkWatch()
         link = await stack.enter_async_context(
-            Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=_log_link)
+            Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=watch.told)
         )
         recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
 
         def hear(channel: str, on_change: Callable[[Subscription], None] | None = None) -> Subscription:
             return link.subscribe(channel, replies.deliver, on_change)
 
+        def on_replies(own: Subscription) -> None:
+            watch.changed(own)
+            if own.live:
+                recovery.link_back()
+            else:
+                recovery.link_lost()
+
         prefix = f"{settings.APPSYNC_NAMESPACE}/{instance}/"
-        channel = hear(f"{prefix}*", lambda own: recovery.link_back() if own.live else recovery.link_lost())
+        channel = hear(f"{prefix}*", on_replies)
         # What no workflow can tell of itself (a time-out, an abort) is told to all instances.
         hear(f"{settings.APPSYNC_NAMESPACE}/ended/*")
         joins = Joins(hear, prefix, recovery)
@@ -185,6 +187,7 @@ async def run(
                 workflows=workflows,
                 link=link,
                 channel=channel,
+                watch=watch,
             )
         )
         stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
@@ -306,20 +309,6 @@ def not_ready(bridge: Bridge, channel: ReplyChannel) -> str | None:
     if down_since is not None and time.monotonic() - down_since > READY_GRACE:
         return "link down"
     return None
-
-
-def _log_link(event: LinkEvent) -> None:
-    level = log.warning if event.kind in _WARNINGS else log.info
-    level(
-        f"link_{event.kind}",
-        reason=event.reason,
-        close_code=event.close_code,
-        error_type=event.error_type,
-        channel=event.channel,
-        attempt=event.attempt,
-        delay=event.delay,
-        untold=event.untold,
-    )
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> int:

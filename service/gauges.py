@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.appsync import LinkEventKind
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from service.appsync import Link
     from service.bridge import Bridge
+    from service.linkwatch import LinkWatch
     from service.record import Record
     from service.recovery import Recovery
     from service.replies import Replies
@@ -35,6 +38,7 @@ class Gauges(Collector):
         workflows: Workflows,
         link: Link,
         channel: ReplyChannel,
+        watch: LinkWatch,
     ) -> None:
         self._bridge = bridge
         self._replies = replies
@@ -43,6 +47,7 @@ class Gauges(Collector):
         self._workflows = workflows
         self._link = link
         self._channel = channel
+        self._watch = watch
 
     def collect(self) -> Iterator[Metric]:
         """Read everything now."""
@@ -79,6 +84,22 @@ class Gauges(Collector):
             "How long the subscription for replies has been down; 0 while it is confirmed.",
             0.0 if down_since is None else max(0.0, time.monotonic() - down_since),
         )
+        yield CounterMetricFamily(
+            "sync_front_link_disconnected_seconds",
+            "How long no reply could be heard, in all, since the first time that one could.",
+            self._watch.disconnected,
+        )
+        events = CounterMetricFamily(
+            "sync_front_link_events", "What happened to the link, by kind, as it is logged.", labels=["kind"]
+        )
+        for kind in LinkEventKind:
+            events.add_metric([kind], self._watch.events[kind])
+        yield events
+        silence = self._link.silence
+        if silence is not None:
+            yield GaugeMetricFamily(
+                "sync_front_link_frame_age_seconds", "How long ago the last frame came, keep-alives included.", silence
+            )
         yield CounterMetricFamily(
             "sync_front_link_frames", "Frames received, keep-alives included.", self._link.frames_received
         )

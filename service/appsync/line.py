@@ -44,6 +44,11 @@ class Line:
         """Ends with the connection, by ConnectionLostError or RefusedError."""
 
     @property
+    def silence(self) -> float:
+        """Seconds since anything came."""
+        return self._connection.protocol.silence(time.monotonic())
+
+    @property
     def silent(self) -> bool:
         """Whether nothing came for so long that it may be half open."""
         return self._connection.protocol.is_silent(time.monotonic())
@@ -84,6 +89,11 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self._lines)
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since anything came on any of them; None without one."""
+        return min((line.silence for line in self._lines), default=None)
 
     async def open(self) -> Line:
         """Connect once more. Raises ConnectionLostError or RefusedError."""

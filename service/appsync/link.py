@@ -81,6 +81,11 @@ class Link:
         return bool(self._lines)
 
     @property
+    def silence(self) -> float | None:
+        """Seconds since the last frame, a keep-alive included; None without a connection."""
+        return self._lines.silence
+
+    @property
     def frames_received(self) -> int:
         """Frames received in all, whatever they held."""
         return self._lines.counters.frames

@@ -113,9 +113,13 @@ class Protocol:
         """When the peer counts as gone, unless a frame comes before. Any frame shows that it lives, not only `ka`."""
         return self._last_heard + self.timeout
 
+    def silence(self, now: float) -> float:
+        """Return for how many seconds nothing has come."""
+        return now - self._last_heard
+
     def is_silent(self, now: float) -> bool:
         """Whether nothing came for a quarter of that time: long enough to doubt, for `ka` is due after a fifth."""
-        return now - self._last_heard > self.timeout / 4
+        return self.silence(now) > self.timeout / 4
 
     @property
     def live(self) -> frozenset[str]:

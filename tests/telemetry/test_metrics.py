@@ -108,6 +108,23 @@ async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSes
             while not now("link_up"):
                 now = await scrape(http, url)
         assert now("link_down_seconds") == 0
+        assert 0 < now("link_disconnected_seconds_total") < 20
+        assert now("link_events_total", "down") == 1
+        assert now("link_events_total", "up") == 2
+        assert now("link_events_total", "renewed") == now("link_events_total", "renewal_failed") == 0
+        assert 0 <= now("link_frame_age_seconds") < 20
+
+
+async def test_the_last_frame_grows_old_and_without_a_connection_there_is_none(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
+        age = (await scrape(http, url))("link_frame_age_seconds")
+        assert (await scrape(http, url))("link_frame_age_seconds") > age
+        await aws.stop()
+        await process.logged("link_connect_failed")
+        now = await scrape(http, url)
+        assert ("sync_front_link_frame_age_seconds",) not in now.samples
+        assert now("link_up") == 0
+        assert now("link_down_seconds") > 0
 
 
 async def test_events_are_counted_by_kind(http: aiohttp.ClientSession) -> None:

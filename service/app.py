@@ -29,6 +29,7 @@ from service.replies import Replies
 from service.secret_key import SecretApiKey
 from service.settings import SettingsError
 from service.starts import ReplyChannel, Starter
+from service.telemetry.cloudwatch import CloudWatch
 from service.telemetry.metrics import Metrics
 from service.web.routes import Routes
 from service.workflows import Workflows
@@ -191,6 +192,10 @@ async def run(
             )
         )
         stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
+        if settings.EMF_INTERVAL:
+            cloudwatch = CloudWatch(metrics, settings.SERVICE_NAME)
+            stack.callback(cloudwatch.write)  # what was counted since the last time, while the link is up yet
+            stack.callback(asyncio.create_task(cloudwatch.run(settings.EMF_INTERVAL)).cancel)
         routes = Routes(
             bridge,
             settings.REQUEST_SCHEMA,

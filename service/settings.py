@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     ON_CLIENT_GONE: Literal["keep", "stop"] = "keep"
     LOCAL_AWS_PORT: int = Field(4566, ge=0, le=65535)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    EMF_INTERVAL: float = Field(0, ge=0, le=600, allow_inf_nan=False)
+    SERVICE_NAME: str = Field("sync-front", min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")
     LOG_FORMAT: Literal["json", "console"] = Field(default_factory=lambda: "console" if sys.stderr.isatty() else "json")
 
     @model_validator(mode="before")

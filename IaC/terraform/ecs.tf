@@ -13,6 +13,7 @@ locals {
   environment = merge(
     {
       SERVICE_NAME         = var.service_name # the metrics' dimension
+      EMF_INTERVAL         = 60               # the metrics' period
       PORT                 = local.container_port
       STATE_MACHINE_ARN    = aws_sfn_state_machine.workflow.arn
       APPSYNC_HTTP_URL     = local.publish_url

@@ -53,6 +53,7 @@ run "the_whole_system" {
       DESCRIBE_QUOTA         = "300/15"
       DRAIN_DELAY            = "5"
       DRAIN_TIMEOUT          = "35"
+      EMF_INTERVAL           = "60"
       HISTORY_QUOTA          = "400/20"
       LIST_QUOTA             = "200/5"
       LOG_FORMAT             = "json"

@@ -15,12 +15,9 @@ from service.durations import Durations
 from service.errors import (
     AtCapacity,
     Draining,
-    IdempotencyConflict,
-    IdempotencyKeyReused,
-    OutcomeUnknown,
     Problem,
-    UnknownExecution,
 )
+from service.flights import Flights
 from service.outcomes import Outcome, Succeeded
 from service.starts import CONFIRM_WITHIN, Start
 from service.workflows import ExecutionExists
@@ -58,20 +55,6 @@ class Answer:
     left: float = field(default=0.0, compare=False)
 
 
-class _Flight:
-    """A start that all requests with one key share: the execution, the event, and who still waits.
-
-    `channel` is where the reply of the execution is published, once that is known.
-    """
-
-    def __init__(self, start: Start, event: str, channel: str) -> None:
-        self.start = start
-        self.event = event
-        self.channel = channel
-        self.users = 0
-        self.takeoff: asyncio.Task[None]
-
-
 class Bridge:
     """Holds requests while their executions run.
 
@@ -100,7 +83,7 @@ class Bridge:
         self._prefix = prefix
         self._max_in_flight = max_in_flight
         self._stop_abandoned = stop_abandoned
-        self._flights: dict[str, _Flight] = {}
+        self._flights = Flights(starter, record, replies)
         self._durations = Durations()
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -237,11 +220,13 @@ class Bridge:
         self._released.set()
         self._replies.release()
         self._idle.set()  # there is nothing left to wait for
+        self._flights.release()
         for task in (*self._starters, *self._background):
             task.cancel()
 
     async def aclose(self) -> None:
         """Wait for what still runs in the background; each piece of it is bounded in time."""
+        await self._flights.aclose()
         await asyncio.gather(*self._background, return_exceptions=True)
 
     async def _lead(self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None) -> Answer:
@@ -259,7 +244,7 @@ class Bridge:
             if self._released.is_set():
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
-                raise self._stopped(start) from None
+                raise start.given_up() from None
             # The caller left.
             if start.sent and (self._stop_abandoned or not start.done):
                 self._in_background(self._settle_abandoned(start))
@@ -269,50 +254,9 @@ class Bridge:
         self, start: Start, event: str, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
     ) -> Answer:
         """Carry a request through beside others with the same key; its start does not end with its caller."""
-        flight = self._flights.get(start.execution_id)
-        if flight is None:
-            flight = self._flights[start.execution_id] = _Flight(start, event, self._prefix + start.execution_id)
-            flight.takeoff = self._in_background(self._take_off(flight, waiter.deadline - began))
-        elif flight.event != event:
-            raise IdempotencyKeyReused("The key was used with another body.", execution_id=start.execution_id)
-        flight.users += 1
-        try:
-            await asyncio.wait([flight.takeoff])
-            if flight.takeoff.cancelled():
-                raise self._stopped(flight.start)
-            flight.takeoff.result()
+        async with self._flights.aboard(start, event, self._prefix + start.execution_id, waiter.deadline) as flight:
             with self._joins.listening(start.execution_id, flight.channel):
                 return await self._answer(flight.start, waiter, began, on_start)
-        finally:
-            flight.users -= 1
-            if not flight.users and self._flights.get(start.execution_id) is flight:
-                del self._flights[start.execution_id]
-
-    async def _take_off(self, flight: _Flight, within: float) -> None:
-        try:
-            await self._starter.run(flight.start, within=within)
-        except ExecutionExists:
-            await self._meet(flight)
-        except Problem:
-            # Whoever comes next tries again.
-            self._flights.pop(flight.start.execution_id, None)
-            raise
-
-    async def _meet(self, flight: _Flight) -> None:
-        """Take the execution that there is for the one that was asked for, if it is the same."""
-        execution_id = flight.start.execution_id
-        try:
-            execution = await self._record.describe(execution_id)
-        except UnknownExecution:
-            raise IdempotencyConflict("Its record cannot be read yet.", execution_id=execution_id) from None
-        sealed = envelope.unseal(execution.input)
-        if sealed is None:
-            raise IdempotencyConflict("It was not started by this service.", execution_id=execution_id)
-        if sealed.event != flight.event:
-            raise IdempotencyKeyReused("The key was used with another body.", execution_id=execution_id)
-        flight.start.done, flight.channel = True, sealed.channel
-        if execution.outcome is not None:
-            self._replies.settle(execution_id, execution.outcome)
 
     async def _answer(
         self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
@@ -347,13 +291,6 @@ class Bridge:
 
     async def _outcome(self, execution_id: str, waiter: Waiter) -> Outcome | None:
         return await waiter.outcome(LOOK_BEFORE, lambda: self._recovery.look([execution_id]))
-
-    @staticmethod
-    def _stopped(start: Start) -> Problem:
-        """Make the answer for a request whose start `release` has cancelled."""
-        if start.sent:
-            return OutcomeUnknown("This instance stopped during the start.", execution_id=start.execution_id)
-        return Draining("This instance stopped; nothing was started.")
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -401,13 +338,7 @@ class Bridge:
             except Problem as problem:
                 log.warning("abandoned_execution_unsettled", execution_id=start.execution_id, problem=problem.slug)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._landed)
-        return task
-
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled():
-            task.exception()  # who still waits for it is told; if nobody does, nobody needs to be
+        task.add_done_callback(self._background.discard)

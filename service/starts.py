@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from service.errors import LinkDown, OutcomeUnknown, Problem
+from service.errors import Draining, LinkDown, OutcomeUnknown, Problem
 
 if TYPE_CHECKING:
     from service.workflows import Workflows
@@ -50,6 +50,12 @@ class Start:
     sent: bool = False
     done: bool = False
     doubt: OutcomeUnknown | None = None
+
+    def given_up(self) -> Problem:
+        """Tell what is known of it when the instance stops before it is through."""
+        if self.sent:
+            return OutcomeUnknown("This instance stopped during the start.", execution_id=self.execution_id)
+        return Draining("This instance stopped; nothing was started.")
 
 
 class Starter:

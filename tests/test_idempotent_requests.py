@@ -42,6 +42,10 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
+def started(made: Stage) -> bool:
+    return any(flight.start.done for flight in made.bridge._flights._flights.values())
+
+
 async def joined(made: Stage, channel: str = f"ns/other/{ID}") -> JoinedChannel:
     await until(lambda: channel in made.joined)
     return made.joined[channel]
@@ -60,7 +64,7 @@ async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> No
         assert set(await asyncio.gather(*first, *second)) == {Answer(ID, Succeeded(1))}
         assert made.endpoint.count("StartExecution") == 1
         made.assert_nothing_is_held()
-        assert made.bridge._flights == {}
+        assert len(made.bridge._flights) == 0
 
 
 async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> None:
@@ -68,6 +72,33 @@ async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> N
         first = submit(made, '{"a": 1}')
         await made.started()
         with pytest.raises(IdempotencyKeyReused):
+            await submit(made, '{"a": 2}')
+        made.reply(ID, 1)
+        assert (await first).outcome == Succeeded(1)
+
+
+async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_before() -> None:
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, EXISTS))
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
+        wrong = submit(made, '{"a": 2}')
+        await made.started()
+        right = submit(made, '{"a": 1}')
+        await until(lambda: made.bridge.in_flight == 2)
+        gate.set()
+        with pytest.raises(IdempotencyKeyReused):
+            await wrong
+        assert (await right).outcome == Succeeded(1)
+        made.assert_nothing_is_held()
+
+
+async def test_two_bodies_under_a_key_whose_start_is_in_doubt_are_a_conflict() -> None:
+    async with stage(budget=0.2) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        first = submit(made, '{"a": 1}')
+        await made.started()
+        with pytest.raises(IdempotencyConflict):
             await submit(made, '{"a": 2}')
         made.reply(ID, 1)
         assert (await first).outcome == Succeeded(1)
@@ -215,7 +246,7 @@ async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -
             assert isinstance(result, Throttled)
         made.endpoint.script("StartExecution", STARTED)
         post = submit(made)
-        await until(lambda: made.bridge._flights and next(iter(made.bridge._flights.values())).start.done)
+        await until(lambda: started(made))
         made.reply(ID, 1)
         assert (await post).outcome == Succeeded(1)
 
@@ -237,7 +268,7 @@ async def test_the_first_caller_may_leave_without_ending_the_start_of_the_others
         first.cancel()
         await asyncio.wait([first])
         gate.set()
-        await until(lambda: next(iter(made.bridge._flights.values())).start.done)
+        await until(lambda: started(made))
         made.reply(ID, 1)
         assert (await second).outcome == Succeeded(1)
         assert made.endpoint.count("StartExecution") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import aioboto3
 from botocore.exceptions import BotoCoreError
 
-from service import app, settings
+from service import app, runtime, settings
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
 
@@ -68,7 +67,7 @@ def _capacity(rps: str, seconds: str, transitions: str | None) -> int:
 
 def _run(work: Coroutine[None, None, bool]) -> int:
     try:
-        return 0 if asyncio.run(work) else 3
+        return 0 if runtime.run(work) else 3
     except settings.SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a message for the person at the terminal, not a log line
         return 2
@@ -89,7 +88,7 @@ async def _serve() -> bool:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
     stop = app.Stop()
     stop.listen()
-    return await app.run(chosen, app.AwsAccess(session), stop, lambda _port: None)
+    return await app.run(chosen, app.AwsAccess(session), stop, lambda _port: runtime.settle())
 
 
 async def _local(wait: float, workflow: Path) -> bool:
@@ -111,6 +110,11 @@ async def _local(wait: float, workflow: Path) -> bool:
     logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
     stop = app.Stop()
     stop.listen()
+
+    def announce(port: int) -> None:
+        runtime.settle()
+        print(CURL.format(port=port), flush=True)  # noqa: T201 - what `make run` is for
+
     aws = LocalAws(port=chosen.LOCAL_AWS_PORT, wait=wait, definition=workflow)
     try:
         await aws.start()
@@ -124,7 +128,7 @@ async def _local(wait: float, workflow: Path) -> bool:
             chosen,
             app.AwsAccess(session, aws.url, LOCAL_FILES),
             stop,
-            lambda port: print(CURL.format(port=port), flush=True),  # noqa: T201 - what `make run` is for
+            announce,
             extend=aws.view.join,
         )
     finally:

@@ -217,9 +217,12 @@ class Workflows:
     ) -> T:
         give_up = asyncio.get_running_loop().time() + (self._budget if within is None else within)
         try:
-            # A turn that comes too late to connect is of no use.
-            async with asyncio.timeout_at(give_up - self._connect_timeout):
-                await self._places.acquire()
+            if self._places.locked():
+                # A turn that comes too late to connect is of no use.
+                async with asyncio.timeout_at(give_up - self._connect_timeout):
+                    await self._places.acquire()
+            else:
+                await self._places.acquire()  # at once, so it needs no timer
         except TimeoutError:
             raise AtCapacity("Too many calls to Step Functions wait for their turn.") from None
         try:

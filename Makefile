@@ -57,6 +57,12 @@ format: $(VENV)/.dev ## format and mend what the linter can mend
 load: $(VENV)/.dev ## locust against a local stack, report in build/ (USERS=200 DURATION=30s WAIT=10)
 	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
 
+.PHONY: bench
+bench: $(VENV)/.dev ## the service beside bare skeletons: ratios, and a plot in build/bench/ (BENCH=--short)
+	$(BIN)/python -m pytest tests/bench/micro.py -q -p no:cacheprovider -o asyncio_debug=false --timeout 300 \
+		--benchmark-columns=min,median,ops --benchmark-sort=name --benchmark-max-time=0.5
+	$(BIN)/python -m tests.bench $(BENCH)
+
 .PHONY: chaos
 chaos: $(VENV)/.dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
 	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"

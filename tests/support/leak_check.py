@@ -73,8 +73,8 @@ async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
 
     ends = Counter(await asyncio.gather(*(one(number) for number in range(REQUESTS))))
     async with asyncio.timeout(20):
-        # Quiet is when only this task, the service's and the link's are left.
-        while len(asyncio.all_tasks()) > 5:  # noqa: ASYNC110 - the end of a task is nobody's event
+        # Quiet is when only this task is left, and the six of the service, its link, its recovery and its metrics.
+        while len(asyncio.all_tasks()) > 7:  # noqa: ASYNC110 - the end of a task is nobody's event
             await asyncio.sleep(0.05)
     return ends, left_over()
 

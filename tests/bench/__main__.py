@@ -1,0 +1,108 @@
+"""Measure the service beside what it is compared with: `python -m tests.bench` (`make bench`).
+
+The subject has one core, the stand-ins and the load another. Every design is measured in every round, in an order that
+moves on from round to round; only ratios within a round count, for a machine is not equally fast all the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from service import runtime
+from service.limits import raise_open_files
+from tests.bench import plot, report
+from tests.bench.measure import Bench, Effort, Pair, Point
+from tests.bench.subjects import BARE, DESIGNS, SERVICE, Design
+
+FULL: Final = Effort(
+    rounds=5, turns=6, warm_up=0.3, seconds=0.7, curve_rounds=3, levels=(100, 300, 1000, 3000, 10_000), rate=800
+)
+SHORT: Final = Effort(rounds=2, turns=2, warm_up=0.2, seconds=0.6, curve_rounds=1, levels=(100, 2000), rate=400)
+CURVE: Final = (SERVICE, BARE)
+
+
+async def measure(effort: Effort, designs: tuple[Design, ...], core: int | None) -> tuple[list[Pair], list[Point]]:
+    """Take all measurements."""
+    pairs: list[Pair] = []
+    points: list[Point] = []
+    columns = (TextColumn("{task.description:32}"), BarColumn(), TimeRemainingColumn())
+    # A bar that is drawn every second costs the load nothing.
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=1) as bar:
+        task = bar.add_task("", total=effort.total(len(designs), len(CURVE)))
+
+        def progress(title: str, seconds: float) -> None:
+            bar.update(task, advance=seconds, description=title or None)
+
+        bench = Bench(effort, core, progress)
+        for number in range(effort.rounds):
+            turn = number % len(designs)
+            pairs += await bench.round(designs[turn:] + designs[:turn])
+        for number in range(effort.curve_rounds):
+            for design in CURVE if number % 2 == 0 else CURVE[::-1]:
+                points += await bench.curve(design)
+    return pairs, points
+
+
+def show(pairs: list[Pair], points: list[Point]) -> None:
+    """Print what was found."""
+    console = Console(width=120)
+    console.print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
+    table = Table("", "requests/s", "CPU us/request", "ratio", "p50 ms", "ratio", "p99 ms", "ratio")
+    for design in DESIGNS:
+        if any(pair.design == design.name for pair in pairs):
+            found, ratios = report.figures(pairs, design.name), report.ratios(pairs, design.name)
+            cells = [str(found["requests_per_second"])]
+            for figure in ("cpu_us", "p50_ms", "p99_ms"):
+                cells += [str(found[figure]), str(ratios[figure])]
+            table.add_row(design.title, *cells)
+    console.print(table)
+    levels = sorted({point.level for point in points})
+    curve = Table("CPU us/request with ... in flight", *map(str, levels), "growth", "KiB/request")
+    for design in CURVE:
+        by_level = report.per_level(points, design.name)
+        cells = [str(report.Spread.of(point.cpu_us for point in by_level[level])) for level in levels]
+        curve.add_row(
+            design.title, *cells, str(report.growth(points, design.name)), str(report.memory(points, design.name))
+        )
+    console.print(curve)
+    for goal in report.goals(pairs, points):
+        console.print(f"{'met   ' if goal.met else 'MISSED'} {goal.text}: {goal.measured}, asked {goal.limit:g}")
+
+
+def main() -> None:
+    """Measure, print, and write JSON and plot."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="in about a minute, to see that everything works")
+    parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder for result.json and plot.svg")
+    options = parser.parse_args()
+    if sys.platform != "linux":
+        parser.error("processes are pinned to cores and their clocks read as only Linux lets them be")
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores[1:])
+    else:
+        sys.stderr.write("subject and load share a core here: compare CPU times only\n")
+    raise_open_files()
+    effort = SHORT if options.short else FULL
+    # The same loop as the service's, so that the load is not the slower one.
+    pairs, points = runtime.run(measure(effort, DESIGNS, cores[0] if len(cores) > 1 else None))
+    show(pairs, points)
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "result.json").write_bytes(
+        orjson.dumps(report.as_json(pairs, points), option=orjson.OPT_INDENT_2)
+    )
+    (options.output / "plot.svg").write_text(plot.draw(pairs, points))
+    sys.stdout.write(f"written: {options.output}/result.json, {options.output}/plot.svg\n")
+
+
+if __name__ == "__main__":
+    main()

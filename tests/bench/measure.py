@@ -1,0 +1,215 @@
+"""The measurements: saturation, half of it, and ever more requests in flight at one rate."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.bench.load import Load, Tally
+from tests.bench.stand_in import StandIn
+from tests.bench.subjects import Design, Subject, running
+
+CALLERS = 256
+"""Requests in flight at saturation: as many as connections to Step Functions."""
+
+WORKFLOW = 0.05
+"""The workflow's own time at saturation and at half of it, in seconds."""
+
+
+SPARE: Final = 500
+"""Connections beyond those in flight on average: arrivals are random, and a subject may stand still for a moment."""
+
+
+START: Final = 1.5
+"""Seconds that a subject takes to start, for the progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to measure: a window of `seconds` after each warm-up, `turns` of them per design in each round."""
+
+    rounds: int
+    turns: int
+    warm_up: float
+    seconds: float
+    curve_rounds: int
+    levels: tuple[int, ...]
+    rate: float
+    """Requests a second on the curve: the same at each level, so that only what is in flight differs."""
+
+    def total(self, designs: int, on_curve: int) -> float:
+        """Return about how long all of it takes, in seconds."""
+        pair = START + (2 * self.turns + 1) * (self.warm_up + self.seconds)
+        curve = START + sum(level / self.rate + self.warm_up + self.turns * self.seconds for level in self.levels)
+        return self.rounds * designs * pair + self.curve_rounds * on_curve * curve
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One design in one round: at saturation, and at half of that rate."""
+
+    design: str
+    requests_per_second: float
+    cpu_us: float
+    """CPU time per request at saturation, in microseconds."""
+    half_cpu_us: float
+    p50_ms: float
+    """Response time beyond the workflow's own, at half of saturation, in milliseconds."""
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One design with so many requests in flight."""
+
+    design: str
+    level: int
+    in_flight: int
+    """What was in flight on average, in fact."""
+    cpu_us: float
+    rss: int
+    """Resident memory in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running design with all that it needs."""
+
+    design: Design
+    aws: StandIn
+    subject: Subject
+    load: Load
+
+
+@dataclass(slots=True)
+class Window:
+    """What happened in some stretches of time, in seconds."""
+
+    answered: int = 0
+    cpu: float = 0.0
+    seconds: float = 0.0
+    overheads: list[float] = field(default_factory=list)
+
+    def add(self, other: Window) -> None:
+        """Add another stretch."""
+        self.answered += other.answered
+        self.cpu += other.cpu
+        self.seconds += other.seconds
+        self.overheads += other.overheads
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return self.answered / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time per answer, in microseconds."""
+        return self.cpu / self.answered * 1e6
+
+
+class Bench:
+    """Measures designs one at a time. `progress` is told each second that has passed."""
+
+    def __init__(self, effort: Effort, core: int | None, progress: Callable[[str, float], None]) -> None:
+        self._effort = effort
+        self._core = core
+        self._progress = progress
+        self._rng = random.Random(1)
+
+    async def round(self, designs: Sequence[Design]) -> list[Pair]:
+        """Measure throughput and CPU time at saturation, then overhead at half of it.
+
+        All designs are up meanwhile and take short turns, so that a machine that slows down does so for all of them.
+        """
+        async with AsyncExitStack() as stack:
+            stages = [await stack.enter_async_context(self._staged(design, 4 * CALLERS)) for design in designs]
+            full = [Window() for _ in stages]
+            half = [Window() for _ in stages]
+            for stage in stages:
+                stage.aws.delay = WORKFLOW
+            for turn in range(self._effort.turns + 1):
+                for stage, window in zip(stages, full, strict=True):
+                    stage.load.keep_busy(CALLERS)
+                    await self._pass(self._effort.warm_up, stage.design.title)
+                    taken = await self._window(stage)
+                    stage.load.rest()
+                    await stage.load.quiet()
+                    if turn:  # the first one warms the process up
+                        window.add(taken)
+            for _ in range(self._effort.turns):
+                for stage, saturated, window in zip(stages, full, half, strict=True):
+                    seconds = self._effort.warm_up + self._effort.seconds
+                    sending = asyncio.create_task(stage.load.at_rate(saturated.rate / 2, seconds + 0.1, self._rng))
+                    await self._pass(self._effort.warm_up, stage.design.title)
+                    window.add(await self._window(stage))
+                    await sending
+                    await stage.load.quiet()
+        return [self._pair(stage.design, *windows) for stage, *windows in zip(stages, full, half, strict=True)]
+
+    @staticmethod
+    def _pair(design: Design, full: Window, half: Window) -> Pair:
+        quantiles = statistics.quantiles(half.overheads, n=100)
+        return Pair(design.name, full.rate, full.cpu_us, half.cpu_us, quantiles[49] * 1e3, quantiles[98] * 1e3)
+
+    async def curve(self, design: Design) -> list[Point]:
+        """Measure CPU time and memory with ever more requests in flight, at the same rate."""
+        points = []
+        async with self._staged(design, 0) as stage:
+            load = stage.load
+            for level in self._effort.levels:
+                await load.connect(level + SPARE)
+                stage.aws.delay = level / self._effort.rate
+                ramp = stage.aws.delay + self._effort.warm_up
+                seconds = self._effort.seconds * self._effort.turns
+                sending = asyncio.create_task(load.at_rate(self._effort.rate, ramp + seconds + 0.1, self._rng))
+                await self._pass(ramp, design.title)
+                before = load.in_flight
+                window = await self._window(stage, self._effort.turns)
+                held = (before + load.in_flight) // 2
+                points.append(Point(design.name, level, held, window.cpu_us, stage.subject.rss()))
+                await sending
+                if level != self._effort.levels[-1]:
+                    await load.quiet()
+        return points
+
+    async def _window(self, stage: Stage, turns: int = 1) -> Window:
+        """Count what is answered, and the CPU time that is used, in the seconds to come."""
+        load = stage.load
+        load.tally = Tally()
+        cpu, began = stage.subject.cpu(), time.perf_counter()
+        await self._pass(self._effort.seconds * turns, "")
+        tally, load.tally = load.tally, Tally()
+        cpu, seconds = stage.subject.cpu() - cpu, time.perf_counter() - began
+        if load.faults:
+            raise RuntimeError(f"{len(load.faults)} requests went wrong, the first: {load.faults[0]}")
+        return Window(tally.answered, cpu, seconds, tally.overheads)
+
+    async def _pass(self, seconds: float, title: str) -> None:
+        while seconds > 0:
+            step = min(1.0, seconds)
+            await asyncio.sleep(step)
+            self._progress(title, step)
+            seconds -= step
+
+    @asynccontextmanager
+    async def _staged(self, design: Design, callers: int) -> AsyncIterator[Stage]:
+        aws = StandIn()
+        await aws.open()
+        try:
+            async with running(design, aws.environment(), self._core) as subject:
+                self._progress(design.title, START)
+                load = Load(subject.port, aws.took)
+                await load.connect(callers)
+                yield Stage(design, aws, subject, load)
+                load.close()
+            if aws.faults:
+                raise RuntimeError(f"{design.title}: {aws.faults[0]}")
+        finally:
+            aws.close()

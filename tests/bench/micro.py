@@ -1,0 +1,123 @@
+"""What single parts of a request's path cost, so that a regression has a name: run by `make bench`.
+
+Each figure is for one call of a function that does its work NUMBER times, on the service's own event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+import orjson
+import pytest
+import uvloop
+from botocore.credentials import ReadOnlyCredentials
+from pytest_benchmark.fixture import BenchmarkFixture
+from websockets.frames import Frame, Opcode
+
+from service.appsync import ApiKey, Link
+from service.appsync.protocol import Protocol
+from service.replies import Replies
+from service.sigv4 import Signer
+from tests.bench.stand_in import NAMESPACE, OUTPUT, StandIn
+
+NUMBER: Final = 1000
+FAR: Final = 1e9
+"""A deadline that never comes."""
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        yield runner.run
+
+
+def reply(number: int) -> str:
+    return orjson.dumps({"id": f"exec-{number:032d}", "status": "SUCCEEDED", "output": OUTPUT}).decode()
+
+
+def frame(subscription: str, number: int) -> bytes:
+    return orjson.dumps({"id": subscription, "type": "data", "event": reply(number)})
+
+
+def test_frames_through_the_protocol(benchmark: BenchmarkFixture) -> None:
+    protocol = Protocol(0.0)
+    subscription, _ = protocol.subscribe(f"/{NAMESPACE}/me/*", {})
+    protocol.receive(orjson.dumps({"type": "subscribe_success", "id": subscription}), 0.0)
+    frames = [frame(subscription, number) for number in range(NUMBER)]
+
+    def receive() -> None:
+        for item in frames:
+            protocol.receive(item, 1.0)
+
+    benchmark(receive)
+    assert protocol.counters.malformed == protocol.counters.unknown_ids == 0
+
+
+def test_frames_over_a_socket_through_the_link_into_the_table(benchmark: BenchmarkFixture, run: Run) -> None:
+    aws, replies = StandIn(), Replies()
+    link: Link
+
+    async def open_() -> None:
+        nonlocal link
+        await aws.open()
+        link = Link(aws.realtime_url, ApiKey(aws.environment()["APPSYNC_HTTP_URL"], "da2-bench"))
+        link.open()
+        assert await link.subscribe(f"/{NAMESPACE}/me/*", replies.deliver).wait_live(10)
+
+    async def receive() -> None:
+        realtime, subscription = aws.channels[f"{NAMESPACE}/me/*"]
+        frames = (Frame(Opcode.TEXT, frame(subscription, number)).serialize(mask=False) for number in range(NUMBER))
+        end = link.frames_received + NUMBER
+        realtime.write(b"".join(frames))
+        async with asyncio.timeout(10):
+            while link.frames_received < end:  # noqa: ASYNC110 - the last of many frames is nobody's event
+                await asyncio.sleep(0)
+
+    async def close() -> None:
+        await link.close()
+        aws.close()
+
+    run(open_())
+    benchmark(lambda: run(receive()))
+    run(close())
+    assert replies.malformed == 0
+
+
+@pytest.mark.parametrize("waiting", [0, 10_000])
+def test_waiters_in_a_table_where_others_wait(benchmark: BenchmarkFixture, run: Run, waiting: int) -> None:
+    replies, waiters = Replies(), ExitStack()
+    events = [reply(number) for number in range(NUMBER)]
+    ids = [orjson.loads(event)["id"] for event in events]
+
+    async def fill() -> None:
+        for number in range(waiting):
+            waiters.enter_context(replies.expect(f"exec-waiting-{number}", FAR))
+
+    async def settle() -> None:
+        for id_, event in zip(ids, events, strict=True):
+            with replies.expect(id_, FAR) as waiter:
+                replies.deliver(event)
+            assert waiter.done()
+
+    run(fill())
+    benchmark(lambda: run(settle()))
+    assert len(replies) == waiting
+    waiters.close()
+
+
+@pytest.mark.parametrize("token", [None, "x" * 1000], ids=["key", "role"])
+def test_signatures(benchmark: BenchmarkFixture, token: str | None) -> None:
+    signer = Signer("https://states.eu-west-1.amazonaws.com/", "states", "eu-west-1")
+    credentials = ReadOnlyCredentials("AKIDEXAMPLE", "secret", token)
+    body = orjson.dumps({"stateMachineArn": "arn", "name": "exec", "input": reply(1)})
+
+    def sign() -> None:
+        for _ in range(NUMBER):
+            signer.headers("AWSStepFunctions.StartExecution", body, credentials, 1.8e9)
+
+    benchmark(sign)

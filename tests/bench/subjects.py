@@ -1,0 +1,103 @@
+"""The processes that are measured, each alone on its core, and what the system says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+LOGS: Final = Path("build/bench")
+# Nothing of the machine's own settings may reach a process under test.
+_CLEAN: Final = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
+_SERVICE: Final = {
+    "HOST": "127.0.0.1",
+    "PORT": "0",
+    "LOG_FORMAT": "json",
+    "RESPONSE_TIMEOUT": "300",
+    "MAX_IN_FLIGHT": "12000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Something that serves POST /event: how it is started, and which log lines say that it is ready."""
+
+    name: str
+    title: str
+    arguments: tuple[str, ...]
+    ready: frozenset[str] = frozenset({"started"})
+
+
+SERVICE: Final = Design(
+    "service",
+    "sync-front",
+    ("-m", "service", "serve"),
+    frozenset({"started", "link_subscription_confirmed"}),
+)
+BARE: Final = Design("bare", "bare skeleton", ("-m", "tests.bench.designs", "bare"))
+AIOBOTO3: Final = Design("aioboto3", "skeleton with aioboto3", ("-m", "tests.bench.designs", "aioboto3"))
+SOCKET_EACH: Final = Design("socket-each", "a WebSocket per request", ("-m", "tests.bench.designs", "socket-each"))
+DESIGNS: Final = (SERVICE, BARE, AIOBOTO3, SOCKET_EACH)
+
+
+class Subject:
+    """A running design."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self._pid = pid
+        self.port = port
+
+    def cpu(self) -> float:
+        """Return the CPU time that it has used so far, in seconds: its own and the kernel's on its behalf."""
+        # The clock that clock_getcpuclockid(3) names: to the nanosecond, where /proc counts ticks of 10 ms.
+        return time.clock_gettime((~self._pid << 3) | 2)
+
+    def rss(self) -> int:
+        """Return its resident memory in bytes."""
+        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+
+@asynccontextmanager
+async def running(design: Design, environment: Mapping[str, str], core: int | None) -> AsyncIterator[Subject]:
+    """Run a design, on this core if one is named; yield it once it is ready."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{design.name}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *design.arguments, env={**_CLEAN, **_SERVICE, **environment}, stderr=output
+        )
+    try:
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        yield Subject(process.pid, await _port(design, log, process))
+    finally:
+        # Its end is none of what is measured.
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        log.unlink()
+
+
+async def _port(design: Design, log: Path, process: asyncio.subprocess.Process) -> int:
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up and process.returncode is None:
+        lines = _lines(log)
+        if design.ready <= {line["event"] for line in lines}:
+            return next(int(line["port"]) for line in lines if line["event"] == "started")
+        await asyncio.sleep(0.05)
+    raise RuntimeError(f"{design.title} does not start; it wrote {_lines(log)}")
+
+
+def _lines(log: Path) -> list[dict[str, Any]]:
+    text = log.read_bytes()
+    return [orjson.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if line.startswith(b"{")]

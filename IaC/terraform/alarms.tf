@@ -114,3 +114,35 @@ resource "aws_cloudwatch_metric_alarm" "main" {
   alarm_actions       = var.alarm_topic_arns
   ok_actions          = var.alarm_topic_arns
 }
+
+# A key that expires stops everything, and nobody may run a plan in the month before. CloudWatch knows no date but that of
+# a metric's points, so one that always has some serves as the clock.
+resource "aws_cloudwatch_metric_alarm" "api_key_expires" {
+  alarm_name          = "${local.name}-api-key-expires"
+  alarm_description   = "An AppSync API key expires within 30 days: rotate it as IaC/README.md says."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = min(values(local.api_key_expiry_seconds)...) - 30 * 86400
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+
+  metric_query {
+    id = "clock"
+
+    metric {
+      namespace   = "AWS/ApplicationELB"
+      metric_name = "HealthyHostCount"
+      dimensions  = local.target_dimensions
+      stat        = "Maximum"
+      period      = 3600
+    }
+  }
+
+  metric_query {
+    id          = "now"
+    expression  = "EPOCH(clock)"
+    label       = "Seconds since 1970"
+    return_data = true
+  }
+}

@@ -11,18 +11,28 @@ locals {
 
   id_parameter = { name = "id", in = "path", required = true, schema = { type = "string" } }
 
-  integrations = { for method, path in { post = "/event", get = "/event/{id}", delete = "/event/{id}" } : method => merge(
+  # What a browser asks before it lets a page call; it never signs that.
+  preflights = { for path, parameters in { "/event" = [], "/event/{id}" = [local.id_parameter] } : path => {
+    options = {
+      operationId                       = path == "/event" ? "mayCreate" : "mayRead"
+      parameters                        = parameters
+      responses                         = {}
+      "x-amazon-apigateway-integration" = local.integrations["options ${path}"]
+    }
+  } if length(var.cors_origins) > 0 }
+
+  integrations = { for route in ["post /event", "get /event/{id}", "delete /event/{id}", "options /event", "options /event/{id}"] : route => merge(
     {
       type                = "http_proxy"
-      httpMethod          = upper(method)
-      uri                 = "${local.balancer_url}${path}"
+      httpMethod          = upper(split(" ", route)[0])
+      uri                 = "${local.balancer_url}${split(" ", route)[1]}"
       connectionType      = "VPC_LINK"
       connectionId        = aws_apigatewayv2_vpc_link.main.id
       integrationTarget   = aws_lb.main.arn
       timeoutInMillis     = local.timeouts.api_gateway * 1000
       passthroughBehavior = "when_no_match"
     },
-    method == "post" ? {} : { requestParameters = { "integration.request.path.id" = "method.request.path.id" } },
+    endswith(route, "{id}") ? { requestParameters = { "integration.request.path.id" = "method.request.path.id" } } : {},
   ) }
 
   # What API Gateway answers by itself has the form of the service's own problems (RFC 9457). A status of null keeps
@@ -52,31 +62,31 @@ locals {
     "x-amazon-apigateway-request-validator" = "everything"
 
     paths = {
-      "/event" = {
+      "/event" = merge(try(local.preflights["/event"], {}), {
         post = {
           operationId                       = "createEvent"
           security                          = local.security
           requestBody                       = { required = true, content = { "application/json" = { schema = { "$ref" = "#/components/schemas/Event" } } } }
           responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations.post
+          "x-amazon-apigateway-integration" = local.integrations["post /event"]
         }
-      }
-      "/event/{id}" = {
+      })
+      "/event/{id}" = merge(try(local.preflights["/event/{id}"], {}), {
         get = {
           operationId                       = "readEvent"
           security                          = local.security
           parameters                        = [local.id_parameter]
           responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations.get
+          "x-amazon-apigateway-integration" = local.integrations["get /event/{id}"]
         }
         delete = {
           operationId                       = "stopEvent"
           security                          = local.security
           parameters                        = [local.id_parameter]
           responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations.delete
+          "x-amazon-apigateway-integration" = local.integrations["delete /event/{id}"]
         }
-      }
+      })
     }
 
     components = {
@@ -91,6 +101,8 @@ locals {
       {
         responseParameters = merge(
           { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
+          # These say nothing of anybody, so any page may read them.
+          length(var.cors_origins) > 0 ? { "gatewayresponse.header.Access-Control-Allow-Origin" = "'*'" } : {},
           contains(["THROTTLED", "INTEGRATION_FAILURE"], type) ? { "gatewayresponse.header.Retry-After" = "'1'" } : {},
         )
         responseTemplates = {

@@ -21,8 +21,8 @@ locals {
       APPSYNC_NAMESPACE    = var.appsync_namespace
       APPSYNC_AUTH         = var.appsync_auth
       RESPONSE_TIMEOUT     = local.timeouts.response
-      DRAIN_TIMEOUT        = local.timeouts.drain
       DRAIN_DELAY          = local.timeouts.drain_delay
+      DRAIN_TIMEOUT        = local.timeouts.drain
       MAX_IN_FLIGHT        = var.max_in_flight
       STAGE_PREFIX         = var.stage_name
       ON_CLIENT_GONE       = var.on_client_gone
@@ -34,6 +34,7 @@ locals {
     },
     # The service reads the key itself, and again once it is refused: a rotation needs no new tasks.
     var.appsync_auth == "api_key" ? { APPSYNC_API_KEY_SECRET = local.appsync.api_key_secret } : {},
+    length(var.cors_origins) > 0 ? { CORS_ORIGINS = join(",", var.cors_origins) } : {},
   )
 }
 

@@ -118,6 +118,18 @@ variable "api_authorization" {
   }
 }
 
+variable "cors_origins" {
+  description = "Origins whose pages may call the API from a browser, such as https://app.example, or [\"*\"]."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.cors_origins) == 1 && try(var.cors_origins[0] == "*", false) || alltrue([for origin in var.cors_origins : can(regex("^[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?$", origin))])
+    error_message = "cors_origins must be [\"*\"] or origins such as https://app.example, without a path."
+  }
+}
+
 variable "api_throttle" {
   description = "Requests per second that API Gateway lets through, and in a burst. Keep the rate below what Step Functions takes up in the account: see the quotas in the README."
   type = object({

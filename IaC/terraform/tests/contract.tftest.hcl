@@ -124,7 +124,7 @@ run "the_whole_system" {
   assert {
     condition = jsonencode([
       local.environment.RESPONSE_TIMEOUT,
-      local.integrations.post.timeoutInMillis / 1000,
+      local.integrations["post /event"].timeoutInMillis / 1000,
       aws_lb.main.idle_timeout,
       tonumber(aws_lb_target_group.service.deregistration_delay),
       local.environment.DRAIN_TIMEOUT,

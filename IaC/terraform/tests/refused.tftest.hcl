@@ -18,6 +18,7 @@ run "one_wrong_value_of_each" {
     var.timeouts,
     var.stage_name,
     var.api_authorization,
+    var.cors_origins,
     var.api_throttle,
     var.waf_requests_per_ip,
     var.existing_vpc,
@@ -48,6 +49,7 @@ run "one_wrong_value_of_each" {
     timeouts              = { drain = 0 }
     stage_name            = "a/b"
     api_authorization     = "OPEN"
+    cors_origins          = ["https://app.example/"]
     api_throttle          = { rate = 100, burst = 50 }
     waf_requests_per_ip   = 5
     existing_vpc          = { id = "vpc-1", private_subnet_ids = ["subnet-1"] }

@@ -9,7 +9,7 @@ variables {
 
 run "one_key_for_almost_a_year" {
   plan_options {
-    target = [aws_cloudformation_stack.appsync]
+    target = [aws_cloudformation_stack.appsync, aws_cloudwatch_metric_alarm.api_key_expires]
   }
 
   assert {
@@ -22,6 +22,10 @@ run "one_key_for_almost_a_year" {
     error_message = "The seconds since 1970 must be those of the expiry's day."
   }
   assert {
+    condition     = aws_cloudwatch_metric_alarm.api_key_expires.threshold == tonumber(aws_cloudformation_stack.appsync.parameters.KeyAExpires) - 30 * 24 * 3600
+    error_message = "The alarm must come 30 days before."
+  }
+  assert {
     condition     = !can(regex("da2-", jsonencode(aws_cloudformation_stack.appsync.parameters)))
     error_message = "No key goes in."
   }
@@ -29,7 +33,7 @@ run "one_key_for_almost_a_year" {
 
 run "the_next_key_beside_it" {
   plan_options {
-    target = [aws_cloudformation_stack.appsync]
+    target = [aws_cloudformation_stack.appsync, aws_cloudwatch_metric_alarm.api_key_expires]
   }
 
   variables {
@@ -44,7 +48,7 @@ run "the_next_key_beside_it" {
 
 run "the_next_key_alone" {
   plan_options {
-    target = [aws_cloudformation_stack.appsync]
+    target = [aws_cloudformation_stack.appsync, aws_cloudwatch_metric_alarm.api_key_expires]
   }
 
   variables {

@@ -13,6 +13,7 @@ run "everything_that_can_be_chosen" {
     image_uri                  = "registry.example:5000/team/sync-front@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     timeouts                   = { response = 20, drain = 30 }
     max_in_flight              = 1234
+    cors_origins               = ["https://app.example", "https://other.example:8443"]
     stage_name                 = "live"
     wait_seconds               = 7
     appsync_auth               = "iam"
@@ -35,6 +36,18 @@ run "everything_that_can_be_chosen" {
     error_message = "wait_seconds must reach the workflow."
   }
   assert {
+    condition = alltrue([for path, methods in jsondecode(aws_api_gateway_rest_api.main.body).paths :
+      methods.options["x-amazon-apigateway-integration"].httpMethod == "OPTIONS"
+      && endswith(methods.options["x-amazon-apigateway-integration"].uri, path)
+      && !can(methods.options.security)
+    ])
+    error_message = "A browser must be able to ask the service whether a page may call."
+  }
+  assert {
+    condition     = local.environment.CORS_ORIGINS == "https://app.example,https://other.example:8443" && local.api_document["x-amazon-apigateway-gateway-responses"].THROTTLED.responseParameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+    error_message = "The origins must reach the service, and pages must be able to read what API Gateway says."
+  }
+  assert {
     condition     = length(aws_api_gateway_account.logs) + length(aws_iam_role.api_logs) == 0
     error_message = "The account's own setting must be left alone."
   }
@@ -47,7 +60,7 @@ run "everything_that_can_be_chosen" {
     error_message = "The given network must be used."
   }
   assert {
-    condition     = alltrue(flatten([for path in values(local.api_document.paths) : [for method in values(path) : jsonencode(method.security) == jsonencode([{ sigv4 = [] }])]]))
+    condition     = alltrue(flatten([for path in values(local.api_document.paths) : [for name, method in path : jsonencode(method.security) == jsonencode([{ sigv4 = [] }]) if name != "options"]]))
     error_message = "AWS_IAM must ask for a signature on each method."
   }
   assert {

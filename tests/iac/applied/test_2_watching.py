@@ -32,7 +32,11 @@ def widgets(world: World) -> list[dict[str, Any]]:
 
 def of_alarms(alarms: list[dict[str, Any]]) -> Iterator[Metric]:
     for alarm in alarms:
-        yield alarm["Namespace"], alarm["MetricName"], {item["Name"]: item["Value"] for item in alarm["Dimensions"]}
+        # Arithmetic over metrics, or one metric.
+        queried = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+        for metric in queried or [alarm]:
+            dimensions = {item["Name"]: item["Value"] for item in metric["Dimensions"]}
+            yield metric["Namespace"], metric["MetricName"], dimensions
 
 
 def of_widgets(widgets: list[dict[str, Any]]) -> Iterator[Metric]:

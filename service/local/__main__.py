@@ -28,6 +28,7 @@ async def serve(host: str, port: int, wait: float, workflow: Path) -> None:
             f"  APPSYNC_API_KEY={aws.api_key}",
             "  AWS_ACCESS_KEY_ID=local",
             "  AWS_SECRET_ACCESS_KEY=local",
+            f"watch it at {aws.url}/_local/",
         ]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()

@@ -157,6 +157,7 @@ async def test_the_command_prints_its_addresses_and_ends_quietly_on_a_signal(
     assert asyncio.get_running_loop().time() - began < 2
     assert (process.returncode, errors) == (0, b"")
     assert f"AWS_ENDPOINT_URL_SFN={url}\n".encode() in output
+    assert f"watch it at {url}/_local/\n".encode() in output
 
 
 async def test_the_command_says_in_one_message_that_the_port_is_busy() -> None:

@@ -243,3 +243,12 @@ async def test_a_stop_does_not_wait_for_viewers() -> None:
             await aws.stop()
         assert aws.view.feed.viewers == 0
         await until(viewer.response.content.is_eof)
+
+
+async def test_who_looks_after_a_restart_sees_what_happens_then() -> None:
+    local = LocalAws(port=0)
+    for _ in range(2):
+        async with aiohttp.ClientSession() as session, local, looking(session, local.url) as viewer:
+            await viewer.message()
+            local.view.journal.opened(7)
+            await viewer.until(lambda: viewer.entries and viewer.entries[-1]["connection"] == 7)

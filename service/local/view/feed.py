@@ -56,8 +56,12 @@ class Feed:
             self.viewers -= 1
         return response
 
+    def open(self) -> None:
+        """Serve those who come from now on, after a close, too."""
+        self._closed = False
+
     def close(self) -> None:
-        """Let every viewer go, and those who come at once."""
+        """Let every viewer go, and those who still come at once."""
         self._closed = True
         self._journal.ring()
 

@@ -58,6 +58,7 @@ class View:
         application.router.add_get(PATH + "feed", self.feed.handle)
         application.router.add_get(PATH.rstrip("/"), _to_the_page)
         application.on_shutdown.append(self._close)
+        self.feed.open()
 
     def join(self, application: web.Application) -> None:
         """Serve the page in the service's own application and show the requests that come to it."""

@@ -44,7 +44,8 @@ class Answer:
 
     `start` is how long it took until Step Functions had taken it, `workflow` how long the workflow took from then on;
     None where that is not known here. `waited` is how long was waited for the workflow, `left` how long it will
-    take yet as far as can be guessed, where it runs. All are seconds.
+    take yet as far as can be guessed, where it runs. All are seconds. `start_tries` is how often Step Functions was
+    asked to start it, 0 if not by this request's own start.
     """
 
     execution_id: str
@@ -53,6 +54,7 @@ class Answer:
     workflow: float | None = field(default=None, compare=False)
     waited: float = field(default=0.0, compare=False)
     left: float = field(default=0.0, compare=False)
+    start_tries: int = field(default=0, compare=False)
 
 
 class Bridge:
@@ -263,6 +265,7 @@ class Bridge:
     ) -> Answer:
         """Wait for the outcome of what was started, and tell it."""
         started = asyncio.get_running_loop().time()
+        took = started - began
         if start.doubt is not None:
             waiter.deadline -= CONFIRM_WITHIN
         elif on_start is not None:
@@ -275,11 +278,11 @@ class Bridge:
         if outcome is None or waiter.settled_at is None:
             waited = asyncio.get_running_loop().time() - started
             left = self._durations.left(waited)
-            return Answer(start.execution_id, outcome, started - began, waited=waited, left=left)
+            return Answer(start.execution_id, outcome, took, waited=waited, left=left, start_tries=start.tries)
         workflow = max(0.0, waiter.settled_at - started)
         if isinstance(outcome, Succeeded):
             self._durations.note(workflow)
-        return Answer(start.execution_id, outcome, started - began, workflow, waited=workflow)
+        return Answer(start.execution_id, outcome, took, workflow, waited=workflow, start_tries=start.tries)
 
     def _read(self, execution: Execution) -> Answer:
         """Tell what the record says, and learn from it where nobody here could wait long enough to see the end."""

@@ -40,7 +40,8 @@ from typing import ClassVar
 class Problem(Exception):
     """An expected end of a request that is not a result.
 
-    `detail` is a sentence for the caller; `execution_id` names the execution where there is one.
+    `detail` is a sentence for the caller; `execution_id` names the execution where there is one; `start_tries` is how
+    often Step Functions was asked to start it.
     """
 
     slug: ClassVar[str]
@@ -51,6 +52,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.detail = detail
         self.execution_id = execution_id
+        self.start_tries = 0
 
 
 class InvalidRequest(Problem):

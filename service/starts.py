@@ -41,7 +41,8 @@ class ReplyChannel(Protocol):
 class Start:
     """One execution to be started, and how far that has come: anything sent, carried out for certain.
 
-    `doubt` is what Step Functions left open where a start was sent and may have been carried out.
+    `tries` is how often Step Functions was asked. `doubt` is what it left open where a start was sent and may have been
+    carried out.
     """
 
     execution_id: str
@@ -49,6 +50,7 @@ class Start:
     trace_header: str | None = None
     sent: bool = False
     done: bool = False
+    tries: int = 0
     doubt: OutcomeUnknown | None = None
 
     def given_up(self) -> Problem:
@@ -79,6 +81,9 @@ class Starter:
                 raise LinkDown("The subscription was just lost; nothing was started.", retry_after=self._pause())
             start.sent = True
 
+        def on_try() -> None:
+            start.tries += 1
+
         try:
             await self._workflows.start(
                 start.execution_id,
@@ -86,9 +91,14 @@ class Starter:
                 trace_header=start.trace_header,
                 within=within,
                 on_turn=None if start.sent else on_turn,
+                on_try=on_try,
             )
         except OutcomeUnknown as doubt:
+            doubt.start_tries = start.tries
             start.doubt = doubt  # its reply may well come
+        except Problem as problem:
+            problem.start_tries = start.tries
+            raise
         else:
             start.done, start.doubt = True, None
 

@@ -119,12 +119,13 @@ class Workflows:
         trace_header: str | None = None,
         within: float | None = None,
         on_turn: Callable[[], None] | None = None,
+        on_try: Callable[[], None] | None = None,
     ) -> None:
         """Start an execution named `execution_id`; the same name and input again are the same execution.
 
         `trace_header` is an `X-Amzn-Trace-Id` for X-Ray. All of it takes `within` seconds at the most (the budget if
         that is longer). `on_turn` is called when its turn has come, just before anything is sent; what it raises ends
-        the call with nothing sent.
+        the call with nothing sent. `on_try` is called before each try.
         Raise ExecutionExists, AtCapacity, Throttled, Unreachable, OutcomeUnknown or Refused.
         """
         arguments = {"stateMachineArn": self._arn.text, "name": execution_id, "input": input_}
@@ -132,6 +133,8 @@ class Workflows:
             arguments["traceHeader"] = trace_header
 
         async def request() -> None:
+            if on_try is not None:
+                on_try()
             answer = await self._ask("StartExecution", arguments)
             answer["executionArn"]  # an answer without it is none
 

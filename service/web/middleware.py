@@ -14,10 +14,11 @@ from aiohttp import ClientConnectionResetError, web
 from service.bridge import Answer
 from service.errors import BodyTooLarge, BodyTooSlow, Problem
 from service.telemetry.metrics import Metrics
+from service.telemetry.sampling import Sampler
 from service.web import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aiohttp.typedefs import Handler
 
@@ -43,7 +44,13 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 ANSWER: Final = web.RequestKey("answer", Answer)
 """Set by a handler as soon as it has one: how long each part of it took."""
 
+START_TRIES: Final = web.RequestKey("start_tries", int)
+"""How often Step Functions was asked to start the execution, for the log."""
+
+SAMPLER: Final = web.AppKey("sampler", Sampler)
+
 _OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": "stop"}
+_PROBES: Final = ("/healthz", "/readyz", "/metrics")
 _OUTCOMES: Final = {200: "succeeded", 202: "running", 204: "stopped"}
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
@@ -85,6 +92,8 @@ def as_answer(request: web.Request, error: Exception) -> web.Response:
         request[PROBLEM] = error.slug
         if error.execution_id is not None:
             request[EXECUTION_ID] = error.execution_id
+        if error.start_tries:
+            request[START_TRIES] = error.start_tries
         return problems.from_problem(error, request.path, request_id)
     if isinstance(error, web.HTTPException):
         return problems.from_http(error, request.path, request_id)
@@ -94,30 +103,52 @@ def as_answer(request: web.Request, error: Exception) -> web.Response:
     return problems.unexpected(request.path, request_id)
 
 
+def sample(app: web.Application) -> None:
+    """Log what `answer_everything` has to say, as far as it is not too much."""
+    sampler = app[SAMPLER] = Sampler(_tell_left_out)
+
+    async def flush(_app: web.Application) -> None:
+        sampler.flush()
+
+    app.on_cleanup.append(flush)
+
+
+def _tell_left_out(number: Mapping[str, int]) -> None:
+    log.info("requests_not_logged", number=sum(number.values()), outcomes=dict(number))
+
+
 def _end(request: web.Request, request_id: str, began: float, *, status: int) -> None:
     """Count and log a request that has ended."""
     seconds = time.perf_counter() - began
     problem = request.get(PROBLEM)
     resource = request.match_info.route.resource
     answer = request.get(ANSWER)
-    if resource is not None and resource.canonical.endswith(("/event", "/event/{id}")):
+    # The template, not the path: a path is the caller's text.
+    route = resource.canonical if resource is not None else ""
+    runs = answer is not None and answer.outcome is None  # a stream that ends so has had its 200 long before
+    outcome = problem or ("running" if runs else _OUTCOMES.get(status, "other"))
+    if route.endswith(("/event", "/event/{id}")):
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
-        runs = answer is not None and answer.outcome is None  # a stream that ends so has had its 200 long before
-        metrics.ended(operation, problem or ("running" if runs else _OUTCOMES.get(status, "other")))
+        metrics.ended(operation, outcome)
         if operation == "start" and answer is not None:
             metrics.answered(seconds, answer.start, answer.workflow)
-    log.info(
+    if not request.app[SAMPLER].lets(outcome):
+        return
+    level = log.warning if status >= 500 else log.info
+    if route.endswith(_PROBES):  # every few seconds; what keeps an instance from being ready has a line of its own
+        level = log.debug
+    level(
         "request",
         method=request.method,
-        # The template, not the path: a path is the caller's text.
-        route=resource.canonical if resource is not None else None,
+        route=route,
         status=status,
         problem=problem,
         execution_id=request.get(EXECUTION_ID),
         request_id=request_id,
         ms=_milliseconds(seconds),
         start_ms=_milliseconds(answer.start) if answer is not None else None,
+        start_tries=request.get(START_TRIES),
         workflow_ms=_milliseconds(answer.workflow) if answer is not None else None,
     )
 

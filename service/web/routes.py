@@ -31,8 +31,10 @@ from service.web.middleware import (
     METRICS,
     REQUEST_ID,
     REQUEST_ID_HEADER,
+    START_TRIES,
     answer_everything,
     as_answer,
+    sample,
 )
 from service.web.problems import retry_after
 from service.web.tracing import trace_header
@@ -84,6 +86,7 @@ class Routes:
         """Build the aiohttp application, with every path also below the stage prefix where one is set."""
         app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
+        sample(app)
         app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
@@ -202,6 +205,8 @@ class Routes:
 
     def _render(self, request: web.Request, answer: Answer) -> web.Response:
         request[ANSWER] = answer
+        if answer.start_tries:
+            request[START_TRIES] = answer.start_tries
         execution_id = request[EXECUTION_ID] = answer.execution_id
         match answer.outcome:
             case Succeeded(output):

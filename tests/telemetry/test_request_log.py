@@ -1,0 +1,69 @@
+"""The line that each request leaves in the log."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.telemetry.sampling import Sampler
+from service.web import middleware
+from tests.support.front import JSON, NAMES, front
+from tests.support.step_functions import STARTED, error
+
+
+async def test_the_line_tells_how_often_step_functions_was_asked() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
+        with capture_logs() as logs:
+            request = asyncio.create_task(it.client.post("/event", json=NAMES))
+            name = await it.stage.started(3)
+            it.stage.reply(name, {})
+            assert (await request).status == 200
+        assert [(line["status"], line["start_tries"]) for line in logs] == [(200, 3)]
+
+
+async def test_the_line_tells_the_same_of_a_start_that_came_to_nothing() -> None:
+    async with front(budget=1.5) as it:
+        it.stage.endpoint.script("StartExecution", error("ThrottlingException"))
+        with capture_logs() as logs:
+            await it.problem("POST", "/event", 503, "throttled", json=NAMES)
+        (line,) = logs
+        assert (line["problem"], line["log_level"]) == ("throttled", "warning")
+        assert line["start_tries"] == it.stage.endpoint.count("StartExecution") > 1
+
+
+async def test_the_questions_of_a_balancer_are_no_information_and_a_callers_fault_no_warning() -> None:
+    async with front(ready="link down") as it:
+        with capture_logs() as logs:
+            for path in ("/healthz", "/readyz", "/metrics", "/nowhere"):
+                await it.client.get(path)
+            await it.problem("POST", "/event", 415, "not-json", data="{}")
+        assert [(line["status"], line["log_level"]) for line in logs] == [
+            (200, "debug"),
+            (503, "debug"),
+            (200, "debug"),
+            (404, "info"),
+            (415, "info"),
+        ]
+
+
+async def test_under_load_successes_are_counted_and_each_kind_of_problem_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(middleware, "Sampler", partial(Sampler, most=2))
+    async with front() as it:
+        with capture_logs() as logs:
+            await asyncio.gather(*(it.client.get("/healthz") for _ in range(30)))
+            await it.problem("POST", "/event", 400, "malformed-json", data="{", headers=JSON)
+            async with asyncio.timeout(20):
+                while logs[-1]["event"] != "requests_not_logged":  # noqa: ASYNC110 - a list has no event to wait for
+                    await asyncio.sleep(0.01)
+        lines = [line for line in logs if line["event"] == "request"]
+        left_out = [line for line in logs if line["event"] == "requests_not_logged"]
+        assert [line["problem"] for line in lines if line["status"] != 200] == ["malformed-json"]
+        # On a busy machine they may take more than one second.
+        assert len(lines) + sum(line["number"] for line in left_out) == 31
+        assert all(line["outcomes"] == {"succeeded": line["number"]} for line in left_out)

@@ -17,6 +17,28 @@ def test_work_runs_on_the_fast_loop_and_its_result_comes_back() -> None:
     assert isinstance(runtime.run(_loop()), uvloop.Loop)
 
 
+def test_the_loops_clock_is_fine_enough_for_a_part_of_a_request() -> None:
+    async def readings() -> set[float]:
+        clock = asyncio.get_running_loop().time
+        return {clock() for _ in range(1000)}
+
+    # A clock of milliseconds that stands still within a turn would give one.
+    assert len(runtime.run(readings())) > 500
+
+
+def test_timers_keep_to_the_loops_clock() -> None:
+    async def wait() -> float:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + 0.05
+        called = loop.create_future()
+        loop.call_at(due, called.set_result, None)
+        async with asyncio.timeout(30):
+            await called
+        return loop.time() - due
+
+    assert runtime.run(wait()) > -0.002  # libuv rounds to whole milliseconds
+
+
 def test_an_error_of_the_work_comes_out() -> None:
     async def fail() -> None:
         raise LookupError("lost")

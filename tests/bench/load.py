@@ -91,6 +91,15 @@ class Load:
         for _ in range(number):
             self._free.popleft().ask(self._loop.time())
 
+    async def hold(self, number: int, rate: float) -> None:
+        """Bring so many requests in flight, `rate` a second, and keep them there until `rest`."""
+        self._busy = True
+        began = self._loop.time()
+        for count in range(number):
+            if (pause := began + count / rate - self._loop.time()) > 0:
+                await asyncio.sleep(pause)
+            self._free.popleft().ask(self._loop.time())
+
     async def at_rate(self, rate: float, seconds: float, rng: random.Random) -> None:
         """Send `rate` requests a second at random moments, whether or not earlier ones were answered."""
         self._busy = False

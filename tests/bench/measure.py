@@ -22,10 +22,6 @@ WORKFLOW = 0.05
 """The workflow's own time at saturation and at half of it, in seconds."""
 
 
-SPARE: Final = 500
-"""Connections beyond those in flight on average: arrivals are random, and a subject may stand still for a moment."""
-
-
 START: Final = 1.5
 """Seconds that a subject takes to start, for the progress bar."""
 
@@ -41,7 +37,7 @@ class Effort:
     curve_rounds: int
     levels: tuple[int, ...]
     rate: float
-    """Requests a second on the curve: the same at each level, so that only what is in flight differs."""
+    """Requests a second on the curve: about the same at each level, so that only what is in flight differs."""
 
     def total(self, designs: int, on_curve: int) -> float:
         """Return about how long all of it takes, in seconds."""
@@ -70,8 +66,7 @@ class Point:
 
     design: str
     level: int
-    in_flight: int
-    """What was in flight on average, in fact."""
+    requests_per_second: float
     cpu_us: float
     rss: int
     """Resident memory in bytes."""
@@ -164,17 +159,15 @@ class Bench:
         async with self._staged(design, 0) as stage:
             load = stage.load
             for level in self._effort.levels:
-                await load.connect(level + SPARE)
+                await load.connect(level)
                 stage.aws.delay = level / self._effort.rate
-                ramp = stage.aws.delay + self._effort.warm_up
-                seconds = self._effort.seconds * self._effort.turns
-                sending = asyncio.create_task(load.at_rate(self._effort.rate, ramp + seconds + 0.1, self._rng))
-                await self._pass(ramp, design.title)
-                before = load.in_flight
+                await asyncio.gather(
+                    load.hold(level, self._effort.rate),
+                    self._pass(stage.aws.delay + self._effort.warm_up, design.title),
+                )
                 window = await self._window(stage, self._effort.turns)
-                held = (before + load.in_flight) // 2
-                points.append(Point(design.name, level, held, window.cpu_us, stage.subject.rss()))
-                await sending
+                points.append(Point(design.name, level, window.rate, window.cpu_us, stage.subject.rss()))
+                load.rest()
                 if level != self._effort.levels[-1]:
                     await load.quiet()
         return points

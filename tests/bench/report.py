@@ -97,8 +97,7 @@ def memory(points: Sequence[Point], design: str) -> Spread:
     levels = per_level(points, design)
     lowest, highest = levels[min(levels)], levels[max(levels)]
     return Spread.of(
-        (high.rss - low.rss) / (high.in_flight - low.in_flight) / 1024
-        for low, high in zip(lowest, highest, strict=True)
+        (high.rss - low.rss) / (high.level - low.level) / 1024 for low, high in zip(lowest, highest, strict=True)
     )
 
 

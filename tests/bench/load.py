@@ -63,7 +63,7 @@ class Load:
         self._loop = asyncio.get_running_loop()
         self._callers: list[Caller] = []
         self._free: deque[Caller] = deque()
-        self._busy = False
+        self._busy = self._pacing = False
         self.tally = Tally()
         self.faults: list[str] = []
         """What makes the figures mean nothing."""
@@ -100,23 +100,20 @@ class Load:
                 await asyncio.sleep(pause)
             self._free.popleft().ask(self._loop.time())
 
-    async def at_rate(self, rate: float, seconds: float, rng: random.Random) -> None:
-        """Send `rate` requests a second at random moments, whether or not earlier ones were answered."""
-        self._busy = False
+    async def at_rate(self, rate: float, rng: random.Random) -> None:
+        """Send `rate` requests a second at random moments, whether or not earlier ones were answered, until `rest`."""
+        self._pacing = True
         due = self._loop.time()
-        end = due + seconds
-        while (due := due + rng.expovariate(rate)) < end:
-            if (pause := due - self._loop.time()) > 0:
-                await asyncio.sleep(pause)
-            if not self._free:
-                self.faults.append("no free connection")
-                return
-            # A request that is late because the load is counts from when it was due.
+        while self._pacing:
+            due += rng.expovariate(rate)
+            while (pause := due - self._loop.time()) > 0 or not self._free:  # noqa: ASYNC110 - time is what it waits for
+                await asyncio.sleep(max(pause, 0.001))
+            # A request that is late because the load is, or the subject, counts from when it was due.
             self._free.popleft().ask(due)
 
     def rest(self) -> None:
         """Ask no more."""
-        self._busy = False
+        self._busy = self._pacing = False
 
     async def quiet(self) -> None:
         """Wait until everything is answered."""

@@ -141,11 +141,11 @@ def _judge_cut(
     )
     disturbed = sorted(request.answered - request.until for request in others)
     tell(
-        f"  {running} pending at the cut, {len(gone)} ended in it: {dict(statuses)}; answered by record up to "
-        f"{late[-1] if late else 0:.1f} s after it; throttled {dict(throttled)}; calls {calls}"
+        f"  {running} pending at the cut, {len(gone)} ended in it: {dict(statuses)}; seconds from the "
+        f"cut's end to the answer: {_quantiles(late)}; throttled {dict(throttled)}; calls {calls}"
     )
     other_statuses = Counter(request.call.ending for request in others if request.call)
-    tell(f"  the others: {dict(other_statuses)}, the slowest {disturbed[-1]:.2f} s after its workflow's end")
+    tell(f"  the others: {dict(other_statuses)}, seconds from the workflow's end to it: {_quantiles(disturbed)}")
     faults = []
     if running != len(asked):
         faults.append(f"only {running} of {len(asked)} were pending at the cut: this machine is too slow")
@@ -161,6 +161,12 @@ def _judge_cut(
     if set(statuses) - {"200", "202"}:
         faults.append(f"unexpected answers: {dict(statuses)}")
     return faults
+
+
+def _quantiles(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    return ", ".join(f"{share:.0%} {seconds[int(share * (len(seconds) - 1))]:.2f}" for share in (0.5, 0.99, 1.0))
 
 
 async def rolling(rate: float, seconds: float) -> list[str]:

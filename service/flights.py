@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from service import envelope
-from service.errors import IdempotencyConflict, IdempotencyKeyReused, Problem, UnknownExecution
+from service.errors import IdempotencyConflict, IdempotencyKeyReused, OutcomeUnknown, Problem, UnknownExecution
 from service.workflows import ExecutionExists
 
 if TYPE_CHECKING:
@@ -98,11 +98,26 @@ class Flights:
         try:
             try:
                 await self._starter.run(flight.start, within=within)
+                if flight.start.doubt is not None:
+                    await self._make_sure(flight, flight.start.doubt)
             except ExecutionExists:
                 await self._meet(flight)
         except Problem:
             self._forget(flight)  # whoever comes next tries again
             raise
+
+    async def _make_sure(self, flight: Flight, doubt: OutcomeUnknown) -> None:
+        """Find out what a start came to that was never answered: the name may be another event's execution.
+
+        Raise the doubt if the record cannot tell; the key is there to come back with.
+        """
+        try:
+            await self._meet(flight)
+        except IdempotencyKeyReused:
+            raise
+        except Problem:
+            raise doubt from None
+        flight.start.doubt = None
 
     async def _meet(self, flight: Flight) -> None:
         """Take the execution that there is for the one that was asked for, if it is the same."""

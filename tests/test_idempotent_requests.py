@@ -93,15 +93,35 @@ async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_befo
         made.assert_nothing_is_held()
 
 
-async def test_two_bodies_under_a_key_whose_start_is_in_doubt_are_a_conflict() -> None:
-    async with stage(budget=0.2) as made:
+async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says() -> None:
+    async with stage(budget=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of('{"a": 1}')))
         first = submit(made, '{"a": 1}')
         await made.started()
-        with pytest.raises(IdempotencyConflict):
+        with pytest.raises(IdempotencyKeyReused):
             await submit(made, '{"a": 2}')
         made.reply(ID, 1)
         assert (await first).outcome == Succeeded(1)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_was_not_answered_is_never_taken_for_another_bodys_execution() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
+        with pytest.raises(IdempotencyKeyReused):
+            await submit(made, '{"a": 2}')
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_was_not_answered_and_cannot_be_read_is_left_open() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(OutcomeUnknown):
+            await submit(made)
+        made.assert_nothing_is_held()
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])

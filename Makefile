@@ -11,6 +11,8 @@ WAIT ?= 10
 USERS ?= 200
 DURATION ?= 30s
 SEEDS ?= 20
+RATE ?= 200
+REQUESTS ?= 1000000
 IMAGE ?= sync-front
 BASE ?= python:3.13-slim
 
@@ -66,6 +68,14 @@ bench: $(VENV)/.dev ## the service beside bare skeletons: ratios, and a plot in 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
 	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"
+
+.PHONY: acceptance
+acceptance: $(VENV)/.dev ## a cut link among 5,000 requests, a rolling restart; wants two free cores (RATE=200 ONLY=name)
+	$(BIN)/python -W error -m tests.chaos.acceptance --rate $(RATE) --only "$(ONLY)"
+
+.PHONY: soak
+soak: $(VENV)/.dev ## many requests; what the process holds must not grow (REQUESTS=1000000)
+	$(BIN)/python -W error -m tests.chaos.soak --requests $(REQUESTS)
 
 .PHONY: image
 image: ## build the container image (IMAGE=sync-front BASE=python:3.13-slim)

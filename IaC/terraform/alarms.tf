@@ -100,7 +100,7 @@ resource "aws_cloudwatch_metric_alarm" "main" {
   for_each = local.alarms
 
   alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = each.value.text
+  alarm_description   = "${each.value.text} Runbook: docs/runbook.md#${each.key}"
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
@@ -119,7 +119,7 @@ resource "aws_cloudwatch_metric_alarm" "main" {
 # a metric's points, so one that always has some serves as the clock.
 resource "aws_cloudwatch_metric_alarm" "api_key_expires" {
   alarm_name          = "${local.name}-api-key-expires"
-  alarm_description   = "An AppSync API key expires within 30 days: rotate it as IaC/README.md says."
+  alarm_description   = "An AppSync API key expires within 30 days: rotate it. Runbook: docs/runbook.md#api-key-expires"
   comparison_operator = "GreaterThanThreshold"
   threshold           = min(values(local.api_key_expiry_seconds)...) - 30 * 86400
   evaluation_periods  = 1

@@ -21,7 +21,7 @@ from service.errors import Problem
 from service.gauges import Gauges
 from service.joins import Joins
 from service.keys import Keys
-from service.limits import fitting_in_flight, raise_open_files
+from service.limits import Room, fit, raise_open_files
 from service.linkwatch import LinkWatch
 from service.record import Record
 from service.recovery import Recovery
@@ -31,6 +31,7 @@ from service.settings import SettingsError
 from service.starts import ReplyChannel, Starter
 from service.telemetry.cloudwatch import CloudWatch
 from service.telemetry.metrics import Metrics
+from service.web.connections import Connections, Site
 from service.web.routes import Routes
 from service.workflows import Workflows
 
@@ -52,9 +53,6 @@ OTHER_FILES: Final = 64
 READY_GRACE: Final = 10.0
 """Seconds that the link may be down before the instance reports that it is not ready: a reconnect is shorter."""
 
-KEEP_ALIVE: Final = 75.0
-"""Seconds that an idle connection stays open: longer than a load balancer's 60, or it answers 502 on a race."""
-
 API_GATEWAY_TIMEOUT: Final = 29.0
 """Seconds after which API Gateway gives up on an integration, unless its quota was raised."""
 
@@ -63,9 +61,6 @@ FLUSH_TIMEOUT: Final = 5.0
 
 QUICK_FLUSH_TIMEOUT: Final = 0.3
 """The same when the stop has to be quick."""
-
-BACKLOG: Final = 1024
-"""Callers that may connect at once; the system caps it (net.core.somaxconn)."""
 
 
 class PortTakenError(Exception):
@@ -130,7 +125,8 @@ async def run(
     _warn_of_short_bounds(settings)
     instance = uuid4().hex
     pool = min(SFN_POOL, settings.MAX_IN_FLIGHT)
-    max_in_flight = _max_in_flight(settings.MAX_IN_FLIGHT, pool + OTHER_FILES + aws.files)
+    room = _room(settings.MAX_IN_FLIGHT, pool + OTHER_FILES + aws.files)
+    max_in_flight = room.in_flight
     replies = Replies()
 
     async with AsyncExitStack() as stack:
@@ -212,12 +208,11 @@ async def run(
             application,
             access_log=None,
             handler_cancellation=True,  # a caller that leaves frees its place at once
-            keepalive_timeout=KEEP_ALIVE,
             shutdown_timeout=QUICK_FLUSH_TIMEOUT,  # what is left to do then was given FLUSH_TIMEOUT before
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        port = await _listen(runner, settings)
+        port = await _listen(runner, settings, room)
         log.info("started", port=port, instance=instance, max_in_flight=max_in_flight)
         announce(port)
 
@@ -285,12 +280,12 @@ def _warn_of_short_bounds(settings: Settings) -> None:
         log.warning("drain_timeout_too_short", seconds=settings.DRAIN_TIMEOUT, response=settings.RESPONSE_TIMEOUT)
 
 
-def _max_in_flight(wanted: int, reserved: int) -> int:
+def _room(wanted: int, reserved: int) -> Room:
     open_files = raise_open_files()
-    fitting = fitting_in_flight(wanted, open_files, reserved)
-    if fitting < wanted:
-        log.warning("max_in_flight_lowered", wanted=wanted, lowered_to=fitting, open_files=open_files)
-    return fitting
+    room = fit(wanted, open_files, reserved)
+    if room.in_flight < wanted:
+        log.warning("max_in_flight_lowered", wanted=wanted, lowered_to=room.in_flight, open_files=open_files)
+    return room
 
 
 def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
@@ -316,8 +311,8 @@ def not_ready(bridge: Bridge, channel: ReplyChannel) -> str | None:
     return None
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> int:
-    site = web.TCPSite(runner, settings.HOST, settings.PORT, backlog=BACKLOG)
+async def _listen(runner: web.AppRunner, settings: Settings, room: Room) -> int:
+    site = Site(runner, settings.HOST, settings.PORT, backlog=room.backlog, connections=Connections(room.connections))
     try:
         await site.start()
     except OSError as error:

@@ -5,6 +5,7 @@ import resource
 import pytest
 
 from service import limits
+from service.limits import Room
 
 
 def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
@@ -28,8 +29,18 @@ def test_a_system_that_refuses_the_hard_limit_keeps_its_soft_one(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("wanted", "open_files", "fitting"),
-    [(100, 1000, 100), (1000, 1000, 900), (1000, 50, 1), (1000, resource.RLIM_INFINITY, 1000)],
+    ("wanted", "open_files", "room"),
+    [
+        (100, 1000, Room(100, 162, 31)),
+        (1000, 1000, Room(776, 838, 31)),
+        (1000, 50, Room(1, 4, 1)),
+        (1000, 1_000_000, Room(1000, 2024, 1024)),
+        (1000, resource.RLIM_INFINITY, Room(1000, 2024, 1024)),
+    ],
 )
-def test_no_more_requests_are_held_than_files_can_be_open(wanted: int, open_files: int, fitting: int) -> None:
-    assert limits.fitting_in_flight(wanted, open_files, reserved=100) == fitting
+def test_no_more_requests_are_held_and_connections_kept_than_files_can_be_open(
+    wanted: int, open_files: int, room: Room
+) -> None:
+    assert limits.fit(wanted, open_files, reserved=100) == room
+    if open_files > 100:
+        assert room.connections + 2 * room.backlog + 100 <= open_files or open_files == resource.RLIM_INFINITY

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from service.envelope import MAX_INPUT_BYTES
 from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson, UnknownEncoding
-from service.web.problems import ENCODINGS
+from service.web.problems import ENCODINGS, SEND_ENCODED
 
 if TYPE_CHECKING:
     from service.schema import RequestSchema
@@ -29,7 +29,7 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
         raise NotJson("Send the body with Content-Type: application/json.")
     encoding = request.headers.get(hdrs.CONTENT_ENCODING)
     if encoding is not None and encoding.lower() not in ENCODINGS:
-        raise UnknownEncoding(f"Send the body with one of these content encodings: {', '.join(ENCODINGS)}.")
+        raise UnknownEncoding(SEND_ENCODED)
     try:
         if request.content.is_eof():  # it came with its headers, as most do, and needs no timer
             raw = await request.read()

@@ -16,6 +16,7 @@ from service.errors import BodyTooLarge, BodyTooSlow, Problem
 from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import problems
+from service.web.connections import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +65,9 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
     request[REQUEST_ID] = request_id
+    connection = request.protocol
+    if isinstance(connection, Connection):
+        connection.begin()
     response: web.StreamResponse
     try:
         response = await handler(request)
@@ -76,6 +80,9 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
             # The rest of the body is in the way of a next request: the caller must know that there is none here.
             response.force_close()
+    finally:
+        if isinstance(connection, Connection):
+            connection.end()
     response.headers[REQUEST_ID_HEADER] = request_id
     if request.app[LEAVING]():
         response.force_close()

@@ -20,6 +20,8 @@ TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
 ENCODINGS: Final = ("gzip", "deflate", "identity")
 """The content encodings that a body may have (RFC 9110, 8.4.1)."""
 
+SEND_ENCODED: Final = f"Send the body with one of these content encodings: {', '.join(ENCODINGS)}."
+
 LONGEST_PAUSE: Final = 30
 """Seconds that a caller is told to stay away at the most: every guess may be wrong."""
 
@@ -44,8 +46,8 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
             "title": problem.title,
             "status": problem.status,
             "detail": problem.detail,
-            "instance": instance,
-            "request_id": request_id,
+            **({"instance": instance} if instance else {}),
+            **({"request_id": request_id} if request_id else {}),
             **more,
         },
         headers,
@@ -55,16 +57,13 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
 def from_http(error: web.HTTPException, instance: str, request_id: str) -> web.Response:
     """Answer with an error that aiohttp itself raised: an unknown path, a method that a path does not have."""
     headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
-    return answer(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(error.status).phrase,
-            "status": error.status,
-            "instance": instance,
-            "request_id": request_id,
-        },
-        headers,
-    )
+    return from_status(error.status, headers, instance=instance, request_id=request_id)
+
+
+def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> web.Response:
+    """Answer with a problem that says no more than its status."""
+    members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return answer(members | more, headers or {})
 
 
 def unexpected(instance: str, request_id: str) -> web.Response:

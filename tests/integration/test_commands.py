@@ -180,7 +180,34 @@ async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> 
         "runpy.run_module('service', run_name='__main__')"
     )
     async with running("-c", script, env=LOCAL) as process:
-        assert (await process.logged("started"))["max_in_flight"] == 632
+        assert (await process.logged("started"))["max_in_flight"] == 259
         assert [line["event"] for line in process.logs if line["level"] == "warning"] == ["max_in_flight_lowered"]
         process.send(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_idle_connections_by_the_hundred_leave_files_for_the_link_and_for_callers() -> None:
+    script = (
+        "import resource, runpy, sys;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000));"
+        "sys.argv = ['service', 'serve'];"
+        "runpy.run_module('service', run_name='__main__')"
+    )
+    async with LocalAws(port=0, wait=0) as aws, running("-c", script, env=settings_for(aws)) as process:
+        started = await process.logged("started")
+        await process.logged("link_subscription_confirmed")
+        writers = []
+        try:
+            for _ in range(1500):
+                writers.append((await asyncio.open_connection("127.0.0.1", started["port"]))[1])
+            await aws.drop_connections(1006)  # the link needs a new file now
+            await process.until(lambda: [line["event"] for line in process.logs].count("link_up") == 2)
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
+                http.post(f"http://127.0.0.1:{started['port']}/event", json=RICARDO) as response,
+            ):
+                assert response.status == 200
+        finally:
+            for writer in writers:
+                writer.transport.abort()
+        assert not [line for line in process.logs if line["level"] == "error"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,28 +53,31 @@ class Front:
             return body
 
 
+def routes(made: Stage, **options: Any) -> Routes:
+    """Make the routes for a bridge on its stage."""
+    ready = options.pop("ready", None)
+    keys = Keys("a secret of the test") if options.pop("keys", True) else None
+    return Routes(
+        made.bridge,
+        RequestSchema.load(DEMO_SCHEMA),
+        metrics=Metrics(),
+        keys=keys,
+        ready=lambda: ready,
+        response_timeout=options.pop("response_timeout", 10),
+        stage_prefix=options.pop("stage_prefix", ""),
+        **options,
+    )
+
+
+_ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins")
+
+
 @asynccontextmanager
-async def front(
-    *,
-    ready: str | None = None,
-    keys: bool = True,
-    response_timeout: float = 10,
-    stage_prefix: str = "",
-    cors_origins: Collection[str] = (),
-    **options: Any,
-) -> AsyncIterator[Front]:
+async def front(**options: Any) -> AsyncIterator[Front]:
+    """Serve the routes; what is no option of theirs is one of the stage."""
+    chosen = {name: options.pop(name) for name in _ROUTES if name in options}
     async with stage(**options) as made:
-        routes = Routes(
-            made.bridge,
-            RequestSchema.load(DEMO_SCHEMA),
-            metrics=Metrics(),
-            keys=Keys("a secret of the test") if keys else None,
-            response_timeout=response_timeout,
-            stage_prefix=stage_prefix,
-            ready=lambda: ready,
-            cors_origins=cors_origins,
-        )
-        server = TestServer(routes.application())
+        server = TestServer(routes(made, **chosen).application())
         await server.start_server()
         try:
             timeout = aiohttp.ClientTimeout(total=20)

@@ -1,0 +1,227 @@
+"""Connections that are slow, silent or too many, over raw sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from service.web.connections import Connections, Site
+from tests.support.front import ID, routes
+from tests.support.stage import Stage, stage
+from tests.support.step_functions import described
+
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Listening:
+    """A service that listens, and raw connections to it."""
+
+    def __init__(self, made: Stage, connections: Connections, port: int) -> None:
+        self.stage = made
+        self.connections = connections
+        self._port = port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, sent: bytes = b"") -> asyncio.StreamReader:
+        """Connect and send something."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1024)
+        self._writers.append(writer)
+        writer.write(sent)
+        return reader
+
+    def send(self, data: bytes) -> None:
+        """Send something on the newest connection."""
+        self._writers[-1].write(data)
+
+    async def opened(self, number: int) -> None:
+        """Wait until so many connections are open."""
+        async with asyncio.timeout(10):
+            while self.connections.open != number:  # noqa: ASYNC110 - the count has no event to wait for
+                await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def listening(most: int = 100, **limits: float) -> AsyncIterator[Listening]:
+    async with stage() as made:
+        runner = web.AppRunner(
+            routes(made).application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+        )
+        await runner.setup()
+        connections = Connections(most, **limits)
+        site = Site(runner, "127.0.0.1", 0, backlog=128, connections=connections)
+        await site.start()
+        it = Listening(made, connections, runner.addresses[0][1])
+        try:
+            yield it
+        finally:
+            it.close()
+            await runner.cleanup()
+
+
+async def head(reader: asyncio.StreamReader) -> tuple[bytes, dict[bytes, bytes]]:
+    """Read the head of an answer."""
+    async with asyncio.timeout(20):
+        status = await reader.readline()
+        lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+    return status.rstrip(), {
+        name.lower(): value for name, _, value in (line.partition(b": ") for line in lines if line)
+    }
+
+
+async def closed(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the other side ends the connection; return what came before."""
+    async with asyncio.timeout(20):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a head"])
+async def test_a_connection_that_sends_no_whole_head_is_cut(sent: bytes) -> None:
+    async with listening(head_timeout=0.3) as it:
+        assert await closed(await it.connect(sent)) == b""
+        await it.opened(0)
+        assert it.connections.cut == 1
+
+
+async def test_a_head_that_comes_byte_by_byte_is_cut_however_steadily_it_comes() -> None:
+    async with listening(head_timeout=0.5) as it:
+        reader = await it.connect(b"GET / HTTP/1.1\r\nX: ")
+        ended = asyncio.create_task(closed(reader))
+        while not ended.done():
+            it.send(b"x")
+            await asyncio.wait([ended], timeout=0.05)
+        assert await ended == b""
+
+
+async def test_the_time_for_a_next_head_begins_with_its_first_byte() -> None:
+    async with listening(head_timeout=0.5) as it:
+        reader = await it.connect(HEAD)
+        assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
+        assert await reader.read(100)
+        assert len(it.connections.idle) == 1
+        it.send(b"GET /hea")
+        assert await closed(reader) == b""
+
+
+async def test_a_request_at_work_takes_as_long_as_it_takes() -> None:
+    async with listening(head_timeout=0.2) as it:
+        body = b'{"nome": "a", "sobrenome": "b"}'
+        post = b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        reader = await it.connect(post % (len(body), body))
+        execution_id = await it.stage.started()
+        patient = await it.connect()
+        await closed(patient)  # meanwhile the time for a head runs out
+        it.stage.reply(execution_id, {})
+        assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
+
+
+async def test_a_caller_that_does_not_read_its_answers_is_cut_and_its_memory_freed() -> None:
+    async with listening(read_timeout=0.5) as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
+        await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 60)  # more than sockets hold
+        async with asyncio.timeout(20):
+            while not it.connections.stuck:  # noqa: ASYNC110 - the table has no event to wait for
+                await asyncio.sleep(0.01)
+        await it.opened(0)
+        assert it.connections.cut == 1
+        for table in (it.connections.stuck, it.connections.idle, it.connections.expecting):
+            assert not table
+
+
+async def test_a_stream_that_is_not_read_is_cut_and_frees_its_place() -> None:
+    async with listening(read_timeout=0.5) as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        request = f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+        await it.connect(request.encode())
+        progress = json.dumps({"id": ID, "status": "RUNNING", "progress": "x" * 100_000})
+        async with asyncio.timeout(20):
+            while ID not in it.stage.replies:  # noqa: ASYNC110 - the table has no event to wait for
+                await asyncio.sleep(0.01)
+            while ID in it.stage.replies:
+                it.stage.replies.deliver(progress)
+                await asyncio.sleep(0.001)
+        await it.opened(0)
+        it.stage.assert_nothing_is_held()
+
+
+async def test_when_there_is_no_room_the_one_that_waits_longest_makes_place() -> None:
+    async with listening(most=3) as it:
+        first = await it.connect()
+        await it.opened(1)
+        for number in (2, 3):
+            await it.connect()
+            await it.opened(number)
+        reader = await it.connect(HEAD)
+        assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
+        assert await closed(first) == b""
+
+
+async def test_an_idle_connection_makes_place_for_a_new_one() -> None:
+    async with listening(most=1) as it:
+        idle = await it.connect(HEAD)
+        await head(idle)
+        reader = await it.connect(HEAD)
+        assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
+        await closed(idle)
+
+
+async def test_when_all_connections_are_at_work_a_new_one_is_told_to_come_back() -> None:
+    async with listening(most=1) as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        at_work = await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nPrefer: wait=9\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            while ID not in it.stage.replies:  # noqa: ASYNC110 - the table has no event to wait for
+                await asyncio.sleep(0.01)
+        reader = await it.connect()
+        status, headers = await head(reader)
+        assert status == b"HTTP/1.1 503 Service Unavailable"
+        assert headers[b"retry-after"] == b"1"
+        problem = json.loads(await closed(reader))
+        assert (problem["type"].rpartition(":")[2], problem["status"]) == ("at-capacity", 503)
+        it.stage.reply(ID, {})
+        assert (await head(at_work))[0] == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "kind"),
+    [
+        (b"Secret nonsense\r\n\r\n", b"400 Bad Request", "about:blank"),
+        (b"GET / HTTP/1.1\r\nSecret\r\n\r\n", b"400 Bad Request", "about:blank"),
+        (
+            b"GET / HTTP/1.1\r\nX: " + b"Secret" * 2000 + b"\r\n\r\n",
+            b"431 Request Header Fields Too Large",
+            "about:blank",
+        ),
+        (
+            b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: 6\r\n\r\nSecret",
+            b"415 Unsupported Media Type",
+            "urn:problem-type:sync-front:unknown-encoding",
+        ),
+    ],
+)
+async def test_what_no_route_gets_to_see_is_a_problem_and_nothing_of_it_is_logged(
+    sent: bytes, status: bytes, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening() as it:
+        with capture_logs() as logs:
+            reader = await it.connect(sent)
+            line, headers = await head(reader)
+            assert line.partition(b" ")[2] == status
+            assert headers[b"content-type"] == b"application/problem+json"
+            problem = json.loads(await closed(reader))
+        assert (problem["type"], problem["status"]) == (kind, int(status[:3]))
+        assert [entry["request_id"] for entry in logs] == [problem["request_id"]]
+        assert "Secret" not in str(logs)
+        assert "Secret" not in caplog.text

@@ -36,7 +36,7 @@ def test_every_make_command_that_the_readme_names_is_a_target() -> None:
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
         assert (ROOT / target).exists(), target
 
 

@@ -199,7 +199,8 @@ async def test_idle_connections_by_the_hundred_leave_files_for_the_link_and_for_
         writers = []
         try:
             for _ in range(1500):
-                writers.append((await asyncio.open_connection("127.0.0.1", started["port"]))[1])
+                _, writer = await asyncio.open_connection("127.0.0.1", started["port"])
+                writers.append(writer)
             await aws.drop_connections(1006)  # the link needs a new file now
             await process.until(lambda: [line["event"] for line in process.logs].count("link_up") == 2)
             async with (

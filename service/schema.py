@@ -21,7 +21,11 @@ MAX_VIOLATIONS: Final = 20
 class RequestSchema:
     """A compiled JSON Schema of any draft; without a `$schema` of its own it is read as draft 2020-12."""
 
+    document: dict[str, Any] | bool
+    """The schema as it was read."""
+
     def __init__(self, schema: dict[str, Any] | bool) -> None:
+        self.document = schema
         # Values are masked, for an error may never repeat what a caller sent. Offline: a `$ref` to a URL is refused
         # when the service starts instead of being fetched.
         self._validator = jsonschema_rs.validator_for(schema, mask="the value", offline=True)
@@ -39,6 +43,10 @@ class RequestSchema:
             raise ValueError(f"is not JSON: {error}") from error
         except ValueError as error:
             raise ValueError(f"is not a JSON Schema: {str(error).splitlines()[0]}") from error
+
+    def accepts(self, body: Any) -> bool:
+        """Tell whether a JSON value fits."""
+        return bool(self._validator.is_valid(body))
 
     def check(self, body: Any) -> None:
         """Check a JSON value; raise SchemaViolation, or MalformedJson if it is nested too deeply."""

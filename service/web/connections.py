@@ -7,7 +7,7 @@ send nothing at all would hold files and memory, until none is left for the link
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 from uuid import uuid4
 
 import structlog
@@ -18,8 +18,9 @@ from service.web import problems
 
 log = structlog.get_logger(__name__)
 
-HEAD_TIMEOUT: Final = 10.0
-"""Seconds in which a request's head has to arrive, from the opening of the connection or from its first byte."""
+HEAD_TIMEOUT: Final = 60.0
+"""Seconds in which a request's head has to arrive, from the opening of the connection or from its first byte: a busy
+client may connect long before it sends, and where room is short the slowest has to go anyway."""
 
 READ_TIMEOUT: Final = 30.0
 """Seconds in which a caller has to make room in a full buffer; at 64 KiB that is as slow as any line."""
@@ -145,9 +146,7 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take part in the count."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("connections are streams")
-        self._socket = transport
+        self._socket = cast("asyncio.Transport", transport)  # uvloop's is none by its type
         super().connection_made(transport)
         self._connections.opened(self)
 

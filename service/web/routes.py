@@ -21,7 +21,7 @@ from service.errors import (
     WorkflowTimedOut,
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
-from service.web import bodies, cors, events, idempotency, negotiation, preferences
+from service.web import bodies, cors, docs, events, idempotency, negotiation, openapi, preferences
 from service.web.events import Stream
 from service.web.middleware import (
     ANSWER,
@@ -81,6 +81,9 @@ class Routes:
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
         self._ready = ready
         self._cors_origins = cors_origins
+        self._description = orjson.dumps(
+            openapi.document(schema, prefix=self._prefix, response_timeout=response_timeout), option=orjson.OPT_INDENT_2
+        )
 
     def application(self) -> web.Application:
         """Build the aiohttp application, with every path also below the stage prefix where one is set."""
@@ -97,6 +100,8 @@ class Routes:
                     web.get(f"{prefix}/healthz", self.healthz),
                     web.get(f"{prefix}/readyz", self.readyz),
                     web.get(f"{prefix}/metrics", self.metrics),
+                    web.get(f"{prefix}/openapi.json", self.openapi),
+                    web.get(f"{prefix}/docs", self.docs),
                 ]
             )
         if self._cors_origins:
@@ -154,6 +159,15 @@ class Routes:
         """GET /metrics: everything that is measured, in the Prometheus text format."""
         body = generate_latest(self._metrics.registry)
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """GET /openapi.json: the description of all this."""
+        return web.Response(body=self._description, content_type="application/json")
+
+    async def docs(self, _request: web.Request) -> web.Response:
+        """GET /docs: the same for people."""
+        headers = {"Content-Security-Policy": docs.POLICY, "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=docs.PAGE, content_type="text/html", charset="utf-8", headers=headers)
 
     def _id_from_key(self, request: web.Request) -> str | None:
         key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from service.keys import Keys
@@ -27,8 +28,9 @@ JSON = {"Content-Type": "application/json"}
 class Front:
     """The service's HTTP side and a client for it."""
 
-    def __init__(self, made: Stage, client: aiohttp.ClientSession) -> None:
+    def __init__(self, made: Stage, client: aiohttp.ClientSession, app: web.Application) -> None:
         self.stage = made
+        self.app = app
         self.client = client
 
     async def answered(self, output: Any, **options: Any) -> aiohttp.ClientResponse:
@@ -77,11 +79,12 @@ async def front(**options: Any) -> AsyncIterator[Front]:
     """Serve the routes; what is no option of theirs is one of the stage."""
     chosen = {name: options.pop(name) for name in _ROUTES if name in options}
     async with stage(**options) as made:
-        server = TestServer(routes(made, **chosen).application())
+        app = routes(made, **chosen).application()
+        server = TestServer(app)
         await server.start_server()
         try:
             timeout = aiohttp.ClientTimeout(total=20)
             async with aiohttp.ClientSession(server.make_url("/"), timeout=timeout) as client:
-                yield Front(made, client)
+                yield Front(made, client, app)
         finally:
             await server.close()

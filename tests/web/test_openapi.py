@@ -1,0 +1,129 @@
+"""The description of the HTTP interface, held against the code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from service.errors import Problem
+from service.schema import RequestSchema
+from service.settings import DEMO_SCHEMA
+from service.web import openapi
+from service.web.example import example
+from tests.support.front import front
+from tests.test_docs import leaves
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def described(schema: RequestSchema | None = None) -> dict[str, Any]:
+    """Return the description, as a reader of its JSON has it."""
+    document: dict[str, Any] = json.loads(
+        json.dumps(openapi.document(schema or RequestSchema.load(DEMO_SCHEMA), prefix="", response_timeout=25))
+    )
+    return document
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return path, method and description of each operation."""
+    return [
+        (path, method, operation)
+        for path, methods in described()["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters"
+    ]
+
+
+@pytest.mark.parametrize("schema", [DEMO_SCHEMA, ""], ids=["the demonstration's", "any object"])
+def test_the_description_is_valid(schema: str | Path) -> None:
+    OpenAPIV31SpecValidator(described(RequestSchema.load(schema))).validate()
+
+
+async def test_the_service_serves_it() -> None:
+    async with front(response_timeout=25) as it, it.client.get("/openapi.json") as response:
+        assert (response.status, response.content_type) == (200, "application/json")
+        assert await response.json() == described()
+
+
+async def test_behind_a_stage_prefix_it_says_where_it_stands() -> None:
+    async with front(stage_prefix="dev") as it, it.client.get("/dev/openapi.json") as response:
+        assert (await response.json())["servers"] == [{"url": "/dev"}]
+
+
+async def test_it_names_every_route_and_no_other() -> None:
+    async with front() as it:
+        routes = {(route.resource.canonical, route.method) for route in it.app.router.routes() if route.resource}
+    written = {(path, method.upper()) for path, method, _ in operations()}
+    assert written == {route for route in routes if route[1] != "HEAD"} | {("/event/{id}", "HEAD")}
+
+
+def test_every_kind_of_problem_has_its_place_under_its_status() -> None:
+    found: dict[str, int] = {}
+    for _, _, operation in operations():
+        for status, answer in operation["responses"].items():
+            for media in answer.get("content", {}).values():
+                for slug, sample in media.get("examples", {}).items():
+                    assert sample["value"]["status"] == int(status)
+                    found[slug] = int(status)
+    assert found == {kind.slug: kind.status for kind in leaves(Problem)}
+
+
+def test_the_event_is_what_the_configured_schema_asks_for(tmp_path: Path) -> None:
+    own = tmp_path / "schema.json"
+    own.write_text(
+        json.dumps(
+            {
+                "$id": "https://example.org/order",
+                "type": "object",
+                "required": ["lines", "kind"],
+                "properties": {
+                    "kind": {"enum": ["a", "b"]},
+                    "lines": {"type": "array", "items": {"$ref": "#/$defs/x"}},
+                },
+                "$defs": {"x": {"type": "integer"}},
+            }
+        )
+    )
+    document = described(RequestSchema.load(own))
+    event = document["components"]["schemas"]["Event"]
+    assert "$id" not in event
+    assert event["properties"]["lines"]["items"]["$ref"] == "#/components/schemas/Event/$defs/x"
+    assert document["paths"]["/event"]["post"]["requestBody"]["content"]["application/json"]["example"] == {
+        "kind": "a",
+        "lines": [],
+    }
+    OpenAPIV31SpecValidator(document).validate()
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (True, {}),
+        ({"type": "string"}, "text"),
+        ({"type": ["integer", "null"], "minimum": 3}, 3),
+        ({"const": 7}, 7),
+        ({"default": 8}, 8),
+        ({"examples": [9]}, 9),
+        ({"type": "array", "minItems": 1, "items": {"type": "boolean"}}, [True]),
+        ({"required": ["a"], "properties": {"a": {"type": "number"}}}, {"a": 1.5}),
+    ],
+)
+def test_an_example_is_made_of_what_a_schema_says_plainly(schema: Any, expected: Any) -> None:
+    assert example(schema) == expected
+
+
+def test_an_example_that_would_not_fit_is_left_out(tmp_path: Path) -> None:
+    own = tmp_path / "schema.json"
+    own.write_text(
+        '{"type": "object", "required": ["a"], "properties": {"a": {"type": "string", "pattern": "^[0-9]$"}}}'
+    )
+    body = described(RequestSchema.load(own))["paths"]["/event"]["post"]["requestBody"]
+    assert "example" not in body["content"]["application/json"]
+
+
+def test_its_version_is_the_projects() -> None:
+    assert f'version = "{openapi.VERSION}"' in PROJECT.read_text()

@@ -49,7 +49,7 @@ class Callers:
         self._dice = dice
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=10),
+            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=patience / 2),
         )
 
     async def close(self) -> None:

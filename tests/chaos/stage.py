@@ -168,10 +168,11 @@ class Stage:
         return dict(left)
 
 
-async def run(scenario: Scenario, seed: int) -> Report:
-    """Play a scenario once."""
-    began = time.monotonic()
+async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Report:
+    """Play a scenario once; begin `together` with others, as starting a service keeps a processor busy."""
     async with Stage(scenario, seed) as stage:
+        await together.wait()
+        began = time.monotonic()
         load = asyncio.create_task(stage.callers.play(scenario.mix))
         try:
             await scenario.act(stage)

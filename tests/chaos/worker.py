@@ -41,16 +41,18 @@ def play(runs: list[tuple[str, int]]) -> list[Report]:
     logs.configure("CRITICAL", "json")
 
     async def all_of_them() -> list[Report]:
-        return await asyncio.gather(*(_safely(name, seed) for name, seed in runs))
+        together = asyncio.Barrier(len(runs))
+        return await asyncio.gather(*(_safely(name, seed, together) for name, seed in runs))
 
     return asyncio.run(all_of_them())
 
 
-async def _safely(name: str, seed: int) -> Report:
+async def _safely(name: str, seed: int, together: asyncio.Barrier) -> Report:
     """Play once; a fault of the suite itself is a fault."""
     began = time.monotonic()
     try:
-        async with asyncio.timeout(150):
-            return await run(SCENARIOS[name], seed)
+        async with asyncio.timeout(240):
+            return await run(SCENARIOS[name], seed, together)
     except Exception as error:  # noqa: BLE001 - the other runs go on
+        await together.abort()  # none of them waits for this one
         return Report(name, seed, [f"the run itself broke: {error!r}"], Counter(), time.monotonic() - began)

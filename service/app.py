@@ -63,8 +63,8 @@ QUICK_FLUSH_TIMEOUT: Final = 0.3
 """The same when the stop has to be quick."""
 
 
-class PortTakenError(Exception):
-    """The address to listen on cannot be had; the message says why."""
+class CannotStartError(Exception):
+    """Something outside the settings is in the way, such as a port that is taken; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ async def run(
 
     `extend` may add to the application what only some commands have.
 
-    Return whether all that was held then came to its own end; False if some of it was released. Raise PortTakenError
+    Return whether all that was held then came to its own end; False if some of it was released. Raise CannotStartError
     if the port cannot be had, SettingsError for what the SDK or the system refuses.
     """
     _warn_of_short_bounds(settings)
@@ -316,7 +316,7 @@ async def _listen(runner: web.AppRunner, settings: Settings, room: Room) -> int:
     try:
         await site.start()
     except OSError as error:
-        raise PortTakenError(f"cannot listen on {settings.HOST}, port {settings.PORT}: {error.strerror}") from error
+        raise CannotStartError(f"cannot listen on {settings.HOST}, port {settings.PORT}: {error.strerror}") from error
     except UnicodeError as error:
         raise SettingsError(f"HOST: {settings.HOST} is no host name") from error
     port: int = runner.addresses[0][1]

@@ -17,17 +17,7 @@ locals {
     + floor((153 * date.month + 2) / 5) + date.day - 719469
   ) }
 
-  appsync = {
-    api_id             = aws_cloudformation_stack.appsync.outputs["ApiId"]
-    api_arn            = aws_cloudformation_stack.appsync.outputs["ApiArn"]
-    host               = aws_cloudformation_stack.appsync.outputs["HttpHost"]
-    host_realtime      = aws_cloudformation_stack.appsync.outputs["RealtimeHost"]
-    namespace_arn      = aws_cloudformation_stack.appsync.outputs["NamespaceArn"]
-    connection_arn     = aws_cloudformation_stack.appsync.outputs["ConnectionArn"]
-    connection_secret  = aws_cloudformation_stack.appsync.outputs["ConnectionSecretArn"]
-    api_key_secret     = aws_cloudformation_stack.appsync.outputs["ApiKeySecretArn"]
-    idempotency_secret = aws_cloudformation_stack.appsync.outputs["IdempotencySecretArn"]
-  }
+  appsync     = terraform_data.appsync.output
   publish_url = "https://${local.appsync.host}/event"
 }
 
@@ -68,4 +58,26 @@ resource "aws_cloudformation_stack" "appsync" {
 
   # AppSync tries the role when the API is made.
   depends_on = [aws_iam_role_policy.appsync_logs]
+}
+
+# What the stack gave out, kept. Any change of a stack, a rotation too, makes its outputs unknown to a plan, and with them
+# half of the system: a log group and all tasks would be replaced. Only what is named in `triggers_replace` changes them.
+resource "terraform_data" "appsync" {
+  triggers_replace = [aws_cloudformation_stack.appsync.id, aws_cloudformation_stack.appsync.template_body, var.appsync_namespace]
+
+  input = {
+    api_id             = aws_cloudformation_stack.appsync.outputs["ApiId"]
+    api_arn            = aws_cloudformation_stack.appsync.outputs["ApiArn"]
+    host               = aws_cloudformation_stack.appsync.outputs["HttpHost"]
+    host_realtime      = aws_cloudformation_stack.appsync.outputs["RealtimeHost"]
+    namespace_arn      = aws_cloudformation_stack.appsync.outputs["NamespaceArn"]
+    connection_arn     = aws_cloudformation_stack.appsync.outputs["ConnectionArn"]
+    connection_secret  = aws_cloudformation_stack.appsync.outputs["ConnectionSecretArn"]
+    api_key_secret     = aws_cloudformation_stack.appsync.outputs["ApiKeySecretArn"]
+    idempotency_secret = aws_cloudformation_stack.appsync.outputs["IdempotencySecretArn"]
+  }
+
+  lifecycle {
+    ignore_changes = [input] # an object: a map that is unknown as a whole cannot be ignored
+  }
 }

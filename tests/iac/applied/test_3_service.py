@@ -23,9 +23,6 @@ pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
 
 PERSON = {"nome": 'Ana "Bê" \\ 😀', "sobrenome": "Lôbo"}
 
-# Set for parts of the service that do not read them yet.
-NOT_READ_YET = {"DESCRIBE_QUOTA", "HISTORY_QUOTA", "IDEMPOTENCY_SECRET", "LIST_QUOTA"}
-
 
 @pytest.fixture(scope="module")
 def system(world: World) -> System:
@@ -51,7 +48,7 @@ def test_every_placeholder_of_the_workflow_is_filled(system: System) -> None:
 
 
 def test_every_variable_of_the_task_is_one_that_the_service_reads(system: System) -> None:
-    assert set(system.environment) - set(Settings.model_fields) - NOT_READ_YET == set()
+    assert set(system.environment) - set(Settings.model_fields) == set()
 
 
 async def test_a_post_is_answered_with_the_workflows_result(system: System, service: Running) -> None:

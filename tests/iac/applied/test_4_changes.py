@@ -40,6 +40,13 @@ def test_a_new_release_replaces_the_task_and_touches_nothing_else(world: World) 
     assert after["containerDefinitions"][0]["environment"] == before["containerDefinitions"][0]["environment"]
 
 
+def test_a_key_can_be_kept_for_another_year_without_a_new_task(world: World) -> None:
+    assert wanted(world, NEW_RELEASE, '-replace=terraform_data.api_key_born["a"]') == {
+        'terraform_data.api_key_born["a"]': "delete create",
+        "aws_cloudformation_stack.appsync": "update",
+    }
+
+
 def test_a_rotation_puts_the_next_key_into_use_while_the_last_one_is_still_valid(world: World) -> None:
     (old,) = world.valid_keys()
     keys = '-var=appsync_api_keys=["b","a"]'

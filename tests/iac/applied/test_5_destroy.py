@@ -17,10 +17,11 @@ def test_destroy_removes_every_resource(world: World) -> None:
 
 
 def test_nothing_is_left_in_the_account(world: World) -> None:
+    ecs = world.client("ecs")
     left = {
         "apis": world.client("apigateway").get_rest_apis()["items"],
         "balancers": world.client("elbv2").describe_load_balancers()["LoadBalancers"],
-        "clusters": world.client("ecs").list_clusters()["clusterArns"],
+        "clusters": [item for item in ecs.describe_clusters()["clusters"] if item["status"] == "ACTIVE"],
         "connections": world.client("events").list_connections()["Connections"],
         "dashboards": world.client("cloudwatch").list_dashboards()["DashboardEntries"],
         "alarms": world.client("cloudwatch").describe_alarms()["MetricAlarms"],

@@ -170,8 +170,8 @@ class Plan:
         return {
             address: {
                 name
-                for name in set(change["before"]) | set(change["after"])
-                if change["before"].get(name) != change["after"].get(name) and name in change["after"]
+                for name in {**change["after"], **change["after_unknown"]}
+                if change["after_unknown"].get(name) or change["before"].get(name) != change["after"].get(name)
             }
             for address, change in self._changes.items()
             if change["before"] is not None and change["after"] is not None

@@ -15,19 +15,15 @@ from tests.iac.files import IAC, ROOT
 
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(300)]
 
-# The only file in which checks may be left out for everything; elsewhere a comment at the resource does it.
-CONFIG = ROOT / ".checkov.yaml"
-
 
 def scan(folder: Path) -> list[dict[str, Any]]:
     """Return what checkov found, per framework."""
     checkov = os.environ.get("CHECKOV")
     if not checkov:
         not_verified("CHECKOV does not say where checkov is")
-    config = ["--config-file", str(CONFIG)] if CONFIG.exists() else []
     frameworks = ["--framework", "terraform", "cloudformation", "secrets"]
     done = subprocess.run(
-        [checkov, "--directory", str(folder), *config, *frameworks, "--skip-download", "--output", "json"],
+        [checkov, "--directory", str(folder), *frameworks, "--skip-download", "--output", "json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -54,19 +50,13 @@ def test_no_check_fails(reports: list[dict[str, Any]]) -> None:
     ] == []
 
 
-def test_every_check_that_is_left_out_at_a_resource_has_a_reason(reports: list[dict[str, Any]]) -> None:
+def test_every_check_that_is_left_out_has_a_reason(reports: list[dict[str, Any]]) -> None:
     skipped = [check for report in reports for check in report["results"]["skipped_checks"]]
     assert [
         f"{check['check_id']} {check['resource']}"
         for check in skipped
         if len(check["check_result"].get("suppress_comment", "").split()) < 4
     ] == []
-
-
-def test_every_check_that_is_left_out_everywhere_has_a_reason() -> None:
-    lines = CONFIG.read_text(encoding="utf-8").splitlines() if CONFIG.exists() else []
-    skips = [line for line in lines if line.strip().startswith("- CKV")]
-    assert [line for line in skips if len(line.partition("#")[2].split()) < 4] == []
 
 
 def test_the_scanner_finds_what_it_is_for(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def hint_of_an_end(world: World, name: str) -> tuple[str, Any]:
     (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
     (destination,) = events.list_api_destinations()["ApiDestinations"]
     assert (target["Arn"], destination["HttpMethod"]) == (destination["ApiDestinationArn"], "POST")
+    assert destination["ConnectionArn"] == world.outputs["connection_arn"]
     transformer = target["InputTransformer"]
     assert transformer["InputPathsMap"] == {"name": "$.detail.name"}
     return destination["InvocationEndpoint"], json.loads(transformer["InputTemplate"].replace("<name>", name))

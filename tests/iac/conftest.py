@@ -55,7 +55,7 @@ def applying(
 def world(applying: Future[World], pytestconfig: pytest.Config) -> World:
     """The system, applied. What tests do to it stays: they run in the order of their files."""
     try:
-        made = applying.result(timeout=400)
+        made = applying.result(timeout=1800)
     except TerraformMissing as missing:
         not_verified(str(missing))
     except TerraformFailed as failure:

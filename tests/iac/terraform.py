@@ -41,7 +41,7 @@ class Terraform:
                 raise TerraformMissing("terraform init finds no AWS provider") from failure
             raise
 
-    def __call__(self, *arguments: str, seconds: float = 120) -> str:
+    def __call__(self, *arguments: str, seconds: float = 900) -> str:
         """Run a command and return its output; TerraformFailed if it fails."""
         return self._run(*arguments, env={}, seconds=seconds)
 

@@ -7,7 +7,11 @@ import re
 import shlex
 from typing import Any
 
+import pytest
+
 from tests.iac.files import README, blocks, named
+
+pytestmark = pytest.mark.timeout(180)  # the parser takes seconds on a quiet machine
 
 TEXT = README.read_text(encoding="utf-8")
 

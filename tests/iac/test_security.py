@@ -13,7 +13,7 @@ import pytest
 from tests.iac.conftest import not_verified
 from tests.iac.files import IAC, ROOT
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(1000)]
 
 
 def scan(folder: Path) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def scan(folder: Path) -> list[dict[str, Any]]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
     reports = json.loads(done.stdout)

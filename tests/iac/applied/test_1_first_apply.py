@@ -7,7 +7,7 @@ import pytest
 from tests.iac.applied.world import ACCOUNT, FIRST, REGION, World
 from tests.iac.files import blocks, named
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 
 def test_the_repository_can_be_made_first_so_that_there_is_an_image_before_the_service(world: World) -> None:

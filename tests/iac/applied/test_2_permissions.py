@@ -11,7 +11,7 @@ import pytest
 from tests.iac.applied.policies import Statement, statements
 from tests.iac.applied.world import ACCOUNT, REGION, World
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 # Actions that take no resource ("Service Authorization Reference": the column of resource types is empty).
 WITHOUT_RESOURCE = {

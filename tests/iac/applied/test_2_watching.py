@@ -11,7 +11,7 @@ import pytest
 
 from tests.iac.applied.world import REGION, World
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 Metric = tuple[str, str, dict[str, str]]  # namespace, name, dimensions
 

@@ -19,7 +19,7 @@ from tests.iac.applied.deployed import DeployedAws, Running, System, deployed, r
 from tests.iac.applied.policies import statements
 from tests.iac.applied.world import World
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 PERSON = {"nome": 'Ana "Bê" \\ 😀', "sobrenome": "Lôbo"}
 

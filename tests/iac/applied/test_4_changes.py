@@ -10,7 +10,7 @@ import pytest
 from tests.iac.applied.deployed import deployed, running
 from tests.iac.applied.world import SECOND, World, push
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 NEW_RELEASE = f"-var=image_tag={SECOND}"
 

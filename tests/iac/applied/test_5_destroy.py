@@ -6,7 +6,7 @@ import pytest
 
 from tests.iac.applied.world import Counts, World
 
-pytestmark = [pytest.mark.iac, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 
 def test_destroy_removes_every_resource(world: World) -> None:

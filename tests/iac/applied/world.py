@@ -86,7 +86,7 @@ class World:
 
     def _apply(self, *arguments: str, step: str) -> Counts:
         start = time.monotonic()
-        said = self.terraform("apply", "-auto-approve", *arguments, seconds=400)
+        said = self.terraform("apply", "-auto-approve", *arguments)
         self.took[step] = time.monotonic() - start
         self.__dict__.pop("outputs", None)
         return Counts.parse(r"Apply complete! Resources: (\d+) added, (\d+) changed, (\d+) destroyed", said)
@@ -94,7 +94,7 @@ class World:
     def destroy(self) -> Counts:
         """Destroy everything and return what was done."""
         start = time.monotonic()
-        said = self.terraform("destroy", "-auto-approve", EXAMPLE, seconds=400)
+        said = self.terraform("destroy", "-auto-approve", EXAMPLE)
         self.took["destroy"] = time.monotonic() - start
         return Counts.parse(r"()()Destroy complete! Resources: (\d+) destroyed", said)
 

@@ -31,10 +31,10 @@ def widgets(world: World) -> list[dict[str, Any]]:
 
 
 def of_alarms(alarms: list[dict[str, Any]]) -> Iterator[Metric]:
+    """An alarm is on one metric, or on an expression of several."""
     for alarm in alarms:
-        # Arithmetic over metrics, or one metric.
-        queried = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
-        for metric in queried or [alarm]:
+        parts = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+        for metric in parts or [alarm]:
             dimensions = {item["Name"]: item["Value"] for item in metric["Dimensions"]}
             yield metric["Namespace"], metric["MetricName"], dimensions
 

@@ -22,8 +22,8 @@ help: ## list the targets
 
 # `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
 .PHONY: run
-run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=..., WAIT=seconds)
-	@exec $(BIN)/python -m service local --wait $(WAIT)
+run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
+	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow $(WORKFLOW))
 
 .PHONY: test
 test: $(VENV)/.dev ## run every test that needs nothing but the package index

@@ -26,7 +26,7 @@ from tests.bench.subjects import BARE, DESIGNS, SERVICE, Design
 FULL: Final = Effort(
     rounds=5, turns=6, warm_up=0.3, seconds=0.7, curve_rounds=3, levels=(100, 300, 1000, 3000, 10_000), rate=800
 )
-SHORT: Final = Effort(rounds=2, turns=2, warm_up=0.2, seconds=0.6, curve_rounds=1, levels=(100, 2000), rate=400)
+SHORT: Final = Effort(rounds=2, turns=2, warm_up=0.2, seconds=0.5, curve_rounds=1, levels=(100, 1000), rate=400)
 CURVE: Final = (SERVICE, BARE)
 
 

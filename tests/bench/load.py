@@ -25,15 +25,19 @@ class Tally:
 class Caller(asyncio.Protocol):
     """One connection that sends one request at a time."""
 
-    def __init__(self, request: bytes, done: Callable[[Caller, bytes], None]) -> None:
+    def __init__(self, request: bytes, done: Callable[[Caller, bytes], None], lost: Callable[[Caller], None]) -> None:
         self._request = request
         self._done = done
+        self._lost = lost
         self._buffer = b""
         self.transport: asyncio.Transport
         self.began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(self)
 
     def ask(self, began: float) -> None:
         """Send the request; `began` is when it should have been sent."""
@@ -61,7 +65,7 @@ class Load:
         head = b"POST /event HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d"
         self._request = (head + b"\r\n\r\n%b") % (port, len(BODY), BODY)
         self._loop = asyncio.get_running_loop()
-        self._callers: list[Caller] = []
+        self._callers: set[Caller] = set()
         self._free: deque[Caller] = deque()
         self._busy = self._pacing = False
         self.tally = Tally()
@@ -73,11 +77,11 @@ class Load:
         while len(self._callers) < number:
             async with asyncio.timeout(30):
                 made = [
-                    self._loop.create_connection(lambda: Caller(self._request, self._done), "127.0.0.1", self._port)
+                    self._loop.create_connection(self._caller, "127.0.0.1", self._port)
                     for _ in range(min(100, number - len(self._callers)))
                 ]
                 callers = [caller for _, caller in await asyncio.gather(*made)]
-            self._callers += callers
+            self._callers |= set(callers)
             self._free += callers
 
     @property
@@ -123,8 +127,18 @@ class Load:
 
     def close(self) -> None:
         """Leave."""
-        for caller in self._callers:
+        for caller in tuple(self._callers):
             caller.transport.abort()
+
+    def _caller(self) -> Caller:
+        return Caller(self._request, self._done, self._lost)
+
+    def _lost(self, caller: Caller) -> None:
+        self._callers.discard(caller)
+        try:
+            self._free.remove(caller)  # a server ends a connection that was idle for long
+        except ValueError:
+            self.faults.append("a connection broke under a request")
 
     def _done(self, caller: Caller, answer: bytes) -> None:
         now = self._loop.time()

@@ -127,13 +127,14 @@ class Bench:
         All designs are up meanwhile and take short turns, so that a machine that slows down does so for all of them.
         """
         async with AsyncExitStack() as stack:
-            stages = [await stack.enter_async_context(self._staged(design, 4 * CALLERS)) for design in designs]
+            stages = [await stack.enter_async_context(self._staged(design)) for design in designs]
             full = [Window() for _ in stages]
             half = [Window() for _ in stages]
             for stage in stages:
                 stage.aws.delay = WORKFLOW
             for turn in range(self._effort.turns + 1):
                 for stage, window in zip(stages, full, strict=True):
+                    await stage.load.connect(CALLERS)
                     stage.load.keep_busy(CALLERS)
                     await self._pass(self._effort.warm_up, stage.design.title)
                     taken = await self._window(stage)
@@ -143,6 +144,7 @@ class Bench:
                         window.add(taken)
             for _ in range(self._effort.turns):
                 for stage, saturated, window in zip(stages, full, half, strict=True):
+                    await stage.load.connect(4 * CALLERS)
                     sending = asyncio.create_task(stage.load.at_rate(saturated.rate / 2, self._rng))
                     await self._pass(self._effort.warm_up, stage.design.title)
                     window.add(await self._window(stage))
@@ -159,7 +161,7 @@ class Bench:
     async def curve(self, design: Design) -> list[Point]:
         """Measure CPU time and memory with ever more requests in flight, at the same rate."""
         points = []
-        async with self._staged(design, 0) as stage:
+        async with self._staged(design) as stage:
             load = stage.load
             for level in self._effort.levels:
                 await load.connect(level)
@@ -199,14 +201,13 @@ class Bench:
             seconds -= step
 
     @asynccontextmanager
-    async def _staged(self, design: Design, callers: int) -> AsyncIterator[Stage]:
+    async def _staged(self, design: Design) -> AsyncIterator[Stage]:
         aws = StandIn()
         await aws.open()
         try:
             async with running(design, aws.environment(), self._core) as subject:
                 self._progress(design.title, START)
                 load = Load(subject.port, aws.took)
-                await load.connect(callers)
                 yield Stage(design, aws, subject, load)
                 load.close()
             if aws.faults:

@@ -96,7 +96,8 @@ test-image: $(VENV)/.audit ## build the image, run it as ECS does, list and audi
 lock: ## pin the newest dependencies again, with hashes
 	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv; }
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --extra otel --constraints requirements/service.txt --output-file requirements/otel.txt pyproject.toml
+	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --extra otel --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
 	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt

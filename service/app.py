@@ -31,6 +31,7 @@ from service.settings import SettingsError
 from service.starts import ReplyChannel, Starter
 from service.telemetry.cloudwatch import CloudWatch
 from service.telemetry.metrics import Metrics
+from service.telemetry.traces import from_environment
 from service.web.connections import Connections, Site
 from service.web.routes import Routes
 from service.workflows import Workflows
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import aioboto3
 
     from service.settings import Settings
+    from service.telemetry.traces import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -187,11 +189,7 @@ async def run(
                 watch=watch,
             )
         )
-        stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
-        if settings.EMF_INTERVAL:
-            cloudwatch = CloudWatch(metrics, settings.SERVICE_NAME)
-            stack.callback(cloudwatch.write)  # what was counted since the last time, while the link is up yet
-            stack.callback(asyncio.create_task(cloudwatch.run(settings.EMF_INTERVAL)).cancel)
+        traces = _export(stack, settings, metrics, instance)
         routes = Routes(
             bridge,
             settings.REQUEST_SCHEMA,
@@ -202,7 +200,7 @@ async def run(
             ready=lambda: not_ready(bridge, channel),
             cors_origins=settings.CORS_ORIGINS,
         )
-        application = routes.application()
+        application = routes.application(traces)
         extend(application)
         runner = web.AppRunner(
             application,
@@ -223,6 +221,19 @@ async def run(
         await _flush(runner, QUICK_FLUSH_TIMEOUT if stop.quick else FLUSH_TIMEOUT)
     log.info("stopped", released=bridge.cut_short)
     return not bridge.cut_short
+
+
+def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instance: str) -> Traces | None:
+    """Begin to write what was chosen to be written; return where traces go, if anywhere."""
+    stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
+    if settings.EMF_INTERVAL:
+        cloudwatch = CloudWatch(metrics, settings.SERVICE_NAME)
+        stack.callback(cloudwatch.write)  # what was counted since the last time, while the link is up yet
+        stack.callback(asyncio.create_task(cloudwatch.run(settings.EMF_INTERVAL)).cancel)
+    traces = from_environment(settings.SERVICE_NAME, instance)
+    if traces is not None:
+        stack.push_async_callback(traces.aclose)
+    return traces
 
 
 async def _is_express(workflows: Workflows) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import structlog
-from aiohttp import ClientConnectionResetError, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 
 from service.bridge import Answer
 from service.errors import BodyTooLarge, BodyTooSlow, Problem
@@ -17,11 +17,14 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import problems
 from service.web.connections import Connection
+from service.web.tracing import trace_header, trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aiohttp.typedefs import Handler
+
+    from service.telemetry.traces import RequestTrace, Traces
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,15 @@ START_TRIES: Final = web.RequestKey("start_tries", int)
 
 SAMPLER: Final = web.AppKey("sampler", Sampler)
 
+TRACES: Final[web.AppKey[Traces]] = web.AppKey("traces")
+"""Where traces are written, if anywhere."""
+
+TRACE_HEADER: Final = web.RequestKey("trace_header", str)
+"""The X-Ray trace header of a request, its own or one that was begun here."""
+
+SPANS: Final[web.RequestKey[RequestTrace]] = web.RequestKey("spans")
+"""What is written of a request into its trace."""
+
 _OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": "stop"}
 _PROBES: Final = ("/healthz", "/readyz", "/metrics")
 _OUTCOMES: Final = {200: "succeeded", 202: "running", 204: "stopped"}
@@ -68,6 +80,7 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
     connection = request.protocol
     if isinstance(connection, Connection):
         connection.begin()
+    _begin_trace(request)
     response: web.StreamResponse
     try:
         response = await handler(request)
@@ -124,14 +137,29 @@ def _tell_left_out(number: Mapping[str, int]) -> None:
     log.info("requests_not_logged", number=sum(number.values()), outcomes=dict(number))
 
 
+def _begin_trace(request: web.Request) -> None:
+    """Take note of the trace that a request belongs to, and begin its part of it where traces are written."""
+    header = trace_header(request.headers)
+    if header is not None:
+        request[TRACE_HEADER] = header
+    traces = request.app.get(TRACES)
+    if traces is not None and not (route := _route(request)).endswith(_PROBES):
+        method = request.method if request.method in hdrs.METH_ALL else "_OTHER"
+        request[SPANS] = traces.begin(method, route, request.headers, header)
+
+
+def _route(request: web.Request) -> str:
+    """Return the template, not the path: a path is the caller's text."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
+
+
 def _end(request: web.Request, request_id: str, began: float, *, status: int) -> None:
     """Count and log a request that has ended."""
     seconds = time.perf_counter() - began
     problem = request.get(PROBLEM)
-    resource = request.match_info.route.resource
     answer = request.get(ANSWER)
-    # The template, not the path: a path is the caller's text.
-    route = resource.canonical if resource is not None else ""
+    route = _route(request)
     runs = answer is not None and answer.outcome is None  # a stream that ends so has had its 200 long before
     outcome = problem or ("running" if runs else _OUTCOMES.get(status, "other"))
     if route.endswith(("/event", "/event/{id}")):
@@ -140,6 +168,14 @@ def _end(request: web.Request, request_id: str, began: float, *, status: int) ->
         metrics.ended(operation, outcome)
         if operation == "start" and answer is not None:
             metrics.answered(seconds, answer.start, answer.workflow)
+    if (spans := request.get(SPANS)) is not None:
+        spans.end(
+            status=status,
+            outcome=outcome,
+            execution_id=request.get(EXECUTION_ID),
+            start=answer.start if answer is not None else None,
+            start_tries=request.get(START_TRIES, 0),
+        )
     if not request.app[SAMPLER].lets(outcome):
         return
     level = log.warning if status >= 500 else log.info
@@ -153,6 +189,7 @@ def _end(request: web.Request, request_id: str, began: float, *, status: int) ->
         problem=problem,
         execution_id=request.get(EXECUTION_ID),
         request_id=request_id,
+        trace_id=trace_id(request.get(TRACE_HEADER)),
         ms=_milliseconds(seconds),
         start_ms=_milliseconds(answer.start) if answer is not None else None,
         start_tries=request.get(START_TRIES),

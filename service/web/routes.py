@@ -31,13 +31,15 @@ from service.web.middleware import (
     METRICS,
     REQUEST_ID,
     REQUEST_ID_HEADER,
+    SPANS,
     START_TRIES,
+    TRACE_HEADER,
+    TRACES,
     answer_everything,
     as_answer,
     sample,
 )
 from service.web.problems import retry_after
-from service.web.tracing import trace_header
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from service.keys import Keys
     from service.schema import RequestSchema
     from service.telemetry.metrics import Metrics
+    from service.telemetry.traces import Traces
     from service.web.preferences import Preferences
 
 _EXECUTION_ID: Final = re.compile(r"exec-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -85,11 +88,16 @@ class Routes:
             openapi.document(schema, prefix=self._prefix, response_timeout=response_timeout), option=orjson.OPT_INDENT_2
         )
 
-    def application(self) -> web.Application:
-        """Build the aiohttp application, with every path also below the stage prefix where one is set."""
+    def application(self, traces: Traces | None = None) -> web.Application:
+        """Build the aiohttp application, with every path also below the stage prefix where one is set.
+
+        Requests are written to `traces`, where there are some.
+        """
         app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
         sample(app)
+        if traces is not None:
+            app[TRACES] = traces
         app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
@@ -118,7 +126,7 @@ class Routes:
             event,
             asked.seconds(self._response_timeout),
             execution_id=self._id_from_key(request),
-            trace_header=trace_header(request.headers),
+            trace_header=_trace_header(request),
             on_start=None if stream is None else stream.open,
             on_progress=None if stream is None else stream.progress,
         )
@@ -248,6 +256,13 @@ def _execution_id(request: web.Request) -> str:
         raise UnknownExecution("Execution ids look like exec-<uuid>.")
     request[EXECUTION_ID] = execution_id
     return execution_id
+
+
+def _trace_header(request: web.Request) -> str | None:
+    """Return the X-Ray trace header for StartExecution: that of its own span where there is one."""
+    if (spans := request.get(SPANS)) is not None:
+        request[TRACE_HEADER] = spans.start_execution()
+    return request.get(TRACE_HEADER)
 
 
 def _stream(request: web.Request) -> Stream | None:

@@ -37,6 +37,11 @@ def trace_header(headers: Mapping[str, str]) -> str | None:
     return None if given is None else _cleaned(given)
 
 
+def trace_id(header: str | None) -> str | None:
+    """Return the id of the trace that an X-Ray trace header names, as W3C writes it."""
+    return None if header is None else header[7:15] + header[16:40]
+
+
 def _from_traceparent(text: str) -> str | None:
     match = _TRACEPARENT.fullmatch(text)
     if match is None or (match["version"] == "00" and match["more"]):

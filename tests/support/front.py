@@ -77,9 +77,10 @@ _ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins")
 @asynccontextmanager
 async def front(**options: Any) -> AsyncIterator[Front]:
     """Serve the routes; what is no option of theirs is one of the stage."""
+    traces = options.pop("traces", None)
     chosen = {name: options.pop(name) for name in _ROUTES if name in options}
     async with stage(**options) as made:
-        app = routes(made, **chosen).application()
+        app = routes(made, **chosen).application(traces)
         server = TestServer(app)
         await server.start_server()
         try:

@@ -32,3 +32,11 @@ def test_every_problem_and_no_other_has_its_place_in_the_document_with_its_statu
 def test_every_file_that_a_document_links_to_is_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_behaviour_in_the_table_has_the_test_that_shows_it() -> None:
+    page = (DOCS / "behaviour.md").read_text()
+    rows = re.findall(r"^\| .+ \| \[`(\w+)`\]\(\.\./(tests/[\w/]+\.py)\) \|$", page, re.MULTILINE)
+    assert len(rows) == page.count("[`test_") > 40
+    for test, path in rows:
+        assert re.search(rf"^(?:async )?def {test}\(", (DOCS.parent / path).read_text(), re.MULTILINE), test

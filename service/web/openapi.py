@@ -129,7 +129,8 @@ def _head() -> dict[str, Any]:
 
 def _results() -> dict[int, dict[str, Any]]:
     headers = {name: _ref("headers", name) for name in ("X-Request-Id", "Preference-Applied", "Server-Timing")}
-    stream = {"schema": {"type": "string"}, "example": f'event: result\nid: end\ndata: {{"id":"{EXECUTION_ID}"}}\n\n'}
+    events = f'Server-Sent Events: `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`, for example.'
+    stream = {"schema": {"type": "string", "description": events}}
     return {
         200: {
             "description": "The execution succeeded, or a stream of events.",

@@ -1,0 +1,45 @@
+"""Schemathesis against the running service: its description promises all that it answers.
+
+FUZZ_EXAMPLES=5000 in the environment makes a long run of the short one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.local import LocalAws
+from tests.support.processes import CLEAN, service
+
+CONFIG = Path(__file__).parent / "schemathesis.toml"
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
+SECONDS = 240 if EXAMPLES == "5" else 7200
+
+
+@pytest.mark.timeout(SECONDS + 60)
+async def test_nothing_that_is_sent_gets_an_answer_that_the_description_does_not_promise(tmp_path: Path) -> None:
+    arguments = ["--config-file", str(CONFIG), "run", "--max-examples", EXAMPLES, "--seed", "1", "--no-color"]
+    async with LocalAws(port=0, wait=0) as aws, service(aws, RESPONSE_TIMEOUT="5") as (process, url):
+        fuzzer = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "schemathesis.cli", *arguments, "--continue-on-failure", f"{url}/openapi.json"),
+            cwd=tmp_path,
+            env=CLEAN,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(SECONDS):
+                output, _ = await fuzzer.communicate()
+        finally:
+            if fuzzer.returncode is None:
+                fuzzer.kill()
+                await fuzzer.wait()
+        report = output.decode()
+        assert fuzzer.returncode == 0, report
+        assert "Stateful" in report
+        assert not [line for line in process.logs if line["level"] == "error"], report

@@ -119,8 +119,8 @@ class Joins:
             return None
 
         def on_change(subscription: Subscription) -> None:
-            if subscription.live:  # what ended before is not sent again
-                self._recovery.look([execution_id])
+            if subscription.live:  # what was published before is not sent again
+                self._recovery.look_for_missed([execution_id])
 
         return self._subscribe(channel, on_change)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -75,9 +76,10 @@ class Recovery:
         self._looks: dict[str, _Look] = {}
         self._ready: list[tuple[float, str]] = []  # a heap: what is read next, by deadline
         self._later: list[tuple[float, str]] = []  # a heap: what is read again, by time
-        self._deaf: set[str] = set()
+        self._deaf: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gap: asyncio.Task[None] | None = None
+        self._rounds: asyncio.Task[None] | None = None
         self._reading = 0
         self._listing = False
         replies.on_ended = self.look_ended
@@ -108,13 +110,19 @@ class Recovery:
     @contextlib.contextmanager
     def deaf(self, execution_id: str) -> Iterator[None]:
         """Look again and again for as long as the block lasts: no event of this execution can be heard."""
-        self._deaf.add(execution_id)
-        if len(self._deaf) == 1 and self.enabled:
-            self._spawn(self._while_deaf())
+        self._deaf[execution_id] += 1
+        self.look([execution_id])
+        if self.enabled and (self._rounds is None or self._rounds.done()):
+            self._rounds = self._spawn(self._while_deaf())
         try:
             yield
         finally:
-            self._deaf.discard(execution_id)
+            self._deaf -= Counter([execution_id])
+
+    def look_for_missed(self, execution_ids: Collection[str]) -> None:
+        """Look for what may have been published just before it could be heard: its record may show the end later."""
+        if self.enabled:
+            self._spawn(self._after_gap(execution_ids))
 
     def link_lost(self) -> None:
         """Look from now on for all that is pending: nothing of it can be heard."""
@@ -133,15 +141,15 @@ class Recovery:
 
     async def _while_deaf(self) -> None:
         while self._deaf:
-            self.look(self._deaf)
             await asyncio.sleep(ROUND)
+            self.look(self._deaf)
 
     async def _while_down(self) -> None:
         while True:
             await asyncio.sleep(ROUND)
             self.look(self._replies.pending())
 
-    async def _after_gap(self, pending: list[str]) -> None:
+    async def _after_gap(self, pending: Collection[str]) -> None:
         passed = 0.0
         for after in AFTER_GAP:
             await asyncio.sleep(after - passed)
@@ -159,7 +167,8 @@ class Recovery:
 
     def _dispatch(self, now: float) -> float | None:
         """Begin all that can be done now; return in how many seconds there may be more to do."""
-        if self._doubtful and not self._listing:
+        # A listing under way is not waited for by the few that come meanwhile: their waits may be about to end.
+        if self._doubtful and not (self._listing and len(self._doubtful) > FEW):
             sought = {key for key in self._doubtful if key in self._replies and key not in self._looks}
             self._doubtful.clear()
             if len(sought) > FEW:

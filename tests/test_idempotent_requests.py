@@ -171,6 +171,22 @@ async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed(
         assert (await post).outcome == Succeeded(1)
 
 
+async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_not_missed() -> None:
+    """A workflow publishes its reply before it ends, and the record shows that later yet."""
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made, wait=60)
+        (await joined(made)).confirm()
+        async with asyncio.timeout(20):
+            assert (await post).outcome == Succeeded(1)
+
+
 async def test_where_the_channel_is_refused_the_record_is_read() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)

@@ -285,7 +285,39 @@ async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatc
             await made.endpoint.arrived("DescribeExecution", 3)
             made.ledger.statuses["a"] = "SUCCEEDED"
             assert await outcome(waiter) == Succeeded("a")
-        assert made.recovery._deaf == set()
+        assert not made.recovery._deaf
+
+
+async def test_each_of_several_who_cannot_hear_an_execution_is_read_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        waiter = made.expect("a")
+        with made.recovery.deaf("a"):
+            with made.recovery.deaf("a"):
+                await made.endpoint.arrived("DescribeExecution")
+            made.ledger.statuses["a"] = "SUCCEEDED"
+            assert await outcome(waiter) == Succeeded("a")
+
+
+async def test_however_many_come_and_go_there_is_one_round_of_looks() -> None:
+    async with scene() as made:
+        for name in "abcdef":
+            with made.recovery.deaf(name):
+                await asyncio.sleep(0)
+        assert len(made.recovery._tasks) == 2  # the one that waits for something to do, and the rounds
+
+
+async def test_a_listing_that_hangs_holds_nobody_up() -> None:
+    async with scene() as made:
+        made.endpoint.script("ListExecutions", gated_for_ever)
+        for n in range(20):
+            made.expect(f"e{n}")
+        made.recovery.look([f"e{n}" for n in range(20)])
+        await made.endpoint.arrived("ListExecutions")
+        late = made.expect("late", "SUCCEEDED")
+        made.recovery.look(["late"])
+        assert await outcome(late) == Succeeded("late")
+        assert made.endpoint.count("ListExecutions") == 1
 
 
 async def test_recovery_that_is_off_reads_nothing() -> None:

@@ -34,7 +34,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.traces import from_environment
 from service.web.connections import Connections, Site
 from service.web.routes import Routes
-from service.workflows import Workflows
+from service.workflows import OTHERS, Workflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SFN_POOL: Final = 256
-"""Calls to Step Functions under way at the most: at 50 ms a call, several times what its quotas let through."""
+"""Starts under way at the most: at 50 ms a call, several times what its quotas let through."""
 
 OTHER_FILES: Final = 64
-"""Files that are open apart from requests and the pool: the link, listening sockets, libraries, standard streams."""
+"""Files that are open apart from requests and calls to Step Functions: the link, sockets, libraries, streams."""
 
 READY_GRACE: Final = 10.0
 """Seconds that the link may be down before the instance reports that it is not ready: a reconnect is shorter."""
@@ -127,7 +127,7 @@ async def run(
     _warn_of_short_bounds(settings)
     instance = uuid4().hex
     pool = min(SFN_POOL, settings.MAX_IN_FLIGHT)
-    room = _room(settings.MAX_IN_FLIGHT, pool + OTHER_FILES + aws.files)
+    room = _room(settings.MAX_IN_FLIGHT, pool + OTHERS + OTHER_FILES + aws.files)
     max_in_flight = room.in_flight
     replies = Replies()
 

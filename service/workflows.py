@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OTHERS: Final = 64
+"""Other calls than starts under way at once: starts that are slow or throttled must not keep anybody from a result."""
+
 ASK_WITHIN: Final = 1.5
 """Seconds that the question for the state machine's type may take: it is asked before the service takes requests."""
 
@@ -65,10 +68,11 @@ class Page:
 class Workflows:
     """The executions of one state machine.
 
-    At most `pool` calls are under way at once; others wait for their turn. A call is tried again with full jitter, for
-    `budget` seconds at the most, while it is throttled, unreachable or unanswered, which is safe because each call
-    names its execution. What is left over after the last try is told apart: Throttled, Unreachable (no try was sent),
-    OutcomeUnknown (one may have been carried out), or Refused; AtCapacity if its turn did not come in time.
+    At most `pool` starts and OTHERS other calls are under way at once; more wait for their turn. A call is tried again
+    with full jitter, for `budget` seconds at the most, while it is throttled, unreachable or unanswered, which is safe
+    because each call names its execution. What is left over after the last try is told apart: Throttled, Unreachable
+    (no try was sent), OutcomeUnknown (one may have been carried out), or Refused; AtCapacity if its turn did not come
+    in time.
 
     `throttled` counts the answers by which Step Functions throttled, by action.
     """
@@ -89,7 +93,8 @@ class Workflows:
         self._budget = budget
         self._backoff = backoff
         # Calls queue here and nowhere else: one that was never sent must not look like one that was never answered.
-        self._places = asyncio.Semaphore(pool)
+        self._starts = asyncio.Semaphore(pool)
+        self._others = asyncio.Semaphore(OTHERS)
         self._connect_timeout = min(1.0, attempt_timeout, budget / 4)
         self._api = AwsJson(
             session,
@@ -138,7 +143,8 @@ class Workflows:
             answer = await self._ask("StartExecution", arguments)
             answer["executionArn"]  # an answer without it is none
 
-        await self._call(request, execution_id, within=max(within or 0.0, self._budget), on_turn=on_turn)
+        within = max(within or 0.0, self._budget)
+        await self._call(request, execution_id, places=self._starts, within=within, on_turn=on_turn)
 
     async def describe(self, execution_id: str, *, within: float | None = None, patient: bool = True) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.
@@ -214,18 +220,20 @@ class Workflows:
         request: Callable[[], Awaitable[T]],
         execution_id: str | None,
         *,
+        places: asyncio.Semaphore | None = None,
         within: float | None = None,
         on_turn: Callable[[], None] | None = None,
         patient: bool = True,
     ) -> T:
+        places = places or self._others
         give_up = asyncio.get_running_loop().time() + (self._budget if within is None else within)
         try:
-            if self._places.locked():
+            if places.locked():
                 # A turn that comes too late to connect is of no use.
                 async with asyncio.timeout_at(give_up - self._connect_timeout):
-                    await self._places.acquire()
+                    await places.acquire()
             else:
-                await self._places.acquire()  # at once, so it needs no timer
+                await places.acquire()  # at once, so it needs no timer
         except TimeoutError:
             raise AtCapacity("Too many calls to Step Functions wait for their turn.") from None
         try:
@@ -233,7 +241,7 @@ class Workflows:
                 on_turn()
             return await self._try(request, execution_id, give_up, patient=patient)
         finally:
-            self._places.release()
+            places.release()
 
     async def _try(
         self, request: Callable[[], Awaitable[T]], execution_id: str | None, give_up: float, *, patient: bool

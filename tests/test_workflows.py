@@ -230,6 +230,19 @@ async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepF
     assert endpoint.count("StartExecution") == 1
 
 
+async def test_a_reading_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+    endpoint.script("DescribeExecution", described("SUCCEEDED", input="{}", output="1"))
+    async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
+        starts = [asyncio.create_task(client.start(f"exec-{number}", "{}")) for number in range(3)]
+        await endpoint.arrived("StartExecution")
+        async with asyncio.timeout(10):
+            assert (await client.describe("exec-4")).outcome == Succeeded(1)
+        for start in starts:
+            start.cancel()
+        await asyncio.wait(starts)
+
+
 async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint: ScriptedStepFunctions) -> None:
     asyncio.get_running_loop().set_debug(False)  # it takes most of the time of so many tasks
     gate = asyncio.Event()

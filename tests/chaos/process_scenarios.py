@@ -29,8 +29,9 @@ async def sigterm(stage: Stage) -> None:
     await chosen.ended()
 
 
-@scenario(processes=PAIR)
+@scenario(processes=PAIR, breaks=True)
 async def sigterm_twice(stage: Stage) -> None:
+    """It stops at once, before any balancer can notice: what was held is answered, what comes then is cut off."""
     await stage.pause(0.2, 1.5)
     chosen = one_of(stage)
     chosen.ask()

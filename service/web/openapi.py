@@ -6,10 +6,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from service import errors
-from service.web import idempotency
+from service.web.components import EXECUTION_ID, components, ref
 from service.web.example import example
 from service.web.negotiation import JSON, STREAM
-from service.web.problems import ENCODINGS, LONGEST_PAUSE, TYPE_PREFIX
+from service.web.problems import TYPE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from service.schema import RequestSchema
 
 VERSION: Final = "0.1.0"
-EXECUTION_ID: Final = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
 PROBLEM: Final = "application/problem+json"
 
 _READING: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
@@ -63,7 +62,7 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
         "paths": {
             "/event": {"post": _create(schema, response_timeout, follow)},
             "/event/{id}": {
-                "parameters": [_ref("parameters", "Id")],
+                "parameters": [ref("parameters", "Id")],
                 "get": _read(),
                 "head": _head(),
                 "delete": _operation(
@@ -86,12 +85,12 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
             "/openapi.json": {"get": _plain("description", "This description", "application/json", {200: None})},
             "/docs": {"get": _plain("documentation", "This description as a page", "text/html", {200: None})},
         },
-        "components": _components(schema, response_timeout),
+        "components": components(schema, response_timeout),
     }
 
 
 def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {"schema": _ref("schemas", "Event")}
+    body: dict[str, Any] = {"schema": ref("schemas", "Event")}
     sample = example(schema.document)
     if schema.accepts(sample):
         body["example"] = sample
@@ -104,7 +103,7 @@ def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any
         f"`{STREAM}`: `running`, `progress`, and one of `result`, `problem` or `running` at the end."
     )
     operation["parameters"] = [
-        _ref("parameters", name) for name in ("Prefer", "IdempotencyKey", "RequestId", "LastEventId", "Traceparent")
+        ref("parameters", name) for name in ("Prefer", "IdempotencyKey", "RequestId", "LastEventId", "Traceparent")
     ]
     operation["requestBody"] = {"required": True, "content": {JSON: body}}
     return operation
@@ -115,7 +114,7 @@ def _read() -> dict[str, Any]:
     operation = _operation(
         "readEvent", "The result, as it is known now or within the wait that is asked for", results, READ
     )
-    operation["parameters"] = [_ref("parameters", name) for name in ("Prefer", "RequestId", "LastEventId")]
+    operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId", "LastEventId")]
     return operation
 
 
@@ -123,24 +122,24 @@ def _head() -> dict[str, Any]:
     operation = _operation("headEvent", "What `GET` would answer in JSON, without its body", _results(), READ)
     for answer in operation["responses"].values():
         answer.pop("content", None)
-    operation["parameters"] = [_ref("parameters", name) for name in ("Prefer", "RequestId")]
+    operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId")]
     return operation
 
 
 def _results() -> dict[int, dict[str, Any]]:
-    headers = {name: _ref("headers", name) for name in ("X-Request-Id", "Preference-Applied", "Server-Timing")}
+    headers = {name: ref("headers", name) for name in ("X-Request-Id", "Preference-Applied", "Server-Timing")}
     events = f'Server-Sent Events: `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`, for example.'
     stream = {"schema": {"type": "string", "description": events}}
     return {
         200: {
             "description": "The execution succeeded, or a stream of events.",
             "headers": headers,
-            "content": {JSON: {"schema": _ref("schemas", "Result")}, STREAM: stream},
+            "content": {JSON: {"schema": ref("schemas", "Result")}, STREAM: stream},
         },
         202: {
             "description": "The execution goes on; its result will be at `Location`.",
-            "headers": headers | {name: _ref("headers", name) for name in ("Location", "Retry-After")},
-            "content": {JSON: {"schema": _ref("schemas", "Running")}},
+            "headers": headers | {name: ref("headers", name) for name in ("Location", "Retry-After")},
+            "content": {JSON: {"schema": ref("schemas", "Running")}},
         },
     }
 
@@ -160,10 +159,10 @@ def _plain(name: str, summary: str, kind: str, answers: dict[int, str | None]) -
     for status, text in answers.items():
         content: dict[str, Any] = {"schema": {"type": "string"} if not kind.endswith("json") else {"type": "object"}}
         if text is not None:
-            content = {"schema": _ref("schemas", "Status"), "example": {"status": text}}
+            content = {"schema": ref("schemas", "Status"), "example": {"status": text}}
         described[status] = {
             "description": summary if text is None else f"`{text}`, for example",
-            "headers": {"X-Request-Id": _ref("headers", "X-Request-Id")},
+            "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
             "content": {kind: content},
         }
     return {"operationId": name, "summary": summary, "responses": _by_status(described)}
@@ -179,16 +178,16 @@ def _by_status(answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
-    headers = {"X-Request-Id": _ref("headers", "X-Request-Id")}
+    headers = {"X-Request-Id": ref("headers", "X-Request-Id")}
     if any(issubclass(kind, errors.Unavailable) for kind in kinds):
-        headers["Retry-After"] = _ref("headers", "Retry-After")
+        headers["Retry-After"] = ref("headers", "Retry-After")
     if errors.UnknownEncoding in kinds:
-        headers["Accept-Encoding"] = _ref("headers", "Accept-Encoding")
+        headers["Accept-Encoding"] = ref("headers", "Accept-Encoding")
     examples = {kind.slug: {"summary": kind.title, "value": _example_of(kind)} for kind in kinds}
     return {
         "description": "\n".join(f"- `{kind.slug}`: {(kind.__doc__ or kind.title).splitlines()[0]}" for kind in kinds),
         "headers": headers,
-        "content": {PROBLEM: {"schema": _ref("schemas", "Problem"), "examples": examples}},
+        "content": {PROBLEM: {"schema": ref("schemas", "Problem"), "examples": examples}},
     }
 
 
@@ -196,7 +195,7 @@ def _blank(description: str, kind: str, status: int) -> dict[str, Any]:
     value = {"type": kind, "title": description.rstrip("."), "status": status, "request_id": "..."}
     return {
         "description": description,
-        "content": {PROBLEM: {"schema": _ref("schemas", "Problem"), "example": value}},
+        "content": {PROBLEM: {"schema": ref("schemas", "Problem"), "example": value}},
     }
 
 
@@ -210,110 +209,3 @@ def _example_of(kind: type[Problem]) -> dict[str, Any]:
     if issubclass(kind, errors.SchemaViolation):
         members["errors"] = [{"pointer": "/name", "detail": "the value is shorter than 1 character"}]
     return members
-
-
-def _ref(kind: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]:
-    text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": LONGEST_PAUSE}
-    id_ = {"type": "string", "pattern": "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": [EXECUTION_ID]}
-    place = {"type": "object", "required": ["pointer", "detail"], "properties": {"pointer": text, "detail": text}}
-    problem = {
-        "type": "object",
-        "description": "RFC 9457; a program goes by `type` alone.",
-        "required": ["type", "title", "status"],
-        "properties": {
-            "type": {"type": "string", "format": "uri"},
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "instance": text,
-            "request_id": text,
-            "id": _ref("schemas", "Id"),
-            "error": {"type": "string", "description": "The name of the workflow's error."},
-            "errors": {"type": "array", "items": place},
-        },
-    }
-    return {
-        "schemas": {
-            "Id": id_,
-            "Event": _local(schema.document),
-            "Result": {
-                "type": "object",
-                "description": "The output's members beside the id; an output that is no object is `output`.",
-                "required": ["id"],
-                "properties": {"id": _ref("schemas", "Id")},
-                "examples": [{"id": EXECUTION_ID, "output": 42}],
-            },
-            "Running": {
-                "type": "object",
-                "required": ["id", "status"],
-                "properties": {"id": _ref("schemas", "Id"), "status": {"const": "RUNNING"}},
-                "examples": [{"id": EXECUTION_ID, "status": "RUNNING"}],
-            },
-            "Status": {"type": "object", "required": ["status"], "properties": {"status": text}},
-            "Problem": problem,
-        },
-        "parameters": {
-            "Id": {"name": "id", "in": "path", "required": True, "schema": _ref("schemas", "Id")},
-            "Prefer": _header(
-                "Prefer", f"`wait=N` seconds, at most {response_timeout:g}; `respond-async` (RFC 7240)", text, "wait=5"
-            ),
-            "IdempotencyKey": _header(
-                "Idempotency-Key",
-                "Requests with the same key and body share one execution and one answer.",
-                {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": idempotency.MAX_LENGTH,
-                    "pattern": "^[\\x21\\x23-\\x2b\\x2d-\\x5b\\x5d-\\x7e]+$",
-                },
-                "8e03978e-40d5-43e8-bc93-6894a57f9324",
-            ),
-            "RequestId": _header("X-Request-Id", "Taken if it can be logged, else made; sent back.", text, "abc-1"),
-            "LastEventId": _header(
-                "Last-Event-ID", "The last event that was seen, where a stream is taken up.", text, "3"
-            ),
-            "Traceparent": _header(
-                "traceparent",
-                "The trace that the execution belongs to (W3C Trace Context).",
-                text,
-                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            ),
-        },
-        "headers": {
-            "X-Request-Id": {"description": "Leads to the log.", "required": True, "schema": text},
-            "Location": {"description": "Where the result will be.", "required": True, "schema": text},
-            "Retry-After": {"description": "Seconds until it is worth to ask.", "required": True, "schema": seconds},
-            "Preference-Applied": {"description": "What of `Prefer` was done.", "schema": text},
-            "Server-Timing": {
-                "description": "Milliseconds: `start`, `workflow`, `bridge`.",
-                "schema": text,
-                "example": "start;dur=31.2, workflow;dur=10042.7, bridge;dur=1.4",
-            },
-            "Accept-Encoding": {
-                "description": "The content encodings that are read.",
-                "schema": text,
-                "example": ", ".join(ENCODINGS),
-            },
-        },
-    }
-
-
-def _header(name: str, description: str, schema: dict[str, Any], sample: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": description, "schema": schema, "example": sample}
-
-
-def _local(schema: Any) -> Any:
-    """Let references within the event schema lead to where it stands here; its own base, if it has one, is gone."""
-    if isinstance(schema, dict):
-        return {
-            key: value.replace("#", "#/components/schemas/Event", 1)
-            if key == "$ref" and isinstance(value, str) and value.startswith("#")
-            else _local(value)
-            for key, value in schema.items()
-            if not (key in {"$id", "id"} and isinstance(value, str))
-        }
-    return [_local(item) for item in schema] if isinstance(schema, list) else schema

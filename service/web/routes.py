@@ -283,8 +283,10 @@ def _body(response: web.Response) -> bytes:
 def _server_timing(answer: Answer, total: float) -> str:
     """Write where the time went, in milliseconds (Server Timing, W3C); the bridge's own is what is left of `total`."""
     own = max(0.0, total - (answer.start or 0.0) - answer.waited)
-    parts = {"start": answer.start, "workflow": answer.workflow, "bridge": own}
-    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts.items() if seconds is not None)
+    text = f"bridge;dur={own * 1000:.1f}"
+    if answer.workflow is not None:
+        text = f"workflow;dur={answer.workflow * 1000:.1f}, {text}"
+    return text if answer.start is None else f"start;dur={answer.start * 1000:.1f}, {text}"
 
 
 def _status(status: int, text: str) -> web.Response:

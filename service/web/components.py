@@ -1,0 +1,123 @@
+"""What the operations of the HTTP description share: schemas, parameters, headers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from service.web import idempotency
+from service.web.problems import ENCODINGS, LONGEST_PAUSE
+
+if TYPE_CHECKING:
+    from service.schema import RequestSchema
+
+EXECUTION_ID: Final = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
+"""An example of an id."""
+
+
+def ref(kind: str, name: str) -> dict[str, str]:
+    """Refer to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]:
+    """Describe schemas, parameters and headers, for a service with this event schema and this limit of a wait."""
+    text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": LONGEST_PAUSE}
+    id_ = {"type": "string", "pattern": "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": [EXECUTION_ID]}
+    place = {"type": "object", "required": ["pointer", "detail"], "properties": {"pointer": text, "detail": text}}
+    problem = {
+        "type": "object",
+        "description": "RFC 9457; a program goes by `type` alone.",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": text,
+            "status": {"type": "integer"},
+            "detail": text,
+            "instance": text,
+            "request_id": text,
+            "id": ref("schemas", "Id"),
+            "error": {"type": "string", "description": "The name of the workflow's error."},
+            "errors": {"type": "array", "items": place},
+        },
+    }
+    return {
+        "schemas": {
+            "Id": id_,
+            "Event": _local(schema.document),
+            "Result": {
+                "type": "object",
+                "description": "The output's members beside the id; an output that is no object is `output`.",
+                "required": ["id"],
+                "properties": {"id": ref("schemas", "Id")},
+                "examples": [{"id": EXECUTION_ID, "output": 42}],
+            },
+            "Running": {
+                "type": "object",
+                "required": ["id", "status"],
+                "properties": {"id": ref("schemas", "Id"), "status": {"const": "RUNNING"}},
+                "examples": [{"id": EXECUTION_ID, "status": "RUNNING"}],
+            },
+            "Status": {"type": "object", "required": ["status"], "properties": {"status": text}},
+            "Problem": problem,
+        },
+        "parameters": {
+            "Id": {"name": "id", "in": "path", "required": True, "schema": ref("schemas", "Id")},
+            "Prefer": _header(
+                "Prefer", f"`wait=N` seconds, at most {response_timeout:g}; `respond-async` (RFC 7240)", text, "wait=5"
+            ),
+            "IdempotencyKey": _header(
+                "Idempotency-Key",
+                "Requests with the same key and body share one execution and one answer.",
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": idempotency.MAX_LENGTH,
+                    "pattern": "^[\\x21\\x23-\\x2b\\x2d-\\x5b\\x5d-\\x7e]+$",
+                },
+                "8e03978e-40d5-43e8-bc93-6894a57f9324",
+            ),
+            "RequestId": _header("X-Request-Id", "Taken if it can be logged, else made; sent back.", text, "abc-1"),
+            "LastEventId": _header(
+                "Last-Event-ID", "The last event that was seen, where a stream is taken up.", text, "3"
+            ),
+            "Traceparent": _header(
+                "traceparent",
+                "The trace that the execution belongs to (W3C Trace Context).",
+                text,
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+        },
+        "headers": {
+            "X-Request-Id": {"description": "Leads to the log.", "required": True, "schema": text},
+            "Location": {"description": "Where the result will be.", "required": True, "schema": text},
+            "Retry-After": {"description": "Seconds until it is worth to ask.", "required": True, "schema": seconds},
+            "Preference-Applied": {"description": "What of `Prefer` was done.", "schema": text},
+            "Server-Timing": {
+                "description": "Milliseconds: `start`, `workflow`, `bridge`.",
+                "schema": text,
+                "example": "start;dur=31.2, workflow;dur=10042.7, bridge;dur=1.4",
+            },
+            "Accept-Encoding": {
+                "description": "The content encodings that are read.",
+                "schema": text,
+                "example": ", ".join(ENCODINGS),
+            },
+        },
+    }
+
+
+def _header(name: str, description: str, schema: dict[str, Any], sample: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": schema, "example": sample}
+
+
+def _local(schema: Any) -> Any:
+    """Let references within the event schema lead to where it stands here; its own base, if it has one, is gone."""
+    if isinstance(schema, dict):
+        return {
+            key: value.replace("#", "#/components/schemas/Event", 1)
+            if key == "$ref" and isinstance(value, str) and value.startswith("#")
+            else _local(value)
+            for key, value in schema.items()
+            if not (key in {"$id", "id"} and isinstance(value, str))
+        }
+    return [_local(item) for item in schema] if isinstance(schema, list) else schema

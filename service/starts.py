@@ -101,6 +101,7 @@ class Starter:
             raise
         else:
             start.done, start.doubt = True, None
+            start.input = ""  # of no use any more, and as large as a request may be
 
     async def confirm(self, start: Start) -> None:
         """Make sure that an id is only handed out if it can be read later: raise what was left open if it cannot."""

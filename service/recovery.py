@@ -41,6 +41,9 @@ PAGES: Final = 20
 ROUND: Final = 2.0
 """Seconds between two looks at what cannot be heard of."""
 
+FIRST_ROUND: Final = 0.5
+"""Seconds from the loss of the link to the first look: a reconnect that goes well takes less."""
+
 AFTER_GAP: Final = (0.0, 1.0, 3.0)
 """Seconds after a gap in which is looked: once would not do, as listings are eventually consistent ("ListExecutions",
 AWS Step Functions API Reference)."""
@@ -145,9 +148,10 @@ class Recovery:
             self.look(self._deaf)
 
     async def _while_down(self) -> None:
+        await asyncio.sleep(FIRST_ROUND)
         while True:
-            await asyncio.sleep(ROUND)
             self.look(self._replies.pending())
+            await asyncio.sleep(ROUND)
 
     async def _after_gap(self, pending: Collection[str]) -> None:
         passed = 0.0
@@ -211,6 +215,9 @@ class Recovery:
             outcome = None  # its start is still under way, or the record has not heard of it
         except Problem as problem:
             log.debug("recovery_delayed", execution_id=execution_id, problem=problem.slug)
+            outcome, again = None, ROUND
+        except Exception:  # a fault of ours in one reading must not end the others
+            log.exception("recovery_failed", execution_id=execution_id)
             outcome, again = None, ROUND
         finally:
             self._reading -= 1

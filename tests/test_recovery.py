@@ -13,7 +13,7 @@ from aiohttp import web
 
 from service import recovery as recovery_module
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.quota import Quota
+from service.quota import Quota, TokenBucket
 from service.record import Record
 from service.recovery import Recovery
 from service.replies import Replies, Waiter
@@ -244,6 +244,23 @@ async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: py
         assert made.record.describing._pace < 50
 
 
+async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        first, second = made.expect("a", "SUCCEEDED"), made.expect("b", "SUCCEEDED")
+        read, faults = made.record.outcome, [ZeroDivisionError()]
+
+        async def outcome_of(execution_id: str, claimed: TokenBucket) -> Outcome | None:
+            if faults:
+                raise faults.pop()
+            return await read(execution_id, claimed)
+
+        monkeypatch.setattr(made.record, "outcome", outcome_of)
+        made.recovery.look(["a", "b"])
+        assert await outcome(first) == Succeeded("a")
+        assert await outcome(second) == Succeeded("b")
+
+
 @pytest.mark.parametrize("answer", [error("AccessDeniedException"), error("InternalFailure", 500)])
 async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(answer: Script) -> None:
     async with scene() as made:
@@ -266,6 +283,7 @@ async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeyp
 
 
 async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "FIRST_ROUND", 0.01)
     monkeypatch.setattr(recovery_module, "ROUND", 0.05)
     async with scene() as made:
         waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]

@@ -110,6 +110,8 @@ class Stream:
         finally:
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # who has left needs to be told nothing
 
     async def _next(self, task: asyncio.Task[Answer]) -> bytes:
         """Wait for something to write; nothing when the work is done and all is written."""

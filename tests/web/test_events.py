@@ -25,6 +25,13 @@ def opened(it: Front, **headers: str) -> asyncio.Task[aiohttp.ClientResponse]:
     return asyncio.create_task(it.client.post("/event", json=NAMES, headers=STREAM | headers))
 
 
+async def written(logs: list[Any]) -> None:
+    """Wait until something is logged: that happens after the answer was sent."""
+    async with asyncio.timeout(10):
+        while not logs:  # noqa: ASYNC110 - a log has no event to wait for
+            await asyncio.sleep(0.01)
+
+
 def publish(it: Front, execution_id: str, progress: Any) -> None:
     it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "RUNNING", "progress": progress, "x": 1}))
 
@@ -86,6 +93,7 @@ async def test_a_workflow_that_fails_ends_the_stream_with_its_problem() -> None:
                 assert problem["request_id"] == response.headers["X-Request-Id"]
                 assert "private" not in str(problem)
                 assert await stream.next() is None
+                await written(logs)
         assert [(line["status"], line["problem"]) for line in logs] == [(200, "workflow-failed")]
 
 
@@ -187,9 +195,7 @@ async def test_a_caller_that_leaves_a_stream_frees_its_place_at_once() -> None:
             await it.stage.bridge.drain(5)
             it.stage.assert_nothing_is_held()
             assert not it.stage.bridge.cut_short
-            async with asyncio.timeout(10):
-                while not logs:  # noqa: ASYNC110 - a log has no event to wait for
-                    await asyncio.sleep(0.01)
+            await written(logs)
         assert [(line["status"], line["problem"]) for line in logs] == [(499, "caller-left")]
 
 

@@ -341,3 +341,12 @@ async def test_a_schema_and_a_stage_prefix_of_ones_own_are_used(http: aiohttp.Cl
             assert response.headers["Location"].startswith("/dev/event/exec-")
         status, body = await post(http, url)
         assert (status, body["errors"][0]["pointer"]) == (422, "")
+
+
+async def test_pages_of_a_configured_origin_may_call(http: aiohttp.ClientSession) -> None:
+    preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    async with LocalAws(port=0, wait=0) as aws, service(aws, CORS_ORIGINS="https://app.example") as (_, url):
+        async with http.options(f"{url}/event", headers=preflight) as response:
+            assert (response.status, response.headers["Access-Control-Allow-Methods"]) == (204, "OPTIONS, POST")
+        async with http.post(f"{url}/event", json=RICARDO, headers={"Origin": "https://app.example"}) as response:
+            assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (200, "https://app.example")

@@ -271,10 +271,13 @@ class Bridge:
         elif on_start is not None:
             on_start(start.execution_id)
         outcome = await self._outcome(start.execution_id, waiter)
-        if outcome is None and start.doubt is not None:
+        if outcome is None and (doubt := start.doubt) is not None:
             if self._released.is_set():  # there is no time to ask
-                raise start.doubt
-            await self._starter.confirm(start)
+                raise doubt
+            try:
+                outcome = await self._record.confirm(start.execution_id)
+            except Problem:
+                raise doubt from None  # an id is only handed out if it can be read later
         if outcome is None or waiter.settled_at is None:
             waited = asyncio.get_running_loop().time() - started
             left = self._durations.left(waited)

@@ -98,6 +98,16 @@ class Record:
         read = self._workflows.describe(execution_id, within=READ_WITHIN, patient=False)
         return (await self._counted(claimed, read)).outcome
 
+    async def confirm(self, execution_id: str) -> Outcome | None:
+        """Read how an execution ended that may not exist, None if it runs; raise UnknownExecution, Throttled, etc.
+
+        Starts are left in doubt by the thousand, so these readings keep to the quotas like all others.
+        """
+        claimed = self.claim()
+        if claimed is None:
+            raise Throttled("The quota for reading is used up.", execution_id=execution_id)
+        return await self.outcome(execution_id, claimed)
+
     async def page(self, next_token: str | None) -> Page:
         """List the newest executions, up to 1,000 at once; raise Throttled, or what `Workflows.list` raises."""
         pause = self.listing.reserve(TURN_WITHIN)

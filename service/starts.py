@@ -103,15 +103,6 @@ class Starter:
             start.done, start.doubt = True, None
             start.input = ""  # of no use any more, and as large as a request may be
 
-    async def confirm(self, start: Start) -> None:
-        """Make sure that an id is only handed out if it can be read later: raise what was left open if it cannot."""
-        if start.doubt is None:
-            return
-        try:
-            await self._workflows.describe(start.execution_id, within=CONFIRM_WITHIN)
-        except Problem:
-            raise start.doubt from None
-
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; raise UnknownExecution, or what `Workflows.stop` raises."""
         await self._workflows.stop(execution_id)

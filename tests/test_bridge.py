@@ -24,6 +24,7 @@ from service.errors import (
     UnknownExecution,
 )
 from service.outcomes import Aborted, Failed, Succeeded
+from service.quota import Quota
 from service.replies import Replies
 from tests.support.stage import Stage, stage
 from tests.support.step_functions import (
@@ -204,6 +205,28 @@ async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_pro
         with pytest.raises(OutcomeUnknown):
             await made.bridge.submit("{}", 0.5)
         made.assert_nothing_is_held()
+
+
+async def test_a_start_of_unknown_outcome_is_answered_by_the_record() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", reset())
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
+        assert (await made.bridge.submit("{}", 0.5)).outcome == Succeeded(1)
+
+
+async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() -> None:
+    asyncio.get_running_loop().set_debug(False)  # on a busy machine it takes longer than the calls may
+    few = Quota(2, 1)
+    async with stage(budget=2, max_in_flight=40, quotas={"describe": few, "history": few}) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        made.endpoint.script("GetExecutionHistory", ok(events=[{"type": "WaitStateEntered"}]))
+        submitted = [asyncio.create_task(made.bridge.submit("{}", 0.5)) for _ in range(40)]
+        answers = await asyncio.gather(*submitted, return_exceptions=True)
+        read = made.endpoint.count("DescribeExecution") + made.endpoint.count("GetExecutionHistory")
+        handed_out = [answer for answer in answers if isinstance(answer, Answer)]
+        assert 0 < len(handed_out) <= read < 30
+        assert {type(answer) for answer in answers} == {Answer, OutcomeUnknown}
 
 
 async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:

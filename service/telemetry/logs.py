@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 def configure(level: str, form: Literal["json", "console"]) -> None:
     """Send all logs of `level` and above to standard error."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _exception_without_text,
-        _without_nothing,
-    ]
+    shared = processors()
     renderer: Processor
     if form == "json":
         renderer = structlog.processors.JSONRenderer(serializer=_dumps)
@@ -48,6 +42,17 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     logging.getLogger("asyncio").addFilter(_OncePerSecond("socket.accept() out of system resource"))
     # aiohttp's server quotes what it could not parse of a request; the caller gets a 400 all the same.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+def processors() -> list[Processor]:
+    """Return what every record goes through, whoever makes it and in whatever form it is written."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _exception_without_text,
+        _without_nothing,
+    ]
 
 
 class _OncePerSecond(logging.Filter):

@@ -18,6 +18,7 @@ from service.settings import DEMO_SCHEMA
 from service.telemetry.metrics import Metrics
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
+from tests.support.privacy import assert_nothing_private
 from tests.support.stage import Stage, stage
 
 NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
@@ -42,7 +43,9 @@ class Front:
     async def problem(self, method: str, path: str, status: int, slug: str, **options: Any) -> dict[str, Any]:
         """Send a request that has to end as this problem; return the problem."""
         async with self.client.request(method, path, **options) as response:
-            body: dict[str, Any] = json.loads(await response.read())
+            text = await response.text()
+            body: dict[str, Any] = json.loads(text)
+            assert_nothing_private([text])
             assert (response.status, body["type"]) == (status, TYPE_PREFIX + slug)
             assert response.content_type == "application/problem+json"
             assert body["status"] == status

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from service.local import LocalAws
+from tests.support.privacy import assert_nothing_private
 
 # Nothing of the machine's own settings may reach a process under test.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
@@ -79,6 +80,8 @@ class Process:
         except TimeoutError:
             self._process.kill()
             await self.wait()
+        # Metrics are lines of JSON; other output is for people, such as the example that `local` prints.
+        assert_nothing_private([*self.stderr, *(line for line in self.stdout if line.startswith("{"))])
 
 
 def command(*arguments: str, env: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Process]:

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
 from service.telemetry.metrics import Metrics
+from tests.support.privacy import assert_nothing_private
 from tests.support.processes import service
 from tests.support.step_functions import ScriptedStepFunctions, error
 
@@ -46,7 +47,9 @@ async def scrape(http: aiohttp.ClientSession, url: str) -> Scrape:
     async with http.get(f"{url}/metrics") as response:
         assert response.status == 200
         assert response.headers["Content-Type"].startswith("text/plain; version=1.0.0")
-        return Scrape(await response.text())
+        text = await response.text()
+        assert_nothing_private([text])
+        return Scrape(text)
 
 
 async def post(http: aiohttp.ClientSession, url: str, **headers: str) -> int:

@@ -1,0 +1,28 @@
+"""Every test fails that makes a log tell what is private."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+import structlog
+
+from service.telemetry import logs
+from tests.support.privacy import leaks
+
+# Logs are written here as the service writes them, but for the place: that is the test's own.
+structlog.configure(processors=[*logs.processors(), structlog.processors.JSONRenderer()])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Look through what was logged in this process; `tests.support.processes` does the same for others."""
+    report = yield
+    if report.when == "call" and report.passed:
+        found = leaks(report.capstdout + report.capstderr + report.caplog)
+        if found:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: logged what is private: {found}"
+    return report

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.measure import Pair, Point
-from tests.bench.subjects import BARE, SERVICE
+from tests.bench.subjects import BARE, QUIET, SERVICE
 
 PACKAGES: Final = ("aiohttp", "websockets", "orjson", "uvloop", "aioboto3", "botocore")
 FIGURES: Final = ("requests_per_second", "cpu_us", "half_cpu_us", "p50_ms", "p99_ms")
@@ -72,15 +72,15 @@ def figures(pairs: Sequence[Pair], design: str) -> dict[str, Spread]:
     return {name: Spread.of(getattr(pair, name) for pair in pairs if pair.design == design) for name in FIGURES}
 
 
-def ratios(pairs: Sequence[Pair], design: str) -> dict[str, Spread]:
-    """Return each figure of one design divided by the bare skeleton's of the same round."""
+def ratios(pairs: Sequence[Pair], design: str, to: str = BARE.name) -> dict[str, Spread]:
+    """Return each figure of one design divided by another's of the same round, the bare skeleton's by default."""
     rounds = zip(
         (pair for pair in pairs if pair.design == design),
-        (pair for pair in pairs if pair.design == BARE.name),
+        (pair for pair in pairs if pair.design == to),
         strict=True,
     )
     both = list(rounds)
-    return {name: Spread.of(getattr(one, name) / getattr(bare, name) for one, bare in both) for name in FIGURES}
+    return {name: Spread.of(getattr(one, name) / getattr(other, name) for one, other in both) for name in FIGURES}
 
 
 def per_level(points: Sequence[Point], design: str) -> dict[int, list[Point]]:
@@ -115,6 +115,11 @@ def goals(pairs: Sequence[Pair], points: Sequence[Point]) -> list[Goal]:
     most = max(point.level for point in points)
     return [
         Goal("CPU per request at saturation, ratio to the bare skeleton", 1.15, against["cpu_us"]),
+        Goal(
+            "CPU per request with metrics and log, ratio to that without",
+            1.05,
+            ratios(pairs, SERVICE.name, QUIET.name)["cpu_us"],
+        ),
         Goal("overhead at half of saturation, p50, ratio to the bare skeleton", 1.25, against["p50_ms"]),
         Goal("overhead at half of saturation, p99, ratio to the bare skeleton", 1.5, against["p99_ms"]),
         Goal("KiB resident per request in flight", 16, memory(points, SERVICE.name)),

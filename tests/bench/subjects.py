@@ -43,10 +43,11 @@ SERVICE: Final = Design(
     ("-m", "service", "serve"),
     frozenset({"started", "link_subscription_confirmed"}),
 )
+QUIET: Final = Design("quiet", "sync-front, telling nothing", ("-m", "tests.bench.quiet", "serve"), SERVICE.ready)
 BARE: Final = Design("bare", "bare skeleton", ("-m", "tests.bench.designs", "bare"))
 AIOBOTO3: Final = Design("aioboto3", "skeleton with aioboto3", ("-m", "tests.bench.designs", "aioboto3"))
 SOCKET_EACH: Final = Design("socket-each", "a WebSocket per request", ("-m", "tests.bench.designs", "socket-each"))
-DESIGNS: Final = (SERVICE, BARE, AIOBOTO3, SOCKET_EACH)
+DESIGNS: Final = (SERVICE, QUIET, BARE, AIOBOTO3, SOCKET_EACH)
 
 
 class Subject:

@@ -46,6 +46,13 @@ def test_a_goal_is_met_by_the_median_of_its_rounds() -> None:
     assert not report.Goal("g", 1.0, report.Spread.of([0.9, 1.1, 1.2])).met
 
 
+def test_what_telling_costs_is_told_by_the_service_beside_itself() -> None:
+    (goal,) = [goal for goal in report.goals(PAIRS, POINTS) if "metrics and log" in goal.text]
+    assert goal.limit == 1.05
+    assert goal.measured.lowest == pytest.approx(1.1)
+    assert report.ratios(PAIRS, "service", "quiet")["cpu_us"] == goal.measured
+
+
 def test_the_report_names_the_machine_and_every_design() -> None:
     found = report.as_json(PAIRS, POINTS)
     assert {"cpu", "python", "aiohttp", "uvloop"} <= set(found["machine"])

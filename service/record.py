@@ -62,9 +62,13 @@ class Record:
             try:
                 return await self._describe(execution_id)
             except UnknownExecution:
-                # An id that nobody has may be a stranger's guess; it does not get what recovery may need.
+                # An id that nobody has may be a stranger's guess; it does not get what recovery may need. But one that
+                # was just handed out must not be called unknown, and one reading cannot tell them apart.
                 if self.describing.level < self.describing.size / 2:
-                    raise
+                    raise Throttled(
+                        "Too little of the quota is left to tell whether there is such an execution.",
+                        execution_id=execution_id,
+                    ) from None
                 await asyncio.sleep(pause)
         return await self._describe(execution_id)
 

@@ -413,6 +413,14 @@ async def test_a_record_that_lags_behind_is_asked_again() -> None:
         assert (await made.bridge.follow("exec-1", 0)).outcome is None
 
 
+async def test_where_the_quota_is_too_low_to_ask_again_nothing_is_called_unknown() -> None:
+    async with stage(quotas={"describe": Quota(2, 1)}) as made:
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(Throttled):
+            await made.bridge.follow("exec-1", 0)
+        assert made.endpoint.count("DescribeExecution") <= 2
+
+
 async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
     async with stage() as made:
         for action in ("DescribeExecution", "StopExecution"):

@@ -17,6 +17,9 @@ import aiohttp
 
 from service import app, settings
 from service.bridge import Bridge
+from service.flights import Flights
+from service.joins import Joins
+from service.recovery import Recovery
 from service.replies import Replies
 
 REQUESTS = 600
@@ -29,7 +32,7 @@ async def treat_badly(url: str, number: int) -> str:
     """Send one request in one of several ways; return how it ended."""
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        match number % 6:
+        match number % 9:
             case 0:  # a caller that leaves at some moment of its request
                 try:
                     async with asyncio.timeout(number % 50 / 1000), http.post(url, data=NAMES, headers=JSON):
@@ -38,6 +41,16 @@ async def treat_badly(url: str, number: int) -> str:
                     return "left"
             case 1:
                 headers, body = JSON | {"Prefer": "respond-async"}, NAMES
+            case 6:
+                headers, body = JSON | {"Idempotency-Key": f"key-{number % 20}"}, NAMES
+            case 7:
+                headers, body = JSON | {"Accept": "text/event-stream"}, NAMES
+            case 8:  # a reading that waits for what was stopped
+                async with http.post(url, data=NAMES, headers=JSON | {"Prefer": "respond-async"}) as response:
+                    location = f"{url}/{(await response.json())['id']}"
+                reading = asyncio.create_task(http.get(location, headers={"Prefer": "wait=5"}))
+                async with http.delete(location), await reading as response:
+                    return f"read {response.status}"
             case 2:
                 headers, body = JSON, b'{"nome": 1}'
             case 3:
@@ -57,7 +70,8 @@ def left_over() -> dict[str, int]:
         "tasks": len(asyncio.all_tasks()),
         "futures": sum(isinstance(item, asyncio.Future) for item in objects),
         "files": len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0,
-        "table": sum(len(item) for item in objects if type(item) is Replies),
+        "table": sum(len(item) for item in objects if type(item) in {Replies, Flights, Joins}),
+        "looks": sum(len(item._looks) + len(item._deaf) for item in objects if type(item) is Recovery),
         "in_flight": sum(item.in_flight for item in objects if type(item) is Bridge),
     }
 

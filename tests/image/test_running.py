@@ -107,11 +107,12 @@ async def test_docker_stop_with_requests_held_answers_all_of_them_and_ends_with_
         await all_started(stage.aws, HELD)
         assert not [task for task in posts if task.done()]
         await service.do("stop", "--time", str(STOP_SECONDS))
+        # First, as a service that was killed gives its callers nothing but a lost connection.
+        state = await service.state()
+        assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
         answers = await asyncio.gather(*posts)
         assert [status for status, _ in answers] == [200] * HELD
         assert [body["nome completo"] for _, body in answers] == [f"N{number} X" for number in range(HELD)]
-        state = await service.state()
-        assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
         logs = await service.logs()
         assert [line["held"] for line in logs if line["event"] == "stopping"] == [HELD]
         assert logs[-1]["event"] == "stopped"

@@ -10,7 +10,9 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
+
+from service.telemetry.histogram import Histogram
 
 WAIT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 12.5, 15, 20, 25, 30, 60)
 CALL_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -38,33 +40,30 @@ class Metrics:
         self._wait = Histogram(
             "sync_front_wait_seconds",
             "How long POST requests took from their first byte to their answer.",
-            buckets=WAIT_BUCKETS,
-            registry=self.registry,
+            WAIT_BUCKETS,
         )
         self._start = Histogram(
             "sync_front_start_execution_seconds",
             "How long it took until Step Functions had taken an execution, repeated tries included.",
-            buckets=CALL_BUCKETS,
-            registry=self.registry,
+            CALL_BUCKETS,
         )
         self._workflow = Histogram(
             "sync_front_workflow_seconds",
             "How long the execution took from then to its outcome.",
-            buckets=WAIT_BUCKETS,
-            registry=self.registry,
+            WAIT_BUCKETS,
         )
         self._overhead = Histogram(
             "sync_front_bridge_overhead_seconds",
             "What a request with a result took beyond its start and its workflow: the service's own share.",
-            buckets=OVERHEAD_BUCKETS,
-            registry=self.registry,
+            OVERHEAD_BUCKETS,
         )
         self._lag = Histogram(
             "sync_front_event_loop_lag_seconds",
             "How much later than asked for the event loop came back, twice a second.",
-            buckets=OVERHEAD_BUCKETS,
-            registry=self.registry,
+            OVERHEAD_BUCKETS,
         )
+        for histogram in (self._wait, self._start, self._workflow, self._overhead, self._lag):
+            self.registry.register(histogram)
         self._children: dict[tuple[str, str], Counter] = {}
         self.recent_overheads: deque[float] = deque(maxlen=RECENT)
         self.recent_lags: deque[float] = deque(maxlen=RECENT)

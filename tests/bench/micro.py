@@ -13,14 +13,21 @@ from typing import Any, Final
 import orjson
 import pytest
 import uvloop
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from botocore.credentials import ReadOnlyCredentials
 from pytest_benchmark.fixture import BenchmarkFixture
 from websockets.frames import Frame, Opcode
 
 from service.appsync import ApiKey, Link
 from service.appsync.protocol import Protocol
+from service.bridge import Answer
+from service.outcomes import Succeeded
 from service.replies import Replies
 from service.sigv4 import Signer
+from service.telemetry import logs
+from service.telemetry.metrics import Metrics
+from service.web import middleware
 from tests.bench.stand_in import NAMESPACE, OUTPUT, StandIn
 
 NUMBER: Final = 1000
@@ -121,3 +128,36 @@ def test_signatures(benchmark: BenchmarkFixture, token: str | None) -> None:
             signer.headers("AWSStepFunctions.StartExecution", body, credentials, 1.8e9)
 
     benchmark(sign)
+
+
+@pytest.mark.parametrize("most", [0, 10**9], ids=["counted", "counted and logged"])
+def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) -> None:
+    """Metrics, and the log line where the sampler lets it through."""
+    logs.configure("INFO", "json")
+    app = web.Application()
+    app[middleware.METRICS] = Metrics()
+    middleware.sample(app)
+    app[middleware.SAMPLER]._most = most
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def tell(requests: list[web.Request]) -> None:
+        for request in requests:
+            middleware._begin_trace(request)
+            middleware._end(request, "id", 0.0, status=200)
+
+    async def prepare(requests: list[web.Request]) -> None:
+        for number in range(NUMBER):
+            request = make_mocked_request("POST", "/event", app=app)
+            request._match_info = await app.router.resolve(request)
+            request._match_info.add_app(app)
+            request[middleware.ANSWER] = Answer(f"exec-{number:032d}", Succeeded({}), 0.01, 0.05, start_tries=1)
+            request[middleware.EXECUTION_ID] = f"exec-{number:032d}"
+            request[middleware.START_TRIES] = 1
+            requests.append(request)
+
+    app.router.add_post("/event", answer)
+    requests: list[web.Request] = []
+    run(prepare(requests))
+    benchmark(lambda: run(tell(requests)))

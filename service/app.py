@@ -61,6 +61,9 @@ API_GATEWAY_TIMEOUT: Final = 29.0
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds in which the last answers have to be taken by their callers."""
 
+LAST_CALL: Final = 0.05
+"""Seconds after the last connection was taken in which what its caller sent is read: it is refused, not just lost."""
+
 QUICK_FLUSH_TIMEOUT: Final = 0.3
 """The same when the stop has to be quick."""
 
@@ -266,11 +269,14 @@ async def _enter(stack: AsyncExitStack, workflows: Workflows) -> Workflows:
 
 
 async def _flush(runner: web.AppRunner, seconds: float) -> None:
-    """Give the requests under way so many seconds to end, then cut what still is connected."""
+    """Take no more connections, give what is under way so many seconds to end, then cut what still is connected."""
     server = runner.server
     if server is None:
         return
     clock = asyncio.get_running_loop().time
+    for site in tuple(runner.sites):
+        await site.stop()
+    await asyncio.sleep(LAST_CALL)
     end = clock() + seconds
     transports = [connection.transport for connection in server.connections if connection.transport is not None]
     server.pre_shutdown()  # ends idle connections, which the last of these lines would wait for

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from aiohttp import web
 
 from service import app
 from service.errors import Draining
@@ -51,3 +54,24 @@ async def test_a_quick_stop_acts_whether_it_was_asked_for_before_or_after() -> N
     early.ask(quick=True)
     early.when_quick(lambda: acted.append("before"))
     assert acted == ["after", "before"]
+
+
+async def test_a_request_that_was_sent_just_before_the_end_is_answered() -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_get("/", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    async with asyncio.timeout(10):
+        while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.01)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await app._flush(runner, 1)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        await writer.wait_closed()
+    await runner.cleanup()

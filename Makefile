@@ -9,6 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --re
 
 WAIT ?= 10
 USERS ?= 200
+WORKERS ?= auto
 DURATION ?= 30s
 SEEDS ?= 20
 RATE ?= 200
@@ -26,8 +27,8 @@ run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=..
 	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow $(WORKFLOW))
 
 .PHONY: test
-test: $(VENV)/.dev ## run every test that needs nothing but the package index
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+test: $(VENV)/.dev ## run every test that needs nothing but the package index (WORKERS=2 ARGS=...)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --cov --cov-report=term $(ARGS)
 
 # A missing Terraform, or no provider for it, is a failure; TERRAFORM=optional leaves out, loudly, what needs them.
 TERRAFORM ?= required

@@ -8,9 +8,9 @@ ARG BASE=python:3.13-slim
 # its source and every file has the same time, so that the layer is the same wherever and whenever it is built.
 FROM ${BASE} AS dependencies
 COPY requirements/service.txt /tmp/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
-    && python -m pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-compile \
+    && PIP_CACHE_DIR=/var/cache/pip python -m pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-compile \
         --no-deps --require-hashes --only-binary :all: --requirement /tmp/service.txt \
     && find /opt/venv/lib -type d -name tests -prune -exec rm -r {} + \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \

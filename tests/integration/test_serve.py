@@ -234,7 +234,7 @@ async def test_a_quick_stop_waits_for_nobody(http: aiohttp.ClientSession) -> Non
             process.send(signal.SIGINT)
             status, body = await starting
             assert (status, body["type"].rpartition(":")[2]) == (503, "outcome-unknown")
-            assert body["id"] == hanging.calls[0][1].get("name", hanging.calls[-1][1].get("name"))
+            assert body["id"] == next(call["name"] for action, call in hanging.calls if action == "StartExecution")
             assert await process.wait(3) == 3  # a second where nothing else runs
             async with asyncio.timeout(5):
                 await reader.read()

@@ -75,6 +75,7 @@ class ScriptedStepFunctions:
         self._arrived = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.url = ""
+        self.script("DescribeStateMachine", ok(stateMachineArn=ARN.text, type="STANDARD"))  # asked at each start
 
     def script(self, action: str, *scripts: Script) -> None:
         self.scripts[action] = deque(scripts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from service.replies import Replies
 from service.secret_key import SecretApiKey
 from service.settings import SettingsError
 from service.starts import ReplyChannel, Starter
+from service.stopping import FLUSH_TIMEOUT, QUICK_FLUSH_TIMEOUT, Stop, flush
 from service.telemetry.cloudwatch import CloudWatch
 from service.telemetry.metrics import Metrics
 from service.telemetry.traces import from_environment
@@ -58,15 +58,6 @@ READY_GRACE: Final = 10.0
 API_GATEWAY_TIMEOUT: Final = 29.0
 """Seconds after which API Gateway gives up on an integration, unless its quota was raised."""
 
-FLUSH_TIMEOUT: Final = 5.0
-"""Seconds in which the last answers have to be taken by their callers."""
-
-LAST_CALL: Final = 0.05
-"""Seconds after the last connection was taken in which what its caller sent is read: it is refused, not just lost."""
-
-QUICK_FLUSH_TIMEOUT: Final = 0.3
-"""The same when the stop has to be quick."""
-
 
 class CannotStartError(Exception):
     """Something outside the settings is in the way, such as a port that is taken; the message says what."""
@@ -82,35 +73,6 @@ class AwsAccess:
     session: aioboto3.Session
     sfn_url: str | None = None
     files: int = 0
-
-
-class Stop:
-    """The wish to stop, as signals bring it: SIGTERM drains, SIGINT or a second signal makes it quick."""
-
-    def __init__(self) -> None:
-        self.wished = asyncio.Event()
-        self.quick = False
-        self._on_quick: Callable[[], None] | None = None
-
-    def listen(self) -> None:
-        """Take over SIGTERM and SIGINT of this process."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask)
-        loop.add_signal_handler(signal.SIGINT, self.ask, True)
-
-    def ask(self, quick: bool = False) -> None:
-        """Ask to stop; quickly if that is said or if it was asked before."""
-        if quick or self.wished.is_set():
-            self.quick = True
-            if self._on_quick is not None:
-                self._on_quick()
-        self.wished.set()
-
-    def when_quick(self, act: Callable[[], None]) -> None:
-        """Call `act` as soon as the stop is to be quick, at once if it already is."""
-        self._on_quick = act
-        if self.quick:
-            act()
 
 
 async def run(
@@ -179,6 +141,7 @@ async def run(
             stop_abandoned=settings.ON_CLIENT_GONE == "stop",
         )
         stack.push_async_callback(bridge.aclose)
+        connections = Connections(room.connections)
         metrics = Metrics()
         metrics.registry.register(
             Gauges(
@@ -190,6 +153,7 @@ async def run(
                 link=link,
                 channel=channel,
                 watch=watch,
+                connections=connections,
             )
         )
         traces = _export(stack, settings, metrics, instance)
@@ -213,7 +177,7 @@ async def run(
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        port = await _listen(runner, settings, room)
+        port = await _listen(runner, settings, room.backlog, connections)
         log.info("started", port=port, instance=instance, max_in_flight=max_in_flight)
         announce(port)
 
@@ -221,7 +185,7 @@ async def run(
         log.info("stopping", held=bridge.in_flight)
         stop.when_quick(bridge.release)
         await bridge.drain(settings.DRAIN_TIMEOUT, settings.DRAIN_DELAY)
-        await _flush(runner, QUICK_FLUSH_TIMEOUT if stop.quick else FLUSH_TIMEOUT)
+        await flush(runner, QUICK_FLUSH_TIMEOUT if stop.quick else FLUSH_TIMEOUT)
     log.info("stopped", released=bridge.cut_short)
     return not bridge.cut_short
 
@@ -268,27 +232,6 @@ async def _enter(stack: AsyncExitStack, workflows: Workflows) -> Workflows:
         raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
 
 
-async def _flush(runner: web.AppRunner, seconds: float) -> None:
-    """Take no more connections, give what is under way so many seconds to end, then cut what still is connected."""
-    server = runner.server
-    if server is None:
-        return
-    clock = asyncio.get_running_loop().time
-    for site in tuple(runner.sites):
-        await site.stop()
-    await asyncio.sleep(LAST_CALL)
-    end = clock() + seconds
-    transports = [connection.transport for connection in server.connections if connection.transport is not None]
-    server.pre_shutdown()  # ends idle connections, which the last of these lines would wait for
-    await runner.shutdown()  # tells those that last as long as their callers like
-    await server.shutdown(seconds)
-    # A transport tells nobody when its buffer is empty.
-    while clock() < end and any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
-    for transport in transports:
-        transport.abort()  # a caller that does not read its answer would keep the socket open
-
-
 def _warn_of_short_bounds(settings: Settings) -> None:
     """Say what is allowed but will surprise: each bound has to be longer than the one inside it."""
     if settings.RESPONSE_TIMEOUT >= API_GATEWAY_TIMEOUT:
@@ -328,8 +271,8 @@ def not_ready(bridge: Bridge, channel: ReplyChannel) -> str | None:
     return None
 
 
-async def _listen(runner: web.AppRunner, settings: Settings, room: Room) -> int:
-    site = Site(runner, settings.HOST, settings.PORT, backlog=room.backlog, connections=Connections(room.connections))
+async def _listen(runner: web.AppRunner, settings: Settings, backlog: int, connections: Connections) -> int:
+    site = Site(runner, settings.HOST, settings.PORT, backlog=backlog, connections=connections)
     try:
         await site.start()
     except OSError as error:

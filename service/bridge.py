@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -11,19 +11,16 @@ from uuid import uuid4
 import structlog
 
 from service import envelope
+from service.admission import Admission
+from service.attempts import ExecutionExists
 from service.durations import Durations
-from service.errors import (
-    AtCapacity,
-    Draining,
-    Problem,
-)
+from service.errors import Problem
 from service.flights import Flights
 from service.outcomes import Outcome, Succeeded
 from service.starts import CONFIRM_WITHIN, Start
-from service.workflows import ExecutionExists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
 
     from service.joins import Joins
     from service.record import Record
@@ -83,39 +80,31 @@ class Bridge:
         self._recovery = recovery
         self._joins = joins
         self._prefix = prefix
-        self._max_in_flight = max_in_flight
+        self._admission = Admission(max_in_flight)
         self._stop_abandoned = stop_abandoned
         self._flights = Flights(starter, record, replies)
         self._durations = Durations()
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._draining = False
-        self._refusing = False
-        self._cut_short = False
-        self._released = asyncio.Event()
-        self._starters: set[asyncio.Task[Any]] = set()
         self._background: set[asyncio.Task[None]] = set()
 
     @property
     def in_flight(self) -> int:
         """Requests held now."""
-        return self._in_flight
+        return self._admission.held
 
     @property
     def max_in_flight(self) -> int:
         """Requests that may be held at once."""
-        return self._max_in_flight
+        return self._admission.most
 
     @property
     def draining(self) -> bool:
         """Whether the instance is about to stop: no traffic should be sent to it any more."""
-        return self._draining
+        return self._admission.draining
 
     @property
     def cut_short(self) -> bool:
         """Whether requests were released before they came to their own end."""
-        return self._cut_short
+        return self._admission.cut_short
 
     async def submit(
         self,
@@ -140,14 +129,10 @@ class Bridge:
         """
         own_id = execution_id or f"exec-{uuid4()}"
         start = Start(own_id, envelope.seal(own_id, event, self._prefix + own_id), trace_header)
-        if self._refusing:
-            raise Draining("This instance is stopping; another one takes the request.")
-        if self._in_flight >= self._max_in_flight:
-            # On average, half of those that are held will have left by then.
-            pause = self._durations.typical / 2
-            raise AtCapacity(f"{self._in_flight} requests are held already.", retry_after=pause)
+        if (problem := self._admission.refusal(self._durations.typical)) is not None:
+            raise problem
         began = asyncio.get_running_loop().time()
-        with self._held(), self._replies.expect(own_id, began + wait, on_progress) as waiter:
+        with self._admission.hold(), self._replies.expect(own_id, began + wait, on_progress) as waiter:
             if execution_id is None:
                 return await self._lead(start, waiter, began, on_start)
             return await self._share(start, event, waiter, began, on_start)
@@ -165,12 +150,12 @@ class Bridge:
         Without a wait, or where this instance can hold no more, tell what the record says now. Raise UnknownExecution,
         or what `Record.describe` raises.
         """
-        if wait <= 0 or self._refusing or self._in_flight >= self._max_in_flight:
+        if wait <= 0 or self._admission.refusal() is not None:
             return self._read(await self._record.describe(execution_id))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         # The waiter comes first: what ends while the record is read is then heard.
-        with self._held(), self._replies.expect(execution_id, deadline, on_progress) as waiter:
+        with self._admission.hold(), self._replies.expect(execution_id, deadline, on_progress) as waiter:
             execution = await self._record.describe(execution_id)
             if execution.outcome is not None:
                 return self._read(execution)
@@ -201,14 +186,7 @@ class Bridge:
 
         What still is held `timeout` seconds from now is released.
         """
-        self._draining = True
-        try:
-            async with asyncio.timeout(timeout):
-                if lag:
-                    await self._released_within(lag)
-                self._refusing = True
-                await self._idle.wait()
-        except TimeoutError:
+        if not await self._admission.drain(timeout, lag):
             self.release()
 
     def release(self) -> None:
@@ -217,13 +195,10 @@ class Bridge:
         Who waits for an outcome learns where to read it; who waits for the start learns that this instance stops;
         what is done for callers that have left is given up.
         """
-        self._draining = self._refusing = True
-        self._cut_short = self._cut_short or self._in_flight > 0
-        self._released.set()
+        self._admission.release()
         self._replies.release()
-        self._idle.set()  # there is nothing left to wait for
         self._flights.release()
-        for task in (*self._starters, *self._background):
+        for task in self._background:
             task.cancel()
 
     async def aclose(self) -> None:
@@ -234,7 +209,7 @@ class Bridge:
     async def _lead(self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None) -> Answer:
         """Carry a request through that nobody shares."""
         try:
-            with self._starting():
+            with self._admission.cancellable():
                 try:
                     await self._starter.run(start, within=waiter.deadline - began)
                 except ExecutionExists:
@@ -243,7 +218,7 @@ class Bridge:
                     self._recovery.look_ended(start.execution_id)
             return await self._answer(start, waiter, began, on_start)
         except asyncio.CancelledError:
-            if self._released.is_set():
+            if self._admission.released:
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
                 raise start.given_up() from None
@@ -272,7 +247,7 @@ class Bridge:
             on_start(start.execution_id)
         outcome = await self._outcome(start.execution_id, waiter)
         if outcome is None and (doubt := start.doubt) is not None:
-            if self._released.is_set():  # there is no time to ask
+            if self._admission.released:  # there is no time to ask
                 raise doubt
             try:
                 outcome = await self._record.confirm(start.execution_id)
@@ -298,43 +273,13 @@ class Bridge:
     async def _outcome(self, execution_id: str, waiter: Waiter) -> Outcome | None:
         return await waiter.outcome(LOOK_BEFORE, lambda: self._recovery.look([execution_id]))
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-
-    @contextmanager
-    def _starting(self) -> Iterator[None]:
-        """Let `release` cancel the block."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("requests are held by tasks")
-        self._starters.add(task)
-        try:
-            yield
-        finally:
-            self._starters.discard(task)
-
-    async def _released_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._released.wait()
-        except TimeoutError:
-            return False
-
     async def _settle_abandoned(self, start: Start) -> None:
         """Bring a request whose caller left to the end that was asked for: the execution kept, or stopped.
 
         A caller that leaves while the start is under way cancels it. Starting again under the same name makes it
         certain, and costs those who stay nothing. Until then the request counts as held.
         """
-        with self._held():
+        with self._admission.hold():
             try:
                 if not start.done:
                     with suppress(ExecutionExists):

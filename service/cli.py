@@ -11,6 +11,7 @@ import aioboto3
 from botocore.exceptions import BotoCoreError
 
 from service import app, runtime, settings
+from service.stopping import Stop
 from service.telemetry import logs
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ async def _serve() -> bool:
         raise settings.SettingsError(f"the AWS SDK cannot be set up: {error}") from error
     if credentials is None:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
-    stop = app.Stop()
+    stop = Stop()
     stop.listen()
     return await app.run(chosen, app.AwsAccess(session), stop, lambda _port: runtime.settle())
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from service import envelope
+from service.attempts import ExecutionExists
 from service.errors import IdempotencyConflict, IdempotencyKeyReused, OutcomeUnknown, Problem, UnknownExecution
-from service.workflows import ExecutionExists
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

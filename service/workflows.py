@@ -7,19 +7,18 @@ Step Functions Developer Guide.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
-from service.aws_json import AwsError, AwsJson, NotSentError
-from service.errors import AtCapacity, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
+from service.attempts import THROTTLING, Attempts
+from service.aws_json import AwsError, AwsJson
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from types import TracebackType
 
     import aioboto3
@@ -27,21 +26,11 @@ if TYPE_CHECKING:
 
     from service.arn import StateMachineArn
 
-T = TypeVar("T")
-
 OTHERS: Final = 64
 """Other calls than starts under way at once: starts that are slow or throttled must not keep anybody from a result."""
 
 ASK_WITHIN: Final = 1.5
 """Seconds that the question for the state machine's type may take: it is asked before the service takes requests."""
-
-_THROTTLING: Final = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ExecutionLimitExceeded"}
-)
-
-
-class ExecutionExists(Exception):
-    """An execution of this name exists and has ended, or was started with another input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +79,11 @@ class Workflows:
     ) -> None:
         self.throttled: dict[str, int] = {}
         self._arn = arn
-        self._budget = budget
-        self._backoff = backoff
         # Calls queue here and nowhere else: one that was never sent must not look like one that was never answered.
         self._starts = asyncio.Semaphore(pool)
         self._others = asyncio.Semaphore(OTHERS)
-        self._connect_timeout = min(1.0, attempt_timeout, budget / 4)
+        connect_timeout = min(1.0, attempt_timeout, budget / 4)
+        self._attempts = Attempts(budget=budget, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJson(
             session,
             "stepfunctions",
@@ -103,7 +91,7 @@ class Workflows:
             # The ARN decides: a state machine cannot be started through another region's endpoint.
             region=arn.region,
             endpoint_url=endpoint_url,
-            connect_timeout=self._connect_timeout,
+            connect_timeout=connect_timeout,
             read_timeout=attempt_timeout,
         )
 
@@ -143,8 +131,8 @@ class Workflows:
             answer = await self._ask("StartExecution", arguments)
             answer["executionArn"]  # an answer without it is none
 
-        within = max(within or 0.0, self._budget)
-        await self._call(request, execution_id, places=self._starts, within=within, on_turn=on_turn)
+        within = max(within or 0.0, self._attempts.budget)
+        await self._attempts.run(request, self._starts, execution_id, within=within, on_turn=on_turn)
 
     async def describe(self, execution_id: str, *, within: float | None = None, patient: bool = True) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.
@@ -156,7 +144,7 @@ class Workflows:
             record = await self._ask("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
             return Execution(execution_id, record.get("input", ""), _outcome(record), _seconds(record))
 
-        return await self._call(request, execution_id, within=within, patient=patient)
+        return await self._attempts.run(request, self._others, execution_id, within=within, patient=patient)
 
     async def ended(self, execution_id: str, *, within: float | None = None) -> Outcome | None:
         """Tell by the last event of its history how an execution ended, None if it did not; one try.
@@ -168,7 +156,7 @@ class Workflows:
         async def request() -> Outcome | None:
             return _last_event((await self._ask("GetExecutionHistory", arguments))["events"])
 
-        return await self._call(request, execution_id, within=within, patient=False)
+        return await self._attempts.run(request, self._others, execution_id, within=within, patient=False)
 
     async def express(self) -> bool:
         """Tell whether the state machine is of the EXPRESS type, which keeps no record; one try.
@@ -180,7 +168,7 @@ class Workflows:
             machine = await self._ask("DescribeStateMachine", {"stateMachineArn": self._arn.text})
             return bool(machine["type"] == "EXPRESS")
 
-        return await self._call(request, None, within=ASK_WITHIN, patient=False)
+        return await self._attempts.run(request, self._others, None, within=ASK_WITHIN, patient=False)
 
     async def list(
         self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
@@ -196,7 +184,7 @@ class Workflows:
             page = await self._ask("ListExecutions", arguments)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
-        return await self._call(request, None)
+        return await self._attempts.run(request, self._others, None)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
@@ -205,92 +193,15 @@ class Workflows:
             answer = await self._ask("StopExecution", {"executionArn": self._arn.execution(execution_id)})
             answer["stopDate"]  # an answer without it is none
 
-        await self._call(request, execution_id)
+        await self._attempts.run(request, self._others, execution_id)
 
     async def _ask(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             return await self._api.call(operation, arguments)
         except AwsError as error:
-            if error.code in _THROTTLING:
+            if error.code in THROTTLING:
                 self.throttled[operation] = self.throttled.get(operation, 0) + 1
             raise
-
-    async def _call(
-        self,
-        request: Callable[[], Awaitable[T]],
-        execution_id: str | None,
-        *,
-        places: asyncio.Semaphore | None = None,
-        within: float | None = None,
-        on_turn: Callable[[], None] | None = None,
-        patient: bool = True,
-    ) -> T:
-        places = places or self._others
-        give_up = asyncio.get_running_loop().time() + (self._budget if within is None else within)
-        try:
-            if places.locked():
-                # A turn that comes too late to connect is of no use.
-                async with asyncio.timeout_at(give_up - self._connect_timeout):
-                    await places.acquire()
-            else:
-                await places.acquire()  # at once, so it needs no timer
-        except TimeoutError:
-            raise AtCapacity("Too many calls to Step Functions wait for their turn.") from None
-        try:
-            if on_turn is not None:
-                on_turn()
-            return await self._try(request, execution_id, give_up, patient=patient)
-        finally:
-            places.release()
-
-    async def _try(
-        self, request: Callable[[], Awaitable[T]], execution_id: str | None, give_up: float, *, patient: bool
-    ) -> T:
-        loop = asyncio.get_running_loop()
-        give_up = min(give_up, loop.time() + self._budget)
-        unknown: OutcomeUnknown | None = None
-        attempt = 0
-        while True:
-            try:
-                async with asyncio.timeout_at(give_up):
-                    return await request()
-            except TimeoutError:
-                # Every try has the time to connect, or to fail to, so this one was sent.
-                raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
-            except Exception as error:  # an answer without what it must have is none
-                problem = _translate(error, execution_id)
-                if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
-                    raise problem from error
-            if isinstance(problem, OutcomeUnknown):
-                unknown = problem
-            attempt += 1
-            # Full jitter: callers that failed together do not come back together.
-            pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-            if not patient or loop.time() + pause + self._connect_timeout >= give_up:
-                # A try that may have been carried out outweighs later ones that surely were not.
-                raise unknown or problem
-            await asyncio.sleep(pause)
-
-
-def _translate(error: Exception, execution_id: str | None) -> Problem | ExecutionExists:
-    if isinstance(error, AwsError):
-        return _translate_answer(error, execution_id)
-    if isinstance(error, NotSentError):
-        return Unreachable("Step Functions cannot be reached.", execution_id=execution_id)
-    return OutcomeUnknown("Step Functions gave no answer that can be read.", execution_id=execution_id)
-
-
-def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | ExecutionExists:
-    code = error.code
-    if code == "ExecutionAlreadyExists":
-        return ExecutionExists()
-    if code in {"ExecutionDoesNotExist", "InvalidArn"}:
-        return UnknownExecution("There is no execution of this id.", execution_id=execution_id)
-    if code in _THROTTLING:
-        return Throttled("Step Functions takes no more calls at the moment.", execution_id=execution_id)
-    if error.status >= 500:
-        return OutcomeUnknown("Step Functions answered with a server error.", execution_id=execution_id)
-    return Refused(f"Step Functions answered {code}.", execution_id=execution_id)
 
 
 def _last_event(events: list[dict[str, Any]]) -> Outcome | None:

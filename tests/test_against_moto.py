@@ -14,11 +14,12 @@ from moto.server import ThreadedMotoServer
 from service import secret_key
 from service.appsync import Link, LinkEvent, LinkEventKind
 from service.arn import StateMachineArn
+from service.attempts import ExecutionExists
 from service.errors import Refused, UnknownExecution
 from service.local import LocalAws
 from service.outcomes import Aborted
 from service.secret_key import SecretApiKey
-from service.workflows import ExecutionExists, Workflows
+from service.workflows import Workflows
 
 REGION = "eu-west-1"
 

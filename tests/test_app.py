@@ -9,6 +9,7 @@ from aiohttp import web
 
 from service import app
 from service.errors import Draining
+from service.stopping import Stop, flush
 from tests.support.stage import stage
 
 
@@ -44,13 +45,13 @@ async def test_an_instance_that_drains_is_not_ready() -> None:
 
 async def test_a_quick_stop_acts_whether_it_was_asked_for_before_or_after() -> None:
     acted = []
-    stop = app.Stop()
+    stop = Stop()
     stop.when_quick(lambda: acted.append("after"))
     stop.ask()
     assert (stop.wished.is_set(), acted) == (True, [])
     stop.ask()
     assert acted == ["after"]
-    early = app.Stop()
+    early = Stop()
     early.ask(quick=True)
     early.when_quick(lambda: acted.append("before"))
     assert acted == ["after", "before"]
@@ -70,7 +71,7 @@ async def test_a_request_that_was_sent_just_before_the_end_is_answered() -> None
         while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.01)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await app._flush(runner, 1)
+        await flush(runner, 1)
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
         await writer.wait_closed()

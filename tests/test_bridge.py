@@ -326,7 +326,7 @@ async def test_a_release_asks_for_nothing_more() -> None:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 30))
         async with asyncio.timeout(20):
-            while made.bridge._starters or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
+            while made.bridge._admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
                 await asyncio.sleep(0.01)
         made.bridge.release()
         with pytest.raises(OutcomeUnknown):

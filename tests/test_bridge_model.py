@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from service import starts
+from service.attempts import ExecutionExists
 from service.bridge import Answer, Bridge
 from service.errors import OutcomeUnknown, Problem, Throttled, UnknownExecution, Unreachable
 from service.joins import Joins
@@ -26,7 +27,7 @@ from service.record import Record
 from service.recovery import Recovery
 from service.replies import Replies
 from service.starts import CONFIRM_WITHIN, Starter
-from service.workflows import Execution, ExecutionExists, Page
+from service.workflows import Execution, Page
 from tests.support.virtual_time import VirtualTimeLoop
 
 NUMBERS = st.integers(0, 30)

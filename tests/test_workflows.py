@@ -11,9 +11,10 @@ import aioboto3
 import pytest
 from aiohttp import web
 
+from service.attempts import ExecutionExists
 from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.workflows import ExecutionExists, Workflows
+from service.workflows import Workflows
 from tests.support.step_functions import (
     ARN,
     STARTED,
@@ -222,7 +223,7 @@ async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepF
     async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
         first = asyncio.create_task(client.start("exec-1", "{}"))
         await endpoint.arrived("StartExecution")
-        client._budget = 0.1  # the second call need not wait as long as the first may take
+        client._attempts.budget = 0.1  # the second call need not wait as long as the first may take
         with pytest.raises(AtCapacity):
             await client.start("exec-2", "{}")
         gate.set()

@@ -13,6 +13,7 @@ import aioboto3
 
 from service import app, settings
 from service.replies import Replies
+from service.stopping import Stop
 
 _TABLES: Final[dict[int, list[Replies]]] = defaultdict(list)
 
@@ -39,7 +40,7 @@ class Instance:
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._stop: app.Stop
+        self._stop: Stop
         self._port = 0
         self.faults: list[str] = []
         self.left_over: dict[str, int] = {}
@@ -92,7 +93,7 @@ class Instance:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._complain)
-        self._stop = app.Stop()
+        self._stop = Stop()
         session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
         access = app.AwsAccess(session, self._sfn_url)
         await app.run(settings.load(self._environment), access, self._stop, self._announce)

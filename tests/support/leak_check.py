@@ -21,6 +21,7 @@ from service.flights import Flights
 from service.joins import Joins
 from service.recovery import Recovery
 from service.replies import Replies
+from service.stopping import Stop
 
 REQUESTS = 600
 AT_ONCE = 30
@@ -95,7 +96,7 @@ async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
 
 async def main() -> None:
     """Serve, play two rounds, stop, and report both and what the stop left."""
-    stop = app.Stop()
+    stop = Stop()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()
     serving = asyncio.create_task(app.run(settings.load(), app.AwsAccess(session), stop, port.set_result))

@@ -1,0 +1,71 @@
+"""The wish to stop, and the last thing to do then: the answers that are under way reach their callers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+FLUSH_TIMEOUT: Final = 5.0
+"""Seconds in which the last answers have to be taken by their callers."""
+
+LAST_CALL: Final = 0.05
+"""Seconds after the last connection was taken in which what its caller sent is read: it is refused, not just lost."""
+
+QUICK_FLUSH_TIMEOUT: Final = 0.3
+"""The same when the stop has to be quick."""
+
+
+class Stop:
+    """The wish to stop, as signals bring it: SIGTERM drains, SIGINT or a second signal makes it quick."""
+
+    def __init__(self) -> None:
+        self.wished = asyncio.Event()
+        self.quick = False
+        self._on_quick: Callable[[], None] | None = None
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT of this process."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.ask)
+        loop.add_signal_handler(signal.SIGINT, self.ask, True)
+
+    def ask(self, quick: bool = False) -> None:
+        """Ask to stop; quickly if that is said or if it was asked before."""
+        if quick or self.wished.is_set():
+            self.quick = True
+            if self._on_quick is not None:
+                self._on_quick()
+        self.wished.set()
+
+    def when_quick(self, act: Callable[[], None]) -> None:
+        """Call `act` as soon as the stop is to be quick, at once if it already is."""
+        self._on_quick = act
+        if self.quick:
+            act()
+
+
+async def flush(runner: web.AppRunner, seconds: float) -> None:
+    """Take no more connections, give what is under way so many seconds to end, then cut what still is connected."""
+    server = runner.server
+    if server is None:
+        return
+    clock = asyncio.get_running_loop().time
+    for site in tuple(runner.sites):
+        await site.stop()
+    await asyncio.sleep(LAST_CALL)
+    end = clock() + seconds
+    transports = [connection.transport for connection in server.connections if connection.transport is not None]
+    server.pre_shutdown()  # ends idle connections, which the last of these lines would wait for
+    await runner.shutdown()  # tells those that last as long as their callers like
+    await server.shutdown(seconds)
+    # A transport tells nobody when its buffer is empty.
+    while clock() < end and any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    for transport in transports:
+        transport.abort()  # a caller that does not read its answer would keep the socket open

@@ -55,10 +55,17 @@ workflow publishes its reply before it ends. The last one goes on."""
 
 @dataclass(slots=True)
 class _Look:
-    """One execution that is read: whether it is known to have ended, whether its turn has come, how often it was."""
+    """One execution that is read, now, in its turn, or after a pause.
+
+    It is known to have `ended`; it is `queued` for its turn, merely because it is `unlisted` (a listing failed), or
+    `reading` is under way, `again` if it was sought once more meanwhile. It was read so many `times`.
+    """
 
     ended: bool = False
     queued: bool = False
+    unlisted: bool = False
+    reading: bool = False
+    again: bool = False
     times: int = 0
 
 
@@ -173,7 +180,7 @@ class Recovery:
         """Begin all that can be done now; return in how many seconds there may be more to do."""
         # A listing under way is not waited for by the few that come meanwhile: their waits may be about to end.
         if self._doubtful and not (self._listing and len(self._doubtful) > FEW):
-            sought = {key for key in self._doubtful if key in self._replies and key not in self._looks}
+            sought = {key for key in self._doubtful if key in self._replies and not self._hurry(key)}
             self._doubtful.clear()
             if len(sought) > FEW:
                 self._listing = True
@@ -182,56 +189,66 @@ class Recovery:
                 for execution_id in sought:
                     self._queue(execution_id)
         while self._later and self._later[0][0] <= now:
-            _, execution_id = heapq.heappop(self._later)
-            if execution_id in self._looks:
-                self._queue(execution_id)
+            self._hurry(heapq.heappop(self._later)[1])
         while self._ready and self._reading < READS:
             _, execution_id = self._ready[0]
-            if self._replies.deadline(execution_id) is None:
+            look = self._looks.get(execution_id)
+            if look is None or not look.queued:
+                heapq.heappop(self._ready)  # a listing told meanwhile that it runs
+            elif self._replies.deadline(execution_id) is None:
                 heapq.heappop(self._ready)
                 del self._looks[execution_id]  # nobody waits for it any more
             elif (claimed := self._record.claim()) is None:
                 return self._record.wait()
             else:
                 heapq.heappop(self._ready)
+                look.queued, look.unlisted, look.reading = False, False, True
                 self._reading += 1
-                self._spawn(self._read(execution_id, claimed))
+                self._spawn(self._read(execution_id, look, claimed))
         return max(0.0, self._later[0][0] - now) if self._later else None
 
-    def _queue(self, execution_id: str, *, ended: bool = False) -> None:
+    def _hurry(self, execution_id: str) -> bool:
+        """Have it read as soon as may be if it is read anyway; tell whether it is."""
+        look = self._looks.get(execution_id)
+        if look is None or look.unlisted:
+            return False
+        self._queue(execution_id)
+        return True
+
+    def _queue(self, execution_id: str, *, ended: bool = False, unlisted: bool = False) -> None:
         look = self._looks.setdefault(execution_id, _Look())
-        look.ended = look.ended or ended
-        if not look.queued:
+        look.ended, look.unlisted, look.again = look.ended or ended, unlisted, look.reading
+        if not (look.queued or look.reading):
             look.queued = True
             heapq.heappush(self._ready, (self._replies.deadline(execution_id) or 0.0, execution_id))
             self._wake.set()
 
-    async def _read(self, execution_id: str, claimed: TokenBucket) -> None:
-        look = self._looks[execution_id]
-        again: float | None = None
+    async def _read(self, execution_id: str, look: _Look, claimed: TokenBucket) -> None:
+        pause: float | None = None
         try:
             outcome = await self._record.outcome(execution_id, claimed)
         except UnknownExecution:
             outcome = None  # its start is still under way, or the record has not heard of it
         except Problem as problem:
             log.debug("recovery_delayed", execution_id=execution_id, problem=problem.slug)
-            outcome, again = None, ROUND
+            outcome, pause = None, ROUND
         except Exception:  # a fault of ours in one reading must not end the others
             log.exception("recovery_failed", execution_id=execution_id)
-            outcome, again = None, ROUND
+            outcome, pause = None, ROUND
         finally:
+            look.reading = False
             self._reading -= 1
             self._wake.set()
         if outcome is not None:
             self.recovered += self._replies.settle(execution_id, outcome)
-        elif look.ended:
-            again = again or NOT_YET[min(look.times, len(NOT_YET) - 1)]
-        if again is None:
+        elif look.ended or look.again:
+            pause = pause or NOT_YET[min(look.times, len(NOT_YET) - 1)]
+        if pause is None:
             del self._looks[execution_id]
             return
         look.times += 1
-        look.queued = False
-        heapq.heappush(self._later, (asyncio.get_running_loop().time() + again, execution_id))
+        look.again = False
+        heapq.heappush(self._later, (asyncio.get_running_loop().time() + pause, execution_id))
 
     async def _list(self, sought: set[str]) -> None:
         """Learn from a listing, newest first, which of the executions ended; have those read."""
@@ -245,6 +262,8 @@ class Recovery:
                     sought.discard(execution_id)
                     if status not in {"RUNNING", "PENDING_REDRIVE"}:
                         self._queue(execution_id, ended=True)
+                    elif (look := self._looks.get(execution_id)) is not None and look.unlisted:
+                        del self._looks[execution_id]
                 token = page.next_token
                 # Those that are sought were started within one wait, so that they stand together.
                 if not sought or token is None or (found_before and not found):
@@ -253,7 +272,8 @@ class Recovery:
         except Problem as problem:
             log.warning("listing_failed", problem=problem.slug, sought=len(sought))
             for execution_id in sought:
-                self._queue(execution_id)
+                if not self._hurry(execution_id):
+                    self._queue(execution_id, unlisted=True)
         finally:
             self._listing = False
             self._wake.set()

@@ -17,7 +17,17 @@ from service.quota import Quota, TokenBucket
 from service.record import Record
 from service.recovery import Recovery
 from service.replies import Replies, Waiter
-from tests.support.step_functions import ARN, Call, Script, ScriptedStepFunctions, described, error, ok, workflows
+from tests.support.step_functions import (
+    ARN,
+    Call,
+    Script,
+    ScriptedStepFunctions,
+    described,
+    error,
+    gated,
+    ok,
+    workflows,
+)
 
 NONE_YET = ok(events=[])
 
@@ -268,6 +278,48 @@ async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(ans
         waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(20)]
         made.recovery.look(made.replies.pending())
         assert [await outcome(waiter) for waiter in waiters] == [Succeeded(f"e{n}") for n in range(20)]
+
+
+async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_one_wanted() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
+        made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
+        waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
+        made.recovery.look(made.replies.pending())
+        await made.endpoint.arrived("DescribeExecution")
+        await made.endpoint.arrived("GetExecutionHistory")  # the rest has to wait for the quotas
+        made.ledger.statuses["e19"] = "SUCCEEDED"
+        made.recovery.look(made.replies.pending())
+        assert await outcome(waiters[19]) == Succeeded("e19")
+        assert set(made.reads()) <= {"e0", "e1", "e2", "e19"}
+
+
+async def test_a_reading_that_a_wait_near_its_end_asked_for_is_not_spared_by_a_listing() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
+        made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
+        waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
+        made.recovery.look(made.replies.pending())
+        await made.endpoint.arrived("DescribeExecution")
+        await made.endpoint.arrived("GetExecutionHistory")
+        made.recovery.look(["e5"])
+        await asyncio.sleep(0)
+        made.recovery.look(made.replies.pending())
+        await made.endpoint.arrived("ListExecutions", 2)
+        made.ledger.statuses["e5"] = "SUCCEEDED"
+        assert await outcome(waiters[5]) == Succeeded("e5")
+
+
+async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
+    async with scene() as made:
+        waiter = made.expect("slow")
+        gate = asyncio.Event()
+        made.endpoint.script("DescribeExecution", gated(gate, described("RUNNING")), made.ledger._describe)
+        made.recovery.look(["slow"])
+        await made.endpoint.arrived("DescribeExecution")
+        made.ledger.statuses["slow"] = "SUCCEEDED"
+        made.recovery.look(["slow"])
+        await asyncio.sleep(0)
+        gate.set()
+        assert await outcome(waiter) == Succeeded("slow")
 
 
 async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:

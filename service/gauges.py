@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from service.recovery import Recovery
     from service.replies import Replies
     from service.starts import ReplyChannel
+    from service.web.connections import Connections
     from service.workflows import Workflows
 
 
 class Gauges(Collector):
     """A collector for the Prometheus registry."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part of the service
         self,
         *,
         bridge: Bridge,
@@ -39,6 +41,7 @@ class Gauges(Collector):
         link: Link,
         channel: ReplyChannel,
         watch: LinkWatch,
+        connections: Connections,
     ) -> None:
         self._bridge = bridge
         self._replies = replies
@@ -48,10 +51,12 @@ class Gauges(Collector):
         self._link = link
         self._channel = channel
         self._watch = watch
+        self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         """Read everything now."""
         yield from self._requests()
+        yield from self._server()
         yield from self._link_state()
         yield from self._reply_counts()
         yield from self._recovery_state()
@@ -70,6 +75,19 @@ class Gauges(Collector):
         for action, count in sorted(self._workflows.throttled.items()):
             throttles.add_metric([action], count)
         yield throttles
+
+    def _server(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("sync_front_connections", "Connections of callers now.", self._connections.open)
+        yield CounterMetricFamily(
+            "sync_front_connections_cut",
+            "Connections that were cut or turned away: too slow, idle for too long, or one too many.",
+            self._connections.cut,
+        )
+        yield GaugeMetricFamily(
+            "sync_front_event_loop_tasks",
+            "Tasks of the event loop: two or so for each connection, some lasting ones, and whatever leaks.",
+            len(asyncio.all_tasks()),
+        )
 
     def _link_state(self) -> Iterator[Metric]:
         down_since = self._channel.down_since

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.local import LocalAws
 from tests.chaos.process import ProcessInstance
@@ -29,6 +30,15 @@ SLOPE: Final = 16.0
 """Bytes that memory may grow by for each request, which is 16 MB in a million: less than one leaked future each."""
 
 
+HELD: Final = {
+    "tasks": "sync_front_event_loop_tasks",
+    "table": "sync_front_pending_executions",
+    "in flight": "sync_front_requests_in_flight",
+    "connections": "sync_front_connections",
+}
+"""What must be the same before and after, by the metric that tells it."""
+
+
 def resident(pid: int) -> int:
     """Return the process's resident memory in bytes."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
@@ -40,14 +50,22 @@ def files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def settled_files(pid: int) -> int:
-    """Count its open files once their number stays the same: sockets close a little after their callers."""
-    count, same = files(pid), 0
-    while same < 10:
-        await asyncio.sleep(0.1)
-        now = files(pid)
-        count, same = now, same + 1 if now == count else 0
-    return count
+async def held(process: ProcessInstance) -> dict[str, float]:
+    """Count what the process holds between requests, once that stays the same: sockets close after their callers."""
+    async with aiohttp.ClientSession() as http:
+
+        async def count() -> dict[str, float]:
+            async with http.get(f"{process.url}/metrics") as response:
+                families = text_string_to_metric_families(await response.text())
+                values = {sample.name: sample.value for family in families for sample in family.samples}
+            return {"files": files(process.pid)} | {what: values[name] for what, name in HELD.items()}
+
+        counts, same = await count(), 0
+        while same < 10:
+            await asyncio.sleep(0.1)
+            now = await count()
+            counts, same = now, same + 1 if now == counts else 0
+        return counts
 
 
 async def soak(requests: int, callers: int) -> list[str]:
@@ -83,21 +101,20 @@ async def soak(requests: int, callers: int) -> list[str]:
         await ready(process.url)
         began = time.monotonic()
         await play(process, range(requests // 20))
-        before = await settled_files(process.pid)
+        before = await held(process) | {"subscriptions": aws.subscriptions}
         await play(process, range(requests // 20, requests))
         took = time.monotonic() - began
-        after = await settled_files(process.pid)
+        after = await held(process) | {"subscriptions": aws.subscriptions}
         await process.stop()
     warm = [(number, size) for number, size in samples if number >= requests * WARM_UP]
     slope = statistics.linear_regression(*zip(*warm, strict=True)).slope
     sys.stdout.write(
         f"\r{requests} requests in {took:.0f} s, {dict(answers)}; memory {samples[0][1] / 1e6:.1f} MB at first, "
         f"{warm[0][1] / 1e6:.1f} MB warm, {samples[-1][1] / 1e6:.1f} MB at the end, {slope:.1f} bytes a request; "
-        f"files {before} before, {after} after\n"
+        f"held before {before}, after {after}\n"
     )
     faults = list(process.faults)
-    if after > before:
-        faults.append(f"{after - before} more files are open")
+    faults += [f"{what}: {after[what]:g}, before {count:g}" for what, count in before.items() if after[what] > count]
     if set(answers) != {"right"}:
         faults.append(f"wrong answers: {dict(answers)}")
     if slope > SLOPE:

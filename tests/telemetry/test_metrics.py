@@ -7,11 +7,14 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
+from service.limits import SPARE
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
 from service.telemetry.metrics import Metrics
@@ -90,8 +93,24 @@ async def test_what_is_held_shows_while_it_is(http: aiohttp.ClientSession) -> No
         while (now := await scrape(http, url))("requests_in_flight") < 3:
             pass
         assert now("pending_executions") == 3
+        assert now("connections") == 4  # and the one that asks
         assert await asyncio.gather(*posts) == [200] * 3
-        assert (await scrape(http, url))("requests_in_flight") == 0
+        later = await scrape(http, url)
+        assert later("requests_in_flight") == 0
+        assert now("event_loop_tasks") >= later("event_loop_tasks") + 3
+
+
+async def test_connections_that_are_one_too_many_show(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws, MAX_IN_FLIGHT="1") as (_, url), AsyncExitStack() as stack:
+        before = await scrape(http, url)
+        assert before("connections_cut_total") == 0
+        for _ in range(1 + SPARE):
+            _, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+            stack.callback(writer.close)
+        async with asyncio.timeout(20):
+            while not (now := await scrape(http, url))("connections_cut_total"):
+                pass
+        assert now("connections") <= 1 + SPARE
 
 
 async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSession) -> None:

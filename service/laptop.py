@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import aioboto3
 
 from service import app, runtime, settings
 from service.local import WORKFLOW, DefinitionError, LocalAws
+from service.stopping import Stop
 from service.telemetry import logs
+from service.web.example import example
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from service.schema import RequestSchema
 
 LOCAL_FILES = 2048
 """Files that the embedded AWS opens: its ends of our connections, and those of its workflows' HTTP calls."""
@@ -21,10 +27,13 @@ CURL = """\
 Listening on http://127.0.0.1:{port}  (Ctrl-C ends it). Try:
 
   curl -s http://127.0.0.1:{port}/event -H 'Content-Type: application/json' \\
-    -d '{{"nome": "Ricardo", "sobrenome": "Marques"}}'
+    -d {event}
 
 and watch it at http://127.0.0.1:{port}/_local/
 """
+
+EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
+"""What the demonstration workflow takes."""
 
 
 async def run(wait: float, workflow: Path | None) -> bool:
@@ -48,12 +57,12 @@ async def run(wait: float, workflow: Path | None) -> bool:
         }
     )
     logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
-    stop = app.Stop()
+    stop = Stop()
     stop.listen()
 
     def announce(port: int) -> None:
         runtime.settle()
-        print(CURL.format(port=port), flush=True)  # noqa: T201 - what `make run` is for
+        print(CURL.format(port=port, event=_sample(chosen.REQUEST_SCHEMA)), flush=True)  # noqa: T201 - what `make run` is for
 
     aws = LocalAws(port=chosen.LOCAL_AWS_PORT, wait=wait, definition=workflow or WORKFLOW)
     try:
@@ -76,3 +85,9 @@ async def run(wait: float, workflow: Path | None) -> bool:
     finally:
         await aws.stop()
     return True  # who tries it out and presses Ctrl-C knows what was under way
+
+
+def _sample(schema: RequestSchema) -> str:
+    """Give an event, quoted for a shell, that fits the schema; where none is known, an empty one to start from."""
+    events = (EVENT, example(schema.document))
+    return shlex.quote(json.dumps(next((event for event in events if schema.accepts(event)), {})))

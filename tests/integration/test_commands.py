@@ -10,11 +10,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service.local import LocalAws
+from service.local import WORKFLOW, LocalAws
 from tests.support.processes import command, local, running, service, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
 QUICKLY = 3.0  # seconds; it takes a few tenths of one where nothing else runs
+EXAMPLES = Path("examples")
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
@@ -95,8 +96,18 @@ async def test_a_wrong_command_line_ends_with_status_two_and_the_usage(arguments
         assert process.stderr[0].startswith("usage: python -m service")
 
 
-async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_and_quietly() -> None:
-    async with command("service", "local", "--wait", "0", env=LOCAL) as process:
+@pytest.mark.parametrize(
+    ("workflow", "schema", "answer"),
+    [
+        (WORKFLOW, WORKFLOW.with_name("request.schema.json"), b'"nome completo":"Ricardo Marques"'),
+        (EXAMPLES / "three-steps.asl.json", EXAMPLES / "three-steps.schema.json", b'"customer":"Ricardo"'),
+    ],
+)
+async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_and_quietly(
+    workflow: Path, schema: Path, answer: bytes
+) -> None:
+    environment = LOCAL | {"REQUEST_SCHEMA": str(schema)}
+    async with command("service", "local", "--wait", "0", "--workflow", str(workflow), env=environment) as process:
         port = (await process.logged("started"))["port"]
         await process.until(lambda: len(process.stdout) >= 4)
         printed = "\n".join(process.stdout)
@@ -106,7 +117,7 @@ async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_an
         curl = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE)
         async with asyncio.timeout(20):
             out, _ = await curl.communicate()
-        assert b'"nome completo":"Ricardo Marques"' in out
+        assert answer in out
         process.send(signal.SIGINT)
         assert await process.wait(QUICKLY) == 0
         assert not [line for line in process.stderr if not line.startswith("{")]

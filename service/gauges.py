@@ -80,7 +80,7 @@ class Gauges(Collector):
         yield GaugeMetricFamily("sync_front_connections", "Connections of callers now.", self._connections.open)
         yield CounterMetricFamily(
             "sync_front_connections_cut",
-            "Connections that were cut or turned away: too slow, idle for too long, or one too many.",
+            "Connections that were cut or turned away: too slow, or one too many.",
             self._connections.cut,
         )
         yield GaugeMetricFamily(

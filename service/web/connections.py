@@ -28,8 +28,6 @@ READ_TIMEOUT: Final = 30.0
 KEEP_ALIVE: Final = 75.0
 """Seconds that an idle connection stays open: longer than a load balancer's 60, or it answers 502 on a race."""
 
-# aiohttp closes idle connections; this is for those that will not be closed, as an answer in the buffer is never read.
-_IDLE_TIMEOUT: Final = KEEP_ALIVE + 5.0
 _SWEEP: Final = 0.5
 
 
@@ -40,11 +38,18 @@ class Connections:
     all are at work, the new one is told to come back.
     """
 
-    def __init__(self, most: int, *, head_timeout: float = HEAD_TIMEOUT, read_timeout: float = READ_TIMEOUT) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        head_timeout: float = HEAD_TIMEOUT,
+        keep_alive: float = KEEP_ALIVE,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
         self._most = most
         # Tables in the order of time: connection -> since when. Only the first of each can have run out of it.
         self.expecting = _Table(head_timeout)
-        self.idle = _Table(_IDLE_TIMEOUT)
+        self.idle = _Table(keep_alive)
         self.stuck = _Table(read_timeout)
         self.open = 0
         self.cut = 0
@@ -77,7 +82,8 @@ class Connections:
         loop = asyncio.get_running_loop()
         for table in (self.expecting, self.idle, self.stuck):
             while (connection := table.expired(loop.time())) is not None:
-                self.cut += 1
+                if table is not self.idle:  # which is how most connections end
+                    self.cut += 1
                 connection.cut()
         self._timer = loop.call_later(_SWEEP, self._sweep)
 
@@ -148,6 +154,10 @@ class Connection(web.RequestHandler):
         """Take part in the count."""
         self._socket = cast("asyncio.Transport", transport)  # uvloop's is none by its type
         super().connection_made(transport)
+        if self._keepalive_handle is not None:
+            # The table of idle connections does for all at once what would take a timer for each, the largest single
+            # piece of what a request holds. aiohttp makes no other as long as it has this one.
+            self._keepalive_handle.cancel()
         self._connections.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -115,6 +115,17 @@ async def test_the_time_for_a_next_head_begins_with_its_first_byte() -> None:
         assert await closed(reader) == b""
 
 
+async def test_an_idle_connection_ends_after_its_time_and_is_none_that_was_cut() -> None:
+    async with listening(keep_alive=0.3) as it:
+        reader = await it.connect(HEAD)
+        assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
+        it.send(HEAD)
+        rest = await closed(reader)
+        assert rest.count(b"HTTP/1.1 200 OK") == 1
+        await it.opened(0)
+        assert it.connections.cut == 0
+
+
 async def test_a_request_at_work_takes_as_long_as_it_takes() -> None:
     async with listening(head_timeout=0.2) as it:
         body = b'{"nome": "a", "sobrenome": "b"}'

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Admission:
-    """Holds up to `most` requests, until it is told to take no more."""
+    """Holds up to `most` requests, each for as long as a block of its own lasts, until it is told to take no more."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -42,17 +42,15 @@ class Admission:
             return AtCapacity(f"{self.held} requests are held already.", retry_after=typical / 2)
         return None
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Hold a request for as long as the block lasts."""
         self.held += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self.held -= 1
-            if not self.held:
-                self._idle.set()
+
+    def __exit__(self, *_: object) -> None:
+        self.held -= 1
+        if not self.held:
+            self._idle.set()
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from service.workflows import Execution
 
 log = structlog.get_logger(__name__)
-
-LOOK_BEFORE: Final = 1.0
-"""Seconds before the end of a wait in which the record is asked: a reply can be lost without any gap being seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +129,15 @@ class Bridge:
         if (problem := self._admission.refusal(self._durations.typical)) is not None:
             raise problem
         began = asyncio.get_running_loop().time()
-        with self._admission.hold(), self._replies.expect(own_id, began + wait, on_progress) as waiter:
-            if execution_id is None:
-                return await self._lead(start, waiter, began, on_start)
-            return await self._share(start, event, waiter, began, on_start)
+        with self._admission, self._replies.expect(own_id, began + wait, on_progress) as waiter:
+            if execution_id is not None:
+                return await self._share(start, event, waiter, began, on_start)
+            try:
+                await self._lead(start, waiter.deadline - began)
+                return await self._answer(start, waiter, began, on_start)
+            except asyncio.CancelledError:
+                self._leave(start)
+                raise
 
     async def follow(
         self,
@@ -155,7 +157,7 @@ class Bridge:
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         # The waiter comes first: what ends while the record is read is then heard.
-        with self._admission.hold(), self._replies.expect(execution_id, deadline, on_progress) as waiter:
+        with self._admission, self._replies.expect(execution_id, deadline, on_progress) as waiter:
             execution = await self._record.describe(execution_id)
             if execution.outcome is not None:
                 return self._read(execution)
@@ -165,7 +167,7 @@ class Bridge:
             sealed = envelope.unseal(execution.input)
             heard = self._joins.listening(execution_id, sealed.channel) if sealed else self._recovery.deaf(execution_id)
             with heard:
-                outcome = await self._outcome(execution_id, waiter)
+                outcome = await waiter.outcome()
             waited = clock() - read
             seconds = execution.seconds + waited
             if outcome is None:
@@ -206,26 +208,25 @@ class Bridge:
         await self._flights.aclose()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    async def _lead(self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None) -> Answer:
-        """Carry a request through that nobody shares."""
-        try:
-            with self._admission.cancellable():
-                try:
-                    await self._starter.run(start, within=waiter.deadline - began)
-                except ExecutionExists:
-                    # The id was made a moment ago, so it is our own earlier try, and it has ended meanwhile.
-                    start.done = True
-                    self._recovery.look_ended(start.execution_id)
-            return await self._answer(start, waiter, began, on_start)
-        except asyncio.CancelledError:
-            if self._admission.released:
-                if (task := asyncio.current_task()) is not None:
-                    task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
-                raise start.given_up() from None
-            # The caller left.
-            if start.sent and (self._stop_abandoned or not start.done):
-                self._in_background(self._settle_abandoned(start))
-            raise
+    async def _lead(self, start: Start, within: float) -> None:
+        """Carry out a start that nobody shares."""
+        with self._admission.cancellable():
+            try:
+                await self._starter.run(start, within=within)
+            except ExecutionExists:
+                # The id was made a moment ago, so it is our own earlier try, and it has ended meanwhile.
+                start.done = True
+                self._recovery.look_ended(start.execution_id)
+
+    def _leave(self, start: Start) -> None:
+        """See to a start that nobody shares whose request was cancelled; raise if that was the stop's doing."""
+        if self._admission.released:
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
+            raise start.given_up() from None
+        # The caller left.
+        if start.sent and (self._stop_abandoned or not start.done):
+            self._in_background(self._settle_abandoned(start))
 
     async def _share(
         self, start: Start, event: str, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
@@ -245,7 +246,7 @@ class Bridge:
             waiter.deadline -= CONFIRM_WITHIN
         elif on_start is not None:
             on_start(start.execution_id)
-        outcome = await self._outcome(start.execution_id, waiter)
+        outcome = await waiter.outcome()
         if outcome is None and (doubt := start.doubt) is not None:
             if self._admission.released:  # there is no time to ask
                 raise doubt
@@ -270,16 +271,13 @@ class Bridge:
             self._durations.note(execution.seconds)
         return Answer(execution.id, execution.outcome, workflow=execution.seconds)
 
-    async def _outcome(self, execution_id: str, waiter: Waiter) -> Outcome | None:
-        return await waiter.outcome(LOOK_BEFORE, lambda: self._recovery.look([execution_id]))
-
     async def _settle_abandoned(self, start: Start) -> None:
         """Bring a request whose caller left to the end that was asked for: the execution kept, or stopped.
 
         A caller that leaves while the start is under way cancels it. Starting again under the same name makes it
         certain, and costs those who stay nothing. Until then the request counts as held.
         """
-        with self._admission.hold():
+        with self._admission:
             try:
                 if not start.done:
                     with suppress(ExecutionExists):

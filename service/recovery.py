@@ -93,6 +93,7 @@ class Recovery:
         self._reading = 0
         self._listing = False
         replies.on_ended = self.look_ended
+        replies.on_near_end = lambda execution_id: self.look([execution_id])
 
     async def __aenter__(self) -> Self:
         self._spawn(self._run())

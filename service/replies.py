@@ -4,62 +4,80 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
 from service.outcomes import Failed, Outcome, Succeeded
+from service.ticks import Ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 REMEMBERED: Final = 10_000
 """Executions that nobody waits for any more and that are remembered, to tell late replies from unknown ones."""
 
 
+LOOK_BEFORE: Final = 1.0
+"""Seconds before the end of a wait in which its outcome is looked for, as a reply can be lost without any gap being
+seen; after three quarters of a wait that is not four times as long."""
+
+WORTH_A_LOOK: Final = 1.0
+"""Seconds; at the end of a shorter wait nothing is looked for."""
+
+
 class Waiter(asyncio.Future["Outcome | None"]):
-    """One who waits for an outcome; None means: released without one.
+    """One who waits for the outcome of an execution, for as long as its block lasts; None is: released without one.
 
     `deadline` is when the wait ends and `settled_at` when the outcome came, both by the clock of the event loop.
     `on_progress` is given the JSON text of each progress event.
     """
 
-    # Thousands wait at once: without a dictionary each takes a third of the memory.
-    __slots__ = ("_timer", "deadline", "on_progress", "settled_at")
+    # Thousands wait at once: what each takes counts.
+    __slots__ = ("_replies", "_tick", "_timer", "deadline", "execution_id", "on_progress", "settled_at")
 
-    def __init__(self, deadline: float, on_progress: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, replies: Replies, execution_id: str, deadline: float, on_progress: Callable[[str], None] | None
+    ) -> None:
         super().__init__(loop=asyncio.get_running_loop())
+        self.execution_id = execution_id
         self.deadline = deadline
         self.on_progress = on_progress
         self.settled_at: float | None = None
+        self._replies = replies
+        self._tick: int | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def outcome(self, look_before: float, look: Callable[[], None]) -> Outcome | None:
-        """Wait until the deadline; None after it.
+    def __enter__(self) -> Self:
+        self._replies.enter(self)
+        return self
 
-        `look` is called `look_before` seconds earlier, or after three quarters of a shorter wait; a wait of less than
-        a second is not worth it.
-        """
+    def __exit__(self, *_: object) -> None:
+        self._replies.leave(self)
+
+    async def outcome(self) -> Outcome | None:
+        """Wait until the deadline; None after it."""
         if not self.done():
-            loop = self.get_loop()
-            left = self.deadline - loop.time()
-            if left < 1:
-                self._timer = loop.call_at(self.deadline, loop.call_soon, self._give_up)
+            left = self.deadline - self.get_loop().time()
+            if left < WORTH_A_LOOK:
+                self.end_at_deadline()
             else:
-                self._timer = loop.call_at(self.deadline - min(look_before, left / 4), self._near_end, look)
+                self._tick = self._replies.near_ends.add(self.deadline - min(LOOK_BEFORE, left / 4), self)
             try:
                 return await self
             finally:
-                self._timer.cancel()
+                if self._timer is not None:
+                    self._timer.cancel()
+                elif self._tick is not None:
+                    self._replies.near_ends.discard(self._tick, self)
         return self.result()
 
-    def _near_end(self, look: Callable[[], None]) -> None:
+    def end_at_deadline(self) -> None:
+        """End without an outcome then."""
         loop = self.get_loop()
         # The end is one turn of the loop later: an outcome that comes in the very same one is given.
         self._timer = loop.call_at(self.deadline, loop.call_soon, self._give_up)
-        look()
 
     def _give_up(self) -> None:
         if not self.done():
@@ -74,7 +92,8 @@ class Replies:
     order, perhaps repeated; one that fits no waiter or is no reply changes nothing and is counted.
 
     `on_ended` is told the id of a pending execution that is said to have ended without its result being sent along: a
-    result that is too large for an event, an end that no workflow can announce.
+    result that is too large for an event, an end that no workflow can announce. `on_near_end` is told the id of one
+    whose wait is about to end.
 
     Each event is counted once: `result` for one that somebody waited for, `progress` of a running execution,
     `announced` for an end without a result, `repeated` and `late` for what came once more or after the waiting,
@@ -84,6 +103,8 @@ class Replies:
     def __init__(self) -> None:
         self._waiters: dict[str, list[Waiter]] = {}
         self.on_ended: Callable[[str], None] | None = None
+        self.on_near_end: Callable[[str], None] | None = None
+        self.near_ends: Ticks[Waiter] = Ticks(self._near_end)
         self._left: OrderedDict[str, bool] = (
             OrderedDict()
         )  # the last ones that nobody waits for any more; whether they were answered
@@ -110,26 +131,29 @@ class Replies:
         waiting = (waiter.deadline for waiter in self._waiters.get(execution_id, ()) if not waiter.done())
         return min(waiting, default=None)
 
-    @contextmanager
     def expect(
         self, execution_id: str, deadline: float = float("inf"), on_progress: Callable[[str], None] | None = None
-    ) -> Iterator[Waiter]:
-        """Register a waiter for as long as the block lasts; it gets the outcome, or None when released."""
-        waiter = Waiter(deadline, on_progress)
-        waiters = self._waiters.setdefault(execution_id, [])
+    ) -> Waiter:
+        """Make a waiter, which is registered for as long as its block lasts; it gets the outcome, or None."""
+        return Waiter(self, execution_id, deadline, on_progress)
+
+    def enter(self, waiter: Waiter) -> None:
+        """Register a waiter."""
+        waiters = self._waiters.setdefault(waiter.execution_id, [])
         for other in waiters:
             # Who comes while another one is just being told is told the same: it will not be said again.
             if other.settled_at is not None and not waiter.done():
                 waiter.settled_at = other.settled_at
                 waiter.set_result(other.result())
         waiters.append(waiter)
-        try:
-            yield waiter
-        finally:
-            waiters.remove(waiter)
-            if not waiters:
-                del self._waiters[execution_id]
-                self._remember(execution_id, answered=waiter.settled_at is not None)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Forget a waiter."""
+        waiters = self._waiters[waiter.execution_id]
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiters[waiter.execution_id]
+            self._remember(waiter.execution_id, answered=waiter.settled_at is not None)
 
     def deliver(self, event: str) -> None:
         """Give one event, as JSON text, to those whom it is for. Never raises."""
@@ -165,6 +189,11 @@ class Replies:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+    def _near_end(self, waiter: Waiter) -> None:
+        waiter.end_at_deadline()
+        if self.on_near_end is not None:
+            self.on_near_end(waiter.execution_id)
 
     def _remember(self, execution_id: str, *, answered: bool) -> None:
         self._left[execution_id] = answered

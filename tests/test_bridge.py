@@ -38,10 +38,6 @@ from tests.support.step_functions import (
 )
 
 
-def unexpected() -> None:
-    raise AssertionError
-
-
 def replying(made: Stage, output: Any) -> Script:
     """Publish the reply before StartExecution's own answer leaves."""
 
@@ -104,7 +100,7 @@ async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None
         loop.call_at(deadline + 0.01, replies.settle, "a", Succeeded(1))
         # Both timers are due when the loop comes back to them, the end of the wait first.
         loop.call_soon(time.sleep, 0.05)
-        assert await waiter.outcome(1, unexpected) == Succeeded(1)
+        assert await waiter.outcome() == Succeeded(1)
 
 
 async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:

@@ -15,7 +15,7 @@ from service.outcomes import Failed, Outcome, Succeeded
 from service.replies import Replies, Waiter
 
 
-def unexpected() -> None:
+def unexpected(_execution_id: str) -> None:
     raise AssertionError
 
 
@@ -105,18 +105,32 @@ async def test_a_waiter_looks_once_before_it_gives_up() -> None:
     loop = asyncio.get_running_loop()
     replies = Replies()
     looks: list[float] = []
+    replies.on_near_end = lambda execution_id: looks.append(loop.time() if execution_id == "a" else 0)
     end = loop.time() + 1.2
     with replies.expect("a", end) as waiter:
-        assert await waiter.outcome(1.0, lambda: looks.append(loop.time())) is None
+        assert await waiter.outcome() is None
     assert loop.time() >= end
     assert len(looks) == 1
-    assert looks[0] < end
+    assert end - 1 < looks[0] < end
+    assert len(replies.near_ends) == 0
+
+
+async def test_a_waiter_that_is_answered_leaves_no_timer_behind() -> None:
+    replies = Replies()
+    with replies.expect("a", asyncio.get_running_loop().time() + 30) as waiter:
+        waiting = asyncio.create_task(waiter.outcome())
+        await asyncio.sleep(0)
+        assert len(replies.near_ends) == 1
+        replies.settle("a", Succeeded(1))
+        assert await waiting == Succeeded(1)
+    assert len(replies.near_ends) == 0
 
 
 async def test_a_wait_of_less_than_a_second_does_not_look() -> None:
     replies = Replies()
+    replies.on_near_end = unexpected
     with replies.expect("a", asyncio.get_running_loop().time() + 0.05) as waiter:
-        assert await waiter.outcome(1.0, unexpected) is None
+        assert await waiter.outcome() is None
 
 
 async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted() -> None:

@@ -172,6 +172,7 @@ def _by_status(answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """Put the answers in order, with those that a request gets which no route gets to see."""
     unseen = {
         400: _blank("What came is no HTTP request.", "about:blank", 400),
+        417: _blank("`Expect` names something else than `100-continue`.", "about:blank", 417),
         431: _blank("A line of the head is too long.", "about:blank", 431),
     }
     return {str(status): answer for status, answer in sorted((unseen | answers).items())}

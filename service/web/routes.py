@@ -21,7 +21,7 @@ from service.errors import (
     WorkflowTimedOut,
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
-from service.web import bodies, cors, docs, events, idempotency, negotiation, openapi, preferences
+from service.web import bodies, cors, docs, events, expectations, idempotency, negotiation, openapi, preferences
 from service.web.events import Stream
 from service.web.middleware import (
     ANSWER,
@@ -100,18 +100,17 @@ class Routes:
             app[TRACES] = traces
         app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
-            app.add_routes(
-                [
-                    web.post(f"{prefix}/event", self.create),
-                    web.get(f"{prefix}/event/{{id}}", self.read),
-                    web.delete(f"{prefix}/event/{{id}}", self.remove),
-                    web.get(f"{prefix}/healthz", self.healthz),
-                    web.get(f"{prefix}/readyz", self.readyz),
-                    web.get(f"{prefix}/metrics", self.metrics),
-                    web.get(f"{prefix}/openapi.json", self.openapi),
-                    web.get(f"{prefix}/docs", self.docs),
-                ]
-            )
+            for add, path, handler in (
+                (web.post, "/event", self.create),
+                (web.get, "/event/{id}", self.read),
+                (web.delete, "/event/{id}", self.remove),
+                (web.get, "/healthz", self.healthz),
+                (web.get, "/readyz", self.readyz),
+                (web.get, "/metrics", self.metrics),
+                (web.get, "/openapi.json", self.openapi),
+                (web.get, "/docs", self.docs),
+            ):
+                app.add_routes([add(prefix + path, handler, expect_handler=expectations.meet)])
         if self._cors_origins:
             cors.allow(app, self._cors_origins)
         return app

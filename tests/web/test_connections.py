@@ -205,6 +205,23 @@ async def test_when_all_connections_are_at_work_a_new_one_is_told_to_come_back()
         assert (await head(at_work))[0] == b"HTTP/1.1 200 OK"
 
 
+async def test_a_caller_that_waits_for_leave_to_send_its_body_gets_it() -> None:
+    async with listening() as it:
+        body = b"not json"
+        post = b"POST /event HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: %d\r\n\r\n"
+        reader = await it.connect(post % len(body))
+        async with asyncio.timeout(20):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        it.send(body)
+        assert (await head(reader))[0] == b"HTTP/1.1 415 Unsupported Media Type"
+
+
+async def test_what_a_caller_of_the_first_http_expects_is_not_for_us() -> None:
+    async with listening() as it:
+        reader = await it.connect(b"GET /healthz HTTP/1.0\r\nExpect: anything\r\n\r\n")
+        assert (await head(reader))[0] == b"HTTP/1.0 200 OK"
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "kind"),
     [
@@ -213,6 +230,11 @@ async def test_when_all_connections_are_at_work_a_new_one_is_told_to_come_back()
         (
             b"GET / HTTP/1.1\r\nX: " + b"Secret" * 2000 + b"\r\n\r\n",
             b"431 Request Header Fields Too Large",
+            "about:blank",
+        ),
+        (
+            b"POST /event HTTP/1.1\r\nHost: x\r\nExpect: Secret\r\nContent-Length: 6\r\n\r\nSecret",
+            b"417 Expectation Failed",
             "about:blank",
         ),
         (

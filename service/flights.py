@@ -101,7 +101,7 @@ class Flights:
                 if flight.start.doubt is not None:
                     await self._make_sure(flight, flight.start.doubt)
             except ExecutionExists:
-                await self._meet(flight)
+                await self._meet(flight, exists=True)
         except Problem:
             self._forget(flight)  # whoever comes next tries again
             raise
@@ -119,11 +119,11 @@ class Flights:
             raise doubt from None
         flight.start.doubt = None
 
-    async def _meet(self, flight: Flight) -> None:
+    async def _meet(self, flight: Flight, *, exists: bool = False) -> None:
         """Take the execution that there is for the one that was asked for, if it is the same."""
         execution_id = flight.start.execution_id
         try:
-            execution = await self._record.describe(execution_id)
+            execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
             raise IdempotencyConflict("Its record cannot be read yet.", execution_id=execution_id) from None
         sealed = envelope.unseal(execution.input)

@@ -27,6 +27,10 @@ READ_AGAIN: Final = (0.2, 0.6)
 ("DescribeExecution", AWS Step Functions API Reference), and a URL that was just handed out must be found."""
 
 
+READ_AGAIN_IF_EXISTS: Final = (*READ_AGAIN, 1.0, 2.0)
+"""The same for one of which Step Functions has just said that it exists."""
+
+
 class Record:
     """Reads outcomes: for callers in the order in which they come, for recovery with what they leave.
 
@@ -56,15 +60,18 @@ class Record:
             "ListExecutions": self.listing,
         }
 
-    async def describe(self, execution_id: str) -> Execution:
-        """Read one record for a caller; raise UnknownExecution, Throttled, or what `Workflows.describe` raises."""
-        for pause in READ_AGAIN:
+    async def describe(self, execution_id: str, *, exists: bool = False) -> Execution:
+        """Read one record for a caller, more patiently if it is known that the execution exists.
+
+        Raise UnknownExecution, Throttled, or what `Workflows.describe` raises.
+        """
+        for pause in READ_AGAIN_IF_EXISTS if exists else READ_AGAIN:
             try:
                 return await self._describe(execution_id)
             except UnknownExecution:
                 # An id that nobody has may be a stranger's guess; it does not get what recovery may need. But one that
                 # was just handed out must not be called unknown, and one reading cannot tell them apart.
-                if self.describing.level < self.describing.size / 2:
+                if not exists and self.describing.level < self.describing.size / 2:
                     raise Throttled(
                         "Too little of the quota is left to tell whether there is such an execution.",
                         execution_id=execution_id,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from service import record as record_module
 from service.bridge import Answer
 from service.errors import (
     Draining,
@@ -266,13 +267,24 @@ async def test_an_unknown_execution_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("record", [error("ExecutionDoesNotExist"), described("RUNNING", input="{}")])
-async def test_an_execution_that_cannot_be_compared_is_a_conflict(record: Script) -> None:
+async def test_an_execution_that_cannot_be_compared_is_a_conflict(
+    record: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_module, "READ_AGAIN_IF_EXISTS", (0.01,) * 4)
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", record)
         with pytest.raises(IdempotencyConflict):
             await submit(made)
         made.assert_nothing_is_held()
+
+
+async def test_the_record_of_an_execution_that_is_known_to_exist_is_waited_for_longer() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        behind = [error("ExecutionDoesNotExist")] * 3
+        made.endpoint.script("DescribeExecution", *behind, described("SUCCEEDED", input=input_of(), output="1"))
+        assert (await submit(made)).outcome == Succeeded(1)
 
 
 async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The execution succeeded; `output` is its output, any JSON value."""
+    """The execution succeeded; `output` is its output, as JSON text without blanks around it.
 
-    output: Any
+    It stays the text that the workflow wrote: JSON can say more than Python's values, such as 1e400, a
+    number of thirty digits, or that one is 1.0 and not 1.
+    """
+
+    output: bytes
 
 
 @dataclass(frozen=True, slots=True)

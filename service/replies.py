@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import orjson
+import msgspec
 
 from service.outcomes import Failed, Outcome, Succeeded
 from service.ticks import Ticks
@@ -84,6 +84,18 @@ class Waiter(asyncio.Future["Outcome | None"]):
             self.set_result(None)
 
 
+class _Reply(msgspec.Struct):
+    """An event on the channel of an execution (docs/workflows.md); what else there is in it means nothing here."""
+
+    id: str
+    status: str
+    output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Any = None
+
+
+_REPLY: Final = msgspec.json.Decoder(_Reply)
+
+
 class Replies:
     """The table of waiters, several for one execution where callers share it.
 
@@ -158,20 +170,21 @@ class Replies:
     def deliver(self, event: str) -> None:
         """Give one event, as JSON text, to those whom it is for. Never raises."""
         try:
-            reply = orjson.loads(event)
-            execution_id, status = reply["id"], reply["status"]
-            if not isinstance(execution_id, str):
-                raise TypeError  # noqa: TRY301 - one place counts all that is malformed
-            if status == "RUNNING":
-                self._tell_progress(execution_id, event)
-            elif status == "ENDED" or (status == "SUCCEEDED" and "output" not in reply):
-                self._tell_end(execution_id)
-            elif self.settle(execution_id, _outcome(status, reply)):
-                self.result += 1
-            else:
-                self._count_unmatched(execution_id)
-        except (orjson.JSONDecodeError, LookupError, TypeError):
+            reply = _REPLY.decode(event)
+        except (msgspec.DecodeError, RecursionError):
             self.malformed += 1
+            return
+        match reply:
+            case _Reply(status="RUNNING"):
+                self._tell_progress(reply.id, event)
+            case _Reply(status="ENDED") | _Reply(status="SUCCEEDED", output=msgspec.UNSET):
+                self._tell_end(reply.id)
+            case _Reply(status="SUCCEEDED", output=msgspec.Raw() as output):
+                self._tell(reply.id, Succeeded(bytes(output)))
+            case _Reply(status="FAILED", error=str(error)):
+                self._tell(reply.id, Failed(error))
+            case _:
+                self.malformed += 1
 
     def settle(self, execution_id: str, outcome: Outcome) -> bool:
         """Give `outcome` to those who wait for the execution; return whether anybody did."""
@@ -208,6 +221,12 @@ class Replies:
         else:
             self.unknown += 1
 
+    def _tell(self, execution_id: str, outcome: Outcome) -> None:
+        if self.settle(execution_id, outcome):
+            self.result += 1
+        else:
+            self._count_unmatched(execution_id)
+
     def _tell_progress(self, execution_id: str, event: str) -> None:
         self.progress += 1
         for waiter in self._waiters.get(execution_id, ()):
@@ -218,11 +237,3 @@ class Replies:
         self.announced += 1
         if self.on_ended is not None and self.deadline(execution_id) is not None:
             self.on_ended(execution_id)
-
-
-def _outcome(status: Any, reply: dict[str, Any]) -> Outcome:
-    if status == "SUCCEEDED":
-        return Succeeded(reply["output"])
-    if status == "FAILED" and isinstance(error := reply["error"], str):
-        return Failed(error)
-    raise LookupError("neither a result nor a failure")

@@ -7,11 +7,12 @@ Step Functions Developer Guide.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import orjson
+import msgspec
 
 from service.attempts import THROTTLING, Attempts
 from service.aws_json import AwsError, AwsJson
@@ -52,6 +53,9 @@ class Page:
 
     executions: list[tuple[str, ExecutionStatusType]]
     next_token: str | None
+
+
+_TEXT: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Workflows:
@@ -238,7 +242,15 @@ def _outcome(record: dict[str, Any]) -> Outcome | None:
 
 def _succeeded(record: dict[str, Any]) -> Outcome:
     try:
-        return Succeeded(orjson.loads(record["output"]))
-    except (KeyError, orjson.JSONDecodeError):
-        # Withheld by the record, or not Unicode (a lone surrogate): there is nothing to answer with.
+        return Succeeded(_json(record["output"]))
+    except (KeyError, ValueError, RecursionError):
+        # Withheld by the record, or nested beyond reason: there is nothing to answer with.
         return Failed("UnreadableOutput")
+
+
+def _json(text: str) -> bytes:
+    try:
+        return bytes(_TEXT.decode(text))
+    except ValueError:
+        # Unpaired surrogates: JSON may have them and UTF-8 may not, so that only the slow way takes them.
+        return json.dumps(json.loads(text), allow_nan=False).encode()

@@ -23,9 +23,10 @@ from service.errors import (
     Throttled,
     UnknownExecution,
 )
-from service.outcomes import Aborted, Failed, Succeeded
+from service.outcomes import Aborted, Failed
 from service.quota import Quota
 from service.replies import Replies
+from tests.support.outcomes import success
 from tests.support.stage import Stage, stage
 from tests.support.step_functions import (
     STARTED,
@@ -60,7 +61,7 @@ async def test_the_reply_to_an_execution_answers_its_request() -> None:
         submitted = asyncio.create_task(made.bridge.submit('{"a": 1}', 10))
         execution_id = await made.started()
         made.reply(execution_id, {"b": 2})
-        assert await submitted == Answer(execution_id, Succeeded({"b": 2}))
+        assert await submitted == Answer(execution_id, success({"b": 2}))
         made.assert_nothing_is_held()
 
 
@@ -77,13 +78,13 @@ async def test_the_input_is_the_contracts_envelope() -> None:
 async def test_a_reply_that_comes_before_the_start_is_answered_is_not_lost() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", replying(made, 1))
-        assert (await made.bridge.submit("{}", 10)).outcome == Succeeded(1)
+        assert (await made.bridge.submit("{}", 10)).outcome == success(1)
 
 
 async def test_a_reply_that_is_already_there_is_given_even_to_who_does_not_wait() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", replying(made, 1))
-        assert (await made.bridge.submit("{}", 0)).outcome == Succeeded(1)
+        assert (await made.bridge.submit("{}", 0)).outcome == success(1)
 
 
 async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
@@ -97,10 +98,10 @@ async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None
     replies = Replies()
     deadline = loop.time() + 0.01
     with replies.expect("a", deadline) as waiter:
-        loop.call_at(deadline + 0.01, replies.settle, "a", Succeeded(1))
+        loop.call_at(deadline + 0.01, replies.settle, "a", success(1))
         # Both timers are due when the loop comes back to them, the end of the wait first.
         loop.call_soon(time.sleep, 0.05)
-        assert await waiter.outcome() == Succeeded(1)
+        assert await waiter.outcome() == success(1)
 
 
 async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
@@ -121,7 +122,7 @@ async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
         assert made.endpoint.calls == []
         made.channel.come_up()
         made.reply(await made.started(), 1)
-        assert (await submitted).outcome == Succeeded(1)
+        assert (await submitted).outcome == success(1)
 
 
 async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> No
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         made.reply(await made.started(), 1)
-        assert (await submitted).outcome == Succeeded(1)
+        assert (await submitted).outcome == success(1)
 
 
 async def test_a_start_of_unknown_outcome_hands_out_its_id_if_the_record_knows_it() -> None:
@@ -207,7 +208,7 @@ async def test_a_start_of_unknown_outcome_is_answered_by_the_record() -> None:
     async with stage(budget=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
-        assert (await made.bridge.submit("{}", 0.5)).outcome == Succeeded(1)
+        assert (await made.bridge.submit("{}", 0.5)).outcome == success(1)
 
 
 async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() -> None:
@@ -230,7 +231,7 @@ async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:
         made.endpoint.script("StartExecution", reset(), error("ExecutionAlreadyExists"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         made.reply(await made.started(2), 1)
-        assert (await submitted).outcome == Succeeded(1)
+        assert (await submitted).outcome == success(1)
 
 
 async def test_a_caller_that_leaves_while_waiting_frees_its_place_and_keeps_the_execution() -> None:
@@ -456,7 +457,7 @@ async def test_a_stop_that_the_record_never_shows_leaves_the_waiter_waiting() ->
         await made.bridge.stop(execution_id)
         await made.endpoint.arrived("DescribeExecution", 3)
         made.reply(execution_id, 1)
-        assert (await submitted).outcome == Succeeded(1)
+        assert (await submitted).outcome == success(1)
 
 
 async def test_a_stop_of_what_nobody_waits_for_reads_no_record() -> None:
@@ -478,7 +479,7 @@ async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:
             await made.bridge.submit("{}", 10)
         assert not draining.done()
         made.reply(execution_id, 1)
-        assert (await submitted).outcome == Succeeded(1)
+        assert (await submitted).outcome == success(1)
         await draining
 
 
@@ -508,9 +509,9 @@ async def test_what_was_admitted_before_the_drain_is_served_though_it_still_wait
         for number in (2, 3):
             made.reply(await made.started(number), number)
         assert sorted([(await task).outcome for task in submitted], key=str) == [
-            Succeeded(1),
-            Succeeded(2),
-            Succeeded(3),
+            success(1),
+            success(2),
+            success(3),
         ]
         await draining
         made.assert_nothing_is_held()

@@ -28,13 +28,14 @@ from service.recovery import Recovery
 from service.replies import Replies
 from service.starts import CONFIRM_WITHIN, Starter
 from service.workflows import Execution, Page
+from tests.support.outcomes import success
 from tests.support.virtual_time import VirtualTimeLoop
 
 NUMBERS = st.integers(0, 30)
 WAITS = st.sampled_from([25.0, 10.0, 5.0, 2.0, 0.5, 0.0])
 KEYS = st.sampled_from([None, None, "a", "b"])
 FATES = st.sampled_from(["slow", "throttled", "carried out, not answered", "not answered"])
-OUTCOMES = st.sampled_from([Succeeded({"n": 1}), Succeeded([]), Failed("E"), Aborted()])
+OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted()])
 BUDGET = 5.0  # seconds that a start may take beyond the wait
 RECOVERABLE = 3.0  # seconds before a deadline; what has ended by then has to be told at it
 
@@ -228,7 +229,7 @@ class Model(RuleBasedStateMachine):
         run.outcome, run.ended_at = outcome, self.loop.time()
         reply = {"id": name, "status": "ENDED"}
         if isinstance(outcome, Succeeded):
-            reply = {"id": name, "status": "SUCCEEDED", "output": outcome.output}
+            reply = {"id": name, "status": "SUCCEEDED", "output": json.loads(outcome.output)}
         elif isinstance(outcome, Failed):
             reply = {"id": name, "status": "FAILED", "error": outcome.error}
         if told and self.live:

@@ -21,7 +21,8 @@ from service.errors import (
     Throttled,
     UnknownExecution,
 )
-from service.outcomes import Failed, Succeeded
+from service.outcomes import Failed
+from tests.support.outcomes import success
 from tests.support.stage import JoinedChannel, Stage, stage
 from tests.support.step_functions import STARTED, Call, Script, described, error, gated
 
@@ -62,7 +63,7 @@ async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> No
         second = [submit(made) for _ in range(100)]
         await until(lambda: made.bridge.in_flight == 200)
         made.reply(ID, 1)
-        assert set(await asyncio.gather(*first, *second)) == {Answer(ID, Succeeded(1))}
+        assert set(await asyncio.gather(*first, *second)) == {Answer(ID, success(1))}
         assert made.endpoint.count("StartExecution") == 1
         made.assert_nothing_is_held()
         assert len(made.bridge._flights) == 0
@@ -75,7 +76,7 @@ async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> N
         with pytest.raises(IdempotencyKeyReused):
             await submit(made, '{"a": 2}')
         made.reply(ID, 1)
-        assert (await first).outcome == Succeeded(1)
+        assert (await first).outcome == success(1)
 
 
 async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_before() -> None:
@@ -90,7 +91,7 @@ async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_befo
         gate.set()
         with pytest.raises(IdempotencyKeyReused):
             await wrong
-        assert (await right).outcome == Succeeded(1)
+        assert (await right).outcome == success(1)
         made.assert_nothing_is_held()
 
 
@@ -103,7 +104,7 @@ async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says()
         with pytest.raises(IdempotencyKeyReused):
             await submit(made, '{"a": 2}')
         made.reply(ID, 1)
-        assert (await first).outcome == Succeeded(1)
+        assert (await first).outcome == success(1)
         made.assert_nothing_is_held()
 
 
@@ -153,7 +154,7 @@ async def test_an_execution_of_another_instance_is_heard_on_its_own_channel() ->
         channel.confirm()
         await made.endpoint.arrived("DescribeExecution", 2)
         made.reply(ID, 1)
-        assert {answer.outcome for answer in await asyncio.gather(*posts)} == {Succeeded(1)}
+        assert {answer.outcome for answer in await asyncio.gather(*posts)} == {success(1)}
         await until(lambda: channel.ended)
         assert len(made.joined) == 1
         assert len(made.joins) == 0
@@ -169,7 +170,7 @@ async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed(
         )
         post = submit(made)
         (await joined(made)).confirm()
-        assert (await post).outcome == Succeeded(1)
+        assert (await post).outcome == success(1)
 
 
 async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_not_missed() -> None:
@@ -185,7 +186,7 @@ async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_no
         post = submit(made, wait=60)
         (await joined(made)).confirm()
         async with asyncio.timeout(20):
-            assert (await post).outcome == Succeeded(1)
+            assert (await post).outcome == success(1)
 
 
 async def test_where_the_channel_is_refused_the_record_is_read() -> None:
@@ -200,7 +201,7 @@ async def test_where_the_channel_is_refused_the_record_is_read() -> None:
         post = submit(made)
         channel = await joined(made)
         channel.refuse()
-        assert (await post).outcome == Succeeded(1)
+        assert (await post).outcome == success(1)
         await until(lambda: channel.ended)
 
 
@@ -214,7 +215,7 @@ async def test_a_channel_that_is_none_of_ours_is_never_subscribed(channel: str) 
             described("RUNNING", input=input_of(channel=channel)),
             described("SUCCEEDED", input=input_of(), output="1"),
         )
-        assert (await made.bridge.follow(ID, 20)).outcome == Succeeded(1)
+        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
         assert made.joined == {}
 
 
@@ -226,7 +227,7 @@ async def test_a_reading_that_waits_hears_what_this_instance_started() -> None:
         reading = asyncio.create_task(made.bridge.follow(own, 20))
         await made.endpoint.arrived("DescribeExecution")
         made.reply(own, 1)
-        assert await reading == Answer(own, Succeeded(1))
+        assert await reading == Answer(own, success(1))
         assert made.joined == {}
 
 
@@ -235,7 +236,7 @@ async def test_a_reading_that_waits_for_an_input_that_is_none_of_ours_asks_the_r
         made.endpoint.script(
             "DescribeExecution", described("RUNNING", input="[]"), described("SUCCEEDED", input="[]", output="1")
         )
-        assert (await made.bridge.follow(ID, 20)).outcome == Succeeded(1)
+        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
 
 
 async def test_a_reading_whose_wait_runs_out_leaves_nothing_behind() -> None:
@@ -284,7 +285,7 @@ async def test_the_record_of_an_execution_that_is_known_to_exist_is_waited_for_l
         made.endpoint.script("StartExecution", EXISTS)
         behind = [error("ExecutionDoesNotExist")] * 3
         made.endpoint.script("DescribeExecution", *behind, described("SUCCEEDED", input=input_of(), output="1"))
-        assert (await submit(made)).outcome == Succeeded(1)
+        assert (await submit(made)).outcome == success(1)
 
 
 async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -> None:
@@ -296,7 +297,7 @@ async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -
         post = submit(made)
         await until(lambda: started(made))
         made.reply(ID, 1)
-        assert (await post).outcome == Succeeded(1)
+        assert (await post).outcome == success(1)
 
 
 async def test_nothing_is_started_for_a_key_while_replies_cannot_be_heard() -> None:
@@ -318,7 +319,7 @@ async def test_the_first_caller_may_leave_without_ending_the_start_of_the_others
         gate.set()
         await until(lambda: started(made))
         made.reply(ID, 1)
-        assert (await second).outcome == Succeeded(1)
+        assert (await second).outcome == success(1)
         assert made.endpoint.count("StartExecution") == 1
         assert made.endpoint.count("StopExecution") == 0
 
@@ -331,7 +332,7 @@ async def test_a_key_whose_callers_all_left_is_kept_and_answers_later() -> None:
         await asyncio.wait([post])
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of(), output="1"))
-        assert (await submit(made)).outcome == Succeeded(1)
+        assert (await submit(made)).outcome == success(1)
         assert made.endpoint.count("StopExecution") == 0
 
 

@@ -12,11 +12,12 @@ import pytest
 from aiohttp import web
 
 from service import recovery as recovery_module
-from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+from service.outcomes import Aborted, Failed, Outcome, TimedOut
 from service.quota import Quota, TokenBucket
 from service.record import Record
 from service.recovery import Recovery
 from service.replies import Replies, Waiter
+from tests.support.outcomes import success
 from tests.support.step_functions import (
     ARN,
     Call,
@@ -119,7 +120,7 @@ async def test_what_may_have_ended_is_read_and_answered() -> None:
     async with scene() as made:
         ended, running = made.expect("ended", "SUCCEEDED"), made.expect("running")
         made.recovery.look(["ended", "running"])
-        assert await outcome(ended) == Succeeded("ended")
+        assert await outcome(ended) == success("ended")
         await made.endpoint.arrived("DescribeExecution", 2)
         assert not running.done()
         assert made.recovery.recovered == 1
@@ -150,7 +151,7 @@ async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> No
         ({"type": "ExecutionFailed"}, Failed("")),
         ({"type": "ExecutionAborted"}, Aborted()),
         ({"type": "ExecutionTimedOut"}, TimedOut()),
-        ({"type": "ExecutionSucceeded", "executionSucceededEventDetails": {"output": "1"}}, Succeeded(1)),
+        ({"type": "ExecutionSucceeded", "executionSucceededEventDetails": {"output": "1"}}, success(1)),
         ({"type": "WaitStateEntered"}, None),
         ({}, None),
     ],
@@ -169,7 +170,7 @@ async def test_of_many_only_those_that_a_listing_shows_as_ended_are_read() -> No
         made.recovery.look(made.replies.pending())
         ended = [name for name in waiters if int(name[1:]) % 50 == 0]
         for name in ended:
-            assert await outcome(waiters[name]) == Succeeded(name)
+            assert await outcome(waiters[name]) == success(name)
         assert made.endpoint.count("ListExecutions") == 2
         assert sorted(made.reads()) == sorted(ended)
         assert sum(waiter.done() for waiter in waiters.values()) == len(ended)
@@ -183,7 +184,7 @@ async def test_a_listing_ends_where_ours_end() -> None:
         made.recovery.look(made.replies.pending())
         last = made.expect("last", "SUCCEEDED")
         made.recovery.look(["last"])
-        assert await outcome(last) == Succeeded("last")
+        assert await outcome(last) == success("last")
         assert made.endpoint.count("ListExecutions") == 1
 
 
@@ -224,7 +225,7 @@ async def test_who_left_is_not_read_for() -> None:
             await asyncio.sleep(0)
         stayed = made.expect("stayed", "SUCCEEDED")
         made.recovery.look_ended("stayed")
-        assert await outcome(stayed) == Succeeded("stayed")
+        assert await outcome(stayed) == success("stayed")
         assert made.reads() == ["stayed"]
         assert made.recovery._looks == {}
 
@@ -239,7 +240,7 @@ async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
             described("SUCCEEDED", output="1"),
         )
         made.replies.deliver('{"id": "a", "status": "ENDED"}')
-        assert await outcome(waiter) == Succeeded(1)
+        assert await outcome(waiter) == success(1)
         assert made.endpoint.count("DescribeExecution") == 3
 
 
@@ -250,7 +251,7 @@ async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: py
         made.endpoint.script("DescribeExecution", error("ThrottlingException"), made.ledger._describe)
         made.recovery.look(["a"])
         await made.endpoint.arrived("DescribeExecution")
-        assert await outcome(waiter) == Succeeded("a")
+        assert await outcome(waiter) == success("a")
         assert made.record.describing._pace < 50
 
 
@@ -267,8 +268,8 @@ async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: py
 
         monkeypatch.setattr(made.record, "outcome", outcome_of)
         made.recovery.look(["a", "b"])
-        assert await outcome(first) == Succeeded("a")
-        assert await outcome(second) == Succeeded("b")
+        assert await outcome(first) == success("a")
+        assert await outcome(second) == success("b")
 
 
 @pytest.mark.parametrize("answer", [error("AccessDeniedException"), error("InternalFailure", 500)])
@@ -277,7 +278,7 @@ async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(ans
         made.endpoint.script("ListExecutions", answer)
         waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(20)]
         made.recovery.look(made.replies.pending())
-        assert [await outcome(waiter) for waiter in waiters] == [Succeeded(f"e{n}") for n in range(20)]
+        assert [await outcome(waiter) for waiter in waiters] == [success(f"e{n}") for n in range(20)]
 
 
 async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_one_wanted() -> None:
@@ -289,7 +290,7 @@ async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_on
         await made.endpoint.arrived("GetExecutionHistory")  # the rest has to wait for the quotas
         made.ledger.statuses["e19"] = "SUCCEEDED"
         made.recovery.look(made.replies.pending())
-        assert await outcome(waiters[19]) == Succeeded("e19")
+        assert await outcome(waiters[19]) == success("e19")
         assert set(made.reads()) <= {"e0", "e1", "e2", "e19"}
 
 
@@ -305,7 +306,7 @@ async def test_a_reading_that_a_wait_near_its_end_asked_for_is_not_spared_by_a_l
         made.recovery.look(made.replies.pending())
         await made.endpoint.arrived("ListExecutions", 2)
         made.ledger.statuses["e5"] = "SUCCEEDED"
-        assert await outcome(waiters[5]) == Succeeded("e5")
+        assert await outcome(waiters[5]) == success("e5")
 
 
 async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
@@ -319,7 +320,7 @@ async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
         made.recovery.look(["slow"])
         await asyncio.sleep(0)
         gate.set()
-        assert await outcome(waiter) == Succeeded("slow")
+        assert await outcome(waiter) == success("slow")
 
 
 async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,7 +330,7 @@ async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeyp
         made.recovery.link_back()
         await made.endpoint.arrived("ListExecutions", 1)
         made.ledger.statuses["e7"] = "SUCCEEDED"
-        assert await outcome(waiters[7]) == Succeeded("e7")
+        assert await outcome(waiters[7]) == success("e7")
         await made.endpoint.arrived("ListExecutions", 3)
         assert made.reads() == ["e7"]
 
@@ -342,7 +343,7 @@ async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pyte
         made.recovery.link_lost()
         for n in (3, 5):
             made.ledger.statuses[f"e{n}"] = "SUCCEEDED"
-            assert await outcome(waiters[n]) == Succeeded(f"e{n}")
+            assert await outcome(waiters[n]) == success(f"e{n}")
         made.recovery.link_back()
         await made.endpoint.arrived("ListExecutions", made.endpoint.count("ListExecutions") + 1)
 
@@ -354,7 +355,7 @@ async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatc
         with made.recovery.deaf("a"):
             await made.endpoint.arrived("DescribeExecution", 3)
             made.ledger.statuses["a"] = "SUCCEEDED"
-            assert await outcome(waiter) == Succeeded("a")
+            assert await outcome(waiter) == success("a")
         assert not made.recovery._deaf
 
 
@@ -366,7 +367,7 @@ async def test_each_of_several_who_cannot_hear_an_execution_is_read_for(monkeypa
             with made.recovery.deaf("a"):
                 await made.endpoint.arrived("DescribeExecution")
             made.ledger.statuses["a"] = "SUCCEEDED"
-            assert await outcome(waiter) == Succeeded("a")
+            assert await outcome(waiter) == success("a")
 
 
 async def test_however_many_come_and_go_there_is_one_round_of_looks() -> None:
@@ -386,7 +387,7 @@ async def test_a_listing_that_hangs_holds_nobody_up() -> None:
         await made.endpoint.arrived("ListExecutions")
         late = made.expect("late", "SUCCEEDED")
         made.recovery.look(["late"])
-        assert await outcome(late) == Succeeded("late")
+        assert await outcome(late) == success("late")
         assert made.endpoint.count("ListExecutions") == 1
 
 

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from service import replies as replies_module
 from service.outcomes import Failed, Outcome, Succeeded
 from service.replies import Replies, Waiter
+from tests.support.outcomes import success
 
 
 def unexpected(_execution_id: str) -> None:
@@ -27,11 +28,19 @@ async def test_a_reply_finds_its_own_waiter() -> None:
     replies = Replies()
     with replies.expect("a") as first, replies.expect("b") as second:
         replies.deliver(succeeded("b", {"n": 1}))
-        assert await second == Succeeded({"n": 1})
+        assert await second == success({"n": 1})
         assert not first.done()
         replies.deliver('{"id": "a", "status": "FAILED", "error": "Broken", "cause": "private"}')
         assert await first == Failed("Broken")
     assert (len(replies), replies.result, replies.unknown, replies.malformed) == (0, 2, 0, 0)
+
+
+async def test_a_result_is_the_very_text_that_the_workflow_wrote() -> None:
+    replies = Replies()
+    text = '{"n": 12345678901234567890123, "x": 1e400, "y": 1.0}'
+    with replies.expect("a") as waiter:
+        replies.deliver(f'{{"output" : {text} , "status": "SUCCEEDED", "id": "a"}}')
+        assert await waiter == Succeeded(text.encode())
 
 
 async def test_a_waiter_leaves_the_table_when_its_block_raises() -> None:
@@ -49,7 +58,7 @@ async def test_all_who_wait_for_the_same_execution_are_told() -> None:
         assert "a" in replies
         with replies.expect("a") as third:
             replies.deliver(succeeded("a", 1))
-            assert await first == await third == Succeeded(1)
+            assert await first == await third == success(1)
         assert not second.done()
     assert len(replies) == 0
 
@@ -60,7 +69,7 @@ async def test_who_comes_while_another_is_being_told_is_told_the_same() -> None:
         replies.deliver(succeeded("a", 1))
         with replies.expect("a") as late:
             assert late.done()
-            assert await late == Succeeded(1)
+            assert await late == success(1)
 
 
 async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None:
@@ -121,8 +130,8 @@ async def test_a_waiter_that_is_answered_leaves_no_timer_behind() -> None:
         waiting = asyncio.create_task(waiter.outcome())
         await asyncio.sleep(0)
         assert len(replies.near_ends) == 1
-        replies.settle("a", Succeeded(1))
-        assert await waiting == Succeeded(1)
+        replies.settle("a", success(1))
+        assert await waiting == success(1)
     assert len(replies.near_ends) == 0
 
 
@@ -139,7 +148,7 @@ async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted(
         replies.deliver(succeeded("a", 1))
         replies.deliver(succeeded("a", 2))
         replies.deliver(succeeded("unknown"))
-        assert await waiter == Succeeded(1)
+        assert await waiter == success(1)
     replies.deliver(succeeded("a", 3))
     with replies.expect("b"):
         pass
@@ -183,6 +192,8 @@ async def test_progress_is_counted_and_ends_nothing() -> None:
         '{"id": "a", "status": "DONE", "output": 1}',
         '{"id": "a", "status": {}, "output": 1}',
         '{"id": ["a"], "status": "SUCCEEDED", "output": 1}',
+        '{"id": "a", "status": "SUCCEEDED", "output": 01}',
+        '{"id": "a", "status": "SUCCEEDED", "output": ' + "[" * 20_000 + "]" * 20_000 + "}",
     ],
 )
 async def test_an_event_that_is_no_reply_is_counted_as_malformed(event: str) -> None:
@@ -198,7 +209,7 @@ async def test_released_waiters_get_no_outcome_and_keep_one_they_have() -> None:
     with replies.expect("a") as first, replies.expect("b") as second:
         replies.deliver(succeeded("a", 1))
         replies.release()
-        assert await first == Succeeded(1)
+        assert await first == success(1)
         assert await second is None
 
 
@@ -259,11 +270,11 @@ class Table(RuleBasedStateMachine):
             self.places[number].waiter._give_up()
             self.places[number].expected = [None]
 
-    @rule(execution_id=ids, outcome=st.sampled_from([Succeeded(1), Succeeded({"a": []}), Failed("E")]))
+    @rule(execution_id=ids, outcome=st.sampled_from([success(1), success({"a": []}), Failed("E")]))
     def deliver(self, execution_id: str, outcome: Succeeded | Failed) -> None:
         waiting = self.waiting(execution_id)
         if isinstance(outcome, Succeeded):
-            self.replies.deliver(succeeded(execution_id, outcome.output))
+            self.replies.deliver(succeeded(execution_id, json.loads(outcome.output)))
         else:
             self.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", "error": outcome.error}))
         for place in waiting:

@@ -15,6 +15,7 @@ from service.attempts import ExecutionExists
 from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
 from service.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from service.workflows import Workflows
+from tests.support.outcomes import success
 from tests.support.step_functions import (
     ARN,
     STARTED,
@@ -163,9 +164,16 @@ async def test_a_name_that_is_taken_is_told_as_that(endpoint: ScriptedStepFuncti
     [
         ({"status": "RUNNING"}, None),
         ({"status": "PENDING_REDRIVE"}, None),
-        ({"status": "SUCCEEDED", "output": '{"nome completo": "A B"}'}, Succeeded({"nome completo": "A B"})),
+        ({"status": "SUCCEEDED", "output": '{"nome completo": "A B"}'}, success({"nome completo": "A B"})),
         ({"status": "SUCCEEDED"}, Failed("UnreadableOutput")),
-        ({"status": "SUCCEEDED", "output": '"\\ud800"'}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": '"cut'}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": "[" * 20_000 + "]" * 20_000}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": '"\\ud800"'}, Succeeded(b'"\\ud800"')),
+        ({"status": "SUCCEEDED", "output": '"\ud800"'}, Succeeded(b'"\\ud800"')),
+        (
+            {"status": "SUCCEEDED", "output": " [1e400, 12345678901234567890123] "},
+            Succeeded(b"[1e400, 12345678901234567890123]"),
+        ),
         ({"status": "FAILED", "error": "Broken", "cause": "private"}, Failed("Broken")),
         ({"status": "FAILED"}, Failed("")),
         ({"status": "ABORTED"}, Aborted()),
@@ -238,7 +246,7 @@ async def test_a_reading_does_not_wait_for_starts_that_hang(endpoint: ScriptedSt
         starts = [asyncio.create_task(client.start(f"exec-{number}", "{}")) for number in range(3)]
         await endpoint.arrived("StartExecution")
         async with asyncio.timeout(10):
-            assert (await client.describe("exec-4")).outcome == Succeeded(1)
+            assert (await client.describe("exec-4")).outcome == success(1)
         for start in starts:
             start.cancel()
         await asyncio.wait(starts)

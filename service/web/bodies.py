@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 from aiohttp import hdrs, web
 
@@ -50,12 +51,33 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
     return raw.decode()
 
 
-def result(execution_id: str, output: Any) -> bytes:
+class _Identified(msgspec.Struct):
+    id: Any = msgspec.UNSET
+
+
+_IDENTIFIED: Final = msgspec.json.Decoder(_Identified)
+
+
+def result(execution_id: str, output: bytes) -> bytes:
     """Write a result: the execution's id beside the members of its output.
 
     An output that is no object is put under `output`, and so is one with another `id` of its own, so that neither
     id hides the other.
     """
-    if isinstance(output, dict) and output.get("id", execution_id) == execution_id:
-        return orjson.dumps({"id": execution_id, **output})
-    return orjson.dumps({"id": execution_id, "output": output})
+    head = b'{"id":"%b",' % execution_id.encode()
+    if output.startswith(b"{"):
+        own = _own_id(output)
+        if own == execution_id:
+            return output
+        if own is msgspec.UNSET:
+            members = output[1:].lstrip()
+            return head[:-1] + members if members == b"}" else head + members
+    return b'%b"output":%b}' % (head, output)
+
+
+def _own_id(output: bytes) -> Any:
+    """Return the `id` of a JSON object, UNSET if it has none; None for one that Python cannot hold."""
+    try:
+        return _IDENTIFIED.decode(output).id
+    except (msgspec.DecodeError, RecursionError):
+        return None

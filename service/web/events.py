@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
+import msgspec
 from aiohttp import hdrs, web
 
 from service.web.negotiation import STREAM
@@ -41,9 +41,18 @@ _COUNT_DIGITS: Final = 15
 
 
 def event(name: str, data: bytes, id_: str | None = None) -> bytes:
-    """Write one event; `data` is JSON without line breaks."""
+    """Write one event; `data` is JSON text, whose lines come as one `data` each."""
     head = f"event: {name}\n" if id_ is None else f"event: {name}\nid: {id_}\n"
-    return b"%bdata: %b\n\n" % (head.encode(), data)
+    return b"%bdata: %b\n\n" % (head.encode(), b"\ndata: ".join(data.splitlines()))
+
+
+class _Progress(msgspec.Struct):
+    id: str
+    status: str = "RUNNING"
+    progress: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_PROGRESS: Final = msgspec.json.Decoder(_Progress)
 
 
 class Stream:
@@ -67,15 +76,14 @@ class Stream:
 
     def progress(self, text: str) -> None:
         """Take in a progress event, as JSON text; of it only what the workflow's contract names goes on."""
-        published = orjson.loads(text)
+        published = _PROGRESS.decode(text)
         self._count += 1
-        members = {"id": published["id"], "status": "RUNNING", "progress": published.get("progress")}
-        written = event("progress", orjson.dumps(members), str(self._count))
+        written = event("progress", msgspec.json.encode(published), str(self._count))
         self._waiting.append(written)
         self._size += len(written)
         while self._size > MOST_BYTES:
             self._size -= len(self._waiting.popleft())
-        self.open(published["id"])
+        self.open(published.id)
 
     async def send(
         self,

@@ -152,7 +152,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
             request = make_mocked_request("POST", "/event", app=app)
             request._match_info = await app.router.resolve(request)
             request._match_info.add_app(app)
-            request[middleware.ANSWER] = Answer(f"exec-{number:032d}", Succeeded({}), 0.01, 0.05, start_tries=1)
+            request[middleware.ANSWER] = Answer(f"exec-{number:032d}", Succeeded(b"{}"), 0.01, 0.05, start_tries=1)
             request[middleware.EXECUTION_ID] = f"exec-{number:032d}"
             request[middleware.START_TRIES] = 1
             requests.append(request)

@@ -21,4 +21,17 @@ from service.web import bodies
     ],
 )
 def test_a_result_holds_the_executions_id_and_all_of_its_output(output: Any, expected: dict[str, Any]) -> None:
-    assert json.loads(bodies.result("e", output)) == expected
+    for text in (json.dumps(output), json.dumps(output, indent=2), json.dumps(output, separators=(",", ":"))):
+        assert json.loads(bodies.result("e", text.encode())) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ('{"n":12345678901234567890123,"x":1e400,"y":1.0}', '{"id":"e","n":12345678901234567890123,"x":1e400,"y":1.0}'),
+        ('{"id":"\\ud800"}', '{"id":"e","output":{"id":"\\ud800"}}'),
+        ("0.10", '{"id":"e","output":0.10}'),
+    ],
+)
+def test_what_python_cannot_hold_is_passed_on_as_it_was_written(output: str, expected: str) -> None:
+    assert bodies.result("e", output.encode()) == expected.encode()

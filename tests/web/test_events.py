@@ -229,6 +229,18 @@ async def test_a_caller_that_leaves_a_stream_has_its_execution_stopped_if_wished
         it.stage.assert_nothing_is_held()
 
 
+async def test_an_output_of_several_lines_is_sent_as_several_lines_of_data() -> None:
+    assert events.event("result", b'{\n  "a": 1e400\r\n}', "end") == (
+        b'event: result\nid: end\ndata: {\ndata:   "a": 1e400\ndata: }\n\n'
+    )
+
+
+async def test_progress_is_passed_on_as_it_was_written() -> None:
+    stream = events.Stream()
+    stream.progress('{"id": "x", "status": "RUNNING", "progress": [1e400, 12345678901234567890123]}')
+    assert b'"progress":[1e400, 12345678901234567890123]}' in b"".join(stream._waiting)
+
+
 async def test_a_reader_that_is_too_slow_loses_the_oldest_progress_and_costs_a_bounded_memory() -> None:
     stream = Stream()
     for number in range(1000):

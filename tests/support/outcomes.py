@@ -1,0 +1,13 @@
+"""Outcomes as the tests' own replies and records tell them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from service.outcomes import Succeeded
+
+
+def success(output: Any) -> Succeeded:
+    """Return the outcome of an execution that gave `output`, as `json.dumps` writes it."""
+    return Succeeded(json.dumps(output).encode())

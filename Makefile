@@ -16,6 +16,7 @@ RATE ?= 200
 REQUESTS ?= 1000000
 IMAGE ?= sync-front
 BASE ?= python:3.13-slim
+REQUIREMENTS ?= service
 
 .PHONY: help
 help: ## list the targets
@@ -79,8 +80,8 @@ soak: $(VENV)/.dev ## many requests; what the process holds must not grow (REQUE
 	$(BIN)/python -W error -m tests.chaos.soak --requests $(REQUESTS)
 
 .PHONY: image
-image: ## build the container image (IMAGE=sync-front BASE=python:3.13-slim)
-	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg BASE=$(BASE) \
+image: ## build the container image (IMAGE=sync-front BASE=python:3.13-slim REQUIREMENTS=service)
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg BASE=$(BASE) --build-arg REQUIREMENTS=$(REQUIREMENTS) \
 		--build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 

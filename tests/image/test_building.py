@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.image.engine import ROOT, inspect, tracked
+from tests.image.engine import IMAGE, ROOT, docker, inspect, tracked
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -73,6 +73,15 @@ def test_a_change_of_the_code_builds_nothing_but_the_code_again(image: Any, chec
     assert {stage for step, stage in steps.items() if step in cached} == {"dependencies", "service"}
     assert layers("sync-front-again")[:-1] == before[:-1]
     assert layers("sync-front-again")[-1] != before[-1]
+
+
+def test_an_image_that_can_write_traces_is_one_argument_away(image: Any, checkout: Path) -> None:
+    build(checkout, image, "sync-front-otel", "--build-arg=REQUIREMENTS=otel")
+    program = "from service.telemetry.otel import exporting; print(exporting.__name__)"
+    run = ("run", "--rm", "--entrypoint", "python")
+    assert docker(*run, "sync-front-otel", "-c", program) == "exporting"
+    lacking = "import importlib.util; print(importlib.util.find_spec('opentelemetry'))"
+    assert docker(*run, IMAGE, "-c", lacking) == "None"
 
 
 @pytest.mark.parametrize("processor", ["x86_64", "aarch64"])

@@ -28,7 +28,7 @@ def summary(name: str, reports: Iterable[Report]) -> list[Report]:
     answers = sum((report.answers for report in reports), Counter[str]())
     broken = [report for report in reports if report.faults]
     kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(answers.items()))
-    slowest = max(report.seconds for report in reports)
+    slowest = max(report.slowest for report in reports)
     verdict = "ok    " if not broken else "BROKEN"
     tell(f"{verdict} {name:<50} {len(reports):>3} seeds  {kinds}  (slowest {slowest:.1f} s)")
     for report in broken:

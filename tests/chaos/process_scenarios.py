@@ -11,6 +11,8 @@ from tests.chaos.scenarios import scenario
 from tests.chaos.stage import Stage
 
 PAIR: Final = 2
+FREEZE: Final = 30.0
+BLINK: Final = 4.0
 KEYED: Final = Mix(keyed=0.6)
 
 
@@ -46,10 +48,17 @@ async def sigkill(stage: Stage) -> None:
     await one_of(stage).kill()
 
 
-@scenario(KEYED, processes=PAIR)
+@scenario(KEYED, processes=PAIR, frozen=FREEZE)
 async def sigstop(stage: Stage) -> None:
     await stage.pause(0.1, 1)
-    await one_of(stage).freeze(stage.dice.uniform(0.5, 4))
+    await one_of(stage).freeze(FREEZE)
+
+
+@scenario(KEYED, processes=PAIR, frozen=BLINK)
+async def sigstop_for_a_moment(stage: Stage) -> None:
+    """Shorter than most waits: what is pending goes on afterwards."""
+    await stage.pause(0.1, 1)
+    await one_of(stage).freeze(stage.dice.uniform(0.5, BLINK))
 
 
 @scenario(Mix(requests=80, seconds=10), processes=PAIR, refuses=False)

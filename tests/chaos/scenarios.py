@@ -20,6 +20,7 @@ def scenario(
     breaks: bool = False,
     refuses: bool = True,
     jumping: bool = False,
+    frozen: float = 0.0,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
@@ -34,6 +35,7 @@ def scenario(
             breaks=breaks,
             refuses=refuses,
             jumping=jumping,
+            frozen=frozen,
         )
         return act
 

@@ -25,7 +25,7 @@ from tests.chaos.proxy import Proxy
 RESPONSE_TIMEOUT: Final = 5.0
 """Seconds that a request may wait: short runs, many seeds."""
 
-LATE: Final = 25.0
+LATE: Final = 10.0
 """Seconds beyond it in which every request must have its answer, on a busy machine."""
 
 
@@ -34,7 +34,8 @@ class Scenario:
     """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it.
 
     The service runs in so many `threads` or `processes`; `breaks` says that it may break connections, `refuses` that
-    it may take no work for a while; the clocks of `jumping` processes can be set.
+    it may take no work for a while; the clocks of `jumping` processes can be set. For `frozen` seconds a process may
+    stand still.
     """
 
     name: str
@@ -45,17 +46,20 @@ class Scenario:
     breaks: bool = False
     refuses: bool = True
     jumping: bool = False
+    frozen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended: the broken promises, and how many answers of which kind were given."""
+    """How a run ended: the broken promises, how many answers of which kind were given, and the seconds that all of it
+    and the slowest answer took."""
 
     scenario: str
     seed: int
     faults: list[str]
     answers: Counter[str]
     seconds: float
+    slowest: float = 0.0
 
 
 class Stage:
@@ -192,10 +196,11 @@ async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Repor
         faults += [
             f"answered only after {call.seconds:.1f} s: {call}"[:400]
             for call in stage.callers.history
-            if call.seconds > RESPONSE_TIMEOUT + LATE and call.key is None
+            if call.seconds > RESPONSE_TIMEOUT + LATE + scenario.frozen and call.key is None
         ]
         answers = Counter(call.ending.partition(":")[0] for call in stage.callers.history)
-    return Report(scenario.name, seed, faults, answers, time.monotonic() - began)
+        slowest = max(call.seconds for call in stage.callers.history)
+    return Report(scenario.name, seed, faults, answers, time.monotonic() - began, slowest)
 
 
 async def ready(url: str) -> None:

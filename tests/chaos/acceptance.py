@@ -16,7 +16,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from service.local import AWS_QUOTAS, LocalAws
 from tests.chaos.callers import Callers
@@ -25,9 +25,6 @@ from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import ready, workflow
 from tests.support.processes import settings_for
-
-CUT: Final = 2.0
-"""Seconds that the link is cut."""
 
 
 @dataclass(slots=True)
@@ -92,8 +89,8 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-async def cut(pending: int, ending: int, patience: float, rate: float) -> list[str]:
-    """Cut the link for CUT seconds while `ending` of `pending` executions end.
+async def cut(pending: int, ending: int, patience: float, rate: float, seconds: float) -> list[str]:
+    """Cut the link for so many seconds while `ending` of `pending` executions end.
 
     Requests are sent at `rate` a second, as the quota of StartExecution wants it. Those that end in the gap wait for
     `patience` seconds beyond its end.
@@ -101,7 +98,7 @@ async def cut(pending: int, ending: int, patience: float, rate: float) -> list[s
     async with Scene(RESPONSE_TIMEOUT="300") as scene:
         await scene.add()
         cut_at = time.time() + pending / rate + 10
-        back_at = cut_at + CUT
+        back_at = cut_at + seconds
         dice = random.Random(1)
         asked = [Asked(dice.uniform(cut_at + 0.2, back_at - 0.2)) for _ in range(ending)]
         asked += [Asked(dice.uniform(back_at + 15, back_at + 45)) for _ in range(pending - ending)]
@@ -126,13 +123,16 @@ async def cut(pending: int, ending: int, patience: float, rate: float) -> list[s
             scene.link.calm()
         throttled = Counter(scene.aws.throttled) - throttled
         reads = dict(sorted(scene.aws.calls.items()))
+        ends = [execution.stop_date or back_at for execution in scene.aws.executions.values()]
+        unheard = sum(cut_at <= end < back_at for end in ends)
         faults = await scene.judge()
-    return faults + _judge_cut(asked, back_at, running, throttled, reads)
+    return faults + _judge_cut(asked, back_at, (running, unheard), throttled, reads)
 
 
 def _judge_cut(
-    asked: list[Asked], back_at: float, running: int, throttled: Counter[str], calls: dict[str, int]
+    asked: list[Asked], back_at: float, counted: tuple[int, int], throttled: Counter[str], calls: dict[str, int]
 ) -> list[str]:
+    running, unheard = counted
     gone = [request for request in asked if request.until < back_at]
     others = [request for request in asked if request.until >= back_at]
     statuses = Counter(request.call.ending for request in gone if request.call)
@@ -141,7 +141,7 @@ def _judge_cut(
     )
     disturbed = sorted(request.answered - request.until for request in others)
     tell(
-        f"  {running} pending at the cut, {len(gone)} ended in it: {dict(statuses)}; seconds from the "
+        f"  {running} pending at the cut, {unheard} of {len(gone)} ended in it: {dict(statuses)}; seconds from the "
         f"cut's end to the answer: {_quantiles(late)}; throttled {dict(throttled)}; calls {calls}"
     )
     other_statuses = Counter(request.call.ending for request in others if request.call)
@@ -149,6 +149,8 @@ def _judge_cut(
     faults = []
     if running != len(asked):
         faults.append(f"only {running} of {len(asked)} were pending at the cut: this machine is too slow")
+    if unheard != len(gone):
+        faults.append(f"only {unheard} of {len(gone)} ended in the cut: this machine is too slow")
     if set(other_statuses) != {"200"}:
         faults.append(f"the others were disturbed: {dict(other_statuses)}")
     if throttled.total() > 20:
@@ -213,8 +215,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second (default: 200)")
     options = parser.parse_args()
     scenes: dict[str, Any] = {
-        "cut: 500 end while the link is gone": lambda: cut(options.pending, 500, 20, options.rate),
-        "cut: 2000 end while the link is gone": lambda: cut(options.pending, 2000, 8, options.rate),
+        "cut: 500 end while the link is gone": lambda: cut(options.pending, 500, 20, options.rate, 2),
+        "cut: 2000 end while the link is gone": lambda: cut(options.pending, 2000, 8, options.rate, 8),
         "rolling restart of two instances": lambda: rolling(options.rate, 30),
     }
     broken = 0

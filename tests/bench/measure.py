@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tests.bench.load import Load, Tally
@@ -45,7 +45,9 @@ class Effort:
     def total(self, designs: int, on_curve: int) -> float:
         """Return about how long all of it takes, in seconds."""
         pair = START + (2 * self.turns + 1) * (self.warm_up + self.seconds)
-        curve = START + sum(level / self.rate + self.warm_up + self.turns * self.seconds for level in self.levels)
+        curve = START + sum(
+            2 * level / self.rate + self.warm_up + self.turns * self.seconds for level in (*self.levels, self.levels[0])
+        )
         return self.rounds * designs * pair + self.curve_rounds * on_curve * curve
 
 
@@ -159,11 +161,16 @@ class Bench:
         return Pair(design.name, full.rate, full.cpu_us, half.cpu_us, quantiles[49] * 1e3, quantiles[98] * 1e3)
 
     async def curve(self, design: Design) -> list[Point]:
-        """Measure CPU time and memory with ever more requests in flight, at the same rate."""
-        points = []
+        """Measure CPU time and memory with ever more requests in flight, at the same rate.
+
+        The lowest level comes once more at the end, and its CPU time is the mean of both: a machine that has become
+        faster or slower meanwhile is then taken for neither growth nor the lack of it.
+        """
+        points: list[Point] = []
+        lowest, *_ = levels = self._effort.levels
         async with self._staged(design) as stage:
             load = stage.load
-            for level in self._effort.levels:
+            for level in (*levels, lowest):
                 await load.connect(level)
                 stage.aws.delay = level / self._effort.rate
                 await asyncio.gather(
@@ -173,9 +180,9 @@ class Bench:
                 window = await self._window(stage, self._effort.turns)
                 points.append(Point(design.name, level, window.rate, window.cpu_us, stage.subject.rss()))
                 load.rest()
-                if level != self._effort.levels[-1]:
-                    await load.quiet()
-        return points
+                await load.quiet()
+        first, *others, again = points
+        return [replace(first, cpu_us=(first.cpu_us + again.cpu_us) / 2), *others]
 
     async def _window(self, stage: Stage, turns: int = 1) -> Window:
         """Count what is answered, and the CPU time that is used, in the seconds to come."""

@@ -1,27 +1,26 @@
-"""What a caller expects before it sends its body: the header `Expect` (RFC 9110, 10.1.1)."""
+"""The answer to an `Expect` that names something else than 100-continue (RFC 9110, 10.1.1)."""
 
 from __future__ import annotations
 
 from uuid import uuid4
 
 import structlog
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import web
 
 from service.web import problems
 
 log = structlog.get_logger(__name__)
 
 
-async def meet(request: web.Request) -> web.Response | None:
-    """Let the caller go on, or answer that nobody here knows what it expects; aiohttp asks before any middleware."""
-    if request.version < HttpVersion11:
-        return None  # it cannot mean us
-    if request.headers[hdrs.EXPECT].lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer itself has not begun
-        return None
-    request_id = str(uuid4())
-    log.info("bad_request", status=417, request_id=request_id)
-    response = problems.from_status(417, instance=request.path, request_id=request_id)
-    response.force_close()  # whether the body will come is anybody's guess
-    return response
+async def refuse(request: web.Request, response: web.StreamResponse) -> None:
+    """Make a problem of aiohttp's own answer, which comes before any middleware and repeats what the caller sent.
+
+    A receiver of `Application.on_response_prepare`, the one place that sees it whatever route it is for.
+    """
+    if isinstance(response, web.HTTPExpectationFailed):
+        request_id = str(uuid4())
+        log.info("bad_request", status=response.status, request_id=request_id)
+        problem = problems.from_status(response.status, instance=request.path, request_id=request_id)
+        response.body = problem.body
+        response.headers.update(problem.headers)
+        response.force_close()  # whether a body will come is anybody's guess

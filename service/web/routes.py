@@ -96,21 +96,23 @@ class Routes:
         app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
         sample(app)
+        app.on_response_prepare.append(expectations.refuse)
         if traces is not None:
             app[TRACES] = traces
         app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
-            for add, path, handler in (
-                (web.post, "/event", self.create),
-                (web.get, "/event/{id}", self.read),
-                (web.delete, "/event/{id}", self.remove),
-                (web.get, "/healthz", self.healthz),
-                (web.get, "/readyz", self.readyz),
-                (web.get, "/metrics", self.metrics),
-                (web.get, "/openapi.json", self.openapi),
-                (web.get, "/docs", self.docs),
-            ):
-                app.add_routes([add(prefix + path, handler, expect_handler=expectations.meet)])
+            app.add_routes(
+                [
+                    web.post(f"{prefix}/event", self.create),
+                    web.get(f"{prefix}/event/{{id}}", self.read),
+                    web.delete(f"{prefix}/event/{{id}}", self.remove),
+                    web.get(f"{prefix}/healthz", self.healthz),
+                    web.get(f"{prefix}/readyz", self.readyz),
+                    web.get(f"{prefix}/metrics", self.metrics),
+                    web.get(f"{prefix}/openapi.json", self.openapi),
+                    web.get(f"{prefix}/docs", self.docs),
+                ]
+            )
         if self._cors_origins:
             cors.allow(app, self._cors_origins)
         return app

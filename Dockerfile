@@ -4,8 +4,9 @@
 # An argument, so that the base can come from a registry of one's own or be pinned by its digest.
 ARG BASE=python:3.13-slim
 
-# The locked dependencies; with REQUIREMENTS=otel those that write traces, too. Wheels only: nothing is compiled, so no stage needs a compiler. Byte code goes by the hash of
-# its source and every file has the same time, so that the layer is the same wherever and whenever it is built.
+# The locked dependencies; with REQUIREMENTS=otel those that write traces, too. Wheels only: nothing is compiled, so no
+# stage needs a compiler. Byte code goes by the hash of its source and every file has the same time, so that the layer is
+# the same wherever and whenever it is built.
 FROM ${BASE} AS dependencies
 ARG REQUIREMENTS=service
 COPY requirements/${REQUIREMENTS}.txt /tmp/requirements.txt

@@ -28,8 +28,8 @@ run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=..
 	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow $(WORKFLOW))
 
 .PHONY: test
-test: $(VENV)/.dev ## run every test that needs nothing but the package index (WORKERS=2 ARGS=...)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --cov --cov-report=term $(ARGS)
+test: $(VENV)/.dev ## run every test that needs nothing but the package index, or some (WORKERS=2 ARGS="-k name")
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
 # A missing Terraform, or no provider for it, is a failure; TERRAFORM=optional leaves out, loudly, what needs them.
 TERRAFORM ?= required

@@ -40,12 +40,12 @@ locals {
   gateway_problems = {
     BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not fit the request schema", detail = "It is not JSON, or breaks the schema." }
     REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large for a workflow's input", detail = "A workflow takes 256 KiB." }
-    THROTTLED                    = { status = 429, slug = "throttled", title = "Too many requests", detail = "The rate is limited. Nothing was started." }
-    WAF_FILTERED                 = { status = 403, slug = "filtered", title = "The request was refused", detail = "A rule of the firewall refuses it. Nothing was started." }
-    MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "not-found", title = "There is nothing here", detail = "Unknown path or method, or the request is not signed." }
+    THROTTLED                    = { status = 429, slug = "gateway-throttled", title = "Too many requests", detail = "The rate is limited. Nothing was started." }
+    WAF_FILTERED                 = { status = 403, slug = "gateway-filtered", title = "The request was refused", detail = "A rule of the firewall refuses it. Nothing was started." }
+    MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "gateway-not-found", title = "There is nothing here", detail = "Unknown path or method, or the request is not signed." }
     INTEGRATION_TIMEOUT          = { status = 504, slug = "gateway-timeout", title = "The service did not answer in time", detail = "The workflow may have been started." }
-    INTEGRATION_FAILURE          = { status = 503, slug = "unreachable", title = "The service cannot be reached", detail = "The workflow may have been started." }
-    DEFAULT_4XX                  = { status = null, slug = "refused", title = "The request was refused", detail = "Nothing was started." }
+    INTEGRATION_FAILURE          = { status = 503, slug = "gateway-unreachable", title = "The service cannot be reached", detail = "The workflow may have been started." }
+    DEFAULT_4XX                  = { status = null, slug = "gateway-refused", title = "The request was refused", detail = "Nothing was started." }
     DEFAULT_5XX                  = { status = null, slug = "gateway-failed", title = "The gateway failed", detail = "The request id leads to its log." }
   }
 

@@ -2,7 +2,7 @@
 # itself before the one around it gives up. The service's environment is filled from here.
 locals {
   timeouts = merge(var.timeouts, {
-    # Constants of the service (service/app.py), here so that the chain has all its links.
+    # Constants of the service (web/connections.py, stopping.py) and a setting that is left alone, here so that the chain has all its links.
     keep_alive  = 75 # idle connections stay open: longer than the balancer's, or it answers 502 on a race
     drain_delay = 5  # after SIGTERM, new requests are still served: the balancer sends some until it has noticed
     flush       = 5  # after the drain: the last answers are taken by their callers

@@ -350,7 +350,7 @@ variable "appsync_api_keys" {
 }
 
 variable "step_functions_quotas" {
-  description = "Token buckets of Step Functions' reading calls in this account and region, as SIZE/REFILL PER SECOND. Small regions have 250/10, 100/2 and 400/20."
+  description = "Token buckets of Step Functions' reading calls in this account and region, as SIZE/REFILL PER SECOND, whole numbers. Small regions have 250/10, 100/2 and 400/20."
   type = object({
     describe = optional(string, "300/15")
     list     = optional(string, "200/5")
@@ -360,7 +360,7 @@ variable "step_functions_quotas" {
   nullable = false
 
   validation {
-    condition     = alltrue([for quota in values(var.step_functions_quotas) : can(regex("^[0-9]+/[0-9]+(\\.[0-9]+)?$", quota))])
+    condition     = alltrue([for quota in values(var.step_functions_quotas) : can(regex("^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$", quota))])
     error_message = "step_functions_quotas must look like 300/15."
   }
 }

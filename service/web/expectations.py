@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from service.web import problems
 
@@ -23,4 +23,7 @@ async def refuse(request: web.Request, response: web.StreamResponse) -> None:
         problem = problems.from_status(response.status, instance=request.path, request_id=request_id)
         response.body = problem.body
         response.headers.update(problem.headers)
-        response.force_close()  # whether a body will come is anybody's guess
+        # By now aiohttp has reckoned the old body's length, and whether the connection stays.
+        response.headers[hdrs.CONTENT_LENGTH] = str(problem.content_length)
+        response.headers[hdrs.CONNECTION] = "close"  # whether a body will come is anybody's guess
+        response.force_close()

@@ -222,9 +222,11 @@ async def test_an_expectation_that_nobody_knows_is_a_problem_wherever_it_is_sent
         with capture_logs() as logs:
             reader = await it.connect(f"{target} HTTP/1.1\r\nHost: x\r\nExpect: Secret\r\n\r\n".encode())
             status, headers = await head(reader)
-            problem = json.loads(await closed(reader))
+            body = await closed(reader)
+            problem = json.loads(body)
         assert status == b"HTTP/1.1 417 Expectation Failed"
         assert headers[b"content-type"] == b"application/problem+json"
+        assert (int(headers[b"content-length"]), headers[b"connection"]) == (len(body), b"close")
         assert (problem["type"], problem["status"]) == ("about:blank", 417)
         assert [entry["request_id"] for entry in logs] == [problem["request_id"]]
         assert "Secret" not in f"{problem} {logs}"

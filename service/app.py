@@ -128,7 +128,7 @@ async def run(
         channel = hear(f"{prefix}*", on_replies)
         # What no workflow can tell of itself (a time-out, an abort) is told to all instances.
         hear(f"{settings.APPSYNC_NAMESPACE}/ended/*")
-        joins = Joins(hear, prefix, recovery)
+        joins = Joins(hear, prefix, recovery, replies)
         stack.push_async_callback(joins.aclose)
         bridge = Bridge(
             Starter(workflows, channel),

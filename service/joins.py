@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from service.recovery import Recovery
+    from service.replies import Replies
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +61,12 @@ class Joins:
     channel cannot be subscribed, recovery reads the record instead.
     """
 
-    def __init__(self, subscribe: Subscribe, prefix: str, recovery: Recovery) -> None:
+    def __init__(self, subscribe: Subscribe, prefix: str, recovery: Recovery, replies: Replies) -> None:
         self._subscribe = subscribe
         self._prefix = prefix
         self._namespace = prefix.partition("/")[0]
         self._recovery = recovery
+        self._replies = replies
         self._joins: dict[str, _Join] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -78,6 +80,9 @@ class Joins:
         Register the waiter first. What ended before the channel was heard is then read from the record.
         """
         if channel == self._prefix + execution_id:
+            if self._replies.has_left(execution_id):
+                # Its reply may have come while nobody waited, and the record tells of an end later than the reply does.
+                self._recovery.look_for_missed([execution_id])
             yield
             return
         join = self._joins.get(execution_id)

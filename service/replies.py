@@ -134,6 +134,10 @@ class Replies:
     def __contains__(self, execution_id: str) -> bool:
         return execution_id in self._waiters
 
+    def has_left(self, execution_id: str) -> bool:
+        """Tell whether somebody has waited for the execution lately, and does so no more or again."""
+        return execution_id in self._left
+
     def pending(self) -> list[str]:
         """Return the ids of all executions that somebody still waits for an outcome of."""
         return [key for key, waiters in self._waiters.items() if any(not waiter.done() for waiter in waiters)]

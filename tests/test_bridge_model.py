@@ -157,7 +157,9 @@ class Model(RuleBasedStateMachine):
             bucket._clock = self.loop.time
             bucket._at = self.loop.time()
         self.recovery = Recovery(self.replies, record)
-        joins = Joins(lambda _channel, _on_change: Subscription(lambda: self.live), "ns/me/", self.recovery)
+        joins = Joins(
+            lambda _channel, _on_change: Subscription(lambda: self.live), "ns/me/", self.recovery, self.replies
+        )
         self.joins = joins
         self.bridge = Bridge(
             Starter(client, self),

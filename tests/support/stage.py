@@ -88,7 +88,7 @@ class Stage:
         self.joined: dict[str, JoinedChannel] = {}
         self.record = Record(client, **options.pop("quotas", {}))
         self.recovery = Recovery(self.replies, self.record)
-        self.joins = Joins(self._subscribe, "ns/me/", self.recovery)
+        self.joins = Joins(self._subscribe, "ns/me/", self.recovery, self.replies)
         self.bridge = Bridge(
             Starter(client, self.channel),
             self.replies,

@@ -58,7 +58,8 @@ class _Look:
     """One execution that is read, now, in its turn, or after a pause.
 
     It is known to have `ended`; it is `queued` for its turn, merely because it is `unlisted` (a listing failed), or
-    `reading` is under way, `again` if it was sought once more meanwhile. It was read so many `times`.
+    `reading` is under way, `again` if it was sought once more meanwhile, or it is `due` then, by the clock of the event
+    loop. It was read so many `times`.
     """
 
     ended: bool = False
@@ -66,6 +67,7 @@ class _Look:
     unlisted: bool = False
     reading: bool = False
     again: bool = False
+    due: float = 0.0
     times: int = 0
 
 
@@ -128,7 +130,9 @@ class Recovery:
         try:
             yield
         finally:
-            self._deaf -= Counter([execution_id])
+            self._deaf[execution_id] -= 1
+            if not self._deaf[execution_id]:
+                del self._deaf[execution_id]
 
     def look_for_missed(self, execution_ids: Collection[str]) -> None:
         """Look for what may have been published just before it could be heard: its record may show the end later."""
@@ -190,7 +194,10 @@ class Recovery:
                 for execution_id in sought:
                     self._queue(execution_id)
         while self._later and self._later[0][0] <= now:
-            self._hurry(heapq.heappop(self._later)[1])
+            due, execution_id = heapq.heappop(self._later)
+            look = self._looks.get(execution_id)
+            if look is not None and look.due == due:  # else it was hurried meanwhile
+                self._queue(execution_id)
         while self._ready and self._reading < READS:
             _, execution_id = self._ready[0]
             look = self._looks.get(execution_id)
@@ -219,6 +226,7 @@ class Recovery:
     def _queue(self, execution_id: str, *, ended: bool = False, unlisted: bool = False) -> None:
         look = self._looks.setdefault(execution_id, _Look())
         look.ended, look.unlisted, look.again = look.ended or ended, unlisted, look.reading
+        look.due = 0.0
         if not (look.queued or look.reading):
             look.queued = True
             heapq.heappush(self._ready, (self._replies.deadline(execution_id) or 0.0, execution_id))
@@ -249,7 +257,8 @@ class Recovery:
             return
         look.times += 1
         look.again = False
-        heapq.heappush(self._later, (asyncio.get_running_loop().time() + pause, execution_id))
+        look.due = asyncio.get_running_loop().time() + pause
+        heapq.heappush(self._later, (look.due, execution_id))
 
     async def _list(self, sought: set[str]) -> None:
         """Learn from a listing, newest first, which of the executions ended; have those read."""

@@ -348,6 +348,21 @@ async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pyte
         await made.endpoint.arrived("ListExecutions", made.endpoint.count("ListExecutions") + 1)
 
 
+async def test_looking_again_and_again_for_one_end_does_not_make_it_read_more_and_more_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recovery_module, "NOT_YET", (0.2,))
+    async with scene() as made:
+        made.expect("a")
+        made.recovery.look_ended("a")
+        for number in range(1, 8):  # each of them hurries the one that is due later
+            await made.endpoint.arrived("DescribeExecution", number)
+            made.recovery.look(["a"])
+        before = made.endpoint.count("DescribeExecution")
+        await asyncio.sleep(1)
+        assert made.endpoint.count("DescribeExecution") - before <= 10  # five; it was forty
+
+
 async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery_module, "ROUND", 0.05)
     async with scene() as made:

@@ -42,6 +42,8 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     logging.getLogger("asyncio").addFilter(_OncePerSecond("socket.accept() out of system resource"))
     # aiohttp's server quotes what it could not parse of a request; the caller gets a 400 all the same.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # OpenTelemetry quotes what it could not read of a caller's `tracestate`.
+    logging.getLogger("opentelemetry.trace.span").setLevel(logging.CRITICAL)
 
 
 def processors() -> list[Processor]:

@@ -94,8 +94,9 @@ class RequestTrace:
         self, *, status: int, outcome: str, execution_id: str | None, start: float | None, start_tries: int
     ) -> None:
         """See `service.telemetry.traces`."""
-        # Where nothing was sent, because another request had begun the execution, there was no call.
-        if self._call is not None and start_tries:
+        # Where nothing was sent, because another request had begun the execution, there was no call. Whether one was
+        # when its caller left nobody says; the execution may then name it as its parent.
+        if self._call is not None and (start_tries or outcome == "caller-left"):
             self._call.set_attribute("sync_front.start_tries", start_tries)
             if start is None:
                 _fail(self._call, outcome)

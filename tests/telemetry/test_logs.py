@@ -20,6 +20,7 @@ logging.getLogger("library").warning("a library's %s", "warning")
 for _ in range(1000):
     logging.getLogger("asyncio").error("socket.accept() out of system resource\\nsocket: x")
 logging.getLogger("aiohttp.server").error("Error handling request: POST /?name=private")
+logging.getLogger("opentelemetry.trace.span").warning("Member doesn't match the w3c identifiers format private")
 def broken():
     private = "private"
     raise ValueError("private")

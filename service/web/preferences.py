@@ -29,10 +29,10 @@ class Preferences:
             return min(self.wait, limit)
         return 0 if self.respond_async else limit
 
-    def applied(self, limit: float) -> str | None:
-        """Return the value of `Preference-Applied`, or None if nothing was asked for."""
+    def applied(self, limit: float, *, waited: bool = True) -> str | None:
+        """Return the value of `Preference-Applied`, or None if nothing was asked for, or done of it."""
         honoured = ["respond-async"] if self.respond_async else []
-        if self.wait is not None:
+        if self.wait is not None and waited:
             honoured.append(f"wait={self.seconds(limit):g}")
         return ", ".join(honoured) or None
 

@@ -221,7 +221,9 @@ class Routes:
 
     def _answer(self, request: web.Request, answer: Answer, asked: Preferences, began: float) -> web.Response:
         headers = request[HEADERS] = {"Server-Timing": _server_timing(answer, time.perf_counter() - began)}
-        applied = asked.applied(self._response_timeout)
+        # An instance that is full or stopping tells what is known instead.
+        waited = answer.outcome is not None or answer.waited > 0 or not asked.wait
+        applied = asked.applied(self._response_timeout, waited=waited)
         if applied is not None:
             headers["Preference-Applied"] = applied
         return self._render(request, answer)

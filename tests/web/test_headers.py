@@ -51,6 +51,18 @@ async def test_a_failed_workflow_says_where_its_time_went_and_what_preference_wa
             assert response.headers["Preference-Applied"] == "wait=1"
 
 
+async def test_a_wait_that_there_was_no_room_for_is_none_that_was_applied() -> None:
+    async with front(max_in_flight=1) as it:
+        held = asyncio.create_task(it.client.post("/event", json=NAMES))
+        own = await it.stage.started()
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        async with it.client.get(f"/event/{ID}", headers={"Prefer": "wait=5"}) as response:
+            assert response.status == 202
+            assert "Preference-Applied" not in response.headers
+        it.stage.reply(own, {})
+        assert (await held).status == 200
+
+
 def test_the_pause_until_the_next_try_is_what_is_left_of_a_usual_execution() -> None:
     durations = Durations()
     assert durations.left(4) == 4  # nothing is known: as long again

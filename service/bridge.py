@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -234,7 +234,8 @@ class Bridge:
         """Carry a request through beside others with the same key; its start does not end with its caller."""
         async with self._flights.aboard(start, event, self._prefix + start.execution_id, waiter.deadline) as flight:
             with self._joins.listening(start.execution_id, flight.channel):
-                return await self._answer(flight.start, waiter, began, on_start)
+                answer = await self._answer(flight.start, waiter, began, on_start)
+                return answer if flight.start is start else replace(answer, start_tries=0)
 
     async def _answer(
         self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
@@ -256,12 +257,13 @@ class Bridge:
                 raise doubt from None  # an id is only handed out if it can be read later
         if outcome is None or waiter.settled_at is None:
             waited = asyncio.get_running_loop().time() - started
-            left = self._durations.left(waited)
+            left = self._durations.left(start.age + waited)
             return Answer(start.execution_id, outcome, took, waited=waited, left=left, start_tries=start.tries)
-        workflow = max(0.0, waiter.settled_at - started)
+        waited = max(0.0, waiter.settled_at - started)
+        workflow = start.age + waited
         if isinstance(outcome, Succeeded):
             self._durations.note(workflow)
-        return Answer(start.execution_id, outcome, took, workflow, waited=workflow, start_tries=start.tries)
+        return Answer(start.execution_id, outcome, took, workflow, waited=waited, start_tries=start.tries)
 
     def _read(self, execution: Execution) -> Answer:
         """Tell what the record says, and learn from it where nobody here could wait long enough to see the end."""

@@ -131,7 +131,7 @@ class Flights:
             raise IdempotencyConflict("It was not started by this service.", execution_id=execution_id)
         if sealed.event != flight.event:
             raise IdempotencyKeyReused("The key was used with another body.", execution_id=execution_id)
-        flight.start.done, flight.channel = True, sealed.channel
+        flight.start.done, flight.start.age, flight.channel = True, execution.seconds, sealed.channel
         if execution.outcome is not None:
             self._replies.settle(execution_id, execution.outcome)
 

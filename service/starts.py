@@ -42,7 +42,7 @@ class Start:
     """One execution to be started, and how far that has come: anything sent, carried out for certain.
 
     `tries` is how often Step Functions was asked. `doubt` is what it left open where a start was sent and may have been
-    carried out.
+    carried out. `age` is for how many seconds the execution has run already, where it was found and not started.
     """
 
     execution_id: str
@@ -52,6 +52,7 @@ class Start:
     done: bool = False
     tries: int = 0
     doubt: OutcomeUnknown | None = None
+    age: float = 0.0
 
     def given_up(self) -> Problem:
         """Tell what is known of it when the instance stops before it is through."""

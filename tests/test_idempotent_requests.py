@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from service import record as record_module
+from service import recovery as recovery_module
 from service.bridge import Answer
 from service.errors import (
     Draining,
@@ -67,6 +68,42 @@ async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> No
         assert made.endpoint.count("StartExecution") == 1
         made.assert_nothing_is_held()
         assert len(made.bridge._flights) == 0
+
+
+async def test_only_the_request_that_asked_step_functions_tells_how_often() -> None:
+    async with stage() as made:
+        posts = [submit(made) for _ in range(3)]
+        await made.started()
+        await until(lambda: started(made))
+        made.reply(ID, 1)
+        assert [answer.start_tries for answer in await asyncio.gather(*posts)] == [1, 0, 0]
+
+
+async def test_who_comes_between_the_reply_that_nobody_heard_and_the_record_of_the_end_does_not_wait_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recovery_module, "AFTER_GAP", (0.0, 0.1, 0.2))
+    async with stage() as made:
+        assert (await submit(made, wait=0)).outcome is None
+        made.reply(ID, 1)
+        running = described("RUNNING", input=input_of(channel=f"ns/me/{ID}"))
+        made.endpoint.script("DescribeExecution", running, running, described("SUCCEEDED", output="1"))
+        async with asyncio.timeout(10):
+            assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+        made.endpoint.script("DescribeExecution", running, described("SUCCEEDED", output="1"))
+        async with asyncio.timeout(10):
+            assert (await submit(made)).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_how_long_an_execution_took_is_told_of_all_of_it_whoever_joins_it_when() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        ended = described("SUCCEEDED", input=input_of(), output="1", stopDate=11.5)
+        made.endpoint.script("DescribeExecution", ended)
+        for _ in range(3):
+            assert (await submit(made)).workflow == 10.5
+        assert made.bridge._durations.typical == 10.5
 
 
 async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> None:

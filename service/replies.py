@@ -135,7 +135,7 @@ class Replies:
         return execution_id in self._waiters
 
     def has_left(self, execution_id: str) -> bool:
-        """Tell whether somebody has waited for the execution lately, and does so no more or again."""
+        """Tell whether somebody has lately waited for the execution and left."""
         return execution_id in self._left
 
     def pending(self) -> list[str]:

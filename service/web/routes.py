@@ -22,23 +22,9 @@ from service.errors import (
 )
 from service.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, cors, docs, events, expectations, idempotency, negotiation, openapi, preferences
+from service.web.context import CONTEXT, LEAVING, METRICS, TRACES
 from service.web.events import Stream
-from service.web.middleware import (
-    ANSWER,
-    EXECUTION_ID,
-    HEADERS,
-    LEAVING,
-    METRICS,
-    REQUEST_ID,
-    REQUEST_ID_HEADER,
-    SPANS,
-    START_TRIES,
-    TRACE_HEADER,
-    TRACES,
-    answer_everything,
-    as_answer,
-    sample,
-)
+from service.web.middleware import REQUEST_ID_HEADER, answer_everything, as_answer, sample
 from service.web.problems import retry_after
 
 if TYPE_CHECKING:
@@ -97,8 +83,7 @@ class Routes:
         app[METRICS] = self._metrics
         sample(app)
         app.on_response_prepare.append(expectations.refuse)
-        if traces is not None:
-            app[TRACES] = traces
+        app[TRACES] = traces
         app[LEAVING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
@@ -190,13 +175,14 @@ class Routes:
         self, request: web.Request, stream: Stream, work: Coroutine[Any, Any, Answer], asked: Preferences
     ) -> web.StreamResponse:
         """Answer with a stream of events about what `work` finds out."""
-        headers = {REQUEST_ID_HEADER: request[REQUEST_ID]}
+        context = request[CONTEXT]
+        headers = {REQUEST_ID_HEADER: context.request_id}
         applied = asked.applied(self._response_timeout)
         if applied is not None:
             headers["Preference-Applied"] = applied
 
         def running(execution_id: str) -> bytes:
-            request[EXECUTION_ID] = execution_id
+            context.execution_id = execution_id
             location = self._location(execution_id)
             return events.event(
                 "running", orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
@@ -204,7 +190,7 @@ class Routes:
 
         def end(task: asyncio.Task[Answer]) -> bytes:
             try:
-                answer = request[ANSWER] = task.result()
+                answer = context.answer = task.result()
                 if answer.outcome is None:
                     return running(answer.execution_id)
                 return events.event("result", _body(self._render(request, answer)), events.END)
@@ -220,7 +206,7 @@ class Routes:
         return f"{self._prefix}/event/{execution_id}"
 
     def _answer(self, request: web.Request, answer: Answer, asked: Preferences, began: float) -> web.Response:
-        headers = request[HEADERS] = {"Server-Timing": _server_timing(answer, time.perf_counter() - began)}
+        headers = request[CONTEXT].headers = {"Server-Timing": _server_timing(answer, time.perf_counter() - began)}
         # An instance that is full or stopping tells what is known instead.
         waited = answer.outcome is not None or answer.waited > 0 or not asked.wait
         applied = asked.applied(self._response_timeout, waited=waited)
@@ -229,10 +215,9 @@ class Routes:
         return self._render(request, answer)
 
     def _render(self, request: web.Request, answer: Answer) -> web.Response:
-        request[ANSWER] = answer
-        if answer.start_tries:
-            request[START_TRIES] = answer.start_tries
-        execution_id = request[EXECUTION_ID] = answer.execution_id
+        context = request[CONTEXT]
+        context.answer, context.start_tries = answer, answer.start_tries
+        execution_id = context.execution_id = answer.execution_id
         match answer.outcome:
             case Succeeded(output):
                 body = bodies.result(execution_id, output)
@@ -257,15 +242,16 @@ def _execution_id(request: web.Request) -> str:
     execution_id = request.match_info["id"]
     if _EXECUTION_ID.fullmatch(execution_id) is None:
         raise UnknownExecution("Execution ids look like exec-<uuid>.")
-    request[EXECUTION_ID] = execution_id
+    request[CONTEXT].execution_id = execution_id
     return execution_id
 
 
 def _trace_header(request: web.Request) -> str | None:
     """Return the X-Ray trace header for StartExecution: that of its own span where there is one."""
-    if (spans := request.get(SPANS)) is not None:
-        request[TRACE_HEADER] = spans.start_execution()
-    return request.get(TRACE_HEADER)
+    context = request[CONTEXT]
+    if context.spans is not None:
+        context.trace_header = context.spans.start_execution()
+    return context.trace_header
 
 
 def _stream(request: web.Request) -> Stream | None:

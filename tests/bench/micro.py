@@ -27,7 +27,7 @@ from service.replies import Replies
 from service.sigv4 import Signer
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
-from service.web import middleware
+from service.web import context, middleware
 from tests.bench.stand_in import NAMESPACE, OUTPUT, StandIn
 
 NUMBER: Final = 1000
@@ -135,29 +135,29 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
     """Metrics, and the log line where the sampler lets it through."""
     logs.configure("INFO", "json")
     app = web.Application()
-    app[middleware.METRICS] = Metrics()
+    app[context.METRICS], app[context.TRACES] = Metrics(), None
     middleware.sample(app)
-    app[middleware.SAMPLER]._most = most
+    app[context.SAMPLER]._most = most
 
-    async def answer(_request: web.Request) -> web.Response:
+    async def handle(_request: web.Request) -> web.Response:
         return web.Response()
 
     async def tell(requests: list[web.Request]) -> None:
         for request in requests:
-            middleware._begin_trace(request)
-            middleware._end(request, "id", 0.0, status=200)
+            middleware._begin_trace(request, request[context.CONTEXT])
+            middleware._end(request, request[context.CONTEXT], 0.0, status=200)
 
     async def prepare(requests: list[web.Request]) -> None:
         for number in range(NUMBER):
             request = make_mocked_request("POST", "/event", app=app)
             request._match_info = await app.router.resolve(request)
             request._match_info.add_app(app)
-            request[middleware.ANSWER] = Answer(f"exec-{number:032d}", Succeeded(b"{}"), 0.01, 0.05, start_tries=1)
-            request[middleware.EXECUTION_ID] = f"exec-{number:032d}"
-            request[middleware.START_TRIES] = 1
+            id_ = f"exec-{number:032d}"
+            answer = Answer(id_, Succeeded(b"{}"), 0.01, 0.05, start_tries=1)
+            request[context.CONTEXT] = context.Context("id", execution_id=id_, answer=answer, start_tries=1)
             requests.append(request)
 
-    app.router.add_post("/event", answer)
+    app.router.add_post("/event", handle)
     requests: list[web.Request] = []
     run(prepare(requests))
     benchmark(lambda: run(tell(requests)))

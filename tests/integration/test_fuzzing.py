@@ -22,7 +22,18 @@ SECONDS = 240 if EXAMPLES == "5" else 7200
 
 @pytest.mark.timeout(SECONDS + 60)
 async def test_nothing_that_is_sent_gets_an_answer_that_the_description_does_not_promise(tmp_path: Path) -> None:
-    arguments = ["--config-file", str(CONFIG), "run", "--max-examples", EXAMPLES, "--seed", "1", "--no-color"]
+    arguments = [
+        "--config-file",
+        str(CONFIG),
+        "run",
+        "--max-examples",
+        EXAMPLES,
+        "--workers",
+        "8",
+        "--seed",
+        "1",
+        "--no-color",
+    ]
     # Guesses at ids would use the quota up, and then nothing but 503 be seen.
     environment = {"RESPONSE_TIMEOUT": "5", "DESCRIBE_QUOTA": "100000000/1000000"}
     async with LocalAws(port=0, wait=0) as aws, service(aws, **environment) as (process, url):

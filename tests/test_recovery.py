@@ -281,13 +281,19 @@ async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(ans
         assert [await outcome(waiter) for waiter in waiters] == [success(f"e{n}") for n in range(20)]
 
 
+async def after_a_failed_listing(made: Scene) -> list[Waiter]:
+    """Have twenty executions sought by a listing that fails; a few are being read, the rest waits for the quotas."""
+    made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
+    waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
+    made.recovery.look(made.replies.pending())
+    await made.endpoint.arrived("DescribeExecution")
+    await made.endpoint.arrived("GetExecutionHistory")
+    return waiters
+
+
 async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_one_wanted() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
-        made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
-        waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
-        made.recovery.look(made.replies.pending())
-        await made.endpoint.arrived("DescribeExecution")
-        await made.endpoint.arrived("GetExecutionHistory")  # the rest has to wait for the quotas
+        waiters = await after_a_failed_listing(made)
         made.ledger.statuses["e19"] = "SUCCEEDED"
         made.recovery.look(made.replies.pending())
         assert await outcome(waiters[19]) == success("e19")
@@ -296,15 +302,13 @@ async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_on
 
 async def test_a_reading_that_a_wait_near_its_end_asked_for_is_not_spared_by_a_listing() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
-        made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
-        waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
-        made.recovery.look(made.replies.pending())
-        await made.endpoint.arrived("DescribeExecution")
-        await made.endpoint.arrived("GetExecutionHistory")
+        waiters = await after_a_failed_listing(made)
         made.recovery.look(["e5"])
         await asyncio.sleep(0)
         made.recovery.look(made.replies.pending())
         await made.endpoint.arrived("ListExecutions", 2)
+        while made.recovery._listing:  # noqa: ASYNC110 - it tells of its end to nobody
+            await asyncio.sleep(0.01)
         made.ledger.statuses["e5"] = "SUCCEEDED"
         assert await outcome(waiters[5]) == success("e5")
 

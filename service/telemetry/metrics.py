@@ -75,15 +75,18 @@ class Metrics:
             child = self._children[operation, outcome] = self._requests.labels(operation, outcome)
         child.inc()
 
-    def answered(self, total: float, start: float | None, workflow: float | None) -> None:
-        """Time a POST that was answered; all in seconds, None for what did not happen."""
+    def answered(self, total: float, start: float | None, workflow: float | None, waited: float) -> None:
+        """Time a POST that was answered; all in seconds, None for what did not happen.
+
+        `waited` is how much of the workflow's time it waited for; the rest had passed when it joined the execution.
+        """
         self._wait.observe(total)
         if start is None:
             return
         self._start.observe(start)
         if workflow is not None:
             self._workflow.observe(workflow)
-            overhead = max(0.0, total - start - workflow)
+            overhead = max(0.0, total - start - waited)
             self._overhead.observe(overhead)
             self.recent_overheads.append(overhead)
 

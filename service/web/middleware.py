@@ -127,7 +127,7 @@ def _end(request: web.Request, context: Context, began: float, *, status: int) -
         metrics = request.app[METRICS]
         metrics.ended(operation, outcome)
         if operation == "start" and answer is not None:
-            metrics.answered(seconds, answer.start, answer.workflow)
+            metrics.answered(seconds, answer.start, answer.workflow, answer.waited)
     if context.spans is not None:
         context.spans.end(
             status=status,

@@ -120,8 +120,8 @@ def test_gauges_are_told_as_they_are(metrics: Metrics, others: Others) -> None:
 
 def test_times_are_told_one_by_one_and_once(metrics: Metrics) -> None:
     source = CloudWatch(metrics, "front")
-    metrics.answered(1.5, 0.25, 1.0)
-    metrics.answered(1.0, 0.25, 0.5)
+    metrics.answered(1.5, 0.25, 1.0, 1.0)
+    metrics.answered(1.0, 0.25, 0.5, 0.5)
     metrics.recent_lags.append(0.004)
     found = line(source)
     assert found["BridgeOverheadMilliseconds"] == [250, 250]

@@ -191,6 +191,12 @@ async def test_a_loop_that_is_held_up_shows(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(metrics.recent_lags) >= 0.05
 
 
+def test_what_had_passed_of_a_workflow_before_a_request_joined_it_is_not_taken_for_its_own_time() -> None:
+    metrics = Metrics()
+    metrics.answered(3.0, 0.5, 10.0, 2.25)
+    assert metrics.recent_overheads[0] == 0.25
+
+
 async def test_names_and_units_follow_the_prometheus_conventions(http: aiohttp.ClientSession) -> None:
     """The rules of `promtool check metrics`: a prefix, base units, _total for counters only, help for all."""
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (_, url):

@@ -73,9 +73,18 @@ class Starter:
 
         Raise LinkDown with nothing sent, ExecutionExists if the name is taken, or what `Workflows.start` raises.
         """
-        if not start.sent:
-            await self._link_up()
+        give_up = time.monotonic() + (within or 0.0)
+        while True:
+            if not start.sent:
+                await self._link_up()
+            try:
+                return await self._attempt(start, within)
+            except LinkDown:
+                # Lost while it waited for its turn: it waits for the link like one that comes in the gap.
+                if time.monotonic() >= give_up:
+                    raise
 
+    async def _attempt(self, start: Start, within: float | None) -> None:
         def on_turn() -> None:
             # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
             if not self._channel.live:

@@ -289,7 +289,27 @@ async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> Non
         made.assert_nothing_is_held()
 
 
-async def test_a_start_whose_turn_comes_while_the_link_is_down_is_not_made() -> None:
+async def test_a_start_whose_turn_comes_in_a_short_gap_waits_for_the_link() -> None:
+    async with stage(pool=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        made.channel.go_down()
+        gate.set()
+        made.reply(execution_id, 1)
+        assert (await first).outcome == success(1)  # its place is free, so the turn of the second has come
+        assert made.endpoint.count("StartExecution") == 1
+        made.channel.come_up()
+        made.reply(await made.started(2), 2)
+        assert (await second).outcome == success(2)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "LINK_GRACE", 0.05)
     async with stage(pool=1) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))

@@ -1,4 +1,4 @@
-"""Every test fails that makes a log tell what is private."""
+"""Every test fails that makes a log tell what is private; none leaves an application behind."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from service.telemetry import logs
+from tests.support import ended_apps
 from tests.support.privacy import leaks
 
 # Logs are written here as the service writes them, but for the place: that is the test's own.
@@ -28,3 +29,9 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid}: logged what is private: {found}"
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Keep the process small over hundreds of applications."""
+    ended_apps.forget()

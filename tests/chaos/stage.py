@@ -21,6 +21,7 @@ from tests.chaos.history import Record, check
 from tests.chaos.instance import Instance
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
+from tests.support import ended_apps
 
 RESPONSE_TIMEOUT: Final = 5.0
 """Seconds that a request may wait: short runs, many seeds."""
@@ -93,7 +94,10 @@ class Stage:
         faults = Faults(self.dice.getrandbits(32))
         aws = self.aws = LocalAws(port=0, definition=definition, quotas=AWS_QUOTAS, faults=faults)
         aws.realtime.keep_alive = 0.3
-        aws.realtime.connection_timeout_ms = 1500
+        if self._scenario.refuses:
+            # So that a dead link is found within a short run. Where the link is not to fail, the timeout stays that of
+            # AWS: a stand-in that a busy machine keeps from its processor for two seconds is no dead link.
+            aws.realtime.connection_timeout_ms = 1500
         await self._stack.enter_async_context(aws)
         self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.dice))
         self.api = await self._stack.enter_async_context(Proxy(aws.url, self.dice))
@@ -107,6 +111,7 @@ class Stage:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+        ended_apps.forget()
 
     def _environment(self) -> dict[str, str]:
         return {

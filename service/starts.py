@@ -77,14 +77,15 @@ class Starter:
         while True:
             if not start.sent:
                 await self._link_up()
+            left = give_up - time.monotonic()
             try:
-                return await self._attempt(start, within)
+                return await self._attempt(start, left)
             except LinkDown:
                 # Lost while it waited for its turn: it waits for the link like one that comes in the gap.
                 if time.monotonic() >= give_up:
                     raise
 
-    async def _attempt(self, start: Start, within: float | None) -> None:
+    async def _attempt(self, start: Start, within: float) -> None:
         def on_turn() -> None:
             # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
             if not self._channel.live:

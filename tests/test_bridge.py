@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,8 +27,9 @@ from service.errors import (
 from service.outcomes import Aborted, Failed
 from service.quota import Quota
 from service.replies import Replies
+from service.starts import Start, Starter
 from tests.support.outcomes import success
-from tests.support.stage import Stage, stage
+from tests.support.stage import Channel, Stage, stage
 from tests.support.step_functions import (
     STARTED,
     Script,
@@ -306,6 +308,24 @@ async def test_a_start_whose_turn_comes_in_a_short_gap_waits_for_the_link() -> N
         made.reply(await made.started(2), 2)
         assert (await second).outcome == success(2)
         made.assert_nothing_is_held()
+
+
+async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
+    channel = Channel()
+    allowed: list[float] = []
+
+    class Crowded:
+        async def start(self, *_: str, within: float, on_turn: Callable[[], None], **__: Any) -> None:
+            allowed.append(within)
+            if len(allowed) == 1:
+                await asyncio.sleep(0.2)  # until its turn comes
+                channel.go_down()
+                asyncio.get_running_loop().call_later(0.1, channel.come_up)
+            on_turn()
+
+    client: Any = Crowded()
+    await Starter(client, channel).run(Start("exec-1", "{}"), within=10)
+    assert allowed[1] < allowed[0] - 0.25
 
 
 async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:

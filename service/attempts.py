@@ -86,6 +86,8 @@ class Attempts:
                 raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
             except Exception as error:  # an answer without what it must have is none
                 problem = _translate(error, execution_id)
+                if isinstance(problem, Refused) and unknown is not None:
+                    raise unknown from error  # the refusal is of this try, and an earlier one may have been carried out
                 if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
                     raise problem from error
             if isinstance(problem, OutcomeUnknown):

@@ -124,6 +124,14 @@ async def test_an_unknown_outcome_is_not_hidden_by_later_throttling(endpoint: Sc
             await client.start("exec-1", "{}")
 
 
+async def test_an_unknown_outcome_is_not_hidden_by_a_later_refusal(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", reset(), error("ExpiredTokenException"))
+    async with workflows(endpoint.url) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.start("exec-1", "{}")
+    assert endpoint.count("StartExecution") == 2
+
+
 async def test_an_endpoint_without_a_listener_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

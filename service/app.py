@@ -28,7 +28,7 @@ from service.replies import Replies
 from service.secret_key import SecretApiKey
 from service.settings import SettingsError
 from service.starts import ReplyChannel, Starter
-from service.stopping import FLUSH_TIMEOUT, QUICK_FLUSH_TIMEOUT, Stop, flush
+from service.stopping import QUICK_FLUSH_TIMEOUT, Stop, flush
 from service.telemetry.cloudwatch import CloudWatch
 from service.telemetry.metrics import Metrics
 from service.telemetry.traces import from_environment
@@ -185,7 +185,7 @@ async def run(
         log.info("stopping", held=bridge.in_flight)
         stop.when_quick(bridge.release)
         await bridge.drain(settings.DRAIN_TIMEOUT, settings.DRAIN_DELAY)
-        await flush(runner, QUICK_FLUSH_TIMEOUT if stop.quick else FLUSH_TIMEOUT)
+        await flush(runner, stop)
     log.info("stopped", released=bridge.cut_short)
     return not bridge.cut_short
 

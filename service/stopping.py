@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ class Stop:
     def __init__(self) -> None:
         self.wished = asyncio.Event()
         self.quick = False
-        self._on_quick: Callable[[], None] | None = None
+        self._on_quick: list[Callable[[], None]] = []
 
     def listen(self) -> None:
         """Take over SIGTERM and SIGINT of this process."""
@@ -39,33 +40,39 @@ class Stop:
         """Ask to stop; quickly if that is said or if it was asked before."""
         if quick or self.wished.is_set():
             self.quick = True
-            if self._on_quick is not None:
-                self._on_quick()
+            for act in self._on_quick:
+                act()
         self.wished.set()
 
     def when_quick(self, act: Callable[[], None]) -> None:
         """Call `act` as soon as the stop is to be quick, at once if it already is."""
-        self._on_quick = act
+        self._on_quick.append(act)
         if self.quick:
             act()
 
 
-async def flush(runner: web.AppRunner, seconds: float) -> None:
+async def flush(runner: web.AppRunner, stop: Stop, seconds: float = FLUSH_TIMEOUT) -> None:
     """Take no more connections, give what is under way so many seconds to end, then cut what still is connected."""
     server = runner.server
     if server is None:
         return
-    clock = asyncio.get_running_loop().time
     for site in tuple(runner.sites):
         await site.stop()
     await asyncio.sleep(LAST_CALL)
-    end = clock() + seconds
     transports = [connection.transport for connection in server.connections if connection.transport is not None]
     server.pre_shutdown()  # ends idle connections, which the last of these lines would wait for
     await runner.shutdown()  # tells those that last as long as their callers like
-    await server.shutdown(seconds)
-    # A transport tells nobody when its buffer is empty.
-    while clock() < end and any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds) as bound:
+            stop.when_quick(lambda: _hurry(bound))
+            await server.shutdown(seconds)  # which is its limit for each of two steps
+            # A transport tells nobody when its buffer is empty.
+            while any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
     for transport in transports:
         transport.abort()  # a caller that does not read its answer would keep the socket open
+
+
+def _hurry(bound: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # it has passed
+        bound.reschedule(asyncio.get_running_loop().time() + QUICK_FLUSH_TIMEOUT)

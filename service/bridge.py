@@ -158,7 +158,12 @@ class Bridge:
         deadline = clock() + wait
         # The waiter comes first: what ends while the record is read is then heard.
         with self._admission, self._replies.expect(execution_id, deadline, on_progress) as waiter:
-            execution = await self._record.describe(execution_id)
+            try:
+                execution = await self._record.describe(execution_id)
+            except Problem:
+                if not waiter.done() or (outcome := waiter.result()) is None:
+                    raise
+                return Answer(execution_id, outcome)  # its reply has come meanwhile
             if execution.outcome is not None:
                 return self._read(execution)
             if on_start is not None:

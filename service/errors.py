@@ -84,7 +84,7 @@ class IdempotencyKeyReused(InvalidRequest):
 
 
 class IdempotencyConflict(InvalidRequest):
-    """The execution of this key cannot be compared with the request: its record cannot be read now, or is foreign."""
+    """The execution of this key cannot be compared with the request now: it has no record yet, or a foreign one."""
 
     slug, title, status = "idempotency-conflict", "The idempotency key's execution cannot be read", 409
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from service import envelope
 from service.attempts import ExecutionExists
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from service.record import Record
     from service.replies import Replies
     from service.starts import Start, Starter
+
+
+TAKEOFF_WITHIN: Final = 12.0
+"""Seconds that a shared start may take, however short a caller's own wait is: a gap of the link, a start that is not
+answered and the reading that makes sure take about as long."""
 
 
 class Flight:
@@ -57,7 +62,7 @@ class Flights:
         flight = await self._board(start, event, channel, deadline)
         flight.users += 1
         try:
-            await asyncio.wait([flight.takeoff])
+            await self._through(flight, deadline)
             if flight.takeoff.cancelled():
                 raise flight.start.given_up()
             flight.takeoff.result()
@@ -80,7 +85,7 @@ class Flights:
         clock = asyncio.get_running_loop().time
         while (flight := self._flights.get(start.execution_id)) is not None and flight.event != event:
             # Whichever of the two events the execution is for, only its start can tell.
-            await asyncio.wait([flight.takeoff])
+            await self._through(flight, deadline)
             if flight.takeoff.cancelled():
                 raise start.given_up()
             if flight.start.done:
@@ -93,6 +98,14 @@ class Flights:
             self._tasks.add(flight.takeoff)
             flight.takeoff.add_done_callback(self._landed)
         return flight
+
+    @staticmethod
+    async def _through(flight: Flight, deadline: float) -> None:
+        """Wait until its start has come to something; it may be another caller's, with another wait."""
+        left = deadline - asyncio.get_running_loop().time()
+        await asyncio.wait([flight.takeoff], timeout=max(left, TAKEOFF_WITHIN))
+        if not flight.takeoff.done():
+            raise IdempotencyConflict("Its start is still under way.", execution_id=flight.start.execution_id)
 
     async def _take_off(self, flight: Flight, within: float) -> None:
         try:

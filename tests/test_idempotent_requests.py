@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from service import flights
 from service import record as record_module
 from service import recovery as recovery_module
 from service.bridge import Answer
@@ -266,6 +267,35 @@ async def test_a_reading_that_waits_hears_what_this_instance_started() -> None:
         made.reply(own, 1)
         assert await reading == Answer(own, success(1))
         assert made.joined == {}
+
+
+async def test_a_reading_that_fails_after_the_reply_has_come_tells_the_reply() -> None:
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("DescribeExecution", gated(gate, error("AccessDeniedException")))
+        reading = asyncio.create_task(made.bridge.follow(ID, 20))
+        await made.endpoint.arrived("DescribeExecution")
+        made.reply(ID, 1)
+        gate.set()
+        assert (await reading).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flights, "TAKEOFF_WITHIN", 0.2)
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = submit(made)
+        await made.started()
+        with pytest.raises(IdempotencyConflict):
+            await made.bridge.submit("{}", 0.1, execution_id=ID)
+        with pytest.raises(IdempotencyConflict):
+            await made.bridge.submit('{"another": "body"}', 0.1, execution_id=ID)
+        gate.set()
+        made.reply(ID, 1)
+        assert (await first).outcome == success(1)
+        made.assert_nothing_is_held()
 
 
 async def test_a_reading_that_waits_for_an_input_that_is_none_of_ours_asks_the_record() -> None:

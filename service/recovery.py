@@ -38,8 +38,14 @@ READS: Final = 32
 PAGES: Final = 20
 """Pages of a listing at the most: in an account as busy as that the deadlines find what it misses."""
 
+LAST_LOOK: Final = 2.0
+"""Seconds before the end of a wait in which what a listing does not show is read by itself."""
+
 ROUND: Final = 2.0
 """Seconds between two looks at what cannot be heard of."""
+
+SOONEST: Final = 0.1
+"""Seconds before a reading is repeated, at the least."""
 
 FIRST_ROUND: Final = 0.5
 """Seconds from the loss of the link to the first look: a reconnect that goes well takes less."""
@@ -57,7 +63,7 @@ workflow publishes its reply before it ends. The last one goes on."""
 class _Look:
     """One execution that is read, now, in its turn, or after a pause.
 
-    It is known to have `ended`; it is `queued` for its turn, merely because it is `unlisted` (a listing failed), or
+    It is known to have `ended`; it is `queued` for its turn, merely because it is `unlisted` (no listing told), or
     `reading` is under way, `again` if it was sought once more meanwhile, or it is `due` then, by the clock of the event
     loop. It was read so many `times`.
     """
@@ -257,7 +263,10 @@ class Recovery:
             return
         look.times += 1
         look.again = False
-        look.due = asyncio.get_running_loop().time() + pause
+        now = asyncio.get_running_loop().time()
+        # A reading that failed is repeated before the wait ends, for there is no other look then.
+        left = (self._replies.deadline(execution_id) or now) - now
+        look.due = now + min(pause, max(left / 2, SOONEST))
         heapq.heappush(self._later, (look.due, execution_id))
 
     async def _list(self, sought: set[str]) -> None:
@@ -281,12 +290,16 @@ class Recovery:
                 found_before = found_before or bool(found)
         except Problem as problem:
             log.warning("listing_failed", problem=problem.slug, sought=len(sought))
-            for execution_id in sought:
-                if not self._hurry(execution_id):
-                    self._queue(execution_id, unlisted=True)
+        else:
+            # What it does not show has not started yet, or long ago: that is worth a reading if there is no later look.
+            soon = asyncio.get_running_loop().time() + LAST_LOOK
+            sought = {key for key in sought if key in self._deaf or (self._replies.deadline(key) or 0.0) < soon}
         finally:
             self._listing = False
             self._wake.set()
+        for execution_id in sought:
+            if not self._hurry(execution_id):
+                self._queue(execution_id, unlisted=True)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

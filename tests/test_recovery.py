@@ -188,6 +188,36 @@ async def test_a_listing_ends_where_ours_end() -> None:
         assert made.endpoint.count("ListExecutions") == 1
 
 
+async def test_what_a_listing_does_not_show_is_read_if_its_wait_is_about_to_end() -> None:
+    async with scene() as made:
+        long_ago = made.expect("long ago", "SUCCEEDED", within=1.5)
+        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
+        for n in range(20):
+            made.expect(f"e{n}", within=1.5 if n < 5 else 60)
+        made.recovery.look(made.replies.pending())
+        assert await outcome(long_ago) == success("long ago")
+        assert made.reads() == ["long ago"]
+
+
+async def test_what_no_listing_shows_is_read_while_it_cannot_be_heard() -> None:
+    async with scene() as made:
+        long_ago = made.expect("long ago", "SUCCEEDED")
+        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
+        for n in range(20):
+            made.expect(f"e{n}")
+        with made.recovery.deaf("long ago"):
+            made.recovery.look(made.replies.pending())
+            assert await outcome(long_ago) == success("long ago")
+
+
+async def test_a_reading_that_failed_is_repeated_before_the_wait_ends() -> None:
+    async with scene() as made:
+        waiter = made.expect("a", "SUCCEEDED", within=1.0)
+        made.endpoint.script("DescribeExecution", error("InternalFailure", 500), made.ledger._describe)
+        made.recovery.look(["a"])
+        assert await waiter.outcome() == success("a")
+
+
 async def test_the_nearest_deadline_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery_module, "READS", 1)  # of two under way at once, either may arrive first
     async with scene() as made:

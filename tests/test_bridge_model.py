@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
@@ -18,119 +17,48 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from service import starts
-from service.attempts import ExecutionExists
 from service.bridge import Answer, Bridge
-from service.errors import OutcomeUnknown, Problem, Throttled, UnknownExecution, Unreachable
+from service.errors import Problem
 from service.joins import Joins
 from service.outcomes import Aborted, Failed, Outcome, Succeeded
 from service.record import Record
 from service.recovery import Recovery
 from service.replies import Replies
-from service.starts import CONFIRM_WITHIN, Starter
-from service.workflows import Execution, Page
+from service.starts import CONFIRM_WITHIN, LINK_GRACE, Starter
 from tests.support.outcomes import success
+from tests.support.played import FATES, START_WITHIN, Link, Run, StepFunctions
 from tests.support.virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
 
 NUMBERS = st.integers(0, 30)
 WAITS = st.sampled_from([25.0, 10.0, 5.0, 2.0, 0.5, 0.0])
-KEYS = st.sampled_from([None, None, "a", "b"])
-FATES = st.sampled_from(["slow", "throttled", "carried out, not answered", "not answered"])
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+KEYS = st.none() | NAMES
+TOLD = st.sampled_from(["with its result", "twice", "without its result", "not at all", "not at all"])
 OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted()])
-BUDGET = 5.0  # seconds that a start may take beyond the wait
-RECOVERABLE = 3.0  # seconds before a deadline; what has ended by then has to be told at it
 
+STARTED = 2 * LINK_GRACE + 1 + START_WITHIN + 4
+"""Seconds in which a start has been through: two gaps, a late turn, no answer, a record that is read in vain."""
 
-@dataclass
-class Run:
-    """An execution in the model's record."""
+SOON = 3.5
+"""Seconds in which what was missed is known: the last look after a gap is after three."""
 
-    input: str
-    outcome: Outcome | None = None
-    ended_at: float = 0.0
-
-
-class StepFunctions:
-    """Stands for the client of Step Functions; `fates` says what becomes of the next starts."""
-
-    def __init__(self) -> None:
-        self.record: dict[str, Run] = {}
-        self.fates: deque[str] = deque()
-        self.readable = True
-
-    async def start(
-        self, execution_id: str, input_: str, *, on_turn: Callable[[], None] | None = None, **_: Any
-    ) -> None:
-        if on_turn is not None:
-            on_turn()
-        fate = self.fates.popleft() if self.fates else "started"
-        if fate == "throttled":
-            await asyncio.sleep(0.1)
-            raise Throttled("no", execution_id=execution_id)
-        told = "nothing" if fate == "not answered" else self.carry_out(execution_id, input_)
-        await asyncio.sleep({"slow": 2.0, "started": 0.1}.get(fate, BUDGET))
-        if "not answered" in fate:
-            raise OutcomeUnknown("no answer", execution_id=execution_id)
-        if told == "exists":
-            raise ExecutionExists
-
-    def carry_out(self, execution_id: str, input_: str) -> str:
-        """Start it as AWS does; return what the caller is to be told."""
-        run = self.record.setdefault(execution_id, Run(input_))
-        return "started" if run.input == input_ and run.outcome is None else "exists"
-
-    async def describe(self, execution_id: str, **_: Any) -> Execution:
-        await asyncio.sleep(0.05)
-        if not self.readable:
-            raise Unreachable("no", execution_id=execution_id)
-        run = self.record.get(execution_id)
-        if run is None:
-            raise UnknownExecution("none", execution_id=execution_id)
-        return Execution(execution_id, run.input, run.outcome, 0.0)
-
-    async def ended(self, execution_id: str, **_: Any) -> Outcome | None:
-        return (await self.describe(execution_id)).outcome
-
-    async def list(self, **_: Any) -> Page:
-        await asyncio.sleep(0.05)
-        if not self.readable:
-            raise Unreachable("no")
-        status = {True: "RUNNING", False: "SUCCEEDED"}
-        newest = [(name, status[run.outcome is None]) for name, run in reversed(self.record.items())]
-        return Page(newest, None)  # type: ignore[arg-type]  # the two statuses are some of those that there are
-
-    async def stop(self, execution_id: str) -> None:
-        if execution_id not in self.record:
-            raise UnknownExecution("none", execution_id=execution_id)
-
-
-class Subscription:
-    """A channel's subscription that is confirmed at once, while the link is up."""
-
-    def __init__(self, live: Callable[[], bool]) -> None:
-        self._live = live
-
-    @property
-    def live(self) -> bool:
-        return self._live()
-
-    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
-        await asyncio.sleep(0.05)
-        return self._live()
-
-    async def unsubscribe(self) -> None:
-        return None
+RECOVERABLE = 3.0
+"""Seconds before a deadline; what has ended by then is told at the deadline, though nothing told of it."""
 
 
 @dataclass
 class Caller:
-    """Who waits at the bridge, and until when."""
+    """Who waits at the bridge, and until when. `event` is None for one who only follows the execution."""
 
     task: asyncio.Task[Answer]
+    begun: float
     deadline: float
-    event: str
-    key: str | None
+    execution_id: str | None
+    event: str | None
     left: bool = False
-    done_at: float | None = field(default=None)
+    done_at: float = float("inf")
 
 
 class Model(RuleBasedStateMachine):
@@ -142,11 +70,11 @@ class Model(RuleBasedStateMachine):
         self.clock.start()
         self.complaints: list[Any] = []
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
-        self.live, self.down_since = True, None
         self.callers: list[Caller] = []
-        self.stopped_at: float | None = None
+        self.stopped_at = float("inf")
         self.unreadable_until = 0.0
-        self.aws = StepFunctions()
+        self.link = Link(self.loop)
+        self.aws = StepFunctions(self.link)
         self.perform(self.build())
 
     async def build(self) -> None:
@@ -157,42 +85,33 @@ class Model(RuleBasedStateMachine):
             bucket._clock = self.loop.time
             bucket._at = self.loop.time()
         self.recovery = Recovery(self.replies, record)
-        joins = Joins(
-            lambda _channel, _on_change: Subscription(lambda: self.live), "ns/me/", self.recovery, self.replies
-        )
-        self.joins = joins
+        self.joins = Joins(self.link.subscribe, "ns/me/", self.recovery, self.replies)
         self.bridge = Bridge(
-            Starter(client, self),
+            Starter(client, self.link),
             self.replies,
             record,
             self.recovery,
-            joins,
+            self.joins,
             prefix="ns/me/",
-            max_in_flight=30,
+            max_in_flight=1000,
         )
         await self.recovery.__aenter__()
 
-    # The channel on which replies arrive.
-
-    ever_live = True
-    live: bool
-    down_since: float | None
-
-    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
-        end = self.loop.time() + timeout
-        while not self.live and self.loop.time() < end:  # noqa: ASYNC110 - time costs nothing here
-            await asyncio.sleep(0.05)
-        return self.live
-
-    def perform(self, work: Any) -> Any:
+    def perform(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
     def pass_time(self, seconds: float) -> None:
         self.perform(asyncio.sleep(seconds))
+
+    def call(self, work: Coroutine[Any, Any, Answer], wait: float, execution_id: str | None, event: str | None) -> None:
+        async def begin() -> asyncio.Task[Answer]:
+            return asyncio.create_task(work)
+
         now = self.loop.time()
-        for caller in self.callers:
-            if caller.done_at is None and caller.task.done():
-                caller.done_at = now
+        caller = Caller(self.perform(begin()), now, now + wait, execution_id, event)
+        caller.task.add_done_callback(lambda _: setattr(caller, "done_at", self.loop.time()))
+        self.callers.append(caller)
+        self.pass_time(0)
 
     @initialize(waits=st.lists(WAITS, min_size=2, max_size=8), keys=st.lists(KEYS, min_size=8, max_size=8))
     def begin_with_some(self, waits: list[float], keys: list[str | None]) -> None:
@@ -203,41 +122,55 @@ class Model(RuleBasedStateMachine):
     def submit(self, wait: float, key: str | None) -> None:
         event = json.dumps({"key": key} if key else {"number": len(self.callers)})
         execution_id = f"exec-{key}" if key else None
+        self.call(self.bridge.submit(event, wait, execution_id=execution_id), wait, execution_id, event)
 
-        async def begin() -> asyncio.Task[Answer]:
-            return asyncio.create_task(self.bridge.submit(event, wait, execution_id=execution_id))
+    @precondition(lambda self: self.aws.record)
+    @rule(number=NUMBERS, wait=WAITS)
+    def follow(self, number: int, wait: float) -> None:
+        execution_id = list(self.aws.record)[number % len(self.aws.record)]
+        self.call(self.bridge.follow(execution_id, wait), wait, execution_id, None)
 
-        self.callers.append(Caller(self.perform(begin()), self.loop.time() + wait, event, key))
-        self.pass_time(0)
-
-    @rule(name=st.sampled_from(["exec-a", "exec-b"]), own=st.booleans())
-    def start_elsewhere(self, name: str, own: bool) -> None:
+    @rule(key=NAMES, own=st.booleans())
+    def start_elsewhere(self, key: str, own: bool) -> None:
         """Another instance was first with this key, perhaps with another body."""
-        body = json.dumps({"key": name[-1]} if own else {"other": 1})
+        name = f"exec-{key}"
+        body = json.dumps({"key": key} if own else {"other": 1})
         input_ = json.dumps({"id": name, "event": body, "reply": {"channel": f"ns/other/{name}"}})
         self.aws.record.setdefault(name, Run(input_))
 
-    @rule(fates=st.lists(FATES, min_size=1, max_size=4))
+    @rule(wait=WAITS, key=NAMES, own=st.booleans(), fate=st.sampled_from(FATES))
+    def submit_what_is_started_elsewhere(self, wait: float, key: str, own: bool, fate: str) -> None:
+        self.start_elsewhere(key, own)
+        self.aws.fates.appendleft(fate)
+        self.submit(wait, key)
+
+    @rule(fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=4))
     def decide_the_next_starts(self, fates: list[str]) -> None:
         self.aws.fates.extend(fates)
 
     @precondition(lambda self: self.aws.record)
-    @rule(number=NUMBERS, outcome=OUTCOMES, told=st.booleans(), twice=st.booleans())
-    def end_an_execution(self, number: int, outcome: Outcome, told: bool, twice: bool) -> None:
+    @rule(number=NUMBERS, outcome=OUTCOMES, told=TOLD)
+    def end_an_execution(self, number: int, outcome: Outcome, told: str) -> None:
         running = [(name, run) for name, run in self.aws.record.items() if run.outcome is None]
         if not running:
             return
         name, run = running[number % len(running)]
         run.outcome, run.ended_at = outcome, self.loop.time()
+        heard = self.link.hears(run.channel)
+        run.missed = heard and told == "not at all"
         reply = {"id": name, "status": "ENDED"}
-        if isinstance(outcome, Succeeded):
+        if told == "without its result":
+            pass
+        elif isinstance(outcome, Succeeded):
             reply = {"id": name, "status": "SUCCEEDED", "output": json.loads(outcome.output)}
         elif isinstance(outcome, Failed):
             reply = {"id": name, "status": "FAILED", "error": outcome.error}
-        if told and self.live:
-            for _ in range(1 + twice):
-                self.replies.deliver(json.dumps(reply))
+        for _ in range({"not at all": 0, "twice": 2}.get(told, 1) if heard else 0):
+            self.perform(self.deliver(json.dumps(reply)))
         self.pass_time(0)
+
+    async def deliver(self, event: str) -> None:
+        self.replies.deliver(event)
 
     @rule(number=NUMBERS, rarely=st.integers(0, 2))
     def leave(self, number: int, rarely: int) -> None:
@@ -250,20 +183,37 @@ class Model(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.pass_time(seconds)
 
-    @rule(seconds=st.sampled_from([0.0, 0.5, 3.0]), number=NUMBERS, outcome=OUTCOMES)
-    def cut_the_link(self, seconds: float, number: int, outcome: Outcome) -> None:
-        """An execution ends while nobody hears it."""
+    @precondition(lambda self: self.link.live)
+    @rule()
+    def lose_the_link(self) -> None:
+        async def lose() -> None:
+            self.link.lose()
+            self.recovery.link_lost()
 
-        async def change(live: bool) -> None:
-            self.live = live
-            self.down_since = None if live else self.loop.time()
-            (self.recovery.link_back if live else self.recovery.link_lost)()
+        self.perform(lose())
 
-        self.perform(change(False))
-        self.end_an_execution(number, outcome, told=True, twice=False)
-        self.pass_time(seconds)
-        self.perform(change(True))
+    @precondition(lambda self: not self.link.live)
+    @rule()
+    def regain_the_link(self) -> None:
+        async def regain() -> None:
+            self.link.regain()
+            self.recovery.link_back()
+
+        self.perform(regain())
         self.pass_time(0)
+
+    @precondition(lambda self: self.link.live)
+    @rule(seconds=st.sampled_from([0.0, 0.3, 3.0]), number=NUMBERS, outcome=OUTCOMES)
+    def miss_an_end_in_a_gap(self, seconds: float, number: int, outcome: Outcome) -> None:
+        self.lose_the_link()
+        if self.aws.record:
+            self.end_an_execution(number, outcome, told="with its result")
+        self.pass_time(seconds)
+        self.regain_the_link()
+
+    @rule(refusing=st.booleans())
+    def refuse_subscriptions(self, refusing: bool) -> None:
+        self.link.refusing = refusing
 
     @rule(seconds=st.sampled_from([0.5, 3.0]))
     def hide_the_record(self, seconds: float) -> None:
@@ -272,7 +222,7 @@ class Model(RuleBasedStateMachine):
         self.aws.readable = True
         self.unreadable_until = self.loop.time()
 
-    @precondition(lambda self: self.stopped_at is None)
+    @precondition(lambda self: self.stopped_at == float("inf"))
     @rule(quick=st.booleans(), rarely=st.integers(0, 10))
     def stop(self, quick: bool, rarely: int) -> None:
         if rarely:
@@ -313,38 +263,48 @@ class Model(RuleBasedStateMachine):
         assert len(self.replies) == 0, "waiters were left in the table"
         assert self.bridge.in_flight == 0
         assert len(self.joins) == 0
+        assert not self.link.subscriptions
+        assert not self.aws.unheard, "started, though nobody could hear of it"
         for caller in self.callers:
             assert caller.task.done(), "a caller was never answered"
             if caller.task.cancelled():
                 assert caller.left
-            elif isinstance(error := caller.task.exception(), Problem):
+                continue
+            assert caller.done_at <= max(caller.deadline, caller.begun + STARTED) + 0.1, "answered late"
+            if isinstance(error := caller.task.exception(), Problem):
                 self.judge_refusal(caller, error)
             else:
                 self.judge_answer(caller, caller.task.result())
 
     def judge_refusal(self, caller: Caller, problem: Problem) -> None:
         assert problem.slug != "unknown-execution"
-        own = [name for name, run in self.aws.record.items() if json.loads(run.input)["event"] == caller.event]
-        if caller.key is None and problem.slug in {"draining", "link-down", "at-capacity"}:
+        if problem.slug == "link-down" and caller.execution_id is None:  # with a key it is perhaps another's wait
+            since = [down for down, up in self.link.gaps if up >= caller.begun]
+            assert since, "refused without a gap"
+            assert caller.done_at >= min(since[0] + LINK_GRACE - 0.1, caller.deadline), "refused in a short gap"
+        if caller.execution_id is None and problem.slug in {"draining", "link-down", "throttled"}:
+            own = [name for name, run in self.aws.record.items() if run.event == caller.event]
             assert not own, f"started, though the caller was told {problem.slug}"
 
     def judge_answer(self, caller: Caller, answer: Answer) -> None:
         run = self.aws.record.get(answer.execution_id)
         assert run is not None, "an id was told that does not exist"
-        assert json.loads(run.input)["event"] == caller.event, "somebody else's execution"
+        assert caller.event in {None, run.event}, "somebody else's execution"
         if answer.outcome is not None:
             assert answer.outcome == run.outcome, "the record says otherwise"
+        elif self.stopped_at > caller.done_at:  # else it may have been released
+            assert caller.done_at >= caller.deadline - CONFIRM_WITHIN, "the wait ended before its time"
+        hidden = self.unreadable_until >= min(run.ended_at, caller.deadline - 2 * RECOVERABLE)
+        if run.outcome is None or hidden or self.stopped_at <= caller.done_at:
             return
-        assert caller.done_at is not None
-        if self.stopped_at is not None and self.stopped_at <= caller.done_at:
-            return  # it may have been released
-        assert caller.done_at >= caller.deadline - CONFIRM_WITHIN, "the wait ended before its time"
-        known = run.outcome is not None and run.ended_at < caller.deadline - RECOVERABLE
-        hidden = self.unreadable_until > caller.deadline - 2 * RECOVERABLE
-        assert not known or hidden, "the record knew the outcome in time"
+        if answer.outcome is None:
+            assert run.ended_at >= caller.deadline - RECOVERABLE, "the record knew the outcome in time"
+        if not run.missed:
+            known = max(run.ended_at, caller.begun + STARTED)
+            assert caller.done_at <= known + SOON, "the outcome could have been known long before"
 
 
 Model.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_every_interleaving_tells_each_caller_the_truth_once_and_leaves_nothing = Model.TestCase

@@ -1,0 +1,184 @@
+"""Step Functions and the link as a model of the bridge needs them: played in virtual time, with every fault at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from service.attempts import ExecutionExists
+from service.errors import OutcomeUnknown, Throttled, UnknownExecution, Unreachable
+from service.outcomes import Outcome
+from service.workflows import Execution, Page
+
+START_WITHIN = 5.0
+"""Seconds after which a start that is not answered is given up."""
+
+STEP = 0.05
+"""Seconds that a call takes, or a subscription until it is confirmed."""
+
+FATES = ["slow", "late", "throttled", "carried out, not answered", "not answered"]
+"""What may become of a start, but for going well."""
+
+
+@dataclass
+class Run:
+    """An execution in the record. `missed`: its end was told on a channel that was not heard, for all know."""
+
+    input: str
+    outcome: Outcome | None = None
+    ended_at: float = 0.0
+    missed: bool = False
+
+    @property
+    def event(self) -> str:
+        return str(json.loads(self.input)["event"])
+
+    @property
+    def channel(self) -> str:
+        return str(json.loads(self.input)["reply"]["channel"])
+
+
+class Subscription:
+    """A subscription to one channel: confirmed soon, or refused."""
+
+    def __init__(self, link: Link, channel: str, on_change: Callable[[Any], None]) -> None:
+        self._link = link
+        self._on_change = on_change
+        self.channel = channel
+        self.live = False
+        self._refused = False
+
+    def ask(self) -> None:
+        asyncio.get_running_loop().call_later(STEP, self._answer)
+
+    def _answer(self) -> None:
+        if self not in self._link.subscriptions or not self._link.live or self.live:
+            return
+        self._refused = self._link.refusing
+        self.live = not self._refused
+        self._on_change(self)
+
+    def lose(self) -> None:
+        if self.live:
+            self.live = False
+            self._on_change(self)
+
+    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+        end = asyncio.get_running_loop().time() + timeout
+        while not (self.live or self._refused) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - as below
+            await asyncio.sleep(STEP)
+        return self.live
+
+    async def unsubscribe(self) -> None:
+        self.live = False
+        self._link.subscriptions.remove(self)
+
+
+class Link:
+    """The channel for this instance's replies, `ns/me/*`, and the subscriptions to others; `gaps` are its outages."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.ever_live = True
+        self.refusing = False
+        self.subscriptions: list[Subscription] = []
+        self.gaps: list[tuple[float, float]] = []
+
+    @property
+    def live(self) -> bool:
+        return self.down_since is None
+
+    @property
+    def down_since(self) -> float | None:
+        return self.gaps[-1][0] if self.gaps and self.gaps[-1][1] == float("inf") else None
+
+    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+        end = self._loop.time() + timeout
+        while not self.live and self._loop.time() < end:  # noqa: ASYNC110 - time costs nothing here
+            await asyncio.sleep(STEP)
+        return self.live
+
+    def subscribe(self, channel: str, on_change: Callable[[Any], None]) -> Subscription:
+        subscription = Subscription(self, channel, on_change)
+        self.subscriptions.append(subscription)
+        subscription.ask()
+        return subscription
+
+    def hears(self, channel: str) -> bool:
+        own = channel.startswith("ns/me/")
+        return self.live and (own or any(open_.live for open_ in self.subscriptions if open_.channel == channel))
+
+    def lose(self) -> None:
+        self.gaps.append((self._loop.time(), float("inf")))
+        for subscription in tuple(self.subscriptions):
+            subscription.lose()
+
+    def regain(self) -> None:
+        self.gaps[-1] = (self.gaps[-1][0], self._loop.time())
+        for subscription in self.subscriptions:
+            subscription.ask()
+
+
+class StepFunctions:
+    """The client of Step Functions; `fates` says what becomes of the next starts."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.record: dict[str, Run] = {}
+        self.fates: deque[str] = deque()
+        self.readable = True
+        self.unheard: list[str] = []
+        """Executions that were started while nobody could hear of them."""
+
+    async def start(
+        self, execution_id: str, input_: str, *, on_turn: Callable[[], None] | None = None, **_: Any
+    ) -> None:
+        fate = self.fates.popleft() if self.fates else "started"
+        if fate == "late":
+            await asyncio.sleep(1)
+        if on_turn is not None:
+            on_turn()
+            if not self._link.live:
+                self.unheard.append(execution_id)
+        if fate == "throttled":
+            await asyncio.sleep(0.1)
+            raise Throttled("no", execution_id=execution_id)
+        told = "nothing" if fate == "not answered" else self.carry_out(execution_id, input_)
+        await asyncio.sleep({"slow": 2.0, "started": 0.1, "late": 0.1}.get(fate, START_WITHIN))
+        if "not answered" in fate:
+            raise OutcomeUnknown("no answer", execution_id=execution_id)
+        if told == "exists":
+            raise ExecutionExists
+
+    def carry_out(self, execution_id: str, input_: str) -> str:
+        """Start it as AWS does; return what the caller is to be told."""
+        run = self.record.setdefault(execution_id, Run(input_))
+        return "started" if run.input == input_ and run.outcome is None else "exists"
+
+    async def describe(self, execution_id: str, **_: Any) -> Execution:
+        await asyncio.sleep(STEP)
+        if not self.readable:
+            raise Unreachable("no", execution_id=execution_id)
+        run = self.record.get(execution_id)
+        if run is None:
+            raise UnknownExecution("none", execution_id=execution_id)
+        return Execution(execution_id, run.input, run.outcome, 0.0)
+
+    async def ended(self, execution_id: str, **_: Any) -> Outcome | None:
+        return (await self.describe(execution_id)).outcome
+
+    async def list(self, **_: Any) -> Page:
+        await asyncio.sleep(STEP)
+        if not self.readable:
+            raise Unreachable("no")
+        status = {True: "RUNNING", False: "SUCCEEDED"}
+        newest = [(name, status[run.outcome is None]) for name, run in reversed(self.record.items())]
+        return Page(newest, None)  # type: ignore[arg-type]  # the two statuses are some of those that there are
+
+    async def stop(self, execution_id: str) -> None:
+        if execution_id not in self.record:
+            raise UnknownExecution("none", execution_id=execution_id)

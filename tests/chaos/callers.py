@@ -86,7 +86,7 @@ class Callers:
         self, event: dict[str, Any], *, key: str | None = None, leave_after: float | None = None, **headers: str
     ) -> Call:
         """Send one request and write down its answer; with a key, again where a connection breaks."""
-        call = Call(event, key)
+        call = Call(event, key, waits=not headers)
         self.history.append(call)
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -99,7 +99,7 @@ class Callers:
                 ):
                     body = await response.json(content_type=None)
                     call.location = response.headers.get("Location")
-                    call.status, call.body = response.status, body
+                    call.status, call.body, call.at = response.status, body, time.time()
             except TimeoutError:
                 call.ended = "left" if leave_after is not None else ""
                 break

@@ -15,6 +15,9 @@ NOTHING_STARTED = {"at-capacity", "draining", "link-down", "throttled", "unreach
 """Problems (the last part of their type) that say that nothing was started."""
 
 
+KNOWN = 2.5
+"""Seconds for which the record knew an end that a wait to its full length has to have found."""
+
 OUTCOMES = {200, 502, 504}
 """Statuses that tell how an execution ended."""
 
@@ -24,7 +27,7 @@ class Call:
     """One POST of a caller: what was asked, what was answered, and what its Location told in the end.
 
     `event` is the body that was sent; its `nome` is nobody else's but those with the same `key`. `status` is None
-    when no answer came: `ended` says why.
+    when no answer came: `ended` says why. It was answered at the epoch second `at`, and `waits` as long as it may.
     """
 
     event: dict[str, Any]
@@ -33,6 +36,8 @@ class Call:
     body: Any = None
     location: str | None = None
     seconds: float = 0.0
+    at: float = 0.0
+    waits: bool = False
     ended: str = ""
     later: list[tuple[int, Any]] = field(default_factory=list)
 
@@ -54,18 +59,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What Step Functions says of an execution; `event` is the body that it was started with."""
+    """What Step Functions says of an execution; `event` is the body that it was started with.
+
+    It ended at the epoch second `ended_at`.
+    """
 
     status: str
     event: dict[str, Any]
     output: Any = None
     error: str | None = None
+    ended_at: float | None = None
 
     @classmethod
     def read(cls, execution: Any) -> Record:
         """Read the local AWS's record."""
         output = None if execution.output is None else json.loads(execution.output)
-        return cls(execution.status, json.loads(json.loads(execution.input)["event"]), output, execution.error)
+        event = json.loads(json.loads(execution.input)["event"])
+        return cls(execution.status, event, output, execution.error, execution.stop_date)
 
 
 def check(calls: Iterable[Call], records: Mapping[str, Record], left_over: Mapping[str, int]) -> list[str]:
@@ -83,6 +93,19 @@ def check(calls: Iterable[Call], records: Mapping[str, Record], left_over: Mappi
     faults += [f"started by nobody: {event[:100]}" for event in starts if event not in posts]
     faults += [f"left over: {count} {name}" for name, count in left_over.items() if count]
     return faults
+
+
+def untold(calls: Iterable[Call], records: Mapping[str, Record]) -> list[str]:
+    """Return who waited in vain, a line each: the record had long known the outcome when the wait ended."""
+    return [
+        f"the record had known it for {call.at - record.ended_at:.1f} s: {call}"[:400]
+        for call in calls
+        if call.waits
+        and call.status == 202
+        and (record := records.get(str(call.id))) is not None
+        and record.ended_at is not None
+        and record.ended_at < call.at - KNOWN
+    ]
 
 
 def _asked(call: Call) -> str:

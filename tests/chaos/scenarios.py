@@ -19,6 +19,7 @@ def scenario(
     processes: int = 0,
     breaks: bool = False,
     refuses: bool = True,
+    tells: bool = False,
     jumping: bool = False,
     frozen: float = 0.0,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
@@ -34,6 +35,7 @@ def scenario(
             processes=processes,
             breaks=breaks,
             refuses=refuses,
+            tells=tells,
             jumping=jumping,
             frozen=frozen,
         )
@@ -42,39 +44,39 @@ def scenario(
     return register
 
 
-@scenario()
+@scenario(tells=True)
 async def nothing_goes_wrong(stage: Stage) -> None:
     await stage.pause(1, 2)
 
 
-@scenario()
+@scenario(tells=True)
 async def link_slow(stage: Stage) -> None:
     stage.link.latency = stage.dice.uniform(0, 1)
     stage.link.jitter = stage.dice.uniform(0, 1)
     await stage.pause(1, 3)
 
 
-@scenario()
+@scenario(tells=True)
 async def link_narrow(stage: Stage) -> None:
     stage.link.bandwidth = stage.dice.uniform(1000, 5000)
     await stage.pause(1, 3)
 
 
-@scenario()
+@scenario(tells=True)
 async def link_reset(stage: Stage) -> None:
     for _ in range(stage.dice.randint(1, 4)):
         await stage.pause(0.1, 0.8)
         stage.link.reset()
 
 
-@scenario()
+@scenario(tells=True)
 async def link_closed_with_a_code(stage: Stage) -> None:
     for _ in range(stage.dice.randint(1, 3)):
         await stage.pause(0.1, 0.8)
         await stage.aws.drop_connections(stage.dice.choice([1000, 1001, 1006, 1011, 1012, 4000]))
 
 
-@scenario()
+@scenario(tells=True)
 async def link_black_hole(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.link.black_hole = True
@@ -83,7 +85,7 @@ async def link_black_hole(stage: Stage) -> None:
     stage.link.reset()
 
 
-@scenario()
+@scenario(tells=True)
 async def link_half_open(stage: Stage) -> None:
     """Nothing is ever closed: only the watchdog can find out."""
     await stage.pause(0.1, 1)
@@ -91,14 +93,14 @@ async def link_half_open(stage: Stage) -> None:
     await stage.pause(2, 4)
 
 
-@scenario()
+@scenario(tells=True)
 async def link_half_closed(stage: Stage) -> None:
     await stage.pause(0.1, 1.5)
     stage.link.half_close()
     await stage.pause(0.5, 1)
 
 
-@scenario()
+@scenario(tells=True)
 async def link_refused(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.link.refusing = True
@@ -106,13 +108,13 @@ async def link_refused(stage: Stage) -> None:
     await stage.pause(0.5, 4)
 
 
-@scenario()
+@scenario(tells=True)
 async def replies_muted(stage: Stage) -> None:
     stage.aws.faults.mute.on(stage.dice.uniform(0.2, 1))
     await stage.pause(1, 4)
 
 
-@scenario()
+@scenario(tells=True)
 async def replies_repeated_reordered_late_and_among_junk(stage: Stage) -> None:
     stage.aws.faults.duplicate.on(stage.dice.uniform(0.2, 1))
     stage.aws.faults.junk.on(stage.dice.uniform(0.2, 1))
@@ -180,7 +182,7 @@ async def record_behind(stage: Stage) -> None:
     await stage.pause(1, 3)
 
 
-@scenario(Mix(large=0.3))
+@scenario(Mix(large=0.3), tells=True)
 async def results_too_large_for_an_event(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.link.reset()

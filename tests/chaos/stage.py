@@ -17,7 +17,7 @@ import aiohttp
 
 from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
 from tests.chaos.callers import PATIENCE, Callers, Mix
-from tests.chaos.history import Record, check
+from tests.chaos.history import Record, check, untold
 from tests.chaos.instance import Instance
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
@@ -35,8 +35,8 @@ class Scenario:
     """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it.
 
     The service runs in so many `threads` or `processes`; `breaks` says that it may break connections, `refuses` that
-    it may take no work for a while; the clocks of `jumping` processes can be set. For `frozen` seconds a process may
-    stand still.
+    it may take no work for a while, `tells` that it tells each outcome that the record had known for a while. The
+    clocks of `jumping` processes can be set. For `frozen` seconds a process may stand still.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Scenario:
     processes: int = 0
     breaks: bool = False
     refuses: bool = True
+    tells: bool = False
     jumping: bool = False
     frozen: float = 0.0
 
@@ -196,6 +197,8 @@ async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Repor
         faults += [fault for instance in stage.instances for fault in instance.faults]
         if not scenario.breaks:
             faults += [f"{call.ended}: {call}"[:400] for call in stage.callers.history if "broken" in call.ended]
+        if scenario.tells:
+            faults += untold(stage.callers.history, records)
         if not scenario.refuses:
             faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
         faults += [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.history import Call, Record, check
+from tests.chaos.history import Call, Record, check, untold
 
 EVENT = {"nome": "Ana", "sobrenome": "Lima"}
 OTHER = {"nome": "Bia", "sobrenome": "Reis"}
@@ -103,3 +103,12 @@ def test_an_execution_that_nobody_asked_for_is_caught() -> None:
 
 def test_what_is_left_over_is_caught() -> None:
     assert check([TRUE], {"a": SUCCEEDED}, {"waiters": 2, "tasks": 0}) == ["left over: 2 waiters"]
+
+
+def test_who_waited_in_vain_for_what_the_record_knew_is_caught() -> None:
+    in_vain = replace(ACCEPTED, waits=True, at=100.0)
+    known = {"a": replace(SUCCEEDED, ended_at=97.0)}
+    assert untold([in_vain], known)[0].startswith("the record had known it for 3.0 s")
+    assert untold([replace(in_vain, waits=False), replace(TRUE, waits=True, at=100.0)], known) == []
+    assert untold([in_vain], {"a": replace(SUCCEEDED, ended_at=99.0)}) == []
+    assert untold([in_vain], {"a": RUNNING}) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -296,6 +297,19 @@ async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypat
         made.reply(ID, 1)
         assert (await first).outcome == success(1)
         made.assert_nothing_is_held()
+
+
+async def test_a_shared_start_outlives_a_standstill_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flights, "TAKEOFF_WITHIN", 2.0)
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first, second = submit(made, wait=1), submit(made, wait=1)
+        await made.started()
+        made.reply(ID, 1)
+        time.sleep(2.1)  # noqa: ASYNC251 - the standstill
+        gate.set()
+        assert [(await post).outcome for post in (first, second)] == [success(1), success(1)]
 
 
 async def test_a_reading_that_waits_for_an_input_that_is_none_of_ours_asks_the_record() -> None:

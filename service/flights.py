@@ -57,12 +57,12 @@ class Flights:
 
         Register the waiter first: what has ended already settles it. The start does not end with its caller. Raise
         IdempotencyKeyReused if the execution is for another event, IdempotencyConflict if that cannot be told, or what
-        the start raises; `deadline`, by the event loop's clock, bounds the wait for a turn.
+        the start raises. `deadline`, by the event loop's clock, bounds the wait for it, if TAKEOFF_WITHIN has passed.
         """
         flight = await self._board(start, event, channel, deadline)
         flight.users += 1
         try:
-            await self._through(flight, deadline)
+            await self._taken_off(flight, deadline)
             if flight.takeoff.cancelled():
                 raise flight.start.given_up()
             flight.takeoff.result()
@@ -85,7 +85,7 @@ class Flights:
         clock = asyncio.get_running_loop().time
         while (flight := self._flights.get(start.execution_id)) is not None and flight.event != event:
             # Whichever of the two events the execution is for, only its start can tell.
-            await self._through(flight, deadline)
+            await self._taken_off(flight, deadline)
             if flight.takeoff.cancelled():
                 raise start.given_up()
             if flight.start.done:
@@ -100,7 +100,7 @@ class Flights:
         return flight
 
     @staticmethod
-    async def _through(flight: Flight, deadline: float) -> None:
+    async def _taken_off(flight: Flight, deadline: float) -> None:
         """Wait until its start has come to something; it may be another caller's, with another wait."""
         left = deadline - asyncio.get_running_loop().time()
         last = TAKEOFF_WITHIN / 2

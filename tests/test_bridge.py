@@ -274,14 +274,22 @@ async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
         made.assert_nothing_is_held()
 
 
+async def one_started_and_one_in_turn(
+    made: Stage,
+) -> tuple[asyncio.Event, asyncio.Task[Answer], str, asyncio.Task[Answer]]:
+    """Have one request started, as soon as the event is set, and another one wait for the place that it takes."""
+    gate = asyncio.Event()
+    made.endpoint.script("StartExecution", gated(gate, STARTED))
+    first = asyncio.create_task(made.bridge.submit("{}", 10))
+    execution_id = await made.started()
+    second = asyncio.create_task(made.bridge.submit("{}", 10))
+    await asyncio.sleep(0)
+    return gate, first, execution_id, second
+
+
 async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> None:
     async with stage(pool=1) as made:
-        gate = asyncio.Event()
-        made.endpoint.script("StartExecution", gated(gate, STARTED))
-        first = asyncio.create_task(made.bridge.submit("{}", 10))
-        execution_id = await made.started()
-        second = asyncio.create_task(made.bridge.submit("{}", 10))
-        await asyncio.sleep(0)
+        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
         await leave(second)
         gate.set()
         made.reply(execution_id)
@@ -293,12 +301,7 @@ async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> Non
 
 async def test_a_start_whose_turn_comes_in_a_short_gap_waits_for_the_link() -> None:
     async with stage(pool=1) as made:
-        gate = asyncio.Event()
-        made.endpoint.script("StartExecution", gated(gate, STARTED))
-        first = asyncio.create_task(made.bridge.submit("{}", 10))
-        execution_id = await made.started()
-        second = asyncio.create_task(made.bridge.submit("{}", 10))
-        await asyncio.sleep(0)
+        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
         made.channel.go_down()
         gate.set()
         made.reply(execution_id, 1)
@@ -331,12 +334,7 @@ async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
 async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "LINK_GRACE", 0.05)
     async with stage(pool=1) as made:
-        gate = asyncio.Event()
-        made.endpoint.script("StartExecution", gated(gate, STARTED))
-        first = asyncio.create_task(made.bridge.submit("{}", 10))
-        execution_id = await made.started()
-        second = asyncio.create_task(made.bridge.submit("{}", 10))
-        await asyncio.sleep(0)
+        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
         made.channel.go_down()
         gate.set()
         with pytest.raises(LinkDown):

@@ -15,7 +15,7 @@ NOTHING_STARTED = {"at-capacity", "draining", "link-down", "throttled", "unreach
 """Problems (the last part of their type) that say that nothing was started."""
 
 
-KNOWN = 2.5
+LONG_KNOWN = 2.5
 """Seconds for which the record knew an end that a wait to its full length has to have found."""
 
 OUTCOMES = {200, 502, 504}
@@ -104,7 +104,7 @@ def untold(calls: Iterable[Call], records: Mapping[str, Record]) -> list[str]:
         and call.status == 202
         and (record := records.get(str(call.id))) is not None
         and record.ended_at is not None
-        and record.ended_at < call.at - KNOWN
+        and record.ended_at < call.at - LONG_KNOWN
     ]
 
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes import Process, running
 
@@ -62,9 +63,18 @@ class ProcessInstance:
         """Its process id."""
         return self._process._process.pid
 
+    async def metrics(self, http: aiohttp.ClientSession) -> dict[str, float]:
+        """Read what it tells of itself, by metric."""
+        async with http.get(f"{self.url}/metrics", timeout=aiohttp.ClientTimeout(total=10)) as response:
+            families = text_string_to_metric_families(await response.text())
+            return {sample.name: sample.value for family in families for sample in family.samples}
+
     async def counts(self) -> dict[str, int]:
-        """Count nothing: what is inside a process can be seen at its end."""
-        return {"waiters": 0}
+        """Count its waiters now; none once it has ended."""
+        if self._gone:
+            return {"waiters": 0}
+        async with aiohttp.ClientSession() as http:
+            return {"waiters": int((await self.metrics(http))["sync_front_pending_executions"])}
 
     async def kill(self) -> None:
         """End it as a machine's failure does."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
 from service.local import LocalAws
 from tests.chaos.process import ProcessInstance
@@ -55,9 +54,7 @@ async def held(process: ProcessInstance) -> dict[str, float]:
     async with aiohttp.ClientSession() as http:
 
         async def count() -> dict[str, float]:
-            async with http.get(f"{process.url}/metrics") as response:
-                families = text_string_to_metric_families(await response.text())
-                values = {sample.name: sample.value for family in families for sample in family.samples}
+            values = await process.metrics(http)
             return {"files": files(process.pid)} | {what: values[name] for what, name in HELD.items()}
 
         counts, same = await count(), 0

@@ -4,9 +4,9 @@
 # An argument, so that the base can come from a registry of one's own or be pinned by its digest.
 ARG BASE=python:3.13-slim
 
-# The locked dependencies; with REQUIREMENTS=otel those that write traces, too. Wheels only: nothing is compiled, so no
-# stage needs a compiler. Byte code goes by the hash of its source and every file has the same time, so that the layer is
-# the same wherever and whenever it is built.
+# Exactly the locked dependencies (nothing is resolved); with REQUIREMENTS=otel those that write traces, too. Wheels only:
+# nothing is compiled, so no stage needs a compiler. Byte code goes by the hash of its source and every file has the same
+# time, so that the layer is the same wherever and whenever it is built.
 FROM ${BASE} AS dependencies
 ARG REQUIREMENTS=service
 COPY requirements/${REQUIREMENTS}.txt /tmp/requirements.txt
@@ -14,6 +14,7 @@ RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && PIP_CACHE_DIR=/var/cache/pip python -m pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-compile \
         --no-deps --require-hashes --only-binary :all: --requirement /tmp/requirements.txt \
+    && python -m pip --python /opt/venv/bin/python --disable-pip-version-check check \
     && find /opt/venv/lib -type d -name tests -prune -exec rm -r {} + \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && mkdir -p /image/opt && mv /opt/venv /image/opt/ \

@@ -5,7 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
+SET_UP = @command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); name a Python 3.11 or newer: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }; \
+	$(PYTHON) -m tools.install
 
 WAIT ?= 10
 USERS ?= 200
@@ -24,59 +25,59 @@ help: ## list the targets
 
 # `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
 .PHONY: run
-run: $(VENV)/.service ## start the service and a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
+run: setup-service ## start the service and a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
 	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow $(WORKFLOW))
 
 .PHONY: test
-test: $(VENV)/.dev ## run every test that needs nothing but the package index, or some (WORKERS=2 ARGS="-k name")
+test: setup-dev ## run every test that needs nothing but the package index, or some (WORKERS=2 ARGS="-k name")
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
 # A missing Terraform, or no provider for it, is a failure; TERRAFORM=optional leaves out, loudly, what needs them.
 TERRAFORM ?= required
 .PHONY: test-iac
-test-iac: $(VENV)/.dev $(VENV)-iac/.scanner ## verify the infrastructure: linters, real Terraform, an apply to a stand-in for AWS
+test-iac: setup-iac ## verify the infrastructure: linters, real Terraform, an apply to a stand-in for AWS
 	CHECKOV=$(VENV)-iac/bin/checkov TERRAFORM=$(TERRAFORM) $(BIN)/python -m pytest -m "" $(ARGS) tests/iac
 
 .PHONY: test-browser
-test-browser: $(VENV)/.browser ## look at the pages in headless Chromium (Debian's chromium and chromium-driver)
+test-browser: setup-browser ## look at the pages in headless Chromium (Debian's chromium and chromium-driver)
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 .PHONY: screenshot
-screenshot: $(VENV)/.browser ## take the README's picture of the live view again
+screenshot: setup-browser ## take the README's picture of the live view again
 	$(BIN)/python -m tests.browser.screenshot
 
 .PHONY: check
-check: $(VENV)/.dev ## format, lint, types and the direction of imports
+check: setup-dev ## format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
 .PHONY: format
-format: $(VENV)/.dev ## format and mend what the linter can mend
+format: setup-dev ## format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 .PHONY: load
-load: $(VENV)/.dev ## locust against a local stack, report in build/ (USERS=200 DURATION=30s WAIT=10)
+load: setup-dev ## locust against a local stack, report in build/ (USERS=200 DURATION=30s WAIT=10)
 	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## the service beside bare skeletons: ratios, and a plot in build/bench/ (BENCH=--short)
+bench: setup-dev ## the service beside bare skeletons: ratios, and a plot in build/bench/ (BENCH=--short)
 	$(BIN)/python -m pytest tests/bench/micro.py -q -p no:cacheprovider -o asyncio_debug=false --timeout 300 \
 		--benchmark-columns=min,median,ops --benchmark-sort=name --benchmark-max-time=0.5
 	$(BIN)/python -m tests.bench $(BENCH)
 
 .PHONY: chaos
-chaos: $(VENV)/.dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
+chaos: setup-dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
 	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"
 
 .PHONY: acceptance
-acceptance: $(VENV)/.dev ## a cut link among 5,000 requests, a rolling restart; wants two free cores (RATE=200 ONLY=name)
+acceptance: setup-dev ## a cut link among 5,000 requests, a rolling restart; wants two free cores (RATE=200 ONLY=name)
 	$(BIN)/python -W error -m tests.chaos.acceptance --rate $(RATE) --only "$(ONLY)"
 
 .PHONY: soak
-soak: $(VENV)/.dev ## many requests; what the process holds must not grow (REQUESTS=1000000)
+soak: setup-dev ## many requests; what the process holds must not grow (REQUESTS=1000000)
 	$(BIN)/python -W error -m tests.chaos.soak --requests $(REQUESTS)
 
 .PHONY: image
@@ -87,7 +88,7 @@ image: ## build the container image (IMAGE=sync-front BASE=python:3.13-slim REQU
 
 # In CI a machine on which no engine can be installed is no fault of the image.
 .PHONY: test-image
-test-image: $(VENV)/.audit ## build the image, run it as ECS does, list and audit what is in it (needs Docker)
+test-image: setup-audit ## build the image, run it as ECS does, list and audit what is in it (needs Docker)
 	@if docker info >/dev/null 2>&1; then \
 		$(MAKE) image && IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/image $(ARGS); \
 	else \
@@ -95,14 +96,18 @@ test-image: $(VENV)/.audit ## build the image, run it as ECS does, list and audi
 	fi
 
 .PHONY: lock
-lock: ## pin the newest dependencies again, with hashes
-	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv; }
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --extra otel --constraints requirements/service.txt --output-file requirements/otel.txt pyproject.toml
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group dev --extra otel --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
-	$(VENV)-lock/bin/uv pip compile $(LOCK_FLAGS) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
+lock: setup-dev ## pin the newest dependencies again, with hashes, and check that each lock is closed
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra otel --constraints requirements/service.txt --output-file requirements/otel.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --group dev --extra otel --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
+	$(BIN)/python -m tools.closed_locks
+
+.PHONY: test-locks
+test-locks: setup-dev ## the real package index beside made-up newer releases: exactly what each lock lists is taken
+	$(BIN)/python -m pytest -m "" --timeout 600 $(ARGS) tests/locks
 
 # Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -110,36 +115,17 @@ LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-has
 
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-iac $(VENV)-lock build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-iac build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
-	@echo "setting up $(VENV) (once)" >&2
-	@$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.service: requirements/service.txt | $(BIN)/python
-	@echo "installing what the service needs (once)" >&2
-	@$(PIP_INSTALL) -r requirements/service.txt
-	@touch $@
-
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.service
-	@echo "installing what tests and checks need (once)" >&2
-	@$(PIP_INSTALL) -r requirements/dev.txt
-	@touch $@
-
-$(VENV)-iac/.scanner: requirements/iac.txt | $(BIN)/python
-	@echo "installing checkov into $(VENV)-iac (once)" >&2
-	@$(BIN)/python -m venv $(VENV)-iac
-	@$(VENV)-iac/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/iac.txt
-	@touch $@
-
-$(VENV)/.audit: requirements/audit.txt $(VENV)/.dev
-	@echo "installing what lists and audits dependencies (once)" >&2
-	@$(PIP_INSTALL) -r requirements/audit.txt
-	@touch $@
-
-$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
-	@echo "installing what drives a browser (once)" >&2
-	@$(PIP_INSTALL) -r requirements/browser.txt
-	@touch $@
+# Set up once; each time after that, only looked at. See tools/install.py.
+.PHONY: setup-service setup-dev setup-audit setup-browser setup-iac
+setup-service:
+	$(SET_UP) $(VENV) service
+setup-dev:
+	$(SET_UP) $(VENV) service dev
+setup-audit:
+	$(SET_UP) $(VENV) service dev audit
+setup-browser:
+	$(SET_UP) $(VENV) service dev browser
+setup-iac: setup-dev
+	$(SET_UP) $(VENV)-iac iac

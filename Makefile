@@ -107,7 +107,7 @@ lock: setup-dev ## pin the newest dependencies again, with hashes, and check tha
 
 .PHONY: test-locks
 test-locks: setup-dev ## the real package index beside made-up newer releases: exactly what each lock lists is taken
-	$(BIN)/python -m pytest -m "" --timeout 600 $(ARGS) tests/locks
+	$(BIN)/python -m pytest -m "" --numprocesses 2 --timeout 600 $(ARGS) tests/locks
 
 # Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

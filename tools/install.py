@@ -39,8 +39,8 @@ NO_ENVIRONMENT = """\
 NOT_INSTALLED = """\
 {lock} could not be installed into {environment} (pip's own words are above).
 - The package index cannot be reached: check the network, HTTPS_PROXY, and PIP_INDEX_URL if you use your own index.
-- "No matching distribution": this Python or platform has no wheel; Python 3.12 and 3.13 have one for each package:
-  make PYTHON=/path/to/python3.13 ...
+- "No matching distribution": a package has no wheel for this Python or platform. Linux (x86-64, arm64) has all of them
+  for Python 3.11 to 3.13, macOS on Apple silicon for 3.12 and 3.13: make PYTHON=/path/to/python3.13 ...
 - Hashes do not match: an index or a proxy in between hands out other files than the lock names.
 - "No space left": free some, or name another place: make VENV=/path/to/environment ...
 Then run the same command again; it starts anew."""

@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && PIP_CACHE_DIR=/var/cache/pip python -m pip --python /opt/venv/bin/python --disable-pip-version-check install --quiet --no-compile \
         --no-deps --require-hashes --only-binary :all: --requirement /tmp/requirements.txt \
-    && python -m pip --python /opt/venv/bin/python --disable-pip-version-check check \
+    && PYTHONDONTWRITEBYTECODE=1 python -m pip --python /opt/venv/bin/python --disable-pip-version-check check \
     && find /opt/venv/lib -type d -name tests -prune -exec rm -r {} + \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && mkdir -p /image/opt && mv /opt/venv /image/opt/ \

@@ -86,7 +86,7 @@ def _set_up(environment: Path, locks: dict[str, Path]) -> None:
     (environment / STATE).write_text("{}")
     for name in [name for name in wanted if name not in held]:
         _install(locks[name], environment)
-    state = {"environment": str(environment), "python": list(sys.version_info[:2]), "locks": {**held, **wanted}}
+    state = {"environment": str(environment), "python": _version(environment), "locks": {**held, **wanted}}
     (environment / STATE).write_text(json.dumps(state, indent=1))
 
 
@@ -102,8 +102,7 @@ def _finished(environment: Path) -> dict[str, str] | None:
     """Return what a finished environment holds; None where it is half-made, was moved, or has lost its Python."""
     try:
         state = json.loads((environment / STATE).read_text())
-        asked = [str(environment / "bin" / "python"), "-c", "import sys; print(list(sys.version_info[:2]))"]
-        version = json.loads(subprocess.run(asked, check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+        version = _version(environment)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     # Too old a Python cannot make an environment, so it does not ask for another one either.
@@ -112,6 +111,12 @@ def _finished(environment: Path) -> dict[str, str] | None:
         return None
     held: dict[str, str] = state["locks"]
     return held
+
+
+def _version(environment: Path) -> list[int]:
+    asked = [str(environment / "bin" / "python"), "-c", "import sys; print(list(sys.version_info[:2]))"]
+    version: list[int] = json.loads(subprocess.run(asked, check=True, stdout=subprocess.PIPE, timeout=60).stdout)
+    return version
 
 
 def _make(environment: Path) -> None:

@@ -183,13 +183,16 @@ def test_too_old_a_python_is_told_what_to_do(workshop: Workshop, monkeypatch: py
 
 
 def test_too_old_a_python_does_not_spoil_a_finished_environment(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop.locked(wheel(workshop.index, "base", "1"))
     workshop.set_up()
     monkeypatch.setattr(install, "OLDEST_PYTHON", (99, 0))
-    workshop.set_up()
-    assert workshop.installed() == {"base-1"}
+    monkeypatch.setattr(sys, "version_info", (3, 9, 0))
+    more = lock(tmp_path / "more.txt", wheel(workshop.index, "other", "3"))
+    for _ in range(2):
+        workshop.set_up(more)
+        assert workshop.installed() == {"base-1", "other-3"}
 
 
 def test_make_says_what_to_do_without_a_python() -> None:

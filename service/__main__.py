@@ -1,4 +1,4 @@
-"""`python -m service`: see `service.cli`."""
+"""`python -m service`: see `service.app.cli`."""
 
 import os
 import signal
@@ -12,6 +12,6 @@ if os.getpid() == 1:
 else:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from service.cli import main
+from service.app.cli import main
 
 sys.exit(main())

@@ -9,7 +9,7 @@ Problem
 │   ├── BodyTooSlow          408
 │   ├── BodyTooLarge         413
 │   ├── NotJson              415
-│   ├── UnknownEncoding      415
+│   ├── UnsupportedEncoding      415
 │   ├── SchemaViolation      422
 │   ├── IdempotencyKeyReused 422
 │   └── IdempotencyConflict  409
@@ -40,8 +40,8 @@ from typing import ClassVar
 class Problem(Exception):
     """An expected end of a request that is not a result.
 
-    `detail` is a sentence for the caller; `execution_id` names the execution where there is one; `start_tries` is how
-    often Step Functions was asked to start it.
+    `detail` is a sentence for the caller; `execution_id` names the execution where there is one; `start_attempts` is
+    how often Step Functions was asked to start it.
     """
 
     slug: ClassVar[str]
@@ -52,7 +52,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.detail = detail
         self.execution_id = execution_id
-        self.start_tries = 0
+        self.start_attempts = 0
 
 
 class InvalidRequest(Problem):
@@ -113,10 +113,10 @@ class NotJson(InvalidRequest):
     slug, title, status = "not-json", "The content type is not JSON", 415
 
 
-class UnknownEncoding(InvalidRequest):
+class UnsupportedEncoding(InvalidRequest):
     """The body is compressed in a way that this service does not read."""
 
-    slug, title, status = "unknown-encoding", "The body's content encoding is not known", 415
+    slug, title, status = "unsupported-encoding", "The body's content encoding is not known", 415
 
 
 @dataclass(frozen=True, slots=True)

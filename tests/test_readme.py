@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiohttp
 
+from service.app.settings import Settings
 from service.local import LocalAws
-from service.settings import Settings
 from tests.support.processes import service
 
 ROOT = Path(__file__).parent.parent

@@ -44,7 +44,7 @@ class LinkEvent:
 
     `attempt` counts the tries since the link was last up for a while, from 1; `delay` is the time in seconds until the
     next one, None where none is due. `error_type` is the service's name of the error, or the exception's class name.
-    `untold` is how many events of this kind were left out since the last one, because they came too fast to be told.
+    `suppressed` counts the events of this kind that were left out since the last one, because they came too fast.
     """
 
     kind: LinkEventKind
@@ -54,10 +54,10 @@ class LinkEvent:
     channel: str | None = None
     attempt: int = 0
     delay: float | None = None
-    untold: int = 0
+    suppressed: int = 0
 
 
-class Damper:
+class EventThrottle:
     """Leaves out events of the kinds that a peer or a handler can bring about with every frame, when they come fast."""
 
     KINDS = frozenset({LinkEventKind.MALFORMED_FRAME, LinkEventKind.ERROR_FRAME, LinkEventKind.HANDLER_ERROR})
@@ -66,14 +66,14 @@ class Damper:
 
     def __init__(self) -> None:
         self._next: dict[LinkEventKind, float] = {}
-        self._untold: Counter[LinkEventKind] = Counter()
+        self._suppressed: Counter[LinkEventKind] = Counter()
 
-    def damp(self, event: LinkEvent, now: float) -> LinkEvent | None:
+    def throttle(self, event: LinkEvent, now: float) -> LinkEvent | None:
         """Return what is to be told, None for nothing; `now` is any monotonic clock."""
         if event.kind not in self.KINDS:
             return event
         if now < self._next.get(event.kind, now):
-            self._untold[event.kind] += 1
+            self._suppressed[event.kind] += 1
             return None
         self._next[event.kind] = now + self.INTERVAL
-        return replace(event, untold=self._untold.pop(event.kind, 0))
+        return replace(event, suppressed=self._suppressed.pop(event.kind, 0))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from .auth import Refresher
 from .channels import for_subscribe
 from .errors import ConnectionLostError, LinkClosedError, RefusedError
-from .events import Damper, LinkEvent, LinkEventKind
+from .events import EventThrottle, LinkEvent, LinkEventKind
 from .line import Lines, as_loss
 from .renewal import Renewer
 from .subscription import Subscription
@@ -60,7 +60,7 @@ class Link:
         self._on_change = on_change
         self._timeouts = timeouts or Timeouts()
         self._backoff = backoff or Backoff()
-        self._damper = Damper()
+        self._damper = EventThrottle()
         self._acknowledged = 0
         self._up_since = 0.0
         self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
@@ -243,7 +243,7 @@ class Link:
         )
 
     def _report(self, event: LinkEvent) -> None:
-        told = self._damper.damp(event, time.monotonic())
+        told = self._damper.throttle(event, time.monotonic())
         if self._on_change is None or told is None:
             return
         try:

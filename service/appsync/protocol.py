@@ -83,7 +83,7 @@ class State(Enum):
 
     PENDING = "pending"
     LIVE = "live"
-    LEAVING = "leaving"
+    DRAINING = "leaving"
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ class Protocol:
         """
         if self._states.get(id_) is not State.LIVE:
             raise ValueError("only a live subscription can be ended")
-        self._states[id_] = State.LEAVING
+        self._states[id_] = State.DRAINING
         return orjson.dumps({"type": "unsubscribe", "id": id_})
 
     def receive(self, frame: bytes | str, now: float) -> Event | None:
@@ -170,7 +170,7 @@ class Protocol:
         if type(id_) is not str:
             return self._malformed("data without an id")
         state = self._states.get(id_)
-        if state is None or state is State.LEAVING:
+        if state is None or state is State.DRAINING:
             self.counters.unknown_ids += 1
             return None
         # A pending subscription gets its events as well: nothing says that the success comes before the first of them.
@@ -217,7 +217,7 @@ class Protocol:
             case "subscribe_error", State.PENDING | State.LIVE:
                 del self._states[id_]
                 return SubscribeRefused(id_, _details(message))
-            case "unsubscribe_success" | "unsubscribe_error" | "subscribe_error", State.LEAVING:
+            case "unsubscribe_success" | "unsubscribe_error" | "subscribe_error", State.DRAINING:
                 # The one error that there is says that the service knows no such subscription: gone as well.
                 del self._states[id_]
                 return Unsubscribed(id_)

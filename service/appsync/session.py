@@ -31,7 +31,7 @@ class _Stage(Enum):
     IDLE = "idle"  # to be sent when due
     ASKED = "asked"  # unanswered when due
     LIVE = "live"
-    LEAVING = "leaving"  # given up when due
+    DRAINING = "leaving"  # given up when due
 
 
 @dataclass(slots=True, eq=False)
@@ -217,7 +217,7 @@ class Session:
         """Let go of a subscription: the service does not know it any more, or this connection has ended."""
         del self._slots[slot.subscription]
         if self._by_id.pop(slot.id, None) is not None:
-            confirmed = slot.stage in {_Stage.LIVE, _Stage.LEAVING}
+            confirmed = slot.stage in {_Stage.LIVE, _Stage.DRAINING}
             if slot.subscription.release(confirmed=confirmed):
                 self._tell(slot.subscription)
 
@@ -252,10 +252,10 @@ class Session:
             case _Stage.ASKED if is_due:
                 self._give_up(connection, slot)
             case _Stage.LIVE if slot.subscription.ended:
-                slot.stage = _Stage.LEAVING
+                slot.stage = _Stage.DRAINING
                 slot.due = self._loop.time() + self._timeouts.subscribe
                 await connection.send(connection.protocol.unsubscribe(slot.id))
-            case _Stage.LEAVING if is_due:
+            case _Stage.DRAINING if is_due:
                 self._release(slot)
             case _:
                 pass

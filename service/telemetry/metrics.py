@@ -1,7 +1,7 @@
 """What is counted and timed of each request, and of the event loop; names follow the Prometheus conventions.
 
 Everything that a part of the service knows anyway is not counted here but read from it when somebody asks
-(`service.gauges`), which costs a request nothing.
+(`service.app.collector`), which costs a request nothing.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class Metrics:
             registry=self.registry,
         )
         self._wait = Histogram(
-            "sync_front_wait_seconds",
+            "sync_front_request_duration_seconds",
             "How long POST requests took from their first byte to their answer.",
             WAIT_BUCKETS,
         )
         self._start = Histogram(
-            "sync_front_start_execution_seconds",
+            "sync_front_start_execution_duration_seconds",
             "How long it took until Step Functions had taken an execution, repeated tries included.",
             CALL_BUCKETS,
         )
         self._workflow = Histogram(
-            "sync_front_workflow_seconds",
+            "sync_front_workflow_duration_seconds",
             "How long the execution took from then to its outcome.",
             WAIT_BUCKETS,
         )

@@ -91,13 +91,13 @@ class RequestTrace:
         return _header(self._call.get_span_context())
 
     def end(
-        self, *, status: int, outcome: str, execution_id: str | None, start: float | None, start_tries: int
+        self, *, status: int, outcome: str, execution_id: str | None, start: float | None, start_attempts: int
     ) -> None:
         """See `service.telemetry.traces`."""
         # Where nothing was sent, because another request had begun the execution, there was no call. Whether one was
         # when its caller left nobody says; the execution may then name it as its parent.
-        if self._call is not None and (start_tries or outcome == "caller-left"):
-            self._call.set_attribute("sync_front.start_tries", start_tries)
+        if self._call is not None and (start_attempts or outcome == "client-disconnected"):
+            self._call.set_attribute("sync_front.start_attempts", start_attempts)
             if start is None:
                 _fail(self._call, outcome)
             self._call.end(None if start is None else self._called_at + int(start * 1e9))

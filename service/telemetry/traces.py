@@ -28,7 +28,7 @@ class RequestTrace(Protocol):
         outcome: str,
         execution_id: str | None,
         start: float | None,
-        start_tries: int,
+        start_attempts: int,
     ) -> None:
         """End the request; `start` is how many seconds StartExecution took, None if it came to nothing."""
 

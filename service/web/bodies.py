@@ -9,12 +9,12 @@ import msgspec
 import orjson
 from aiohttp import hdrs, web
 
-from service.envelope import MAX_INPUT_BYTES
-from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson, UnknownEncoding
+from service.bridge.envelope import MAX_INPUT_BYTES
+from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson, UnsupportedEncoding
 from service.web.problems import ENCODINGS, SEND_ENCODED
 
 if TYPE_CHECKING:
-    from service.schema import RequestSchema
+    from service.web.schema import RequestSchema
 
 BODY_TIMEOUT: Final = 10.0
 """Seconds in which a body has to arrive."""
@@ -23,14 +23,14 @@ BODY_TIMEOUT: Final = 10.0
 async def read_event(request: web.Request, schema: RequestSchema) -> str:
     """Return the request's JSON text as it was sent, once it is known to be JSON and to fit the schema.
 
-    Raise NotJson, UnknownEncoding, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.
+    Raise NotJson, UnsupportedEncoding, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.
     """
     kind = request.content_type
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise NotJson("Send the body with Content-Type: application/json.")
     encoding = request.headers.get(hdrs.CONTENT_ENCODING)
     if encoding is not None and encoding.lower() not in ENCODINGS:
-        raise UnknownEncoding(SEND_ENCODED)
+        raise UnsupportedEncoding(SEND_ENCODED)
     try:
         if request.content.is_eof():  # it came with its headers, as most do, and needs no timer
             raw = await request.read()

@@ -8,7 +8,7 @@ from service.web import idempotency
 from service.web.problems import ENCODINGS, LONGEST_PAUSE
 
 if TYPE_CHECKING:
-    from service.schema import RequestSchema
+    from service.web.schema import RequestSchema
 
 EXECUTION_ID: Final = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
 """An example of an id."""

@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import http_exceptions, web
 
-from service.errors import AtCapacity, UnknownEncoding
+from service.errors import AtCapacity, UnsupportedEncoding
 from service.web import problems
 
 log = structlog.get_logger(__name__)
@@ -195,7 +195,7 @@ class Connection(web.RequestHandler):
             raise ConnectionError("the head of an answer has been sent")
         request_id = str(uuid4())
         if isinstance(exc, http_exceptions.ContentEncodingError):
-            response = problems.from_problem(UnknownEncoding(problems.SEND_ENCODED), "", request_id)
+            response = problems.from_problem(UnsupportedEncoding(problems.SEND_ENCODED), "", request_id)
         elif isinstance(exc, http_exceptions.LineTooLong):
             response = problems.from_status(431, request_id=request_id)
         elif status == 400:

@@ -13,7 +13,7 @@ from service.telemetry.sampling import Sampler
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.bridge import Answer
+    from service.bridge.bridge import Answer
     from service.telemetry.traces import RequestTrace, Traces
 
 
@@ -22,8 +22,8 @@ class Context:
     """One request, for its answer, its line in the log, the metrics and its trace.
 
     `trace_header` is its X-Ray trace header, its caller's or one that was begun here. `execution_id` and `answer` are
-    set as soon as they are known, `problem` is the slug of the problem that it ended with, and `start_tries` how often
-    Step Functions was asked to start the execution. `headers` are those that a handler wants on the answer, however it
+    set as soon as they are known, `problem` is the slug of the problem that it ended with, and `start_attempts` counts
+    the calls of StartExecution. `headers` are those that a handler wants on the answer, however it
     ends.
     """
 
@@ -33,14 +33,14 @@ class Context:
     spans: RequestTrace | None = None
     execution_id: str | None = None
     answer: Answer | None = None
-    start_tries: int = 0
+    start_attempts: int = 0
     problem: str | None = None
     headers: dict[str, str] | None = None
 
 
 CONTEXT: Final = web.RequestKey("context", Context)
 
-LEAVING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
+DRAINING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
 """Whether the instance is about to stop, so that no caller should keep its connection."""
 
 METRICS: Final = web.AppKey("metrics", Metrics)

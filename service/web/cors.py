@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
-from service.origins import ANY
-
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+ANY: Final = "*"
+"""All of them."""
 
 REQUEST_HEADERS: Final = (
     "Accept, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id, traceparent, tracestate"
 )
 ANSWER_HEADERS: Final = "Location, Preference-Applied, Retry-After, Server-Timing, X-Request-Id"
 
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _MAX_AGE: Final = "7200"  # seconds: as long as any browser remembers
+
+
+def parse_origins(text: object) -> frozenset[str]:
+    """Read origins separated by commas, or `*` alone; raise ValueError for what no browser would ever send."""
+    if isinstance(text, frozenset):
+        return text
+    origins = frozenset(part.strip() for part in text.split(",")) if isinstance(text, str) else frozenset({""})
+    if origins != {ANY} and not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be * or look like https://app.example, https://other.example:8443")
+    return origins
 
 
 def allow(app: web.Application, origins: Collection[str]) -> None:

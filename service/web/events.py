@@ -20,7 +20,7 @@ from service.web.negotiation import STREAM
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from service.bridge import Answer
+    from service.bridge.bridge import Answer
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
 

@@ -15,7 +15,7 @@ from service.errors import BodyTooLarge, BodyTooSlow, Problem
 from service.telemetry.sampling import Sampler
 from service.web import problems
 from service.web.connections import Connection
-from service.web.context import CONTEXT, LEAVING, METRICS, SAMPLER, TRACES, Context
+from service.web.context import CONTEXT, DRAINING, METRICS, SAMPLER, TRACES, Context
 from service.web.tracing import trace_header, trace_id
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
     try:
         response = await handler(request)
     except (asyncio.CancelledError, ClientConnectionResetError):
-        context.problem = "caller-left"
+        context.problem = "client-disconnected"
         _end(request, context, began, status=499)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets an answer
@@ -61,7 +61,7 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         if isinstance(connection, Connection):
             connection.end()
     response.headers[REQUEST_ID_HEADER] = request_id
-    if request.app[LEAVING]():
+    if request.app[DRAINING]():
         response.force_close()
     if context.headers is not None:
         response.headers.update(context.headers)
@@ -76,7 +76,7 @@ def as_answer(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, Problem):
         context.problem = error.slug
         context.execution_id = error.execution_id or context.execution_id
-        context.start_tries = error.start_tries or context.start_tries
+        context.start_attempts = error.start_attempts or context.start_attempts
         return problems.from_problem(error, request.path, request_id)
     if isinstance(error, web.HTTPException):
         return problems.from_http(error, request.path, request_id)
@@ -134,7 +134,7 @@ def _end(request: web.Request, context: Context, began: float, *, status: int) -
             outcome=outcome,
             execution_id=context.execution_id,
             start=answer.start if answer is not None else None,
-            start_tries=context.start_tries,
+            start_attempts=context.start_attempts,
         )
     if not request.app[SAMPLER].lets(outcome):
         return
@@ -152,7 +152,7 @@ def _end(request: web.Request, context: Context, began: float, *, status: int) -
         trace_id=trace_id(context.trace_header),
         ms=_milliseconds(seconds),
         start_ms=_milliseconds(answer.start) if answer is not None else None,
-        start_tries=context.start_tries or None,
+        start_attempts=context.start_attempts or None,
         workflow_ms=_milliseconds(answer.workflow) if answer is not None else None,
     )
 

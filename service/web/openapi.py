@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from service.errors import Problem
-    from service.schema import RequestSchema
+    from service.web.schema import RequestSchema
 
 VERSION: Final = "0.1.0"
 PROBLEM: Final = "application/problem+json"
@@ -32,7 +32,7 @@ CREATE: Final = (
     errors.IdempotencyConflict,
     errors.BodyTooLarge,
     errors.NotJson,
-    errors.UnknownEncoding,
+    errors.UnsupportedEncoding,
     errors.SchemaViolation,
     errors.IdempotencyKeyReused,
     *_ENDS,
@@ -182,7 +182,7 @@ def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
     headers = {"X-Request-Id": ref("headers", "X-Request-Id")}
     if any(issubclass(kind, errors.Unavailable) for kind in kinds):
         headers["Retry-After"] = ref("headers", "Retry-After")
-    if errors.UnknownEncoding in kinds:
+    if errors.UnsupportedEncoding in kinds:
         headers["Accept-Encoding"] = ref("headers", "Accept-Encoding")
     examples = {kind.slug: {"summary": kind.title, "value": _example_of(kind)} for kind in kinds}
     return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from service.errors import Problem, SchemaViolation, Unavailable, UnknownEncoding, WorkflowFailed
+from service.errors import Problem, SchemaViolation, Unavailable, UnsupportedEncoding, WorkflowFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
         more["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.violations]
     elif isinstance(problem, Unavailable):
         headers[hdrs.RETRY_AFTER] = retry_after(problem.retry_after)
-    elif isinstance(problem, UnknownEncoding):
+    elif isinstance(problem, UnsupportedEncoding):
         headers[hdrs.ACCEPT_ENCODING] = ", ".join(ENCODINGS)
     return answer(
         {

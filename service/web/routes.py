@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
-from service.envelope import MAX_INPUT_BYTES
+from service.bridge.envelope import MAX_INPUT_BYTES
 from service.errors import (
     IdempotencyUnavailable,
     UnknownExecution,
@@ -20,9 +20,9 @@ from service.errors import (
     WorkflowProblem,
     WorkflowTimedOut,
 )
-from service.outcomes import Aborted, Failed, Succeeded, TimedOut
+from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, cors, docs, events, expectations, idempotency, negotiation, openapi, preferences
-from service.web.context import CONTEXT, LEAVING, METRICS, TRACES
+from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
 from service.web.events import Stream
 from service.web.middleware import REQUEST_ID_HEADER, answer_everything, as_answer, sample
 from service.web.problems import retry_after
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Coroutine
 
-    from service.bridge import Answer, Bridge
-    from service.keys import Keys
-    from service.schema import RequestSchema
+    from service.bridge.bridge import Answer, Bridge
+    from service.bridge.idempotency_keys import IdempotencyKeys
     from service.telemetry.metrics import Metrics
     from service.telemetry.traces import Traces
     from service.web.preferences import Preferences
+    from service.web.schema import RequestSchema
 
 _EXECUTION_ID: Final = re.compile(r"exec-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Results are somebody's data, and a URL's answer changes when the execution ends: no cache may keep it.
@@ -55,7 +55,7 @@ class Routes:
         bridge: Bridge,
         schema: RequestSchema,
         *,
-        keys: Keys | None,
+        keys: IdempotencyKeys | None,
         metrics: Metrics,
         response_timeout: float,
         stage_prefix: str,
@@ -84,7 +84,7 @@ class Routes:
         sample(app)
         app.on_response_prepare.append(expectations.refuse)
         app[TRACES] = traces
-        app[LEAVING] = lambda: self._bridge.draining
+        app[DRAINING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
                 [
@@ -216,7 +216,7 @@ class Routes:
 
     def _render(self, request: web.Request, answer: Answer) -> web.Response:
         context = request[CONTEXT]
-        context.answer, context.start_tries = answer, answer.start_tries
+        context.answer, context.start_attempts = answer, answer.start_attempts
         execution_id = context.execution_id = answer.execution_id
         match answer.outcome:
             case Succeeded(output):

@@ -415,11 +415,11 @@ async def test_a_flood_of_malformed_frames_is_told_once_a_minute_with_its_number
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
     (told,) = changes.of(LinkEventKind.MALFORMED_FRAME)
-    assert (told.untold, link.malformed_frames) == (0, 500)
+    assert (told.suppressed, link.malformed_frames) == (0, 500)
     now = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: now() + 61)
     await server.peer.send("not JSON")
-    assert (await changes.until(LinkEventKind.MALFORMED_FRAME, times=2)).untold == 499
+    assert (await changes.until(LinkEventKind.MALFORMED_FRAME, times=2)).suppressed == 499
 
 
 async def test_binary_frames_are_read_like_text(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from service import runtime
-from service.limits import raise_open_files
+from service.app import event_loop
+from service.app.fd_limits import raise_open_files
 from tests.bench import plot, report
 from tests.bench.measure import Bench, Effort, Pair, Point
 from tests.bench.subjects import BARE, DESIGNS, SERVICE, Design
@@ -94,7 +94,7 @@ def main() -> None:
     raise_open_files()
     effort = SHORT if options.short else FULL
     # The same loop as the service's, so that the load is not the slower one.
-    pairs, points = runtime.run(measure(effort, DESIGNS, cores[0] if len(cores) > 1 else None))
+    pairs, points = event_loop.run(measure(effort, DESIGNS, cores[0] if len(cores) > 1 else None))
     show(pairs, points)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "result.json").write_bytes(

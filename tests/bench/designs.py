@@ -26,7 +26,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 
-from service import runtime
+from service.app import event_loop
 from service.appsync import ApiKey
 from service.appsync.connection import subprotocols
 from tests.bench.stand_in import ARN, NAMESPACE, REGION
@@ -164,9 +164,9 @@ async def main(name: str) -> None:
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
         sys.stderr.write(orjson.dumps({"event": "started", "port": runner.addresses[0][1]}).decode() + "\n")
         sys.stderr.flush()
-        runtime.settle()
+        event_loop.freeze_heap()
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    runtime.run(main(sys.argv[1]))
+    event_loop.run(main(sys.argv[1]))

@@ -21,10 +21,10 @@ from websockets.frames import Frame, Opcode
 
 from service.appsync import ApiKey, Link
 from service.appsync.protocol import Protocol
-from service.bridge import Answer
-from service.outcomes import Succeeded
-from service.replies import Replies
-from service.sigv4 import Signer
+from service.bridge.bridge import Answer
+from service.bridge.pending import PendingReplies
+from service.stepfunctions.outcomes import Succeeded
+from service.stepfunctions.sigv4 import Signer
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 from service.web import context, middleware
@@ -66,7 +66,7 @@ def test_frames_through_the_protocol(benchmark: BenchmarkFixture) -> None:
 
 
 def test_frames_over_a_socket_through_the_link_into_the_table(benchmark: BenchmarkFixture, run: Run) -> None:
-    aws, replies = StandIn(), Replies()
+    aws, replies = StandIn(), PendingReplies()
     link: Link
 
     async def open_() -> None:
@@ -97,7 +97,7 @@ def test_frames_over_a_socket_through_the_link_into_the_table(benchmark: Benchma
 
 @pytest.mark.parametrize("waiting", [0, 10_000])
 def test_waiters_in_a_table_where_others_wait(benchmark: BenchmarkFixture, run: Run, waiting: int) -> None:
-    replies, waiters = Replies(), ExitStack()
+    replies, waiters = PendingReplies(), ExitStack()
     events = [reply(number) for number in range(NUMBER)]
     ids = [orjson.loads(event)["id"] for event in events]
 
@@ -153,8 +153,8 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
             request._match_info = await app.router.resolve(request)
             request._match_info.add_app(app)
             id_ = f"exec-{number:032d}"
-            answer = Answer(id_, Succeeded(b"{}"), 0.01, 0.05, start_tries=1)
-            request[context.CONTEXT] = context.Context("id", execution_id=id_, answer=answer, start_tries=1)
+            answer = Answer(id_, Succeeded(b"{}"), 0.01, 0.05, start_attempts=1)
+            request[context.CONTEXT] = context.Context("id", execution_id=id_, answer=answer, start_attempts=1)
             requests.append(request)
 
     app.router.add_post("/event", handle)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from service.cli import main
+from service.app.cli import main
 from service.telemetry.metrics import Metrics
 from service.web import middleware
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from service.local import AWS_QUOTAS, LocalAws
 from tests.chaos.callers import Callers
-from tests.chaos.history import Call, Record, check
+from tests.chaos.history import Call, RecordReader, check
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import ready, workflow
@@ -79,7 +79,7 @@ class Scene:
         for instance in self.instances:
             await instance.stop()
             faults += instance.faults
-        records = {name: Record.read(execution) for name, execution in self.aws.executions.items()}
+        records = {name: RecordReader.read(execution) for name, execution in self.aws.executions.items()}
         return faults + check(self.callers.history, records, {"subscriptions": self.aws.subscriptions})
 
 

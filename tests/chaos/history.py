@@ -58,7 +58,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordReader:
     """What Step Functions says of an execution; `event` is the body that it was started with.
 
     It ended at the epoch second `ended_at`.
@@ -71,14 +71,14 @@ class Record:
     ended_at: float | None = None
 
     @classmethod
-    def read(cls, execution: Any) -> Record:
+    def read(cls, execution: Any) -> RecordReader:
         """Read the local AWS's record."""
         output = None if execution.output is None else json.loads(execution.output)
         event = json.loads(json.loads(execution.input)["event"])
         return cls(execution.status, event, output, execution.error, execution.stop_date)
 
 
-def check(calls: Iterable[Call], records: Mapping[str, Record], left_over: Mapping[str, int]) -> list[str]:
+def check(calls: Iterable[Call], records: Mapping[str, RecordReader], left_over: Mapping[str, int]) -> list[str]:
     """Return every promise that was broken, a line each."""
     calls = list(calls)
     starts = Counter(json.dumps(record.event, sort_keys=True) for record in records.values())
@@ -95,7 +95,7 @@ def check(calls: Iterable[Call], records: Mapping[str, Record], left_over: Mappi
     return faults
 
 
-def untold(calls: Iterable[Call], records: Mapping[str, Record]) -> list[str]:
+def suppressed(calls: Iterable[Call], records: Mapping[str, RecordReader]) -> list[str]:
     """Return who waited in vain, a line each: the record had long known the outcome when the wait ended."""
     return [
         f"the record had known it for {call.at - record.ended_at:.1f} s: {call}"[:400]
@@ -112,7 +112,7 @@ def _asked(call: Call) -> str:
     return json.dumps(call.event, sort_keys=True)
 
 
-def _faults_of(call: Call, records: Mapping[str, Record], starts: Counter[str]) -> Iterator[str]:
+def _faults_of(call: Call, records: Mapping[str, RecordReader], starts: Counter[str]) -> Iterator[str]:
     if call.status is None:
         if not call.ended:
             yield f"no answer: {_asked(call)[:100]}"
@@ -131,7 +131,7 @@ def _faults_of(call: Call, records: Mapping[str, Record], starts: Counter[str]) 
         yield f"started, though the answer said that nothing was: {call}"[:400]
 
 
-def _lies(status: int, body: Any, call: Call, records: Mapping[str, Record]) -> Iterator[str]:
+def _lies(status: int, body: Any, call: Call, records: Mapping[str, RecordReader]) -> Iterator[str]:
     """Compare one answer with the record of the execution that it names."""
     if status not in {200, 202, 502, 503, 504}:
         yield f"unexpected {status}"
@@ -151,7 +151,7 @@ def _lies(status: int, body: Any, call: Call, records: Mapping[str, Record]) -> 
         yield fault
 
 
-def _contradiction(status: int, body: dict[str, Any], call: Call, record: Record) -> str | None:
+def _contradiction(status: int, body: dict[str, Any], call: Call, record: RecordReader) -> str | None:
     """Tell what an answer and the record of its execution do not agree about."""
     match status:
         case 200:

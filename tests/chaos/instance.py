@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import aioboto3
 
-from service import app, settings
-from service.replies import Replies
-from service.stopping import Stop
+from service.app import serve, settings
+from service.app.shutdown import Stop
+from service.bridge.pending import PendingReplies
 
-_TABLES: Final[dict[int, list[Replies]]] = defaultdict(list)
+_TABLES: Final[dict[int, list[PendingReplies]]] = defaultdict(list)
 
 
-class _ListedReplies(Replies):
+class _ListedReplies(PendingReplies):
     """The very table of the service; who builds one can be asked for it by thread."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class _ListedReplies(Replies):
         _TABLES[threading.get_ident()].append(self)
 
 
-vars(app)["Replies"] = _ListedReplies  # the one thing that app.run does not hand out
+vars(serve)["PendingReplies"] = _ListedReplies  # the one thing that serve.run does not hand out
 
 
 class Instance:
@@ -95,8 +95,8 @@ class Instance:
         self._loop.set_exception_handler(self._complain)
         self._stop = Stop()
         session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
-        access = app.AwsAccess(session, self._sfn_url)
-        await app.run(settings.load(self._environment), access, self._stop, self._announce)
+        access = serve.AwsAccess(session, self._sfn_url)
+        await serve.run(settings.load(self._environment), access, self._stop, self._announce)
         # What the loop has yet to do for connections that were just closed is no task of the service.
         await asyncio.sleep(0.1)
         self.left_over = {

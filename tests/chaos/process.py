@@ -103,11 +103,11 @@ class ProcessInstance:
             await self.ended()
         await self._stack.aclose()
 
-    async def ended(self, *, cut_short: bool = False) -> None:
-        """Wait for the end that it was asked for; `cut_short` says that its status may tell of a quick one."""
+    async def ended(self, *, released_early: bool = False) -> None:
+        """Wait for the end that it was asked for; `released_early` says that its status may tell of a quick one."""
         self._gone = True
         status = await self._process.wait(60)
-        if status and not (cut_short and status == CUT_SHORT):
+        if status and not (released_early and status == CUT_SHORT):
             self.faults.append(f"exit status {status}")
         self.faults += [f"logged: {line}" for line in self._process.logs if line["level"] in {"error", "critical"}]
 

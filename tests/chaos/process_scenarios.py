@@ -39,7 +39,7 @@ async def sigterm_twice(stage: Stage) -> None:
     chosen.ask()
     await stage.pause(0.1, 0.3)
     chosen.ask()
-    await chosen.ended(cut_short=True)
+    await chosen.ended(released_early=True)
 
 
 @scenario(KEYED, processes=PAIR, breaks=True)

@@ -17,7 +17,7 @@ import aiohttp
 
 from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
 from tests.chaos.callers import PATIENCE, Callers, Mix
-from tests.chaos.history import Record, check, untold
+from tests.chaos.history import RecordReader, check, suppressed
 from tests.chaos.instance import Instance
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
@@ -192,13 +192,13 @@ async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Repor
         await stage.callers.resolve()
         left = await stage.quiet()
         left |= await stage.stop()
-        records = {name: Record.read(execution) for name, execution in stage.aws.executions.items()}
+        records = {name: RecordReader.read(execution) for name, execution in stage.aws.executions.items()}
         faults = check(stage.callers.history, records, left)
         faults += [fault for instance in stage.instances for fault in instance.faults]
         if not scenario.breaks:
             faults += [f"{call.ended}: {call}"[:400] for call in stage.callers.history if "broken" in call.ended]
         if scenario.tells:
-            faults += untold(stage.callers.history, records)
+            faults += suppressed(stage.callers.history, records)
         if not scenario.refuses:
             faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
         faults += [

@@ -1,4 +1,4 @@
-"""Replies that are lost, and instances that are: the service in processes of its own, the local AWS with its faults."""
+"""Lost replies and lost instances: the service in processes of its own, against the local AWS with its faults."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from service.app.shutdown import FLUSH_TIMEOUT
 from service.local import LocalAws
-from service.stopping import FLUSH_TIMEOUT
 from tests.support.processes import Process, command, service, settings_for
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, gated
 

@@ -12,12 +12,12 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from service.keys import Keys
-from service.schema import RequestSchema
-from service.settings import DEMO_SCHEMA
+from service.app.settings import DEMO_SCHEMA
+from service.bridge.idempotency_keys import IdempotencyKeys
 from service.telemetry.metrics import Metrics
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
+from service.web.schema import RequestSchema
 from tests.support.privacy import assert_nothing_private
 from tests.support.stage import Stage, stage
 
@@ -61,7 +61,7 @@ class Front:
 def routes(made: Stage, **options: Any) -> Routes:
     """Make the routes for a bridge on its stage."""
     ready = options.pop("ready", None)
-    keys = Keys("a secret of the test") if options.pop("keys", True) else None
+    keys = IdempotencyKeys("a secret of the test") if options.pop("keys", True) else None
     return Routes(
         made.bridge,
         RequestSchema.load(DEMO_SCHEMA),

@@ -15,13 +15,13 @@ from pathlib import Path
 import aioboto3
 import aiohttp
 
-from service import app, settings
-from service.bridge import Bridge
-from service.flights import Flights
-from service.joins import Joins
-from service.recovery import Recovery
-from service.replies import Replies
-from service.stopping import Stop
+from service.app import serve, settings
+from service.app.shutdown import Stop
+from service.bridge.bridge import Bridge
+from service.bridge.pending import PendingReplies
+from service.bridge.recovery import Recovery
+from service.bridge.remote import RemoteSubscriptions
+from service.bridge.shared_starts import SharedStarts
 
 REQUESTS = 600
 AT_ONCE = 30
@@ -71,8 +71,10 @@ def left_over() -> dict[str, int]:
         "tasks": len(asyncio.all_tasks()),
         "futures": sum(isinstance(item, asyncio.Future) for item in objects),
         "files": len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0,
-        "table": sum(len(item) for item in objects if type(item) in {Replies, Flights, Joins}),
-        "looks": sum(len(item._looks) + len(item._deaf) for item in objects if type(item) is Recovery),
+        "table": sum(
+            len(item) for item in objects if type(item) in {PendingReplies, SharedStarts, RemoteSubscriptions}
+        ),
+        "looks": sum(len(item._lookups) + len(item._unheard) for item in objects if type(item) is Recovery),
         "in_flight": sum(item.in_flight for item in objects if type(item) is Bridge),
     }
 
@@ -99,7 +101,7 @@ async def main() -> None:
     stop = Stop()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()
-    serving = asyncio.create_task(app.run(settings.load(), app.AwsAccess(session), stop, port.set_result))
+    serving = asyncio.create_task(serve.run(settings.load(), serve.AwsAccess(session), stop, port.set_result))
     url = f"http://127.0.0.1:{await port}/event"
     async with aiohttp.ClientSession() as http, asyncio.timeout(20):
         while True:

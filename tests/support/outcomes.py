@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.outcomes import Succeeded
+from service.stepfunctions.outcomes import Succeeded
 
 
 def success(output: Any) -> Succeeded:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from service.attempts import ExecutionExists
 from service.errors import OutcomeUnknown, Throttled, UnknownExecution, Unreachable
-from service.outcomes import Outcome
-from service.workflows import Execution, Page
+from service.stepfunctions.client import Execution, Page
+from service.stepfunctions.outcomes import Outcome
+from service.stepfunctions.retry import ExecutionExists
 
 START_WITHIN = 5.0
 """Seconds after which a start that is not answered is given up."""

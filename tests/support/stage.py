@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from service.bridge import Bridge
-from service.joins import Joins
-from service.record import Record
-from service.recovery import Recovery
-from service.replies import Replies
-from service.starts import Starter
-from service.workflows import Workflows
+from service.bridge.bridge import Bridge
+from service.bridge.pending import PendingReplies
+from service.bridge.recovery import Recovery
+from service.bridge.remote import RemoteSubscriptions
+from service.bridge.starter import Starter
+from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.reader import RecordReader
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, workflows
 
 
@@ -81,14 +81,14 @@ class JoinedChannel:
 class Stage:
     """A bridge with all that it stands on."""
 
-    def __init__(self, endpoint: ScriptedStepFunctions, client: Workflows, **options: Any) -> None:
+    def __init__(self, endpoint: ScriptedStepFunctions, client: StepFunctionsClient, **options: Any) -> None:
         self.endpoint = endpoint
-        self.replies = Replies()
+        self.replies = PendingReplies()
         self.channel = Channel()
         self.joined: dict[str, JoinedChannel] = {}
-        self.record = Record(client, **options.pop("quotas", {}))
+        self.record = RecordReader(client, **options.pop("quotas", {}))
         self.recovery = Recovery(self.replies, self.record)
-        self.joins = Joins(self._subscribe, "ns/me/", self.recovery, self.replies)
+        self.joins = RemoteSubscriptions(self._subscribe, "ns/me/", self.recovery, self.replies)
         self.bridge = Bridge(
             Starter(client, self.channel),
             self.replies,

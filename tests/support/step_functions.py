@@ -11,8 +11,8 @@ from typing import Any, Self, TypeAlias
 import aioboto3
 from aiohttp import web
 
-from service.arn import StateMachineArn
-from service.workflows import Workflows
+from service.stepfunctions.arn import StateMachineArn
+from service.stepfunctions.client import StepFunctionsClient
 
 ARN = StateMachineArn.parse("arn:aws:states:us-east-1:000000000000:stateMachine:event-workflow")
 Call: TypeAlias = dict[str, Any]
@@ -112,8 +112,8 @@ class ScriptedStepFunctions:
         await self._runner.cleanup()
 
 
-def workflows(url: str, **options: Any) -> Workflows:
+def workflows(url: str, **options: Any) -> StepFunctionsClient:
     """Return our client for the endpoint at `url`, quick to try again."""
     options = {"pool": 300, "budget": 2.0, "attempt_timeout": 1.0, "backoff": 0.01} | options
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    return Workflows(session, ARN, endpoint_url=url, **options)
+    return StepFunctionsClient(session, ARN, endpoint_url=url, **options)

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from service.limits import SPARE
+from service.app.fd_limits import SPARE
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
 from service.telemetry.metrics import Metrics
@@ -74,13 +74,13 @@ async def test_requests_are_counted_by_what_became_of_them_and_timed(http: aioht
         assert now("requests_total", "start", "running") == 1
         assert now("requests_total", "start", "not-json") == 1
         assert now("requests_total", "read", "unknown-execution") == 1
-        assert now("wait_seconds_count") == 2
-        assert now("wait_seconds_sum") >= 0.3
-        assert now("start_execution_seconds_count") == 2
-        assert now("workflow_seconds_count") == 1
-        assert now("workflow_seconds_sum") >= 0.2
+        assert now("request_duration_seconds_count") == 2
+        assert now("request_duration_seconds_sum") >= 0.3
+        assert now("start_execution_duration_seconds_count") == 2
+        assert now("workflow_duration_seconds_count") == 1
+        assert now("workflow_duration_seconds_sum") >= 0.2
         assert now("bridge_overhead_seconds_count") == 1
-        assert now("bridge_overhead_seconds_sum") < now("wait_seconds_sum")
+        assert now("bridge_overhead_seconds_sum") < now("request_duration_seconds_sum")
         assert now("requests_in_flight_limit") == 10_000
         assert now("link_up") == 1
         assert now("replies_total", "result") == 1
@@ -103,12 +103,12 @@ async def test_what_is_held_shows_while_it_is(http: aiohttp.ClientSession) -> No
 async def test_connections_that_are_one_too_many_show(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, MAX_IN_FLIGHT="1") as (_, url), AsyncExitStack() as stack:
         before = await scrape(http, url)
-        assert before("connections_cut_total") == 0
+        assert before("connections_dropped_total") == 0
         for _ in range(1 + SPARE):
             _, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
             stack.callback(writer.close)
         async with asyncio.timeout(20):
-            while not (now := await scrape(http, url))("connections_cut_total"):
+            while not (now := await scrape(http, url))("connections_dropped_total"):
                 pass
         assert now("connections") <= 1 + SPARE
 
@@ -120,8 +120,8 @@ async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSes
         aws.faults.mute.off()
         before = await scrape(http, url)
         assert before("recovered_total") == 1
-        assert 298 <= before("recovery_budget", "DescribeExecution") < 300
-        assert before("recovery_budget", "ListExecutions") == 200
+        assert 298 <= before("recovery_tokens", "DescribeExecution") < 300
+        assert before("recovery_tokens", "ListExecutions") == 200
         await aws.drop_connections(1001)
         await process.logged("link_down")
         async with asyncio.timeout(20):
@@ -168,7 +168,7 @@ async def test_throttling_shows_by_action(http: aiohttp.ClientSession) -> None:
         async with service(aws, AWS_ENDPOINT_URL_SFN=throttled.url) as (_, url):
             async with http.get(f"{url}/event/exec-00000000-0000-4000-8000-000000000000") as response:
                 assert response.status == 404
-            assert (await scrape(http, url))("throttles_total", "DescribeExecution") == 1
+            assert (await scrape(http, url))("throttled_calls_total", "DescribeExecution") == 1
 
 
 async def test_a_stop_and_a_missing_link_show(http: aiohttp.ClientSession) -> None:

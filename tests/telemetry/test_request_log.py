@@ -22,7 +22,7 @@ async def test_the_line_tells_how_often_step_functions_was_asked() -> None:
             name = await it.stage.started(3)
             it.stage.reply(name, {})
             assert (await request).status == 200
-        assert [(line["status"], line["start_tries"]) for line in logs] == [(200, 3)]
+        assert [(line["status"], line["start_attempts"]) for line in logs] == [(200, 3)]
 
 
 async def test_the_line_tells_the_same_of_a_start_that_came_to_nothing() -> None:
@@ -32,7 +32,7 @@ async def test_the_line_tells_the_same_of_a_start_that_came_to_nothing() -> None
             await it.problem("POST", "/event", 503, "throttled", json=NAMES)
         (line,) = logs
         assert (line["problem"], line["log_level"]) == ("throttled", "warning")
-        assert line["start_tries"] == it.stage.endpoint.count("StartExecution") > 1
+        assert line["start_attempts"] == it.stage.endpoint.count("StartExecution") > 1
 
 
 async def test_the_questions_of_a_balancer_are_no_information_and_a_callers_fault_no_warning() -> None:

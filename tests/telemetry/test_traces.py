@@ -93,7 +93,7 @@ async def test_a_request_is_a_span_in_its_callers_trace_and_its_start_is_a_span_
             "rpc.system": "aws-api",
             "rpc.service": "SFN",
             "rpc.method": "StartExecution",
-            "sync_front.start_tries": 1,
+            "sync_front.start_attempts": 1,
         }
         assert None not in (server.start_time, client.start_time, client.end_time, server.end_time)
         times = [server.start_time or 0, client.start_time or 0, client.end_time or 0, server.end_time or 0]
@@ -208,7 +208,7 @@ def test_nothing_is_loaded_where_no_endpoint_is_named(monkeypatch: pytest.Monkey
     for name in traces._ENDPOINTS:
         monkeypatch.delenv(name, raising=False)
     assert traces.from_environment("front", "i") is None
-    script = "import sys, service.cli; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    script = "import sys, service.app.cli; print([name for name in sys.modules if name.startswith('opentelemetry')])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 

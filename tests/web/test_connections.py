@@ -251,7 +251,7 @@ async def test_what_a_caller_of_the_first_http_expects_is_not_for_us() -> None:
         (
             b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: 6\r\n\r\nSecret",
             b"415 Unsupported Media Type",
-            "urn:problem-type:sync-front:unknown-encoding",
+            "urn:problem-type:sync-front:unsupported-encoding",
         ),
     ],
 )

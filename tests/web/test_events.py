@@ -194,9 +194,9 @@ async def test_a_caller_that_leaves_a_stream_frees_its_place_at_once() -> None:
             response.close()
             await it.stage.bridge.drain(5)
             it.stage.assert_nothing_is_held()
-            assert not it.stage.bridge.cut_short
+            assert not it.stage.bridge.released_early
             await written(logs)
-        assert [(line["status"], line["problem"]) for line in logs] == [(499, "caller-left")]
+        assert [(line["status"], line["problem"]) for line in logs] == [(499, "client-disconnected")]
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])

@@ -8,9 +8,9 @@ import re
 import aiohttp
 import pytest
 
-from service.durations import Durations
+from service.bridge.durations import Durations
 from service.errors import AtCapacity
-from service.quota import Quota
+from service.stepfunctions.token_bucket import Quota
 from tests.support.front import ID, JSON, NAMES, front
 from tests.support.step_functions import described, error
 
@@ -143,7 +143,7 @@ async def test_a_content_encoding_that_is_not_known_is_refused_with_those_that_a
         headers = JSON | {"Content-Encoding": encoding}
         async with it.client.post("/event", data=b"{}", headers=headers, compress=None) as response:
             body = await response.json(content_type=None)
-            assert (response.status, body["type"].rpartition(":")[2]) == (415, "unknown-encoding")
+            assert (response.status, body["type"].rpartition(":")[2]) == (415, "unsupported-encoding")
             assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
         it.stage.assert_nothing_is_held()
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from service.app.settings import DEMO_SCHEMA
 from service.errors import Problem
-from service.schema import RequestSchema
-from service.settings import DEMO_SCHEMA
 from service.web import openapi
 from service.web.example import example
+from service.web.schema import RequestSchema
 from tests.support.front import front
 from tests.test_docs import leaves
 

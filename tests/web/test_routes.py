@@ -311,4 +311,4 @@ async def test_a_caller_that_leaves_frees_its_place_at_once() -> None:
             await asyncio.wait([request], timeout=5)
             await it.stage.bridge.drain(5)
         it.stage.assert_nothing_is_held()
-        assert [(line["status"], line["problem"]) for line in logs] == [(499, "caller-left")]
+        assert [(line["status"], line["problem"]) for line in logs] == [(499, "client-disconnected")]

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from moto.events.models import EventPattern
 
-from service.settings import Settings
+from service.app.settings import Settings
 from tests.iac.applied.deployed import DeployedAws, Running, System, deployed, running
 from tests.iac.applied.policies import statements
 from tests.iac.applied.world import World

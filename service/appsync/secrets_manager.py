@@ -1,0 +1,76 @@
+"""The AppSync API key from Secrets Manager."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from aiobotocore.config import AioConfig
+
+from .auth import ApiKey, Authorizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import aioboto3
+
+READ_EVERY: Final = 1.0
+"""Seconds between two readings at the least, however many refusals ask for one."""
+
+
+class SecretsManagerApiKey(Authorizer):
+    """Authorisation by an API key that is kept in a secret: read at its first use, and again once it is refused.
+
+    `secret` is its name, in `region`, or its ARN, which names its region itself. It holds the key as text, or as
+    `api_key` of a JSON object. Whatever botocore raises while it is read comes out of the method that needed the key,
+    and the link tries again.
+    """
+
+    def __init__(self, http_url: str, session: aioboto3.Session, secret: str, region: str) -> None:
+        self._http_url = http_url
+        self._session = session
+        self._secret = secret
+        # arn:<partition>:secretsmanager:<region>:<account>:secret:<name>
+        self._region = secret.split(":")[3] if secret.startswith("arn:") else region
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+        self._key: ApiKey | None = None
+
+    async def connect(self) -> dict[str, str]:
+        """Return the authorisation object of the handshake."""
+        return await (await self._current()).connect()
+
+    async def subscribe(self, channel: str) -> dict[str, str]:
+        """Return the authorisation object of one subscription."""
+        return await (await self._current()).subscribe(channel)
+
+    async def publish(self, channel: str, events: Sequence[str]) -> dict[str, str]:
+        """Return the headers of one HTTP publish request."""
+        return await (await self._current()).publish(channel, events)
+
+    async def refresh(self) -> int:
+        """Read the secret again, unless that was done within the last second."""
+        return await (await self._read_anew()).refresh()
+
+    async def _current(self) -> ApiKey:
+        return self._key or await self._read_anew()
+
+    async def _read_anew(self) -> ApiKey:
+        async with self._reading:
+            if self._key is None or time.monotonic() - self._read_at >= READ_EVERY:
+                self._key = ApiKey(self._http_url, await self._read())
+                self._read_at = time.monotonic()
+            return self._key
+
+    async def _read(self) -> str:
+        config = AioConfig(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
+        async with self._session.client("secretsmanager", region_name=self._region, config=config) as client:
+            text: str = (await client.get_secret_value(SecretId=self._secret))["SecretString"].strip()
+        if not text.startswith("{"):
+            return text
+        key = orjson.loads(text)["api_key"]
+        if not isinstance(key, str):
+            raise TypeError("the secret's api_key is not a string")
+        return key

@@ -1,0 +1,165 @@
+"""Calls of an AWS service that speaks JSON 1.0 over HTTP, such as Step Functions, at a fraction of an SDK's CPU time.
+
+What makes a call correct stays the SDK's: credentials with their refresh, the endpoint, proxies and CA bundle come from
+aioboto3 and botocore. What makes it dear does not: aioboto3 spends several times as much on a call as all else that a
+request needs (docs/performance.md). The protocol is "AWS JSON 1.0", Smithy 2.0; errors are read as botocore reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import aiohttp
+import orjson
+from aiobotocore.config import AioConfig
+from botocore import UNSIGNED
+from botocore.exceptions import ClientError
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+from yarl import URL
+
+from service.stepfunctions.sigv4 import Signer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import aioboto3
+    from aiobotocore.credentials import AioCredentials
+    from botocore.credentials import ReadOnlyCredentials
+
+
+class AwsError(Exception):
+    """The service answered with an error: its code, without namespace, and the HTTP status."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+
+
+class NotSentError(Exception):
+    """Nothing was sent to the service: no connection, or no credentials."""
+
+
+class NoAnswerError(Exception):
+    """Something was sent, and no answer came that can be read: the call may have been carried out."""
+
+
+class AwsJsonClient:
+    """Signed calls to `service`, named as in aioboto3; operations are called `target`.<operation> on the wire.
+
+    A connection has to be made within `connect_timeout` seconds, and an answer may be silent for `read_timeout`. There
+    is no limit to the calls under way and nothing is tried again: both are the caller's.
+    """
+
+    def __init__(
+        self,
+        session: aioboto3.Session,
+        service: Literal["stepfunctions"],
+        target: str,
+        *,
+        region: str,
+        endpoint_url: str | None,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> None:
+        self._session = session
+        self._service = service
+        self._target = target
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._timeout = aiohttp.ClientTimeout(sock_connect=connect_timeout, sock_read=read_timeout)
+        self._stack = AsyncExitStack()
+        self._credentials: AioCredentials | None = None
+        self._url: URL
+        self._proxy: str | None
+        self._signer: Signer
+        self._http: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        url, signing_name = await self._resolve()
+        # aiohttp's own look at the environment takes a thread for each request, and would add what .netrc says.
+        self._proxy = get_environ_proxies(url).get(URL(url).scheme)
+        self._url = URL(url, encoded=True)
+        self._signer = Signer(url, signing_name, self._region)
+        self._http = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl()),
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call an operation and return its answer; raise AwsError, NotSentError or NoAnswerError."""
+        target = f"{self._target}.{operation}"
+        body = orjson.dumps(arguments)
+        headers = self._signer.headers(target, body, await self._frozen_credentials(), time.time())
+        headers["Accept-Encoding"] = "identity"
+        try:
+            async with self._http.post(
+                self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                text = await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
+            raise NotSentError(type(error).__name__) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise NoAnswerError(type(error).__name__) from error
+        answer = _read(text, response.status)
+        if response.status >= 300:
+            code = answer.get("__type")
+            raise AwsError(code.rpartition("#")[2] if isinstance(code, str) else str(response.status), response.status)
+        return answer
+
+    async def _resolve(self) -> tuple[str, str]:
+        """Return the URL that the SDK would call, whatever set it, and the service's name in signatures."""
+        # Unsigned, because it needs no credentials; a presigned URL without its query is where the call would go.
+        config = AioConfig(signature_version=UNSIGNED)
+        async with self._session.client(
+            self._service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+        ) as client:
+            url = await client.generate_presigned_url("list_state_machines")
+            return url.partition("?")[0], client.meta.service_model.signing_name
+
+    def _ssl(self) -> ssl.SSLContext:
+        # AWS_CA_BUNDLE or the profile's ca_bundle; else the certificates that botocore would take.
+        bundle = self._session._session.get_config_variable("ca_bundle")  # noqa: SLF001 - aioboto3 has no other way
+        return ssl.create_default_context(cafile=get_cert_path(bundle or True))
+
+    async def _frozen_credentials(self) -> ReadOnlyCredentials:
+        try:
+            if self._credentials is None:
+                self._credentials = await self._session.get_credentials()  # type: ignore[misc]  # a coroutine in fact
+            if self._credentials is not None:
+                return await self._credentials.get_frozen_credentials()
+        except ClientError as error:  # such as AssumeRole refused
+            raise AwsError(error.response.get("Error", {}).get("Code", ""), 0) from error
+        except Exception as error:  # a provider of credentials may raise anything; nothing was sent in any case
+            raise NotSentError(type(error).__name__) from error
+        raise NotSentError("no credentials")
+
+
+def _read(text: bytes, status: int) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            answer = json.loads(text)  # takes lone surrogates as well
+        except ValueError:
+            if status < 300 or status >= 500:
+                raise NoAnswerError("no JSON") from None
+            return {}  # a page of some proxy: its status says it all
+    if not isinstance(answer, dict):
+        raise NoAnswerError("no JSON object")
+    return answer

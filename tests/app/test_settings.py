@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.app import settings
+from service.app.settings import SettingsError
+
+REQUIRED = {
+    "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:flow",
+    "APPSYNC_HTTP_URL": "https://x.appsync-api.us-east-1.amazonaws.com/event",
+    "APPSYNC_REALTIME_URL": "wss://x.appsync-realtime-api.us-east-1.amazonaws.com/event/realtime",
+    "APPSYNC_API_KEY": "da2-test",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.Settings.model_fields:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+
+
+def refusal() -> str:
+    with pytest.raises(SettingsError) as raised:
+        settings.load()
+    return str(raised.value)
+
+
+def test_the_required_settings_are_enough_and_the_rest_has_the_documented_defaults() -> None:
+    loaded = settings.load()
+    assert (loaded.HOST, loaded.PORT) == ("0.0.0.0", 8080)
+    assert (loaded.APPSYNC_NAMESPACE, loaded.APPSYNC_AUTH) == ("AsyncEvents", "api_key")
+    assert (loaded.RESPONSE_TIMEOUT, loaded.MAX_IN_FLIGHT, loaded.DRAIN_TIMEOUT) == (25, 10_000, 35)
+    assert (loaded.STAGE_PREFIX, loaded.ON_CLIENT_GONE, loaded.LOG_LEVEL) == ("", "keep", "INFO")
+    assert loaded.LOCAL_AWS_PORT == 4566
+
+
+def test_one_message_names_everything_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in REQUIRED:
+        monkeypatch.delenv(name)
+    message = refusal()
+    assert all(name in message for name in REQUIRED)
+    assert "APPSYNC_API_KEY_SECRET" in message
+
+
+def test_one_message_names_everything_that_is_wrong_but_repeats_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "PORT": "hunter2",
+        "STATE_MACHINE_ARN": "hunter2",
+        "APPSYNC_HTTP_URL": "hunter2",
+        "APPSYNC_REALTIME_URL": "https://hunter2/event/realtime",
+        "APPSYNC_NAMESPACE": "-hunter2-",
+        "APPSYNC_AUTH": "hunter2",
+        "RESPONSE_TIMEOUT": "0",
+        "MAX_IN_FLIGHT": "0",
+        "DRAIN_TIMEOUT": "-1",
+        "STAGE_PREFIX": "hunter2?",
+        "REQUEST_SCHEMA": "/nonexistent/hunter2",
+        "CORS_ORIGINS": "hunter2",
+        "ON_CLIENT_GONE": "hunter2",
+        "LOG_LEVEL": "hunter2",
+        "LOG_FORMAT": "hunter2",
+        "LOCAL_AWS_PORT": "hunter2",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    message = refusal()
+    assert all(f"  {name}: " in message for name in wrong)
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APPSYNC_HTTP_URL", "https://x:99999/event"),
+        ("APPSYNC_HTTP_URL", "https://a b/event"),
+        ("APPSYNC_HTTP_URL", "https://[::1/event"),
+        ("APPSYNC_REALTIME_URL", "wss://x:0/event/realtime"),
+        ("APPSYNC_REALTIME_URL", "wss:///event/realtime"),
+        ("MAX_IN_FLIGHT", "999999999999999999999"),
+        ("DRAIN_TIMEOUT", "inf"),
+        ("RESPONSE_TIMEOUT", "nan"),
+        ("APPSYNC_API_KEY", "  "),
+    ],
+)
+def test_a_value_that_would_only_fail_later_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert name in refusal()
+
+
+def test_an_arn_of_something_else_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPSYNC_API_KEY")
+    monkeypatch.setenv("APPSYNC_API_KEY_SECRET", "arn:x")
+    assert "APPSYNC_API_KEY_SECRET: must look like arn:aws:secretsmanager" in refusal()
+
+
+@pytest.mark.parametrize(("key", "secret"), [("da2-test", "secret-name"), ("", "")])
+def test_the_key_comes_from_exactly_one_place(monkeypatch: pytest.MonkeyPatch, key: str, secret: str) -> None:
+    monkeypatch.setenv("APPSYNC_API_KEY", key)
+    monkeypatch.setenv("APPSYNC_API_KEY_SECRET", secret)
+    assert "exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET" in refusal()
+
+
+def test_no_key_is_needed_where_requests_are_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPSYNC_AUTH", "iam")
+    monkeypatch.delenv("APPSYNC_API_KEY")
+    assert settings.load().APPSYNC_AUTH == "iam"
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORT", "APPSYNC_API_KEY_SECRET", "STAGE_PREFIX", "LOG_LEVEL"):
+        monkeypatch.setenv(name, "")
+    loaded = settings.load()
+    assert (loaded.PORT, loaded.APPSYNC_API_KEY_SECRET, loaded.LOG_LEVEL) == (8080, None, "INFO")
+
+
+def test_the_key_shows_in_no_representation() -> None:
+    assert "da2-test" not in repr(settings.load())
+
+
+@pytest.mark.parametrize("prefix", ["dev", "/dev", "/dev/"])
+def test_a_stage_prefix_may_be_written_with_slashes(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setenv("STAGE_PREFIX", prefix)
+    assert settings.load().STAGE_PREFIX == "dev"
+
+
+def test_overrides_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    assert settings.load({"PORT": 2}).PORT == 2
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings.load().PORT = 1
+
+
+def test_a_schema_of_ones_own_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text('{"type": "array"}')
+    monkeypatch.setenv("REQUEST_SCHEMA", str(path))
+    settings.load().REQUEST_SCHEMA.check([])

@@ -1,0 +1,555 @@
+"""The bridge with our real Step Functions client against a scripted endpoint, and a subscription that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.bridge import starter
+from service.bridge.bridge import Answer
+from service.bridge.envelope import MAX_INPUT_BYTES
+from service.bridge.pending import PendingReplies
+from service.bridge.starter import Start, Starter
+from service.errors import (
+    AtCapacity,
+    BodyTooLarge,
+    Draining,
+    LinkDown,
+    OutcomeUnknown,
+    Problem,
+    Refused,
+    Throttled,
+    UnknownExecution,
+)
+from service.stepfunctions.outcomes import Aborted, Failed
+from service.stepfunctions.token_bucket import Quota
+from tests.support.outcomes import success
+from tests.support.stage import Channel, Stage, stage
+from tests.support.step_functions import (
+    STARTED,
+    Script,
+    described,
+    error,
+    gated,
+    ok,
+    reset,
+)
+
+
+def replying(made: Stage, output: Any) -> Script:
+    """Publish the reply before StartExecution's own answer leaves."""
+
+    async def script(request: Any, call: Any) -> Any:
+        made.reply(call["name"], output)
+        return await STARTED(request, call)
+
+    return script
+
+
+async def leave(submitted: asyncio.Task[Answer]) -> None:
+    """Do what the server does when a caller leaves."""
+    submitted.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await submitted
+
+
+async def test_the_reply_to_an_execution_answers_its_request() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit('{"a": 1}', 10))
+        execution_id = await made.started()
+        made.reply(execution_id, {"b": 2})
+        assert await submitted == Answer(execution_id, success({"b": 2}))
+        made.assert_nothing_is_held()
+
+
+async def test_the_input_is_the_contracts_envelope() -> None:
+    async with stage() as made:
+        answer = await made.bridge.submit('{"nome": "\u00e9"}', 0)
+        assert json.loads(made.endpoint.calls[0][1]["input"]) == {
+            "id": answer.execution_id,
+            "event": '{"nome": "\u00e9"}',
+            "reply": {"channel": f"ns/me/{answer.execution_id}"},
+        }
+
+
+async def test_a_reply_that_comes_before_the_start_is_answered_is_not_lost() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", replying(made, 1))
+        assert (await made.bridge.submit("{}", 10)).outcome == success(1)
+
+
+async def test_a_reply_that_is_already_there_is_given_even_to_who_does_not_wait() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", replying(made, 1))
+        assert (await made.bridge.submit("{}", 0)).outcome == success(1)
+
+
+async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
+    async with stage() as made:
+        assert (await made.bridge.submit("{}", 0.05)).outcome is None
+        made.assert_nothing_is_held()
+
+
+async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None:
+    loop = asyncio.get_running_loop()
+    replies = PendingReplies()
+    deadline = loop.time() + 0.01
+    with replies.expect("a", deadline) as waiter:
+        loop.call_at(deadline + 0.01, replies.settle, "a", success(1))
+        # Both timers are due when the loop comes back to them, the end of the wait first.
+        loop.call_soon(time.sleep, 0.05)
+        assert await waiter.outcome() == success(1)
+
+
+async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
+    async with stage() as made:
+        made.channel.ever_live = False
+        made.channel.go_down()
+        with pytest.raises(LinkDown):
+            await made.bridge.submit("{}", 10)
+        assert made.endpoint.calls == []
+        made.assert_nothing_is_held()
+
+
+async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
+    async with stage() as made:
+        made.channel.go_down()
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        assert made.endpoint.calls == []
+        made.channel.come_up()
+        made.reply(await made.started(), 1)
+        assert (await submitted).outcome == success(1)
+
+
+async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starter, "LINK_GRACE", 0.05)
+    async with stage() as made:
+        made.channel.go_down()
+        with pytest.raises(LinkDown):
+            await made.bridge.submit("{}", 10)
+        assert made.endpoint.calls == []
+
+
+async def test_a_long_outage_refuses_at_once() -> None:
+    async with stage() as made:
+        made.channel.go_down(since=60)
+        async with asyncio.timeout(1):
+            with pytest.raises(LinkDown):
+                await made.bridge.submit("{}", 10)
+
+
+async def test_more_than_may_be_held_is_refused_and_a_place_becomes_free_again() -> None:
+    async with stage(max_in_flight=1) as made:
+        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        with pytest.raises(AtCapacity):
+            await made.bridge.submit("{}", 10)
+        made.reply(execution_id)
+        await first
+        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(2))
+        await second
+        made.assert_nothing_is_held()
+
+
+async def test_an_input_is_too_large_from_the_first_byte_over_the_limit() -> None:
+    async with stage() as made:
+        envelope = len(json.dumps({"id": f"exec-{'0' * 36}", "event": "", "reply": {"channel": ""}}).replace(" ", ""))
+        envelope += len(f"ns/me/exec-{'0' * 36}")
+        await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope), 0)
+        assert len(made.endpoint.calls[0][1]["input"]) == MAX_INPUT_BYTES
+        with pytest.raises(BodyTooLarge):
+            await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope + 1), 0)
+        made.assert_nothing_is_held()
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [(error("ThrottlingException"), Throttled), (error("AccessDeniedException"), Refused)],
+    ids=["throttled", "refused"],
+)
+async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem: type[Problem]) -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", script)
+        with pytest.raises(problem):
+            await made.bridge.submit("{}", 10)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", reset())
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(), 1)
+        assert (await submitted).outcome == success(1)
+
+
+async def test_a_start_of_unknown_outcome_hands_out_its_id_if_the_record_knows_it() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", reset())
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        assert (await made.bridge.submit("{}", 0.5)).outcome is None
+
+
+async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_problem() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", reset())
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(OutcomeUnknown):
+            await made.bridge.submit("{}", 0.5)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_of_unknown_outcome_is_answered_by_the_record() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", reset())
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
+        assert (await made.bridge.submit("{}", 0.5)).outcome == success(1)
+
+
+async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() -> None:
+    asyncio.get_running_loop().set_debug(False)  # on a busy machine it takes longer than the calls may
+    few = Quota(2, 1)
+    async with stage(budget=2, max_in_flight=40, quotas={"describe": few, "history": few}) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        made.endpoint.script("GetExecutionHistory", ok(events=[{"type": "WaitStateEntered"}]))
+        submitted = [asyncio.create_task(made.bridge.submit("{}", 0.5)) for _ in range(40)]
+        answers = await asyncio.gather(*submitted, return_exceptions=True)
+        read = made.endpoint.count("DescribeExecution") + made.endpoint.count("GetExecutionHistory")
+        handed_out = [answer for answer in answers if isinstance(answer, Answer)]
+        assert 0 < len(handed_out) <= read < 30
+        assert {type(answer) for answer in answers} == {Answer, OutcomeUnknown}
+
+
+async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", reset(), error("ExecutionAlreadyExists"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(2), 1)
+        assert (await submitted).outcome == success(1)
+
+
+async def test_a_caller_that_leaves_while_waiting_frees_its_place_and_keeps_the_execution() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        while not made.endpoint.calls or len(made.replies) == 0:  # noqa: ASYNC110 - ends with the test's time limit
+            await asyncio.sleep(0)
+        await leave(submitted)
+        await made.bridge.aclose()
+        made.assert_nothing_is_held()
+        assert made.endpoint.count("StopExecution") == 0
+
+
+async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_started() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        await leave(submitted)
+        assert await made.started(2) == execution_id
+        await made.bridge.drain(10)
+        made.assert_nothing_is_held()
+
+
+async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
+    async with stage(max_in_flight=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await leave(submitted)
+        await made.started(2)
+        with pytest.raises(AtCapacity):
+            await made.bridge.submit("{}", 10)
+        gate.set()
+        await made.bridge.drain(10)
+        made.assert_nothing_is_held()
+
+
+async def one_started_and_one_in_turn(
+    made: Stage,
+) -> tuple[asyncio.Event, asyncio.Task[Answer], str, asyncio.Task[Answer]]:
+    """Have one request started, as soon as the event is set, and another one wait for the place that it takes."""
+    gate = asyncio.Event()
+    made.endpoint.script("StartExecution", gated(gate, STARTED))
+    first = asyncio.create_task(made.bridge.submit("{}", 10))
+    execution_id = await made.started()
+    second = asyncio.create_task(made.bridge.submit("{}", 10))
+    await asyncio.sleep(0)
+    return gate, first, execution_id, second
+
+
+async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> None:
+    async with stage(pool=1) as made:
+        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
+        await leave(second)
+        gate.set()
+        made.reply(execution_id)
+        await first
+        await made.bridge.drain(10)
+        assert made.endpoint.count("StartExecution") == 1
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_whose_turn_comes_in_a_short_gap_waits_for_the_link() -> None:
+    async with stage(pool=1) as made:
+        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
+        made.channel.go_down()
+        gate.set()
+        made.reply(execution_id, 1)
+        assert (await first).outcome == success(1)  # its place is free, so the turn of the second has come
+        assert made.endpoint.count("StartExecution") == 1
+        made.channel.come_up()
+        made.reply(await made.started(2), 2)
+        assert (await second).outcome == success(2)
+        made.assert_nothing_is_held()
+
+
+async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
+    channel = Channel()
+    allowed: list[float] = []
+
+    class Crowded:
+        async def start(self, *_: str, within: float, on_turn: Callable[[], None], **__: Any) -> None:
+            allowed.append(within)
+            if len(allowed) == 1:
+                await asyncio.sleep(0.2)  # until its turn comes
+                channel.go_down()
+                asyncio.get_running_loop().call_later(0.1, channel.come_up)
+            on_turn()
+
+    client: Any = Crowded()
+    await Starter(client, channel).run(Start("exec-1", "{}"), within=10)
+    assert allowed[1] < allowed[0] - 0.25
+
+
+async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starter, "LINK_GRACE", 0.05)
+    async with stage(pool=1) as made:
+        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
+        made.channel.go_down()
+        gate.set()
+        with pytest.raises(LinkDown):
+            await second
+        made.reply(execution_id)
+        await first
+        assert made.endpoint.count("StartExecution") == 1
+
+
+async def test_a_release_answers_who_waits_for_the_start_with_the_id_that_it_may_have() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        made.bridge.release()
+        with pytest.raises(OutcomeUnknown) as raised:
+            await submitted
+        assert raised.value.execution_id == execution_id
+        made.assert_nothing_is_held()
+
+
+async def test_a_release_asks_for_nothing_more() -> None:
+    async with stage(budget=1) as made:
+        made.endpoint.script("StartExecution", reset())
+        submitted = asyncio.create_task(made.bridge.submit("{}", 30))
+        async with asyncio.timeout(20):
+            while made.bridge._admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
+                await asyncio.sleep(0.01)
+        made.bridge.release()
+        with pytest.raises(OutcomeUnknown):
+            await submitted
+        assert made.endpoint.count("DescribeExecution") == 0
+
+
+async def test_a_release_answers_who_waits_for_the_link_that_nothing_was_started() -> None:
+    async with stage() as made:
+        made.channel.go_down()
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        made.bridge.release()
+        with pytest.raises(Draining):
+            await submitted
+        made.assert_nothing_is_held()
+
+
+async def test_a_release_gives_up_what_is_done_for_callers_that_left() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await leave(submitted)
+        await made.started(2)
+        made.bridge.release()
+        await made.bridge.aclose()
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_is_never_answered_ends_within_the_wait() -> None:
+    async with stage(budget=1) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
+        # One second for the start, the reply's own wait, two seconds for the question whether it exists.
+        async with asyncio.timeout(20):
+            with pytest.raises(OutcomeUnknown) as raised:
+                await made.bridge.submit("{}", 4)
+        assert raised.value.execution_id == await made.started()
+
+
+async def test_a_caller_that_leaves_has_its_execution_stopped_where_that_is_asked_for() -> None:
+    async with stage(stop_abandoned=True) as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await leave(submitted)
+        await made.bridge.aclose()
+        assert made.endpoint.count("StopExecution") == 1
+
+
+async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() -> None:
+    async with stage(stop_abandoned=True) as made:
+        made.endpoint.script("StopExecution", error("AccessDeniedException"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await leave(submitted)
+        await made.bridge.aclose()
+        assert made.endpoint.count("StopExecution") == 1
+
+
+async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_behind() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.endpoint.script("StartExecution", STARTED)
+        execution_id = await made.started()
+        made.reply(execution_id)
+        submitted.cancel()
+        await asyncio.wait([submitted], timeout=5)
+        assert submitted.done()
+        await made.bridge.drain(10)
+        made.assert_nothing_is_held()
+
+
+async def test_the_record_answers_a_later_reading() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", described("FAILED", error="Broken"))
+        assert await made.bridge.follow("exec-1", 0) == Answer("exec-1", Failed("Broken"))
+
+
+async def test_a_record_that_lags_behind_is_asked_again() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"), described("RUNNING"))
+        assert (await made.bridge.follow("exec-1", 0)).outcome is None
+
+
+async def test_where_the_quota_is_too_low_to_ask_again_nothing_is_called_unknown() -> None:
+    async with stage(quotas={"describe": Quota(2, 1)}) as made:
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(Throttled):
+            await made.bridge.follow("exec-1", 0)
+        assert made.endpoint.count("DescribeExecution") <= 2
+
+
+async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
+    async with stage() as made:
+        for action in ("DescribeExecution", "StopExecution"):
+            made.endpoint.script(action, error("ExecutionDoesNotExist"))
+        with pytest.raises(UnknownExecution):
+            await made.bridge.follow("exec-1", 0)
+        with pytest.raises(UnknownExecution):
+            await made.bridge.stop("exec-1")
+
+
+async def test_a_stop_tells_who_waits_at_once() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        made.endpoint.script("DescribeExecution", described("ABORTED"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.bridge.stop(await made.started())
+        assert (await submitted).outcome == Aborted()
+
+
+async def test_a_stop_that_the_record_shows_late_is_told_late() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        made.endpoint.script(
+            "DescribeExecution", described("RUNNING"), error("AccessDeniedException"), described("ABORTED")
+        )
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.bridge.stop(await made.started())
+        assert (await submitted).outcome == Aborted()
+
+
+async def test_a_stop_that_the_record_never_shows_leaves_the_waiter_waiting() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        await made.bridge.stop(execution_id)
+        await made.endpoint.arrived("DescribeExecution", 3)
+        made.reply(execution_id, 1)
+        assert (await submitted).outcome == success(1)
+
+
+async def test_a_stop_of_what_nobody_waits_for_reads_no_record() -> None:
+    async with stage() as made:
+        made.endpoint.script("StopExecution", ok(stopDate=1.0))
+        await made.bridge.stop("exec-1")
+        await made.bridge.aclose()
+        assert made.endpoint.count("DescribeExecution") == 0
+
+
+async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        draining = asyncio.create_task(made.bridge.drain(10))
+        await asyncio.sleep(0)
+        assert made.bridge.draining
+        with pytest.raises(Draining):
+            await made.bridge.submit("{}", 10)
+        assert not draining.done()
+        made.reply(execution_id, 1)
+        assert (await submitted).outcome == success(1)
+        await draining
+
+
+async def test_a_drain_lets_go_of_what_outlives_its_time() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await made.bridge.drain(0.05)
+        assert (await submitted).outcome is None
+        made.assert_nothing_is_held()
+
+
+async def test_what_was_admitted_before_the_drain_is_served_though_it_still_waits_to_be_started() -> None:
+    async with stage(pool=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        submitted = [asyncio.create_task(made.bridge.submit("{}", 20)) for _ in range(2)]
+        first = await made.started()
+        made.channel.go_down()
+        submitted.append(asyncio.create_task(made.bridge.submit("{}", 20)))
+        await asyncio.sleep(0)
+        draining = asyncio.create_task(made.bridge.drain(20))
+        await asyncio.sleep(0)
+        made.channel.come_up()
+        gate.set()
+        made.reply(first, 1)
+        for number in (2, 3):
+            made.reply(await made.started(number), number)
+        assert sorted([(await task).outcome for task in submitted], key=str) == [
+            success(1),
+            success(2),
+            success(3),
+        ]
+        await draining
+        made.assert_nothing_is_held()

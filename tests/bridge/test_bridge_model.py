@@ -1,0 +1,310 @@
+"""The bridge with all that it stands on against a model, in virtual time: any interleaving of requests, starts,
+replies, losses, deadlines, callers who leave and stops. Only Step Functions and the link are played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from service.bridge import starter
+from service.bridge.bridge import Answer, Bridge
+from service.bridge.pending import PendingReplies
+from service.bridge.recovery import Recovery
+from service.bridge.remote import RemoteSubscriptions
+from service.bridge.starter import CONFIRM_WITHIN, LINK_GRACE, Starter
+from service.errors import Problem
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded
+from service.stepfunctions.reader import RecordReader
+from tests.support.outcomes import success
+from tests.support.played import FATES, START_WITHIN, Link, Run, StepFunctions
+from tests.support.virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
+
+NUMBERS = st.integers(0, 30)
+WAITS = st.sampled_from([25.0, 10.0, 5.0, 2.0, 0.5, 0.0])
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+KEYS = st.none() | NAMES
+TOLD = st.sampled_from(["with its result", "twice", "without its result", "not at all", "not at all"])
+OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted()])
+
+STARTED = 2 * LINK_GRACE + 1 + START_WITHIN + 4
+"""Seconds in which a start has been through: two gaps, a late turn, no answer, a record that is read in vain."""
+
+SOON = 3.5
+"""Seconds in which what was missed is known: the last look after a gap is after three."""
+
+RECOVERABLE = 3.0
+"""Seconds before a deadline; what has ended by then is told at the deadline, though nothing told of it."""
+
+
+@dataclass
+class Caller:
+    """Who waits at the bridge, and until when. `event` is None for one who only follows the execution."""
+
+    task: asyncio.Task[Answer]
+    begun: float
+    deadline: float
+    execution_id: str | None
+    event: str | None
+    left: bool = False
+    done_at: float = float("inf")
+
+
+class Model(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualTimeLoop()
+        asyncio.set_event_loop(self.loop)
+        self.clock = patch.object(starter, "time", SimpleNamespace(monotonic=self.loop.time))
+        self.clock.start()
+        self.complaints: list[Any] = []
+        self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
+        self.callers: list[Caller] = []
+        self.stopped_at = float("inf")
+        self.unreadable_until = 0.0
+        self.link = Link(self.loop)
+        self.aws = StepFunctions(self.link)
+        self.perform(self.build())
+
+    async def build(self) -> None:
+        client: Any = self.aws
+        self.replies = PendingReplies()
+        record = RecordReader(client)
+        for bucket in (record.describing, record.history, record.listing):
+            bucket._clock = self.loop.time
+            bucket._at = self.loop.time()
+        self.recovery = Recovery(self.replies, record)
+        self.joins = RemoteSubscriptions(self.link.subscribe, "ns/me/", self.recovery, self.replies)
+        self.bridge = Bridge(
+            Starter(client, self.link),
+            self.replies,
+            record,
+            self.recovery,
+            self.joins,
+            prefix="ns/me/",
+            max_in_flight=1000,
+        )
+        await self.recovery.__aenter__()
+
+    def perform(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def pass_time(self, seconds: float) -> None:
+        self.perform(asyncio.sleep(seconds))
+
+    def call(self, work: Coroutine[Any, Any, Answer], wait: float, execution_id: str | None, event: str | None) -> None:
+        async def begin() -> asyncio.Task[Answer]:
+            return asyncio.create_task(work)
+
+        now = self.loop.time()
+        caller = Caller(self.perform(begin()), now, now + wait, execution_id, event)
+        caller.task.add_done_callback(lambda _: setattr(caller, "done_at", self.loop.time()))
+        self.callers.append(caller)
+        self.pass_time(0)
+
+    @initialize(waits=st.lists(WAITS, min_size=2, max_size=8), keys=st.lists(KEYS, min_size=8, max_size=8))
+    def begin_with_some(self, waits: list[float], keys: list[str | None]) -> None:
+        for wait, key in zip(waits, keys, strict=False):
+            self.submit(wait, key)
+
+    @rule(wait=WAITS, key=KEYS)
+    def submit(self, wait: float, key: str | None) -> None:
+        event = json.dumps({"key": key} if key else {"number": len(self.callers)})
+        execution_id = f"exec-{key}" if key else None
+        self.call(self.bridge.submit(event, wait, execution_id=execution_id), wait, execution_id, event)
+
+    @precondition(lambda self: self.aws.record)
+    @rule(number=NUMBERS, wait=WAITS)
+    def follow(self, number: int, wait: float) -> None:
+        execution_id = list(self.aws.record)[number % len(self.aws.record)]
+        self.call(self.bridge.follow(execution_id, wait), wait, execution_id, None)
+
+    @rule(key=NAMES, own=st.booleans())
+    def start_elsewhere(self, key: str, own: bool) -> None:
+        """Another instance was first with this key, perhaps with another body."""
+        name = f"exec-{key}"
+        body = json.dumps({"key": key} if own else {"other": 1})
+        input_ = json.dumps({"id": name, "event": body, "reply": {"channel": f"ns/other/{name}"}})
+        self.aws.record.setdefault(name, Run(input_))
+
+    @rule(wait=WAITS, key=NAMES, own=st.booleans(), fate=st.sampled_from(FATES))
+    def submit_what_is_started_elsewhere(self, wait: float, key: str, own: bool, fate: str) -> None:
+        self.start_elsewhere(key, own)
+        self.aws.fates.appendleft(fate)
+        self.submit(wait, key)
+
+    @rule(fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=4))
+    def decide_the_next_starts(self, fates: list[str]) -> None:
+        self.aws.fates.extend(fates)
+
+    @precondition(lambda self: self.aws.record)
+    @rule(number=NUMBERS, outcome=OUTCOMES, told=TOLD)
+    def end_an_execution(self, number: int, outcome: Outcome, told: str) -> None:
+        running = [(name, run) for name, run in self.aws.record.items() if run.outcome is None]
+        if not running:
+            return
+        name, run = running[number % len(running)]
+        run.outcome, run.ended_at = outcome, self.loop.time()
+        heard = self.link.hears(run.channel)
+        run.missed = heard and told == "not at all"
+        reply = {"id": name, "status": "ENDED"}
+        if told == "without its result":
+            pass
+        elif isinstance(outcome, Succeeded):
+            reply = {"id": name, "status": "SUCCEEDED", "output": json.loads(outcome.output)}
+        elif isinstance(outcome, Failed):
+            reply = {"id": name, "status": "FAILED", "error": outcome.error}
+        for _ in range({"not at all": 0, "twice": 2}.get(told, 1) if heard else 0):
+            self.perform(self.deliver(json.dumps(reply)))
+        self.pass_time(0)
+
+    async def deliver(self, event: str) -> None:
+        self.replies.deliver(event)
+
+    @rule(number=NUMBERS, rarely=st.integers(0, 2))
+    def leave(self, number: int, rarely: int) -> None:
+        if self.callers and not rarely:
+            caller = self.callers[number % len(self.callers)]
+            caller.left = caller.task.cancel() or caller.left
+            self.pass_time(0)
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 4.0, 30.0]))
+    def wait(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+    @precondition(lambda self: self.link.live)
+    @rule()
+    def lose_the_link(self) -> None:
+        async def lose() -> None:
+            self.link.lose()
+            self.recovery.link_lost()
+
+        self.perform(lose())
+
+    @precondition(lambda self: not self.link.live)
+    @rule()
+    def regain_the_link(self) -> None:
+        async def regain() -> None:
+            self.link.regain()
+            self.recovery.link_back()
+
+        self.perform(regain())
+        self.pass_time(0)
+
+    @precondition(lambda self: self.link.live)
+    @rule(seconds=st.sampled_from([0.0, 0.3, 3.0]), number=NUMBERS, outcome=OUTCOMES)
+    def miss_an_end_in_a_gap(self, seconds: float, number: int, outcome: Outcome) -> None:
+        self.lose_the_link()
+        if self.aws.record:
+            self.end_an_execution(number, outcome, told="with its result")
+        self.pass_time(seconds)
+        self.regain_the_link()
+
+    @rule(refusing=st.booleans())
+    def refuse_subscriptions(self, refusing: bool) -> None:
+        self.link.refusing = refusing
+
+    @rule(seconds=st.sampled_from([0.5, 3.0]))
+    def hide_the_record(self, seconds: float) -> None:
+        self.aws.readable = False
+        self.pass_time(seconds)
+        self.aws.readable = True
+        self.unreadable_until = self.loop.time()
+
+    @precondition(lambda self: self.stopped_at == float("inf"))
+    @rule(quick=st.booleans(), rarely=st.integers(0, 10))
+    def stop(self, quick: bool, rarely: int) -> None:
+        if rarely:
+            return
+        self.stopped_at = self.loop.time()
+
+        async def begin() -> None:
+            if quick:
+                self.bridge.release()
+            else:
+                self.draining = asyncio.create_task(self.bridge.drain(35))
+
+        self.perform(begin())
+        self.pass_time(0)
+
+    def teardown(self) -> None:
+        try:
+            self.pass_time(60)
+            self.judge()
+            self.perform(self.finish())
+            assert not asyncio.all_tasks(self.loop), "tasks were left"
+            assert not self.complaints
+        finally:
+            self.clock.stop()
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.run_until_complete(asyncio.sleep(1))
+            self.loop.close()
+            asyncio.set_event_loop(None)
+
+    async def finish(self) -> None:
+        await self.bridge.drain(1)
+        await self.bridge.aclose()
+        await self.joins.aclose()
+        await self.recovery.__aexit__(None, None, None)
+
+    def judge(self) -> None:
+        assert len(self.replies) == 0, "waiters were left in the table"
+        assert self.bridge.in_flight == 0
+        assert len(self.joins) == 0
+        assert not self.link.subscriptions
+        assert not self.aws.unheard, "started, though nobody could hear of it"
+        for caller in self.callers:
+            assert caller.task.done(), "a caller was never answered"
+            if caller.task.cancelled():
+                assert caller.left
+                continue
+            assert caller.done_at <= max(caller.deadline, caller.begun + STARTED) + 0.1, "answered late"
+            if isinstance(error := caller.task.exception(), Problem):
+                self.judge_refusal(caller, error)
+            else:
+                self.judge_answer(caller, caller.task.result())
+
+    def judge_refusal(self, caller: Caller, problem: Problem) -> None:
+        assert problem.slug != "unknown-execution"
+        if problem.slug == "link-down" and caller.execution_id is None:  # with a key it is perhaps another's wait
+            since = [down for down, up in self.link.gaps if up >= caller.begun]
+            assert since, "refused without a gap"
+            assert caller.done_at >= min(since[0] + LINK_GRACE - 0.1, caller.deadline), "refused in a short gap"
+        if caller.execution_id is None and problem.slug in {"draining", "link-down", "throttled"}:
+            own = [name for name, run in self.aws.record.items() if run.event == caller.event]
+            assert not own, f"started, though the caller was told {problem.slug}"
+
+    def judge_answer(self, caller: Caller, answer: Answer) -> None:
+        run = self.aws.record.get(answer.execution_id)
+        assert run is not None, "an id was told that does not exist"
+        assert caller.event in {None, run.event}, "somebody else's execution"
+        if answer.outcome is not None:
+            assert answer.outcome == run.outcome, "the record says otherwise"
+        elif self.stopped_at > caller.done_at:  # else it may have been released
+            assert caller.done_at >= caller.deadline - CONFIRM_WITHIN, "the wait ended before its time"
+        hidden = self.unreadable_until >= min(run.ended_at, caller.deadline - 2 * RECOVERABLE)
+        if run.outcome is None or hidden or self.stopped_at <= caller.done_at:
+            return
+        if answer.outcome is None:
+            assert run.ended_at >= caller.deadline - RECOVERABLE, "the record knew the outcome in time"
+        if not run.missed:
+            known = max(run.ended_at, caller.begun + STARTED)
+            assert caller.done_at <= known + SOON, "the outcome could have been known long before"
+
+
+Model.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+test_every_interleaving_tells_each_caller_the_truth_once_and_leaves_nothing = Model.TestCase

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from service.bridge import pending as replies_module
+from service.bridge.pending import PendingReplies, Waiter
+from service.stepfunctions.outcomes import Failed, Outcome, Succeeded
+from tests.support.outcomes import success
+
+
+def unexpected(_execution_id: str) -> None:
+    raise AssertionError
+
+
+def succeeded(execution_id: str, output: Any = None) -> str:
+    return json.dumps({"id": execution_id, "status": "SUCCEEDED", "output": output})
+
+
+async def test_a_reply_finds_its_own_waiter() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as first, replies.expect("b") as second:
+        replies.deliver(succeeded("b", {"n": 1}))
+        assert await second == success({"n": 1})
+        assert not first.done()
+        replies.deliver('{"id": "a", "status": "FAILED", "error": "Broken", "cause": "private"}')
+        assert await first == Failed("Broken")
+    assert (len(replies), replies.result, replies.unknown, replies.malformed) == (0, 2, 0, 0)
+
+
+async def test_a_result_is_the_very_text_that_the_workflow_wrote() -> None:
+    replies = PendingReplies()
+    text = '{"n": 12345678901234567890123, "x": 1e400, "y": 1.0}'
+    with replies.expect("a") as waiter:
+        replies.deliver(f'{{"output" : {text} , "status": "SUCCEEDED", "id": "a"}}')
+        assert await waiter == Succeeded(text.encode())
+
+
+async def test_a_waiter_leaves_the_table_when_its_block_raises() -> None:
+    replies = PendingReplies()
+    with pytest.raises(ZeroDivisionError), replies.expect("a"):
+        raise ZeroDivisionError
+    assert len(replies) == 0
+
+
+async def test_all_who_wait_for_the_same_execution_are_told() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as first:
+        with replies.expect("a") as second:
+            pass
+        assert "a" in replies
+        with replies.expect("a") as third:
+            replies.deliver(succeeded("a", 1))
+            assert await first == await third == success(1)
+        assert not second.done()
+    assert len(replies) == 0
+
+
+async def test_who_comes_while_another_is_being_told_is_told_the_same() -> None:
+    replies = PendingReplies()
+    with replies.expect("a"):
+        replies.deliver(succeeded("a", 1))
+        with replies.expect("a") as late:
+            assert late.done()
+            assert await late == success(1)
+
+
+async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None:
+    replies = PendingReplies()
+    announced: list[str] = []
+    replies.on_ended = announced.append
+    with replies.expect("a") as waiter, replies.expect("b"):
+        replies.deliver('{"id": "a", "status": "ENDED"}')
+        replies.deliver('{"id": "b", "status": "SUCCEEDED"}')
+        replies.deliver('{"id": "c", "status": "ENDED"}')
+        assert not waiter.done()
+    assert announced == ["a", "b"]
+    assert (replies.announced, replies.unknown, replies.malformed) == (3, 0, 0)
+
+
+async def test_progress_reaches_those_who_asked_for_it() -> None:
+    replies = PendingReplies()
+    seen: list[str] = []
+    event = '{"id": "a", "status": "RUNNING", "progress": 1}'
+    with (
+        replies.expect("a", on_progress=seen.append),
+        replies.expect("a"),
+        replies.expect("b", on_progress=seen.append),
+    ):
+        replies.deliver(event)
+        replies.deliver(succeeded("a"))
+        replies.deliver(event)
+    assert seen == [event]
+
+
+async def test_the_nearest_deadline_of_those_who_still_wait_counts() -> None:
+    replies = PendingReplies()
+    assert replies.deadline("a") is None
+    with replies.expect("a", 20), replies.expect("a", 10), replies.expect("b", 5):
+        assert replies.deadline("a") == 10
+        replies.deliver(succeeded("a"))
+        assert replies.deadline("a") is None
+        assert replies.pending() == ["b"]
+
+
+async def test_a_waiter_looks_once_before_it_gives_up() -> None:
+    loop = asyncio.get_running_loop()
+    replies = PendingReplies()
+    looks: list[float] = []
+    replies.on_deadline_near = lambda execution_id: looks.append(loop.time() if execution_id == "a" else 0)
+    end = loop.time() + 1.2
+    with replies.expect("a", end) as waiter:
+        assert await waiter.outcome() is None
+    assert loop.time() >= end
+    assert len(looks) == 1
+    assert end - 1 < looks[0] < end
+    assert len(replies.deadline_timers) == 0
+
+
+async def test_a_waiter_that_is_answered_leaves_no_timer_behind() -> None:
+    replies = PendingReplies()
+    with replies.expect("a", asyncio.get_running_loop().time() + 30) as waiter:
+        waiting = asyncio.create_task(waiter.outcome())
+        await asyncio.sleep(0)
+        assert len(replies.deadline_timers) == 1
+        replies.settle("a", success(1))
+        assert await waiting == success(1)
+    assert len(replies.deadline_timers) == 0
+
+
+async def test_a_wait_of_less_than_a_second_does_not_look() -> None:
+    replies = PendingReplies()
+    replies.on_deadline_near = unexpected
+    with replies.expect("a", asyncio.get_running_loop().time() + 0.05) as waiter:
+        assert await waiter.outcome() is None
+
+
+async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as waiter:
+        replies.deliver(succeeded("a", 1))
+        replies.deliver(succeeded("a", 2))
+        replies.deliver(succeeded("unknown"))
+        assert await waiter == success(1)
+    replies.deliver(succeeded("a", 3))
+    with replies.expect("b"):
+        pass
+    replies.deliver(succeeded("b"))
+    assert (replies.result, replies.repeated, replies.late, replies.unknown) == (1, 2, 1, 1)
+
+
+async def test_only_so_many_that_have_left_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies_module, "REMEMBERED", 2)
+    replies = PendingReplies()
+    for execution_id in "abc":
+        with replies.expect(execution_id):
+            pass
+    for execution_id in "abc":
+        replies.deliver(succeeded(execution_id))
+    assert (replies.late, replies.unknown) == (2, 1)
+
+
+async def test_progress_is_counted_and_ends_nothing() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as waiter:
+        replies.deliver('{"id": "a", "status": "RUNNING", "progress": {"step": 1}}')
+        assert not waiter.done()
+    assert replies.progress == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "",
+        "{",
+        "null",
+        "3",
+        '"text"',
+        "[]",
+        "{}",
+        '{"id": "a"}',
+        '{"status": "SUCCEEDED", "output": 1}',
+        '{"id": "a", "status": "FAILED"}',
+        '{"id": "a", "status": "FAILED", "error": {}}',
+        '{"id": "a", "status": "DONE", "output": 1}',
+        '{"id": "a", "status": {}, "output": 1}',
+        '{"id": ["a"], "status": "SUCCEEDED", "output": 1}',
+        '{"id": "a", "status": "SUCCEEDED", "output": 01}',
+        '{"id": "a", "status": "SUCCEEDED", "output": ' + "[" * 20_000 + "]" * 20_000 + "}",
+    ],
+)
+async def test_an_event_that_is_no_reply_is_counted_as_malformed(event: str) -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as waiter:
+        replies.deliver(event)
+        assert not waiter.done()
+    assert (replies.malformed, replies.unknown) == (1, 0)
+
+
+async def test_released_waiters_get_no_outcome_and_keep_one_they_have() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as first, replies.expect("b") as second:
+        replies.deliver(succeeded("a", 1))
+        replies.release()
+        assert await first == success(1)
+        assert await second is None
+
+
+@dataclass
+class Place:
+    """One waiter, and what it should have been given."""
+
+    execution_id: str
+    block: ExitStack
+    waiter: Waiter
+    expected: list[Outcome | None] = field(default_factory=list)
+
+
+class Table(RuleBasedStateMachine):
+    """Any interleaving of what can happen to the table, beside a model of what each waiter should have got."""
+
+    ids = st.sampled_from(["a", "b", "c"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.replies = PendingReplies()
+        self.places: list[Place] = []
+
+    def teardown(self) -> None:
+        for place in self.places:
+            place.block.close()
+        assert len(self.replies) == 0
+        self.loop.close()
+
+    def waiting(self, execution_id: str) -> list[Place]:
+        return [place for place in self.places if place.execution_id == execution_id and not place.waiter.done()]
+
+    @rule(execution_id=ids)
+    def expect(self, execution_id: str) -> None:
+        async def enter() -> Place:
+            block = ExitStack()
+            return Place(execution_id, block, block.enter_context(self.replies.expect(execution_id)))
+
+        place = self.loop.run_until_complete(enter())
+        told = [other.expected for other in self.places if other.execution_id == execution_id]
+        place.expected = next(([outcome] for [*_, outcome] in filter(None, told) if outcome is not None), [])
+        self.places.append(place)
+
+    @rule(number=st.integers(0, 5))
+    def leave(self, number: int) -> None:
+        if number < len(self.places):
+            self.places.pop(number).block.close()
+
+    @rule(number=st.integers(0, 5))
+    def cancel(self, number: int) -> None:
+        if number < len(self.places) and self.places[number].waiter.cancel():
+            self.places.pop(number).block.close()
+
+    @rule(number=st.integers(0, 5))
+    def run_out(self, number: int) -> None:
+        if number < len(self.places) and not self.places[number].waiter.done():
+            self.places[number].waiter._give_up()
+            self.places[number].expected = [None]
+
+    @rule(execution_id=ids, outcome=st.sampled_from([success(1), success({"a": []}), Failed("E")]))
+    def deliver(self, execution_id: str, outcome: Succeeded | Failed) -> None:
+        waiting = self.waiting(execution_id)
+        if isinstance(outcome, Succeeded):
+            self.replies.deliver(succeeded(execution_id, json.loads(outcome.output)))
+        else:
+            self.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", "error": outcome.error}))
+        for place in waiting:
+            place.expected = [outcome]
+
+    @rule(text=st.text(max_size=20))
+    def deliver_garbage(self, text: str) -> None:
+        self.replies.deliver(text)
+
+    @rule()
+    def release(self) -> None:
+        for place in self.places:
+            if not place.waiter.done():
+                place.expected = [None]
+        self.replies.release()
+
+    @invariant()
+    def each_waiter_has_its_own_outcome_and_no_other(self) -> None:
+        assert len(self.replies) == len({place.execution_id for place in self.places})
+        for place in self.places:
+            assert ([place.waiter.result()] if place.waiter.done() else []) == place.expected
+
+
+test_any_interleaving_gives_each_waiter_at_most_one_outcome_and_leaves_nothing = Table.TestCase

@@ -1,0 +1,470 @@
+"""Recovery over our real Step Functions client, against an endpoint that is scripted or keeps a record of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from service.bridge import recovery as recovery_module
+from service.bridge.pending import PendingReplies, Waiter
+from service.bridge.recovery import Recovery
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, TimedOut
+from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.token_bucket import Quota, TokenBucket
+from tests.support.outcomes import success
+from tests.support.step_functions import (
+    ARN,
+    Call,
+    Script,
+    ScriptedStepFunctions,
+    described,
+    error,
+    gated,
+    ok,
+    workflows,
+)
+
+NONE_YET = ok(events=[])
+
+
+class Ledger:
+    """What a Step Functions endpoint knows: the status of each execution, newest first."""
+
+    def __init__(self, endpoint: ScriptedStepFunctions) -> None:
+        self.endpoint = endpoint
+        self.statuses: dict[str, str] = {}
+        endpoint.script("ListExecutions", self._list)
+        endpoint.script("DescribeExecution", self._describe)
+        endpoint.script("GetExecutionHistory", self._history)
+
+    @staticmethod
+    def _name(call: Call) -> str:
+        return str(call["executionArn"].rpartition(":")[2])
+
+    async def _describe(self, request: web.Request, call: Call) -> web.StreamResponse:
+        name = self._name(call)
+        if name not in self.statuses:
+            return await error("ExecutionDoesNotExist")(request, call)
+        return await described(self.statuses[name], output=json.dumps(name))(request, call)
+
+    async def _history(self, request: web.Request, call: Call) -> web.StreamResponse:
+        name = self._name(call)
+        event: dict[str, Any] = {"type": "WaitStateEntered"}
+        if self.statuses[name] == "SUCCEEDED":
+            event = {"type": "ExecutionSucceeded", "executionSucceededEventDetails": {"output": json.dumps(name)}}
+        return await ok(events=[{"timestamp": 1.0, "id": 1} | event])(request, call)
+
+    async def _list(self, request: web.Request, call: Call) -> web.StreamResponse:
+        first = int(call.get("nextToken", 0))
+        names = list(reversed(self.statuses))[first : first + call["maxResults"]]
+        page: dict[str, Any] = {
+            "executions": [
+                {
+                    "executionArn": ARN.execution(name),
+                    "stateMachineArn": ARN.text,
+                    "name": name,
+                    "status": self.statuses[name],
+                    "startDate": 1.0,
+                }
+                for name in names
+            ]
+        }
+        if first + len(names) < len(self.statuses):
+            page["nextToken"] = str(first + len(names))
+        return await ok(**page)(request, call)
+
+
+class Scene:
+    """A table of waiters, recovery, and the ledger that it reads."""
+
+    def __init__(
+        self, endpoint: ScriptedStepFunctions, replies: PendingReplies, record: RecordReader, recovery: Recovery
+    ) -> None:
+        self.ledger = Ledger(endpoint)
+        self.endpoint = endpoint
+        self.replies = replies
+        self.record = record
+        self.recovery = recovery
+        self.stack = ExitStack()
+
+    def expect(self, execution_id: str, status: str = "RUNNING", within: float = 60) -> Waiter:
+        self.ledger.statuses[execution_id] = status
+        return self.stack.enter_context(self.replies.expect(execution_id, asyncio.get_running_loop().time() + within))
+
+    def reads(self) -> list[str]:
+        actions = {"DescribeExecution", "GetExecutionHistory"}
+        return [Ledger._name(call) for action, call in self.endpoint.calls if action in actions]
+
+
+@asynccontextmanager
+async def scene(**quotas: Quota) -> AsyncIterator[Scene]:
+    replies = PendingReplies()
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+        record = RecordReader(client, **quotas)
+        async with Recovery(replies, record) as recovery:
+            made = Scene(endpoint, replies, record, recovery)
+            with made.stack:
+                yield made
+
+
+async def outcome(waiter: Waiter) -> Outcome | None:
+    async with asyncio.timeout(20):
+        return await waiter
+
+
+async def test_what_may_have_ended_is_read_and_answered() -> None:
+    async with scene() as made:
+        ended, running = made.expect("ended", "SUCCEEDED"), made.expect("running")
+        made.recovery.look(["ended", "running"])
+        assert await outcome(ended) == success("ended")
+        await made.endpoint.arrived("DescribeExecution", 2)
+        assert not running.done()
+        assert made.recovery.recovered == 1
+        assert made.endpoint.count("ListExecutions") == 0  # for a few a listing costs more than it saves
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (described("FAILED", error="Broken"), Failed("Broken")),
+        (described("ABORTED"), Aborted()),
+        (described("TIMED_OUT"), TimedOut()),
+        (described("SUCCEEDED"), Failed("UnreadableOutput")),
+    ],
+)
+async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> None:
+    async with scene() as made:
+        waiter = made.expect("a")
+        made.endpoint.script("DescribeExecution", record)
+        made.recovery.look(["a"])
+        assert await outcome(waiter) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "Broken"}}, Failed("Broken")),
+        ({"type": "ExecutionFailed"}, Failed("")),
+        ({"type": "ExecutionAborted"}, Aborted()),
+        ({"type": "ExecutionTimedOut"}, TimedOut()),
+        ({"type": "ExecutionSucceeded", "executionSucceededEventDetails": {"output": "1"}}, success(1)),
+        ({"type": "WaitStateEntered"}, None),
+        ({}, None),
+    ],
+)
+async def test_the_history_tells_each_kind_of_end_too(event: dict[str, Any], expected: Outcome | None) -> None:
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+        endpoint.script("GetExecutionHistory", ok(events=[event] if event else []))
+        assert await client.ended("a") == expected
+        assert endpoint.calls[0][1]["reverseOrder"] is True
+        assert endpoint.calls[0][1]["maxResults"] == 1
+
+
+async def test_of_many_only_those_that_a_listing_shows_as_ended_are_read() -> None:
+    async with scene() as made:
+        waiters = {f"e{n}": made.expect(f"e{n}", "SUCCEEDED" if n % 50 == 0 else "RUNNING") for n in range(1500)}
+        made.recovery.look(made.replies.pending())
+        ended = [name for name in waiters if int(name[1:]) % 50 == 0]
+        for name in ended:
+            assert await outcome(waiters[name]) == success(name)
+        assert made.endpoint.count("ListExecutions") == 2
+        assert sorted(made.reads()) == sorted(ended)
+        assert sum(waiter.done() for waiter in waiters.values()) == len(ended)
+
+
+async def test_a_listing_ends_where_ours_end() -> None:
+    async with scene() as made:
+        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(5000)})
+        for n in range(20):
+            made.expect(f"e{n}")
+        made.recovery.look(made.replies.pending())
+        last = made.expect("last", "SUCCEEDED")
+        made.recovery.look(["last"])
+        assert await outcome(last) == success("last")
+        assert made.endpoint.count("ListExecutions") == 1
+
+
+async def test_what_a_listing_does_not_show_is_read_if_its_wait_is_about_to_end() -> None:
+    async with scene() as made:
+        long_ago = made.expect("long ago", "SUCCEEDED", within=1.5)
+        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
+        for n in range(20):
+            made.expect(f"e{n}", within=1.5 if n < 5 else 60)
+        made.recovery.look(made.replies.pending())
+        assert await outcome(long_ago) == success("long ago")
+        assert made.reads() == ["long ago"]
+
+
+async def test_what_no_listing_shows_is_read_while_it_cannot_be_heard() -> None:
+    async with scene() as made:
+        long_ago = made.expect("long ago", "SUCCEEDED")
+        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
+        for n in range(20):
+            made.expect(f"e{n}")
+        with made.recovery.polling("long ago"):
+            made.recovery.look(made.replies.pending())
+            assert await outcome(long_ago) == success("long ago")
+
+
+async def test_a_reading_that_failed_is_repeated_before_the_wait_ends() -> None:
+    async with scene() as made:
+        waiter = made.expect("a", "SUCCEEDED", within=1.0)
+        made.endpoint.script("DescribeExecution", error("InternalFailure", 500), made.ledger._describe)
+        made.recovery.look(["a"])
+        assert await waiter.outcome() == success("a")
+
+
+async def test_the_nearest_deadline_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "READS", 1)  # of two under way at once, either may arrive first
+    async with scene() as made:
+        within = {"c": 30, "a": 10, "b": 20, "d": 40}
+        waiters = [made.expect(name, "SUCCEEDED", seconds) for name, seconds in within.items()]
+        for name in within:
+            made.recovery.lookup_ended(name)
+        for waiter in waiters:
+            await outcome(waiter)
+        assert made.reads() == ["a", "b", "c", "d"]
+
+
+async def test_both_reading_calls_are_used_up_to_their_quotas_and_no_further() -> None:
+    async with scene(describe=Quota(5, 1), history=Quota(3, 1)) as made:
+        loop = asyncio.get_running_loop()
+        began = loop.time()  # the buckets are full, and refill from the first reading on
+        waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(30)]
+        for n in range(30):
+            made.recovery.lookup_ended(f"e{n}")
+        for waiter in waiters[:8]:
+            await outcome(waiter)
+        await asyncio.wait(waiters, timeout=1.5)
+        more = sum(waiter.done() for waiter in waiters) - 8
+        assert 1 <= more <= 2 * (loop.time() - began)
+        assert len(made.reads()) == len(set(made.reads()))
+
+
+async def test_who_left_is_not_read_for() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
+        assert made.record.describing.take()
+        assert made.record.history.take()
+        with made.replies.expect("left", asyncio.get_running_loop().time() + 5):
+            made.recovery.lookup_ended("left")
+            await asyncio.sleep(0)
+        stayed = made.expect("stayed", "SUCCEEDED")
+        made.recovery.lookup_ended("stayed")
+        assert await outcome(stayed) == success("stayed")
+        assert made.reads() == ["stayed"]
+        assert made.recovery._lookups == {}
+
+
+async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
+    async with scene() as made:
+        waiter = made.expect("a")
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING"),
+            error("ExecutionDoesNotExist"),
+            described("SUCCEEDED", output="1"),
+        )
+        made.replies.deliver('{"id": "a", "status": "ENDED"}')
+        assert await outcome(waiter) == success(1)
+        assert made.endpoint.count("DescribeExecution") == 3
+
+
+async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene(describe=Quota(2, 50)) as made:
+        waiter = made.expect("a", "SUCCEEDED")
+        made.endpoint.script("DescribeExecution", error("ThrottlingException"), made.ledger._describe)
+        made.recovery.look(["a"])
+        await made.endpoint.arrived("DescribeExecution")
+        assert await outcome(waiter) == success("a")
+        assert made.record.describing._pace < 50
+
+
+async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        first, second = made.expect("a", "SUCCEEDED"), made.expect("b", "SUCCEEDED")
+        read, faults = made.record.outcome, [ZeroDivisionError()]
+
+        async def outcome_of(execution_id: str, claimed: TokenBucket) -> Outcome | None:
+            if faults:
+                raise faults.pop()
+            return await read(execution_id, claimed)
+
+        monkeypatch.setattr(made.record, "outcome", outcome_of)
+        made.recovery.look(["a", "b"])
+        assert await outcome(first) == success("a")
+        assert await outcome(second) == success("b")
+
+
+@pytest.mark.parametrize("answer", [error("AccessDeniedException"), error("InternalFailure", 500)])
+async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(answer: Script) -> None:
+    async with scene() as made:
+        made.endpoint.script("ListExecutions", answer)
+        waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(20)]
+        made.recovery.look(made.replies.pending())
+        assert [await outcome(waiter) for waiter in waiters] == [success(f"e{n}") for n in range(20)]
+
+
+async def after_a_failed_listing(made: Scene) -> list[Waiter]:
+    """Have twenty executions sought by a listing that fails; a few are being read, the rest waits for the quotas."""
+    made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
+    waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
+    made.recovery.look(made.replies.pending())
+    await made.endpoint.arrived("DescribeExecution")
+    await made.endpoint.arrived("GetExecutionHistory")
+    return waiters
+
+
+async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_one_wanted() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
+        waiters = await after_a_failed_listing(made)
+        made.ledger.statuses["e19"] = "SUCCEEDED"
+        made.recovery.look(made.replies.pending())
+        assert await outcome(waiters[19]) == success("e19")
+        assert set(made.reads()) <= {"e0", "e1", "e2", "e19"}
+
+
+async def test_a_reading_that_a_wait_near_its_end_asked_for_is_not_spared_by_a_listing() -> None:
+    async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
+        waiters = await after_a_failed_listing(made)
+        made.recovery.look(["e5"])
+        await asyncio.sleep(0)
+        made.recovery.look(made.replies.pending())
+        await made.endpoint.arrived("ListExecutions", 2)
+        while made.recovery._listing:  # noqa: ASYNC110 - it tells of its end to nobody
+            await asyncio.sleep(0.01)
+        made.ledger.statuses["e5"] = "SUCCEEDED"
+        assert await outcome(waiters[5]) == success("e5")
+
+
+async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
+    async with scene() as made:
+        waiter = made.expect("slow")
+        gate = asyncio.Event()
+        made.endpoint.script("DescribeExecution", gated(gate, described("RUNNING")), made.ledger._describe)
+        made.recovery.look(["slow"])
+        await made.endpoint.arrived("DescribeExecution")
+        made.ledger.statuses["slow"] = "SUCCEEDED"
+        made.recovery.look(["slow"])
+        await asyncio.sleep(0)
+        gate.set()
+        assert await outcome(waiter) == success("slow")
+
+
+async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "AFTER_GAP", (0.0, 0.1, 0.2))
+    async with scene() as made:
+        waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
+        made.recovery.link_back()
+        await made.endpoint.arrived("ListExecutions", 1)
+        made.ledger.statuses["e7"] = "SUCCEEDED"
+        assert await outcome(waiters[7]) == success("e7")
+        await made.endpoint.arrived("ListExecutions", 3)
+        assert made.reads() == ["e7"]
+
+
+async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "FIRST_ROUND", 0.01)
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
+        made.recovery.link_lost()
+        for n in (3, 5):
+            made.ledger.statuses[f"e{n}"] = "SUCCEEDED"
+            assert await outcome(waiters[n]) == success(f"e{n}")
+        made.recovery.link_back()
+        await made.endpoint.arrived("ListExecutions", made.endpoint.count("ListExecutions") + 1)
+
+
+async def test_looking_again_and_again_for_one_end_does_not_make_it_read_more_and_more_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recovery_module, "NOT_YET", (0.2,))
+    async with scene() as made:
+        made.expect("a")
+        made.recovery.lookup_ended("a")
+        for number in range(1, 8):  # each of them hurries the one that is due later
+            await made.endpoint.arrived("DescribeExecution", number)
+            made.recovery.look(["a"])
+        before = made.endpoint.count("DescribeExecution")
+        await asyncio.sleep(1)
+        assert made.endpoint.count("DescribeExecution") - before <= 10  # five; it was forty
+
+
+async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        waiter = made.expect("a")
+        with made.recovery.polling("a"):
+            await made.endpoint.arrived("DescribeExecution", 3)
+            made.ledger.statuses["a"] = "SUCCEEDED"
+            assert await outcome(waiter) == success("a")
+        assert not made.recovery._unheard
+
+
+async def test_each_of_several_who_cannot_hear_an_execution_is_read_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    async with scene() as made:
+        waiter = made.expect("a")
+        with made.recovery.polling("a"):
+            with made.recovery.polling("a"):
+                await made.endpoint.arrived("DescribeExecution")
+            made.ledger.statuses["a"] = "SUCCEEDED"
+            assert await outcome(waiter) == success("a")
+
+
+async def test_however_many_come_and_go_there_is_one_round_of_looks() -> None:
+    async with scene() as made:
+        for name in "abcdef":
+            with made.recovery.polling(name):
+                await asyncio.sleep(0)
+        assert len(made.recovery._tasks) == 2  # the one that waits for something to do, and the rounds
+
+
+async def test_a_listing_that_hangs_holds_nobody_up() -> None:
+    async with scene() as made:
+        made.endpoint.script("ListExecutions", gated_for_ever)
+        for n in range(20):
+            made.expect(f"e{n}")
+        made.recovery.look([f"e{n}" for n in range(20)])
+        await made.endpoint.arrived("ListExecutions")
+        late = made.expect("late", "SUCCEEDED")
+        made.recovery.look(["late"])
+        assert await outcome(late) == success("late")
+        assert made.endpoint.count("ListExecutions") == 1
+
+
+async def test_recovery_that_is_off_reads_nothing() -> None:
+    replies = PendingReplies()
+    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+        async with Recovery(replies, RecordReader(client), enabled=False) as recovery:
+            with replies.expect("a"), recovery.polling("a"):
+                recovery.look(["a"])
+                recovery.lookup_ended("a")
+                recovery.link_lost()
+                recovery.link_back()
+                await asyncio.sleep(0)
+                assert len(recovery._tasks) == 1  # the one that waits for something to do
+        assert endpoint.calls == []
+
+
+async def test_closing_ends_all_that_is_under_way() -> None:
+    async with scene() as made:
+        made.endpoint.script("DescribeExecution", gated_for_ever)
+        made.expect("a")
+        made.recovery.look(["a"])
+        await made.endpoint.arrived("DescribeExecution")
+        made.recovery.link_lost()
+    assert all(task.done() for task in made.recovery._tasks)
+
+
+async def gated_for_ever(_request: web.Request, _call: Call) -> web.StreamResponse:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError

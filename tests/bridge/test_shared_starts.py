@@ -1,0 +1,445 @@
+"""Requests that share an execution: by an idempotency key, or by waiting for one that another instance started."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from service.bridge import recovery as recovery_module
+from service.bridge import shared_starts
+from service.bridge.bridge import Answer
+from service.errors import (
+    Draining,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
+    LinkDown,
+    OutcomeUnknown,
+    Throttled,
+    UnknownExecution,
+)
+from service.stepfunctions import reader as record_module
+from service.stepfunctions.outcomes import Failed
+from tests.support.outcomes import success
+from tests.support.stage import JoinedChannel, Stage, stage
+from tests.support.step_functions import STARTED, Call, Script, described, error, gated
+
+ID = "exec-11ed1625-10bf-46ea-bf94-1edf5c10947a"
+EXISTS = error("ExecutionAlreadyExists")
+
+
+def input_of(event: str = "{}", channel: str = f"ns/other/{ID}") -> str:
+    return json.dumps({"id": ID, "event": event, "reply": {"channel": channel}})
+
+
+def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Answer]:
+    return asyncio.create_task(made.bridge.submit(event, wait, execution_id=ID))
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - several objects, none of which tells of its changes
+            await asyncio.sleep(0.005)
+
+
+def started(made: Stage) -> bool:
+    return any(flight.start.done for flight in made.bridge._flights._flights.values())
+
+
+async def joined(made: Stage, channel: str = f"ns/other/{ID}") -> JoinedChannel:
+    await until(lambda: channel in made.joined)
+    return made.joined[channel]
+
+
+async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> None:
+    async with stage(max_in_flight=300) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = [submit(made) for _ in range(100)]
+        assert await made.started() == ID
+        gate.set()
+        second = [submit(made) for _ in range(100)]
+        await until(lambda: made.bridge.in_flight == 200)
+        made.reply(ID, 1)
+        assert set(await asyncio.gather(*first, *second)) == {Answer(ID, success(1))}
+        assert made.endpoint.count("StartExecution") == 1
+        made.assert_nothing_is_held()
+        assert len(made.bridge._flights) == 0
+
+
+async def test_only_the_request_that_asked_step_functions_tells_how_often() -> None:
+    async with stage() as made:
+        posts = [submit(made) for _ in range(3)]
+        await made.started()
+        await until(lambda: started(made))
+        made.reply(ID, 1)
+        assert [answer.start_attempts for answer in await asyncio.gather(*posts)] == [1, 0, 0]
+
+
+async def test_who_comes_between_the_reply_that_nobody_heard_and_the_record_of_the_end_does_not_wait_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recovery_module, "AFTER_GAP", (0.0, 0.1, 0.2))
+    async with stage() as made:
+        assert (await submit(made, wait=0)).outcome is None
+        made.reply(ID, 1)
+        running = described("RUNNING", input=input_of(channel=f"ns/me/{ID}"))
+        made.endpoint.script("DescribeExecution", running, running, described("SUCCEEDED", output="1"))
+        async with asyncio.timeout(10):
+            assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+        made.endpoint.script("DescribeExecution", running, described("SUCCEEDED", output="1"))
+        async with asyncio.timeout(10):
+            assert (await submit(made)).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_how_long_an_execution_took_is_told_of_all_of_it_whoever_joins_it_when() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        ended = described("SUCCEEDED", input=input_of(), output="1", stopDate=11.5)
+        made.endpoint.script("DescribeExecution", ended)
+        for _ in range(3):
+            assert (await submit(made)).workflow == 10.5
+        assert made.bridge._durations.typical == 10.5
+
+
+async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> None:
+    async with stage() as made:
+        first = submit(made, '{"a": 1}')
+        await made.started()
+        with pytest.raises(IdempotencyKeyReused):
+            await submit(made, '{"a": 2}')
+        made.reply(ID, 1)
+        assert (await first).outcome == success(1)
+
+
+async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_before() -> None:
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, EXISTS))
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
+        wrong = submit(made, '{"a": 2}')
+        await made.started()
+        right = submit(made, '{"a": 1}')
+        await until(lambda: made.bridge.in_flight == 2)
+        gate.set()
+        with pytest.raises(IdempotencyKeyReused):
+            await wrong
+        assert (await right).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of('{"a": 1}')))
+        first = submit(made, '{"a": 1}')
+        await made.started()
+        with pytest.raises(IdempotencyKeyReused):
+            await submit(made, '{"a": 2}')
+        made.reply(ID, 1)
+        assert (await first).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_was_not_answered_is_never_taken_for_another_bodys_execution() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
+        with pytest.raises(IdempotencyKeyReused):
+            await submit(made, '{"a": 2}')
+        made.assert_nothing_is_held()
+
+
+async def test_a_start_that_was_not_answered_and_cannot_be_read_is_left_open() -> None:
+    async with stage(budget=2) as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(OutcomeUnknown):
+            await submit(made)
+        made.assert_nothing_is_held()
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
+async def test_another_body_under_the_key_is_refused_by_what_the_record_says(status: str) -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", described(status, input=input_of('{"a": 1}'), output="1"))
+        with pytest.raises(IdempotencyKeyReused):
+            await submit(made, '{"a": 2}')
+        made.assert_nothing_is_held()
+
+
+async def test_an_execution_that_has_ended_answers_its_key_again() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", described("FAILED", input=input_of(), error="Broken"))
+        answers = await asyncio.gather(*(submit(made) for _ in range(10)))
+        assert set(answers) == {Answer(ID, Failed("Broken"))}
+        assert made.endpoint.count("DescribeExecution") == 1
+
+
+async def test_an_execution_of_another_instance_is_heard_on_its_own_channel() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+        posts = [submit(made) for _ in range(5)]
+        channel = await joined(made)
+        channel.confirm()
+        await made.endpoint.arrived("DescribeExecution", 2)
+        made.reply(ID, 1)
+        assert {answer.outcome for answer in await asyncio.gather(*posts)} == {success(1)}
+        await until(lambda: channel.ended)
+        assert len(made.joined) == 1
+        assert len(made.joins) == 0
+
+
+async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made)
+        (await joined(made)).confirm()
+        assert (await post).outcome == success(1)
+
+
+async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_not_missed() -> None:
+    """A workflow publishes its reply before it ends, and the record shows that later yet."""
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made, wait=60)
+        (await joined(made)).confirm()
+        async with asyncio.timeout(20):
+            assert (await post).outcome == success(1)
+
+
+async def test_where_the_channel_is_refused_the_record_is_read() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made)
+        channel = await joined(made)
+        channel.refuse()
+        assert (await post).outcome == success(1)
+        await until(lambda: channel.ended)
+
+
+@pytest.mark.parametrize(
+    "channel", [f"elsewhere/other/{ID}", "ns/other/exec-1", "ns", "", f"ns/*/{ID}", f"ns/a/b/{ID}"]
+)
+async def test_a_channel_that_is_none_of_ours_is_never_subscribed(channel: str) -> None:
+    async with stage() as made:
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of(channel=channel)),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+        assert made.joined == {}
+
+
+async def test_a_reading_that_waits_hears_what_this_instance_started() -> None:
+    async with stage() as made:
+        await made.bridge.submit("{}", 0)
+        own = await made.started()
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of(channel=f"ns/me/{own}")))
+        reading = asyncio.create_task(made.bridge.follow(own, 20))
+        await made.endpoint.arrived("DescribeExecution")
+        made.reply(own, 1)
+        assert await reading == Answer(own, success(1))
+        assert made.joined == {}
+
+
+async def test_a_reading_that_fails_after_the_reply_has_come_tells_the_reply() -> None:
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("DescribeExecution", gated(gate, error("AccessDeniedException")))
+        reading = asyncio.create_task(made.bridge.follow(ID, 20))
+        await made.endpoint.arrived("DescribeExecution")
+        made.reply(ID, 1)
+        gate.set()
+        assert (await reading).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT", 0.2)
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = submit(made)
+        await made.started()
+        with pytest.raises(IdempotencyConflict):
+            await made.bridge.submit("{}", 0.1, execution_id=ID)
+        with pytest.raises(IdempotencyConflict):
+            await made.bridge.submit('{"another": "body"}', 0.1, execution_id=ID)
+        gate.set()
+        made.reply(ID, 1)
+        assert (await first).outcome == success(1)
+        made.assert_nothing_is_held()
+
+
+async def test_a_shared_start_outlives_a_standstill_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT", 2.0)
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first, second = submit(made, wait=1), submit(made, wait=1)
+        await made.started()
+        made.reply(ID, 1)
+        time.sleep(2.1)  # noqa: ASYNC251 - the standstill
+        gate.set()
+        assert [(await post).outcome for post in (first, second)] == [success(1), success(1)]
+
+
+async def test_a_reading_that_waits_for_an_input_that_is_none_of_ours_asks_the_record() -> None:
+    async with stage() as made:
+        made.endpoint.script(
+            "DescribeExecution", described("RUNNING", input="[]"), described("SUCCEEDED", input="[]", output="1")
+        )
+        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+
+
+async def test_a_reading_whose_wait_runs_out_leaves_nothing_behind() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+        reading = asyncio.create_task(made.bridge.follow(ID, 0.3))
+        channel = await joined(made)
+        assert (await reading).outcome is None
+        await until(lambda: channel.ended)
+        made.assert_nothing_is_held()
+
+
+async def test_a_reading_waits_only_where_there_is_room() -> None:
+    async with stage(max_in_flight=1) as made:
+        held = asyncio.create_task(made.bridge.submit("{}", 20))
+        own = await made.started()
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+        assert (await made.bridge.follow(ID, 20)).outcome is None
+        made.reply(own)
+        await held
+
+
+async def test_an_unknown_execution_is_not_waited_for() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(UnknownExecution):
+            await made.bridge.follow(ID, 20)
+        made.assert_nothing_is_held()
+
+
+@pytest.mark.parametrize("record", [error("ExecutionDoesNotExist"), described("RUNNING", input="{}")])
+async def test_an_execution_that_cannot_be_compared_is_a_conflict(
+    record: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_module, "READ_AGAIN_IF_EXISTS", (0.01,) * 4)
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", record)
+        with pytest.raises(IdempotencyConflict):
+            await submit(made)
+        made.assert_nothing_is_held()
+
+
+async def test_the_record_of_an_execution_that_is_known_to_exist_is_waited_for_longer() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        behind = [error("ExecutionDoesNotExist")] * 3
+        made.endpoint.script("DescribeExecution", *behind, described("SUCCEEDED", input=input_of(), output="1"))
+        assert (await submit(made)).outcome == success(1)
+
+
+async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -> None:
+    async with stage(budget=0.3) as made:
+        made.endpoint.script("StartExecution", error("ThrottlingException"))
+        for result in await asyncio.gather(*(submit(made) for _ in range(5)), return_exceptions=True):
+            assert isinstance(result, Throttled)
+        made.endpoint.script("StartExecution", STARTED)
+        post = submit(made)
+        await until(lambda: started(made))
+        made.reply(ID, 1)
+        assert (await post).outcome == success(1)
+
+
+async def test_nothing_is_started_for_a_key_while_replies_cannot_be_heard() -> None:
+    async with stage() as made:
+        made.channel.go_down(since=60)
+        with pytest.raises(LinkDown):
+            await submit(made)
+        assert made.endpoint.calls == []
+
+
+async def test_the_first_caller_may_leave_without_ending_the_start_of_the_others() -> None:
+    async with stage(stop_abandoned=True) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        first, second = submit(made), submit(made)
+        await made.started()
+        first.cancel()
+        await asyncio.wait([first])
+        gate.set()
+        await until(lambda: started(made))
+        made.reply(ID, 1)
+        assert (await second).outcome == success(1)
+        assert made.endpoint.count("StartExecution") == 1
+        assert made.endpoint.count("StopExecution") == 0
+
+
+async def test_a_key_whose_callers_all_left_is_kept_and_answers_later() -> None:
+    async with stage(stop_abandoned=True) as made:
+        post = submit(made)
+        await made.started()
+        post.cancel()
+        await asyncio.wait([post])
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of(), output="1"))
+        assert (await submit(made)).outcome == success(1)
+        assert made.endpoint.count("StopExecution") == 0
+
+
+async def test_an_unknown_start_under_a_key_is_confirmed_before_its_url_is_given() -> None:
+    async with stage(budget=0.2) as made:
+
+        async def hang(_request: web.Request, _call: Call) -> web.StreamResponse:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+        made.endpoint.script("StartExecution", hang)
+        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with pytest.raises(OutcomeUnknown):
+            await submit(made, wait=1)
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+        assert (await submit(made, wait=1)).outcome is None
+
+
+async def test_a_release_in_the_midst_of_a_shared_start_tells_everybody() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+        posts = [submit(made) for _ in range(3)]
+        await made.started()
+        made.bridge.release()
+        for result in await asyncio.gather(*posts, return_exceptions=True):
+            assert isinstance(result, OutcomeUnknown)
+        with pytest.raises(Draining):
+            await submit(made)
+        made.assert_nothing_is_held()

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from service.stepfunctions.arn import StateMachineArn
+
+
+def test_an_arn_is_taken_apart_and_names_its_executions() -> None:
+    arn = StateMachineArn.parse("arn:aws:states:eu-west-1:123456789012:stateMachine:my_flow-1")
+    assert (arn.region, arn.account, arn.name) == ("eu-west-1", "123456789012", "my_flow-1")
+    assert arn.execution("exec-1") == "arn:aws:states:eu-west-1:123456789012:execution:my_flow-1:exec-1"
+
+
+@pytest.mark.parametrize("qualifier", ["live", "7"])
+def test_a_version_or_alias_is_kept_for_the_start_but_not_in_executions(qualifier: str) -> None:
+    text = f"arn:aws-cn:states:cn-north-1:123456789012:stateMachine:flow:{qualifier}"
+    arn = StateMachineArn.parse(text)
+    assert arn.text == text
+    assert arn.execution("e") == "arn:aws-cn:states:cn-north-1:123456789012:execution:flow:e"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "event-workflow",
+        "arn:aws:states:us-east-1:1:stateMachine:flow",
+        "arn:aws:states:us-east-1:123456789012:execution:flow:e",
+        "arn:aws:states:us-east-1:123456789012:stateMachine:flow\n",
+    ],
+)
+def test_what_is_no_state_machine_arn_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must look like"):
+        StateMachineArn.parse(text)

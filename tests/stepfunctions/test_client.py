@@ -1,0 +1,280 @@
+"""Our Step Functions client against a scripted endpoint: every fault, and what it is told as."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import aioboto3
+import pytest
+from aiohttp import web
+
+from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
+from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+from service.stepfunctions.retry import ExecutionExists
+from tests.support.outcomes import success
+from tests.support.step_functions import (
+    ARN,
+    STARTED,
+    Call,
+    Script,
+    ScriptedStepFunctions,
+    described,
+    error,
+    gated,
+    ok,
+    reset,
+    workflows,
+)
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[ScriptedStepFunctions]:
+    async with ScriptedStepFunctions() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+async def client(endpoint: ScriptedStepFunctions) -> AsyncIterator[StepFunctionsClient]:
+    async with workflows(endpoint.url) as opened:
+        yield opened
+
+
+async def test_a_start_sends_name_input_and_state_machine(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("StartExecution", STARTED)
+    await client.start("exec-1", '{"a": 1}')
+    assert endpoint.calls == [
+        ("StartExecution", {"stateMachineArn": ARN.text, "name": "exec-1", "input": '{"a": 1}'}),
+    ]
+
+
+async def test_a_throttled_start_is_tried_again_until_it_is_taken(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
+    await client.start("exec-1", "{}")
+    assert endpoint.count("StartExecution") == 3
+
+
+async def test_endless_throttling_ends_as_throttled_within_the_budget(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", error("ThrottlingException"))
+    async with workflows(endpoint.url, budget=2, attempt_timeout=2) as client:
+        began = time.monotonic()
+        with pytest.raises(Throttled):
+            await client.start("exec-1", "{}")
+        assert time.monotonic() - began < 3
+    assert endpoint.count("StartExecution") > 1
+
+
+def raw(text: str, status: int = 200) -> Script:
+    """Answer with a text that is no answer of Step Functions."""
+
+    async def script(_request: web.Request, _call: Call) -> web.Response:
+        return web.Response(text=text, status=status)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        reset(),
+        error("ServiceUnavailable", 503),
+        raw("<html>busy</html>", 503),
+        raw("<html>hello</html>"),
+        raw("[]"),
+        raw("[]", 400),
+        ok(),
+    ],
+    ids=["reset", "5xx", "5xx html", "html", "array", "array 400", "empty"],
+)
+async def test_a_start_that_was_never_answered_properly_has_an_unknown_outcome(
+    endpoint: ScriptedStepFunctions, script: object
+) -> None:
+    endpoint.script("StartExecution", script)  # type: ignore[arg-type]  # parametrize erases the type
+    async with workflows(endpoint.url, budget=0.3) as client:
+        with pytest.raises(OutcomeUnknown) as raised:
+            await client.start("exec-1", "{}")
+    assert raised.value.execution_id == "exec-1"
+
+
+async def test_an_endpoint_that_hangs_has_an_unknown_outcome_within_the_budget(
+    endpoint: ScriptedStepFunctions,
+) -> None:
+    endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+    async with workflows(endpoint.url, budget=0.5, attempt_timeout=5) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.start("exec-1", "{}")
+
+
+async def test_a_silent_attempt_is_given_up_and_the_next_one_may_succeed(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
+    async with workflows(endpoint.url, attempt_timeout=0.2) as client:
+        await client.start("exec-1", "{}")
+    assert endpoint.count("StartExecution") == 2
+
+
+async def test_an_unknown_outcome_is_not_hidden_by_later_throttling(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", reset(), error("ThrottlingException"))
+    async with workflows(endpoint.url, budget=0.3) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.start("exec-1", "{}")
+
+
+async def test_an_unknown_outcome_is_not_hidden_by_a_later_refusal(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", reset(), error("ExpiredTokenException"))
+    async with workflows(endpoint.url) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.start("exec-1", "{}")
+    assert endpoint.count("StartExecution") == 2
+
+
+async def test_an_endpoint_without_a_listener_is_unreachable() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        async with workflows(f"http://127.0.0.1:{free.getsockname()[1]}", budget=2) as client:
+            with pytest.raises(Unreachable):
+                await client.start("exec-1", "{}")
+
+
+async def test_missing_credentials_are_unreachable_for_nothing_was_sent(
+    endpoint: ScriptedStepFunctions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    async with StepFunctionsClient(aioboto3.Session(), ARN, pool=1, endpoint_url=endpoint.url, budget=2) as client:
+        with pytest.raises(Unreachable):
+            await client.start("exec-1", "{}")
+    assert endpoint.calls == []
+
+
+async def test_a_refused_call_is_not_tried_again(endpoint: ScriptedStepFunctions, client: StepFunctionsClient) -> None:
+    endpoint.script("StartExecution", error("AccessDeniedException"))
+    with pytest.raises(Refused, match="AccessDeniedException"):
+        await client.start("exec-1", "{}")
+    assert endpoint.count("StartExecution") == 1
+
+
+async def test_a_name_that_is_taken_is_told_as_that(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("StartExecution", error("ExecutionAlreadyExists"))
+    with pytest.raises(ExecutionExists):
+        await client.start("exec-1", "{}")
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome"),
+    [
+        ({"status": "RUNNING"}, None),
+        ({"status": "PENDING_REDRIVE"}, None),
+        ({"status": "SUCCEEDED", "output": '{"nome completo": "A B"}'}, success({"nome completo": "A B"})),
+        ({"status": "SUCCEEDED"}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": '"cut'}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": "[" * 20_000 + "]" * 20_000}, Failed("UnreadableOutput")),
+        ({"status": "SUCCEEDED", "output": '"\\ud800"'}, Succeeded(b'"\\ud800"')),
+        ({"status": "SUCCEEDED", "output": '"\ud800"'}, Succeeded(b'"\\ud800"')),
+        (
+            {"status": "SUCCEEDED", "output": " [1e400, 12345678901234567890123] "},
+            Succeeded(b"[1e400, 12345678901234567890123]"),
+        ),
+        ({"status": "FAILED", "error": "Broken", "cause": "private"}, Failed("Broken")),
+        ({"status": "FAILED"}, Failed("")),
+        ({"status": "ABORTED"}, Aborted()),
+        ({"status": "TIMED_OUT"}, TimedOut()),
+    ],
+)
+async def test_a_record_becomes_a_typed_outcome(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, record: dict[str, str], outcome: Outcome | None
+) -> None:
+    endpoint.script("DescribeExecution", described(input="{}", **record))
+    execution = await client.describe("exec-1")
+    assert (execution.id, execution.input, execution.outcome) == ("exec-1", "{}", outcome)
+    assert endpoint.calls[0][1] == {"executionArn": ARN.execution("exec-1")}
+
+
+async def test_an_execution_that_does_not_exist_is_unknown(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+    with pytest.raises(UnknownExecution):
+        await client.describe("exec-1")
+
+
+async def test_a_stop_names_the_execution(endpoint: ScriptedStepFunctions, client: StepFunctionsClient) -> None:
+    endpoint.script("StopExecution", ok(stopDate=1.0))
+    await client.stop("exec-1")
+    assert endpoint.calls[0][1] == {"executionArn": ARN.execution("exec-1")}
+
+
+async def test_a_listing_can_be_filtered_and_continued(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    item = {"executionArn": "a", "stateMachineArn": ARN.text, "name": "exec-1", "status": "FAILED", "startDate": 1.0}
+    endpoint.script("ListExecutions", ok(executions=[item], nextToken="more"), ok(executions=[]))
+    first = await client.list("FAILED", limit=1)
+    assert (first.executions, first.next_token) == ([("exec-1", "FAILED")], "more")
+    second = await client.list(next_token=first.next_token)
+    assert (second.executions, second.next_token) == ([], None)
+    assert endpoint.calls[0][1] == {"stateMachineArn": ARN.text, "maxResults": 1, "statusFilter": "FAILED"}
+    assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
+
+
+async def test_a_start_that_waits_for_its_place_has_its_whole_budget_left(endpoint: ScriptedStepFunctions) -> None:
+    gate = asyncio.Event()
+    endpoint.script("StartExecution", gated(gate, STARTED), STARTED)
+    async with workflows(endpoint.url, pool=1, budget=5, attempt_timeout=5) as client:
+        first = asyncio.create_task(client.start("exec-1", "{}"))
+        await endpoint.arrived("StartExecution")
+        second = asyncio.create_task(client.start("exec-2", "{}", within=30))
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(first, second)
+    assert [call["name"] for _, call in endpoint.calls] == ["exec-1", "exec-2"]
+
+
+async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepFunctions) -> None:
+    gate = asyncio.Event()
+    endpoint.script("StartExecution", gated(gate, STARTED))
+    async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
+        first = asyncio.create_task(client.start("exec-1", "{}"))
+        await endpoint.arrived("StartExecution")
+        client._attempts.budget = 0.1  # the second call need not wait as long as the first may take
+        with pytest.raises(AtCapacity):
+            await client.start("exec-2", "{}")
+        gate.set()
+        await first
+    assert endpoint.count("StartExecution") == 1
+
+
+async def test_a_reading_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
+    endpoint.script("DescribeExecution", described("SUCCEEDED", input="{}", output="1"))
+    async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
+        starts = [asyncio.create_task(client.start(f"exec-{number}", "{}")) for number in range(3)]
+        await endpoint.arrived("StartExecution")
+        async with asyncio.timeout(10):
+            assert (await client.describe("exec-4")).outcome == success(1)
+        for start in starts:
+            start.cancel()
+        await asyncio.wait(starts)
+
+
+async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint: ScriptedStepFunctions) -> None:
+    asyncio.get_running_loop().set_debug(False)  # it takes most of the time of so many tasks
+    gate = asyncio.Event()
+    endpoint.script("StartExecution", gated(gate, STARTED))
+    async with workflows(endpoint.url, budget=20, attempt_timeout=20) as client, asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(client.start(f"exec-{number}", "{}"))
+        # No answer was given yet: all 200 arrive only if none waits for another's connection.
+        await endpoint.arrived("StartExecution", 200)
+        gate.set()

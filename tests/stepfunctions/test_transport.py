@@ -1,0 +1,309 @@
+"""Calls of an AWS service: what the SDK decides stays as the SDK decides it, and each end is told as what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import aioboto3
+import pytest
+from aiohttp import web
+
+from service.stepfunctions.transport import AwsError, AwsJsonClient, NoAnswerError, NotSentError
+from tests.support.step_functions import ScriptedStepFunctions, error, gated, ok, reset
+from tests.support.tls import self_signed
+
+LIST = ("ListStateMachines", {"maxResults": 1})
+
+
+def calls(url: str | None = None, session: aioboto3.Session | None = None, region: str = "eu-west-1") -> AwsJsonClient:
+    return AwsJsonClient(
+        session or aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test"),
+        "stepfunctions",
+        "AWSStepFunctions",
+        region=region,
+        endpoint_url=url,
+        connect_timeout=1.0,
+        read_timeout=0.5,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CA_BUNDLE", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[ScriptedStepFunctions]:
+    async with ScriptedStepFunctions() as scripted:
+        scripted.script(LIST[0], ok(stateMachines=[]))
+        yield scripted
+
+
+class _SeenError(Exception):
+    pass
+
+
+async def url_of_the_sdk(session: aioboto3.Session, url: str | None, region: str) -> str:
+    """Return where aioboto3 would send a call."""
+    seen = []
+
+    def see(request: Any, **_: Any) -> NoReturn:
+        seen.append(request.url)
+        raise _SeenError
+
+    async with session.client("stepfunctions", region_name=region, endpoint_url=url) as client:
+        client.meta.events.register("before-send.stepfunctions", see)
+        with pytest.raises(_SeenError):
+            await client.list_state_machines()
+    return str(seen[0])
+
+
+@pytest.mark.parametrize(
+    ("region", "explicit", "environment", "profile"),
+    [
+        ("eu-west-1", None, {}, ""),
+        ("cn-north-1", None, {}, ""),
+        ("us-gov-west-1", None, {"AWS_USE_FIPS_ENDPOINT": "true"}, ""),
+        ("us-east-1", None, {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"}, ""),
+        ("us-east-1", None, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, ""),
+        ("us-east-1", None, {}, "use_fips_endpoint = true\n"),
+        ("us-east-1", "http://127.0.0.1:1", {"AWS_ENDPOINT_URL_SFN": "http://127.0.0.1:2"}, ""),
+        ("us-east-1", None, {"AWS_ENDPOINT_URL_SFN": "http://127.0.0.1:2", "AWS_ENDPOINT_URL": "http://h:3"}, ""),
+        ("us-east-1", None, {"AWS_ENDPOINT_URL": "http://127.0.0.1:3/below/"}, ""),
+        ("us-east-1", None, {}, "services = mine\n[services mine]\nsfn =\n  endpoint_url = https://own.example/\n"),
+        (
+            "us-east-1",
+            None,
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:3", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+            "",
+        ),
+    ],
+)
+async def test_calls_go_where_the_sdk_would_send_them(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    region: str,
+    explicit: str | None,
+    environment: dict[str, str],
+    profile: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "config").write_text(f"[default]\n{profile}")
+    session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+    async with calls(explicit, session, region) as api:
+        assert str(api._url) == await url_of_the_sdk(session, explicit, region)
+        assert api._signer._service == "states"
+
+
+async def test_an_answer_is_handed_over(endpoint: ScriptedStepFunctions) -> None:
+    async with calls(endpoint.url) as api:
+        assert await api.call(*LIST) == {"stateMachines": []}
+    assert endpoint.calls == [LIST]
+
+
+async def test_temporary_credentials_are_renewed_and_sent_with_their_token(tmp_path: Path) -> None:
+    # Expired within minutes, so that the SDK asks for new ones before each call.
+    script = tmp_path / "credentials.py"
+    script.write_text(
+        "import datetime, json, pathlib\n"
+        f"path = pathlib.Path({str(tmp_path / 'count')!r})\n"
+        "count = len(path.read_text()) if path.exists() else 0\n"
+        "path.write_text('x' * (count + 1))\n"
+        "soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=5)\n"
+        "print(json.dumps({'Version': 1, 'AccessKeyId': f'AKID{count}', 'SecretAccessKey': f'secret{count}',\n"
+        "                  'SessionToken': f'token{count}', 'Expiration': soon.isoformat()}))\n"
+    )
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        key = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
+        seen.append((key, request.headers["X-Amz-Security-Token"]))
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with calls(f"http://127.0.0.1:{runner.addresses[0][1]}", aioboto3.Session()) as api:
+        await api.call(*LIST)
+        await api.call(*LIST)
+    await runner.cleanup()
+    assert seen == [("AKID1", "token1"), ("AKID2", "token2")]
+
+
+@pytest.mark.parametrize("process", ["/bin/false", "/no/such/program"])
+async def test_credentials_that_cannot_be_had_send_nothing(
+    endpoint: ScriptedStepFunctions, tmp_path: Path, process: str
+) -> None:
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n")
+    async with calls(endpoint.url, aioboto3.Session()) as api:
+        with pytest.raises(NotSentError):
+            await api.call(*LIST)
+    assert endpoint.calls == []
+
+
+async def test_credentials_that_come_later_are_found(
+    endpoint: ScriptedStepFunctions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with calls(endpoint.url, aioboto3.Session()) as api:
+        with pytest.raises(NotSentError, match="no credentials"):
+            await api.call(*LIST)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "late")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "late")
+        assert await api.call(*LIST) == {"stateMachines": []}
+
+
+@pytest.mark.parametrize("code", ["TooMany", "com.amazonaws.swf.service.v2.model#TooMany"])
+async def test_an_error_is_told_by_its_bare_code_and_status(endpoint: ScriptedStepFunctions, code: str) -> None:
+    endpoint.script(LIST[0], error(code, 400))
+    async with calls(endpoint.url) as api:
+        with pytest.raises(AwsError) as raised:
+            await api.call(*LIST)
+    assert (raised.value.code, raised.value.status) == ("TooMany", 400)
+
+
+@pytest.mark.parametrize("status", [302, 403])
+async def test_an_error_page_of_something_else_is_told_by_its_status(
+    endpoint: ScriptedStepFunctions, status: int
+) -> None:
+    async def page(_request: web.Request, _call: object) -> web.Response:
+        return web.Response(text="<html>", status=status, headers={"Location": "/elsewhere"})
+
+    endpoint.script(LIST[0], page)
+    async with calls(endpoint.url) as api:
+        with pytest.raises(AwsError) as raised:
+            await api.call(*LIST)
+    assert (raised.value.code, raised.value.status) == (str(status), status)
+
+
+async def test_a_connection_that_breaks_after_the_request_is_no_answer(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script(LIST[0], reset())
+    async with calls(endpoint.url) as api:
+        with pytest.raises(NoAnswerError):
+            await api.call(*LIST)
+
+
+async def test_silence_is_no_answer(endpoint: ScriptedStepFunctions) -> None:
+    endpoint.script(LIST[0], gated(asyncio.Event(), ok()))
+    async with calls(endpoint.url) as api:
+        with pytest.raises(NoAnswerError, match="SocketTimeoutError"):
+            await api.call(*LIST)
+
+
+async def test_an_answer_that_ends_early_is_no_answer() -> None:
+    async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        writer.close()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with server, calls(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as api:
+        with pytest.raises(NoAnswerError):
+            await api.call(*LIST)
+
+
+async def test_without_a_listener_nothing_was_sent() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        async with calls(f"http://127.0.0.1:{free.getsockname()[1]}") as api:
+            with pytest.raises(NotSentError):
+                await api.call(*LIST)
+
+
+async def test_a_text_with_lone_surrogates_is_read_all_the_same(endpoint: ScriptedStepFunctions) -> None:
+    async def script(_request: web.Request, _call: object) -> web.Response:
+        return web.Response(text='{"output": "\\ud800"}')
+
+    endpoint.script(LIST[0], script)
+    async with calls(endpoint.url) as api:
+        assert await api.call(*LIST) == {"output": "\ud800"}
+
+
+class _Proxy:
+    """Takes requests for http URLs, as a proxy gets them, and answers them all itself."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.asked.append(head.partition(b"\r\n")[0].decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize(("no_proxy", "through"), [("", True), ("states.test", False)])
+async def test_the_environments_proxy_is_used_but_for_what_no_proxy_names(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, through: bool
+) -> None:
+    proxy = _Proxy()
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    async with server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+        async with calls("http://states.test") as api:
+            if through:
+                assert await api.call(*LIST) == {}
+            else:
+                with pytest.raises(NotSentError):  # a name that nobody resolves
+                    await api.call(*LIST)
+    assert proxy.asked == (["POST http://states.test/ HTTP/1.1"] if through else [])
+
+
+async def test_a_proxy_that_refuses_the_tunnel_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"CONNECT states.test:443 ")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with calls("https://states.test") as api:
+            with pytest.raises(NotSentError):
+                await api.call(*LIST)
+
+
+@pytest.mark.parametrize("by", ["environment", "profile"])
+async def test_a_ca_bundle_of_the_sdks_settings_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
+) -> None:
+    certificate = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"got": json.loads(await request.read())})
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    async with calls(url) as api:
+        with pytest.raises(NotSentError, match="Certificate"):
+            await api.call(*LIST)
+    if by == "environment":
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    else:
+        (tmp_path / "config").write_text(f"[default]\nca_bundle = {certificate}\n")
+    async with calls(url) as api:
+        assert await api.call(*LIST) == {"got": LIST[1]}
+    await runner.cleanup()

@@ -1,0 +1,66 @@
+"""`python -m tools.capacity` as it is typed, and as the README shows it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import command
+from tools.capacity.__main__ import main
+
+ROOT = Path(__file__).parents[3]
+
+
+async def test_the_readme_shows_what_the_command_prints() -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it costs")[2].partition("\n## ")[0]
+    block = re.search(r"```text\n\$ python -m ([^\n]+)\n(.+?)```", section, re.DOTALL)
+    assert block is not None
+    async with command(*block[1].split()) as process:
+        assert await process.wait() == 0
+    assert "\n".join(process.stdout) == block[2].strip("\n")
+    assert process.stderr == []
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["--rps", "0", "--seconds", "11"],
+        ["--rps", "-1", "--seconds", "11"],
+        ["--rps", "many", "--seconds", "11"],
+        ["--rps", "nan", "--seconds", "11"],
+        ["--rps", "inf", "--seconds", "11"],
+        ["--rps", "100001", "--seconds", "11"],
+        ["--rps", "500", "--seconds", ""],
+        ["--rps", "500", "--seconds", "30"],
+        ["--rps", "500", "--seconds", "11", "--transitions", "0"],
+        ["--rps", "500", "--seconds", "11", "--transitions", "8.5"],
+        ["--rps", "500", "--seconds", "11", "--transitions", ""],
+    ],
+)
+def test_a_bad_number_gives_one_line_and_status_2(numbers: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(numbers) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"--(rps|seconds|transitions) must be [^\n]+\n", err)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["--rps", "0.01", "--seconds", "0.1", "--transitions", "1"],
+        ["--rps", "100000", "--seconds", "29", "--transitions", "10000"],
+    ],
+)
+def test_the_columns_hold_the_least_and_the_most(numbers: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(numbers) == 0
+    table = capsys.readouterr().out.split("\n\n")[2].splitlines()[1:-1]
+    assert len(table) == 9
+    for line in table:
+        assert re.fullmatch(r"  \S.*\S +[\d,]+ +[\d,.]+ +[\d,.]+ req/s(  OVER)?", line), line
+
+
+def test_a_workflow_of_ones_own_is_given_by_its_transitions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rps", "500", "--seconds", "11", "--transitions", "3"]) == 0
+    assert "Step Functions, 3 transitions" in capsys.readouterr().out

@@ -1,0 +1,106 @@
+"""`python -m tools.capacity`: the arithmetic of `model` as text for a person who plans a deployment."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.capacity import model
+from tools.capacity.figures import Figures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKFLOW = Path(__file__).parents[2] / "IaC" / "workflow.asl.json"
+LONGEST = 29
+"""Seconds for which API Gateway waits by default, so that nobody is held longer.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+"""
+
+
+class LoadError(ValueError):
+    """A number on the command line is none, or makes no sense; the message is one line."""
+
+
+def report(rps: str, seconds: str, transitions: str | None) -> str:
+    """Return the whole text for a load as it was typed; LoadError when it cannot be used.
+
+    Without a number of transitions it is that of the workflow which is deployed.
+    """
+    load = model.Load(
+        _number("--rps", rps, 0.01, 100_000),
+        _number("--seconds", seconds, 0.1, LONGEST),
+        _deployed() if transitions is None else _whole_number("--transitions", transitions, 1, 10_000),
+    )
+    figures = Figures.load()
+    parts = [_head(load, figures), _tasks(load, figures), _quotas(load, figures), _costs(load, figures)]
+    return "\n".join("\n".join(part) for part in parts)
+
+
+def _number(option: str, text: str, least: float, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise LoadError(f"{option} must be a number from {least:,g} to {most:,.0f}, not {text!r}")
+    return number
+
+
+def _whole_number(option: str, text: str, least: int, most: int) -> int:
+    number = _number(option, text, least, most)
+    if not number.is_integer():
+        raise LoadError(f"{option} must be a whole number, not {text!r}")
+    return int(number)
+
+
+def _deployed() -> int:
+    return model.transitions(json.loads(WORKFLOW.read_text(encoding="utf-8")))
+
+
+def _head(load: model.Load, figures: Figures) -> Iterator[str]:
+    yield f"{_plain(load.rps)} requests a second, each held for {_plain(load.seconds)} seconds"
+    yield f"{figures.region}, prices and default quotas as of {figures.date}"
+    yield ""
+
+
+def _tasks(load: model.Load, figures: Figures) -> Iterator[str]:
+    count = model.tasks(load, figures)
+    size = f"{figures['task_vcpu']:g} vCPU and {figures['task_gb']:g} GB"
+    vcpu = count * figures["task_vcpu"]
+    yield f"Tasks: {count:,} of {size}, {vcpu:,g} vCPU in all"
+    units = {"CPU": "requests/s", "requests in flight": "in flight", "memory": "in flight"}
+    for name, demand in model.demands(load, figures).items():
+        yield f"  {name:<30}{demand.tasks:>10,}   {demand.per_task:,.0f} {units[name]} a task"
+    yield f"  {'at least':<30}{figures['tasks_at_least']:>10,.0f}"
+    yield ""
+
+
+def _quotas(load: model.Load, figures: Figures) -> Iterator[str]:
+    yield f"{'Quotas, first reached first':<46}{'limit':>10}{'needed':>14}{'reached at':>18}"
+    for use in model.quotas(load, figures):
+        name = f"{use.name} *" if use.only else use.name
+        mark = "  OVER" if use.needed > use.limit else ""
+        yield f"  {name:<44}{use.limit:>10,.0f}{_plain(use.needed):>14}{_plain(use.reached_at):>12} req/s{mark}"
+    yield "  * one Lambda per request only"
+    yield ""
+
+
+def _costs(load: model.Load, figures: Figures) -> Iterator[str]:
+    rows = model.costs(load, figures)
+    differing = [row for row in rows if row.service != row.one_lambda_each]
+    sums = [("Total", model.total(rows)), ("Total of what differs", model.total(differing))]
+    yield f"{'Dollars per million requests':<46}{'this service':>14}{'one Lambda each':>18}"
+    for name, row in [*((row.name, row) for row in rows), *sums]:
+        yield f"  {name:<44}{row.service:>14,.2f}{row.one_lambda_each:>18,.2f}"
+    yield ""
+    yield f"This service costs less from {model.break_even(load, figures):,.2g} requests a second on."
+    yield f"Not confirmed (see tools/capacity/figures.toml): {', '.join(figures.unconfirmed())}."
+
+
+def _plain(number: float) -> str:
+    """Write a number as a person would: 5,500 and 90.9 and 0.25."""
+    return f"{number:,.0f}" if number >= 100 or number == round(number) else f"{number:,.3g}"

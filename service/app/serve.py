@@ -27,7 +27,7 @@ from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.starter import ReplyChannel, Starter
 from service.errors import Problem
-from service.stepfunctions.client import OTHERS, StepFunctionsClient
+from service.stepfunctions.client import MAX_OTHER_CALLS, StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
 from service.telemetry.emf import EmfWriter
 from service.telemetry.link_observer import LinkObserver
@@ -92,7 +92,7 @@ async def run(
     _warn_of_short_bounds(settings)
     instance = uuid4().hex
     pool = min(SFN_POOL, settings.MAX_IN_FLIGHT)
-    room = _room(settings.MAX_IN_FLIGHT, pool + OTHERS + OTHER_FILES + aws.files)
+    room = _room(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + OTHER_FILES + aws.files)
     max_in_flight = room.in_flight
     replies = PendingReplies()
 

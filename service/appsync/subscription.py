@@ -24,7 +24,7 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._futures)
 
-    async def wait(self, timeout: float) -> bool | None:  # noqa: ASYNC109 - the bound is part of the meaning
+    async def wait(self, timeout: float) -> bool | None:
         """Return what the waiters are woken with, None at the timeout (in seconds)."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._futures.add(future)
@@ -103,13 +103,13 @@ class Subscription:
         """Whether its owner has ended it, or closed the link."""
         return self._ended
 
-    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - callers always have a budget to name
+    async def wait_live(self, timeout: float) -> bool:
         """Wait until it is live: True as soon as it is, False after `timeout` seconds or when it has ended."""
         if self.live or self._ended:
             return self.live
         return await self._live_waiters.wait(timeout) or self.live
 
-    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - as above
+    async def wait_answered(self, timeout: float) -> bool:
         """Wait until it is live or refused, whichever is first, and tell whether it is live.
 
         For those who have another way to go if it is refused. After `timeout` seconds, or when it has ended: False.

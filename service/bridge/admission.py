@@ -64,7 +64,7 @@ class Admission:
         finally:
             self._cancellable.discard(task)
 
-    async def drain(self, timeout: float, lag: float = 0.0) -> bool:  # noqa: ASYNC109 - a bound on the wait is what it is for
+    async def drain(self, timeout: float, lag: float = 0.0) -> bool:
         """Take requests for `lag` more seconds, then wait until none is held.
 
         Tell whether that came to pass within `timeout` seconds.

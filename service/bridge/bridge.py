@@ -190,7 +190,7 @@ class Bridge:
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
 
-    async def drain(self, timeout: float, lag: float = 0.0) -> None:  # noqa: ASYNC109 - a bound on the wait is what it is for
+    async def drain(self, timeout: float, lag: float = 0.0) -> None:
         """End in order: take new work for `lag` more seconds, until no balancer sends any, then answer what is held.
 
         What still is held `timeout` seconds from now is released.
@@ -219,7 +219,7 @@ class Bridge:
         """Carry out a start that nobody shares."""
         with self._admission.cancellable():
             try:
-                await self._starter.run(start, within=within)
+                await self._starter.run(start, within)
             except ExecutionExists:
                 # The id was made a moment ago, so it is our own earlier try, and it has ended meanwhile.
                 start.done = True
@@ -265,12 +265,12 @@ class Bridge:
         if outcome is None or waiter.settled_at is None:
             waited = asyncio.get_running_loop().time() - started
             left = self._durations.left(start.age + waited)
-            return Answer(start.execution_id, outcome, took, waited=waited, left=left, start_attempts=start.tries)
+            return Answer(start.execution_id, outcome, took, waited=waited, left=left, start_attempts=start.attempts)
         waited = max(0.0, waiter.settled_at - started)
         workflow = start.age + waited
         if isinstance(outcome, Succeeded):
             self._durations.note(workflow)
-        return Answer(start.execution_id, outcome, took, workflow, waited=waited, start_attempts=start.tries)
+        return Answer(start.execution_id, outcome, took, workflow, waited=waited, start_attempts=start.attempts)
 
     def _read(self, execution: Execution) -> Answer:
         """Tell what the record says, and learn from it where nobody here could wait long enough to see the end."""

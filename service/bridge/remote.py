@@ -32,7 +32,7 @@ class Subscription(Protocol):
     def live(self) -> bool:
         """Whether it is confirmed now."""
 
-    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on the wait is what it is for
+    async def wait_answered(self, timeout: float) -> bool:
         """Wait until it is confirmed or refused, for `timeout` seconds at the most; tell whether it is confirmed."""
 
     async def unsubscribe(self) -> None:

@@ -114,7 +114,7 @@ class SharedStarts:
     async def _run(self, flight: SharedStart, within: float) -> None:
         try:
             try:
-                await self._starter.run(flight.start, within=within)
+                await self._starter.run(flight.start, within)
                 if flight.start.doubt is not None:
                     await self._resolve_doubt(flight, flight.start.doubt)
             except ExecutionExists:

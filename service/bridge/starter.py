@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from service.errors import Draining, LinkDown, OutcomeUnknown, Problem
+from service.stepfunctions.retry import ExecutionExists
 
 if TYPE_CHECKING:
     from service.stepfunctions.client import StepFunctionsClient
@@ -33,16 +34,16 @@ class ReplyChannel(Protocol):
     def down_since(self) -> float | None:
         """When it was lost, by time.monotonic(); None while it is live."""
 
-    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - a bound on the wait is what it is for
+    async def wait_live(self, timeout: float) -> bool:
         """Wait until it is live, for `timeout` seconds at the most; tell whether it is."""
 
 
 @dataclass(slots=True)
 class Start:
-    """One execution to be started, and how far that has come: anything sent, carried out for certain.
+    """One execution to start, and how far it got: `sent` once anything was sent, `done` once it was carried out.
 
-    `tries` is how often Step Functions was asked. `doubt` is what it left open where a start was sent and may have been
-    carried out. `age` is for how many seconds the execution has run already, where it was found and not started.
+    `attempts` counts the calls of StartExecution. `doubt` is set while a start may or may not have been carried out.
+    `age` is how many seconds an execution had already run when it was found rather than started.
     """
 
     execution_id: str
@@ -50,7 +51,7 @@ class Start:
     trace_header: str | None = None
     sent: bool = False
     done: bool = False
-    tries: int = 0
+    attempts: int = 0
     doubt: OutcomeUnknown | None = None
     age: float = 0.0
 
@@ -64,61 +65,50 @@ class Start:
 class Starter:
     """Starts executions while their replies can be heard on `channel`, and stops them."""
 
-    def __init__(self, workflows: StepFunctionsClient, channel: ReplyChannel) -> None:
-        self._workflows = workflows
+    def __init__(self, client: StepFunctionsClient, channel: ReplyChannel) -> None:
+        self._client = client
         self._channel = channel
 
-    async def run(self, start: Start, *, within: float | None = None) -> None:
-        """Carry out a start, or go on with one; where it stays open whether it was carried out, leave a doubt.
+    async def run(self, start: Start, timeout: float = 0.0) -> None:
+        """Carry out a start, or go on with one; if it may or may not have been carried out, leave a doubt.
 
-        Raise LinkDown with nothing sent, ExecutionExists if the name is taken, or what the client's `start` raises.
+        It may take `timeout` seconds, and longer if the client's own timeout is. Raise LinkDown with nothing sent,
+        ExecutionExists if the name is taken, or what the client's `start_slot` and `start` raise.
         """
-        give_up = time.monotonic() + (within or 0.0)
+        give_up = time.monotonic() + timeout
         while True:
             if not start.sent:
-                await self._link_up()
-            left = give_up - time.monotonic()
-            try:
-                return await self._attempt(start, left)
-            except LinkDown:
-                # Lost while it waited for its turn: it waits for the link like one that comes in the gap.
-                if time.monotonic() >= give_up:
-                    raise
+                await self._wait_for_channel()
+            async with self._client.start_slot(give_up - time.monotonic()) as deadline:
+                # The slot may have been long in coming: nothing may start whose reply cannot be received.
+                if start.sent or self._channel.live:
+                    start.sent = True
+                    return await self._send(start, deadline)
+            # Lost in the meantime: it waits for the link like one that arrives in the gap.
+            if time.monotonic() >= give_up:
+                raise LinkDown("The subscription was just lost; nothing was started.", retry_after=self._retry_after())
 
-    async def _attempt(self, start: Start, within: float) -> None:
-        def on_turn() -> None:
-            # Its turn may have been long in coming: nothing may start whose reply cannot be heard.
-            if not self._channel.live:
-                raise LinkDown("The subscription was just lost; nothing was started.", retry_after=self._pause())
-            start.sent = True
-
-        def on_try() -> None:
-            start.tries += 1
-
+    async def _send(self, start: Start, deadline: float) -> None:
         try:
-            await self._workflows.start(
-                start.execution_id,
-                start.input,
-                trace_header=start.trace_header,
-                within=within,
-                on_turn=None if start.sent else on_turn,
-                on_try=on_try,
+            attempts = await self._client.start(
+                start.execution_id, start.input, deadline, trace_header=start.trace_header
             )
-        except OutcomeUnknown as doubt:
-            doubt.start_attempts = start.tries
-            start.doubt = doubt  # its reply may well come
-        except Problem as problem:
-            problem.start_attempts = start.tries
-            raise
+        except (Problem, ExecutionExists) as error:
+            start.attempts += error.start_attempts
+            error.start_attempts = start.attempts
+            if not isinstance(error, OutcomeUnknown):
+                raise
+            start.doubt = error  # its reply may well arrive
         else:
+            start.attempts += attempts
             start.done, start.doubt = True, None
-            start.input = ""  # of no use any more, and as large as a request may be
+            start.input = ""  # no longer needed, and as large as a request may be
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; raise UnknownExecution, or what `StepFunctionsClient.stop` raises."""
-        await self._workflows.stop(execution_id)
+        await self._client.stop(execution_id)
 
-    async def _link_up(self) -> None:
+    async def _wait_for_channel(self) -> None:
         # Nothing may start before its reply can be heard: AppSync Events does not replay.
         if self._channel.live:
             return
@@ -126,9 +116,11 @@ class Starter:
             left = down_since + LINK_GRACE - time.monotonic()
             if left > 0 and await self._channel.wait_live(left):
                 return
-        raise LinkDown("No subscription for replies is confirmed; nothing was started.", retry_after=self._pause())
+        raise LinkDown(
+            "No subscription for replies is confirmed; nothing was started.", retry_after=self._retry_after()
+        )
 
-    def _pause(self) -> float | None:
+    def _retry_after(self) -> float | None:
         # The pauses between tries grow with the outage, so the next one comes after about as long again.
         down_since = self._channel.down_since
         return None if down_since is None else time.monotonic() - down_since

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgspec
 
+from service.errors import Problem
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.stepfunctions.retry import THROTTLING, Retrying
+from service.stepfunctions.retry import THROTTLING, ExecutionExists, Retrying, Slot
 from service.stepfunctions.transport import AwsError, AwsJsonClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     import aioboto3
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
 
     from service.stepfunctions.arn import StateMachineArn
 
-OTHERS: Final = 64
+MAX_OTHER_CALLS: Final = 64
 """Other calls than starts under way at once: starts that are slow or throttled must not keep anybody from a result."""
 
-ASK_WITHIN: Final = 1.5
+DESCRIBE_MACHINE_TIMEOUT: Final = 1.5
 """Seconds that the question for the state machine's type may take: it is asked before the service takes requests."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,12 @@ _TEXT: Final = msgspec.json.Decoder(msgspec.Raw)
 class StepFunctionsClient:
     """The executions of one state machine.
 
-    At most `pool` starts and OTHERS other calls are under way at once; more wait for their turn. A call is tried again
-    with full jitter, for `budget` seconds at the most, while it is throttled, unreachable or unanswered, which is safe
-    because each call names its execution. What is left over after the last try is told apart: Throttled, Unreachable
-    (no try was sent), OutcomeUnknown (one may have been carried out), or Refused; AtCapacity if its turn did not come
-    in time.
+    At most `pool` starts and MAX_OTHER_CALLS other calls are under way at once; more wait for a slot. A call is
+    retried with full jitter for at most `timeout` seconds while it is throttled, unreachable or unanswered. That is
+    safe because each call names its execution. After the last attempt it fails as Throttled, Unreachable (nothing was
+    sent), OutcomeUnknown (it may have been carried out) or Refused; as AtCapacity if no slot became free in time.
 
-    `throttled` counts the answers by which Step Functions throttled, by action.
+    `throttled` counts throttled responses by action.
     """
 
     def __init__(
@@ -77,17 +81,17 @@ class StepFunctionsClient:
         *,
         pool: int,
         endpoint_url: str | None = None,
-        budget: float = 5.0,
+        timeout: float = 5.0,
         attempt_timeout: float = 3.0,
         backoff: float = 0.1,
     ) -> None:
         self.throttled: dict[str, int] = {}
         self._arn = arn
         # Calls queue here and nowhere else: one that was never sent must not look like one that was never answered.
-        self._starts = asyncio.Semaphore(pool)
-        self._others = asyncio.Semaphore(OTHERS)
-        connect_timeout = min(1.0, attempt_timeout, budget / 4)
-        self._attempts = Retrying(budget=budget, backoff=backoff, connect_timeout=connect_timeout)
+        self._start_slots = asyncio.Semaphore(pool)
+        self._other_slots = asyncio.Semaphore(MAX_OTHER_CALLS)
+        connect_timeout = min(1.0, attempt_timeout, timeout / 4)
+        self._retrying = Retrying(timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(
             session,
             "stepfunctions",
@@ -108,49 +112,53 @@ class StepFunctionsClient:
     ) -> None:
         await self._api.__aexit__(kind, value, trace)
 
-    async def start(
-        self,
-        execution_id: str,
-        input_: str,
-        *,
-        trace_header: str | None = None,
-        within: float | None = None,
-        on_turn: Callable[[], None] | None = None,
-        on_try: Callable[[], None] | None = None,
-    ) -> None:
-        """Start an execution named `execution_id`; the same name and input again are the same execution.
+    def start_slot(self, timeout: float = 0.0) -> Slot:
+        """Return the slot that a start needs, an async context manager whose value is the deadline for `start`.
 
-        `trace_header` is an `X-Amzn-Trace-Id` for X-Ray. All of it takes `within` seconds at the most (the budget if
-        that is longer). `on_turn` is called when its turn has come, just before anything is sent; what it raises ends
-        the call with nothing sent. `on_try` is called before each try.
-        Raise ExecutionExists, AtCapacity, Throttled, Unreachable, OutcomeUnknown or Refused.
+        Waiting for it and the start take `timeout` seconds together, or the client's own timeout if that is longer.
+        Entering it raises AtCapacity if no slot becomes free in time.
+        """
+        return self._retrying.slot(self._start_slots, max(timeout, self._retrying.timeout))
+
+    async def start(
+        self, execution_id: str, input_: str, deadline: float = math.inf, *, trace_header: str | None = None
+    ) -> int:
+        """Start an execution named `execution_id`; return the number of attempts. Call it inside `start_slot`.
+
+        The same name and input again are the same execution. `trace_header` is an `X-Amzn-Trace-Id` for X-Ray.
+        Raise ExecutionExists, Throttled, Unreachable, OutcomeUnknown or Refused; each has its `start_attempts`.
         """
         arguments = {"stateMachineArn": self._arn.text, "name": execution_id, "input": input_}
         if trace_header is not None:
             arguments["traceHeader"] = trace_header
+        attempts = 0
 
         async def request() -> None:
-            if on_try is not None:
-                on_try()
-            answer = await self._ask("StartExecution", arguments)
-            answer["executionArn"]  # an answer without it is none
+            nonlocal attempts
+            attempts += 1
+            response = await self._send("StartExecution", arguments)
+            response["executionArn"]  # a response without it is not one
 
-        within = max(within or 0.0, self._attempts.budget)
-        await self._attempts.run(request, self._starts, execution_id, within=within, on_turn=on_turn)
+        try:
+            await self._retrying.run(request, execution_id, deadline)
+        except (Problem, ExecutionExists) as error:
+            error.start_attempts = attempts
+            raise
+        return attempts
 
-    async def describe(self, execution_id: str, *, within: float | None = None, patient: bool = True) -> Execution:
+    async def describe(self, execution_id: str, *, timeout: float | None = None, retry: bool = True) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.
 
-        Without patience one try is all.
+        With `retry` False it is sent once.
         """
 
         async def request() -> Execution:
-            record = await self._ask("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
+            record = await self._send("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
             return Execution(execution_id, record.get("input", ""), _outcome(record), _seconds(record))
 
-        return await self._attempts.run(request, self._others, execution_id, within=within, patient=patient)
+        return await self._call(request, execution_id, timeout=timeout, retry=retry)
 
-    async def ended(self, execution_id: str, *, within: float | None = None) -> Outcome | None:
+    async def ended(self, execution_id: str, *, timeout: float | None = None) -> Outcome | None:
         """Tell by the last event of its history how an execution ended, None if it did not; one try.
 
         The same as `describe` tells, within a quota of its own. Raise as that does.
@@ -158,9 +166,9 @@ class StepFunctionsClient:
         arguments = {"executionArn": self._arn.execution(execution_id), "reverseOrder": True, "maxResults": 1}
 
         async def request() -> Outcome | None:
-            return _last_event((await self._ask("GetExecutionHistory", arguments))["events"])
+            return _last_event((await self._send("GetExecutionHistory", arguments))["events"])
 
-        return await self._attempts.run(request, self._others, execution_id, within=within, patient=False)
+        return await self._call(request, execution_id, timeout=timeout, retry=False)
 
     async def express(self) -> bool:
         """Tell whether the state machine is of the EXPRESS type, which keeps no record; one try.
@@ -169,10 +177,10 @@ class StepFunctionsClient:
         """
 
         async def request() -> bool:
-            machine = await self._ask("DescribeStateMachine", {"stateMachineArn": self._arn.text})
+            machine = await self._send("DescribeStateMachine", {"stateMachineArn": self._arn.text})
             return bool(machine["type"] == "EXPRESS")
 
-        return await self._attempts.run(request, self._others, None, within=ASK_WITHIN, patient=False)
+        return await self._call(request, None, timeout=DESCRIBE_MACHINE_TIMEOUT, retry=False)
 
     async def list(
         self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
@@ -185,21 +193,32 @@ class StepFunctionsClient:
             arguments["nextToken"] = next_token
 
         async def request() -> Page:
-            page = await self._ask("ListExecutions", arguments)
+            page = await self._send("ListExecutions", arguments)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
-        return await self._attempts.run(request, self._others, None)
+        return await self._call(request, None)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
 
         async def request() -> None:
-            answer = await self._ask("StopExecution", {"executionArn": self._arn.execution(execution_id)})
+            answer = await self._send("StopExecution", {"executionArn": self._arn.execution(execution_id)})
             answer["stopDate"]  # an answer without it is none
 
-        await self._attempts.run(request, self._others, execution_id)
+        await self._call(request, execution_id)
 
-    async def _ask(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _call(
+        self,
+        request: Callable[[], Awaitable[T]],
+        execution_id: str | None,
+        *,
+        timeout: float | None = None,
+        retry: bool = True,
+    ) -> T:
+        async with self._retrying.slot(self._other_slots, timeout) as deadline:
+            return await self._retrying.run(request, execution_id, deadline, retry=retry)
+
+    async def _send(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             return await self._api.call(operation, arguments)
         except AwsError as error:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 TURN_WITHIN: Final = 3.0
 """Seconds that a caller's own reading waits for its turn; later than that it is told to come back."""
 
-READ_WITHIN: Final = 2.0
+READ_TIMEOUT: Final = 2.0
 """Seconds that one reading for recovery may take."""
 
 READ_AGAIN: Final = (0.2, 0.6)
@@ -111,8 +111,8 @@ class RecordReader:
         One try, so that a throttled account is not pressed: raise Throttled, UnknownExecution, or the like.
         """
         if claimed is self.history:
-            return await self._counted(claimed, self._workflows.ended(execution_id, within=READ_WITHIN))
-        read = self._workflows.describe(execution_id, within=READ_WITHIN, patient=False)
+            return await self._counted(claimed, self._workflows.ended(execution_id, timeout=READ_TIMEOUT))
+        read = self._workflows.describe(execution_id, timeout=READ_TIMEOUT, retry=False)
         return (await self._counted(claimed, read)).outcome
 
     async def confirm(self, execution_id: str) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""Calls of Step Functions: each waits for its turn, is tried again while that may help, and fails as a problem."""
+"""Slots and retries for calls to Step Functions, and the problems that failed calls become."""
 
 from __future__ import annotations
 
@@ -21,73 +21,84 @@ THROTTLING: Final = frozenset(
 
 
 class ExecutionExists(Exception):
-    """An execution of this name exists and has ended, or was started with another input."""
+    """An execution of this name exists and has ended, or was started with another input.
+
+    `start_attempts` is how many calls of StartExecution it took to find out.
+    """
+
+    start_attempts = 0
+
+
+class Slot:
+    """One of the calls that may be under way at once, as an async context manager.
+
+    Entering it waits for a free slot of `slots` and returns `deadline`, by the event loop's clock. Raise AtCapacity
+    if none is free `margin` seconds before then: a call could not even connect.
+    """
+
+    __slots__ = ("_deadline", "_margin", "_slots")
+
+    def __init__(self, slots: asyncio.Semaphore, deadline: float, margin: float) -> None:
+        self._slots = slots
+        self._deadline = deadline
+        self._margin = margin
+
+    async def __aenter__(self) -> float:
+        try:
+            if self._slots.locked():
+                async with asyncio.timeout_at(self._deadline - self._margin):
+                    await self._slots.acquire()
+            else:
+                await self._slots.acquire()  # does not wait, so it needs no timer
+        except TimeoutError:
+            raise AtCapacity("Too many calls to Step Functions are waiting.") from None
+        return self._deadline
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.release()
 
 
 class Retrying:
-    """Tries calls for `budget` seconds at the most, with full jitter between tries.
+    """Repeats a call with full jitter while that may help.
 
-    `backoff` is the longest first pause and doubles; a try begins only if there are `connect_timeout` seconds left in
-    which it is sure to be sent, or to fail to.
+    All attempts together take at most `timeout` seconds. `backoff` is the longest first pause, in seconds, and
+    doubles. An attempt begins only while `connect_timeout` seconds are left, so that it is certain to be sent or to
+    fail to connect.
     """
 
-    def __init__(self, *, budget: float, backoff: float, connect_timeout: float) -> None:
-        self.budget = budget
+    def __init__(self, *, timeout: float, backoff: float, connect_timeout: float) -> None:
+        self.timeout = timeout
         self._backoff = backoff
         self._connect_timeout = connect_timeout
 
+    def slot(self, slots: asyncio.Semaphore, timeout: float | None = None) -> Slot:
+        """Return a slot for calls that have to end within `timeout` seconds from now."""
+        deadline = asyncio.get_running_loop().time() + (self.timeout if timeout is None else timeout)
+        return Slot(slots, deadline, self._connect_timeout)
+
     async def run(
-        self,
-        request: Callable[[], Awaitable[T]],
-        places: asyncio.Semaphore,
-        execution_id: str | None,
-        *,
-        within: float | None = None,
-        on_turn: Callable[[], None] | None = None,
-        patient: bool = True,
+        self, request: Callable[[], Awaitable[T]], execution_id: str | None, deadline: float, *, retry: bool = True
     ) -> T:
-        """Carry `request` out at one of `places`, for `within` seconds at the most (the budget, unless said).
+        """Carry out `request` until it succeeds, for as long as `timeout` and `deadline` allow.
 
-        `on_turn` is called once it has its place, just before anything is sent; what it raises ends the call. Without
-        patience one try is all. Raise AtCapacity if its turn does not come in time, Throttled, Unreachable,
-        OutcomeUnknown or Refused for what the last try came to (problems are about `execution_id`), UnknownExecution or
-        ExecutionExists as Step Functions says.
+        With `retry` False it is sent once. Problems name `execution_id`. Raise Throttled, Unreachable, OutcomeUnknown
+        or Refused for what the last attempt came to, UnknownExecution or ExecutionExists if Step Functions says so.
         """
-        give_up = asyncio.get_running_loop().time() + (self.budget if within is None else within)
-        try:
-            if places.locked():
-                # A turn that comes too late to connect is of no use.
-                async with asyncio.timeout_at(give_up - self._connect_timeout):
-                    await places.acquire()
-            else:
-                await places.acquire()  # at once, so it needs no timer
-        except TimeoutError:
-            raise AtCapacity("Too many calls to Step Functions wait for their turn.") from None
-        try:
-            if on_turn is not None:
-                on_turn()
-            return await self._try(request, execution_id, give_up, patient=patient)
-        finally:
-            places.release()
-
-    async def _try(
-        self, request: Callable[[], Awaitable[T]], execution_id: str | None, give_up: float, *, patient: bool
-    ) -> T:
         loop = asyncio.get_running_loop()
-        give_up = min(give_up, loop.time() + self.budget)
+        deadline = min(deadline, loop.time() + self.timeout)
         unknown: OutcomeUnknown | None = None
         attempt = 0
         while True:
             try:
-                async with asyncio.timeout_at(give_up):
+                async with asyncio.timeout_at(deadline):
                     return await request()
             except TimeoutError:
-                # Every try has the time to connect, or to fail to, so this one was sent.
+                # Every attempt has the time to connect or to fail to, so this one was sent.
                 raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
-            except Exception as error:  # an answer without what it must have is none
+            except Exception as error:  # includes a response that lacks what it must have
                 problem = _translate(error, execution_id)
                 if isinstance(problem, Refused) and unknown is not None:
-                    raise unknown from error  # the refusal is of this try, and an earlier one may have been carried out
+                    raise unknown from error  # only this attempt was refused; an earlier one may have been carried out
                 if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
                     raise problem from error
             if isinstance(problem, OutcomeUnknown):
@@ -95,8 +106,8 @@ class Retrying:
             attempt += 1
             # Full jitter: callers that failed together do not come back together.
             pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-            if not patient or loop.time() + pause + self._connect_timeout >= give_up:
-                # A try that may have been carried out outweighs later ones that surely were not.
+            if not retry or loop.time() + pause + self._connect_timeout >= deadline:
+                # An attempt that may have been carried out outweighs later ones that certainly were not.
                 raise unknown or problem
             await asyncio.sleep(pause)
 

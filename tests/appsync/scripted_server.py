@@ -32,7 +32,7 @@ class Bell:
         self._rung.set()
         self._rung = asyncio.Event()
 
-    async def until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test's deadline
+    async def until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
         async with asyncio.timeout(timeout):
             while not condition():
                 await self._rung.wait()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -175,7 +176,7 @@ async def test_an_input_is_too_large_from_the_first_byte_over_the_limit() -> Non
     ids=["throttled", "refused"],
 )
 async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem: type[Problem]) -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", script)
         with pytest.raises(problem):
             await made.bridge.submit("{}", 10)
@@ -183,7 +184,7 @@ async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem:
 
 
 async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         made.reply(await made.started(), 1)
@@ -191,14 +192,14 @@ async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> No
 
 
 async def test_a_start_of_unknown_outcome_hands_out_its_id_if_the_record_knows_it() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("RUNNING"))
         assert (await made.bridge.submit("{}", 0.5)).outcome is None
 
 
 async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_problem() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(OutcomeUnknown):
@@ -207,7 +208,7 @@ async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_pro
 
 
 async def test_a_start_of_unknown_outcome_is_answered_by_the_record() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
         assert (await made.bridge.submit("{}", 0.5)).outcome == success(1)
@@ -216,7 +217,7 @@ async def test_a_start_of_unknown_outcome_is_answered_by_the_record() -> None:
 async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() -> None:
     asyncio.get_running_loop().set_debug(False)  # on a busy machine it takes longer than the calls may
     few = Quota(2, 1)
-    async with stage(budget=2, max_in_flight=40, quotas={"describe": few, "history": few}) as made:
+    async with stage(timeout=2, max_in_flight=40, quotas={"describe": few, "history": few}) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("RUNNING"))
         made.endpoint.script("GetExecutionHistory", ok(events=[{"type": "WaitStateEntered"}]))
@@ -318,16 +319,20 @@ async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
     allowed: list[float] = []
 
     class Crowded:
-        async def start(self, *_: str, within: float, on_turn: Callable[[], None], **__: Any) -> None:
-            allowed.append(within)
+        @asynccontextmanager
+        async def start_slot(self, timeout: float) -> AsyncIterator[float]:
+            allowed.append(timeout)
             if len(allowed) == 1:
-                await asyncio.sleep(0.2)  # until its turn comes
+                await asyncio.sleep(0.2)  # until a slot is free
                 channel.go_down()
                 asyncio.get_running_loop().call_later(0.1, channel.come_up)
-            on_turn()
+            yield asyncio.get_running_loop().time() + timeout
+
+        async def start(self, *_: str, **__: Any) -> int:
+            return 1
 
     client: Any = Crowded()
-    await Starter(client, channel).run(Start("exec-1", "{}"), within=10)
+    await Starter(client, channel).run(Start("exec-1", "{}"), 10)
     assert allowed[1] < allowed[0] - 0.25
 
 
@@ -357,7 +362,7 @@ async def test_a_release_answers_who_waits_for_the_start_with_the_id_that_it_may
 
 
 async def test_a_release_asks_for_nothing_more() -> None:
-    async with stage(budget=1) as made:
+    async with stage(timeout=1) as made:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 30))
         async with asyncio.timeout(20):
@@ -393,7 +398,7 @@ async def test_a_release_gives_up_what_is_done_for_callers_that_left() -> None:
 
 
 async def test_a_start_that_is_never_answered_ends_within_the_wait() -> None:
-    async with stage(budget=1) as made:
+    async with stage(timeout=1) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
         # One second for the start, the reply's own wait, two seconds for the question whether it exists.

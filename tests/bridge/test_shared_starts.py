@@ -135,7 +135,7 @@ async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_befo
 
 
 async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of('{"a": 1}')))
         first = submit(made, '{"a": 1}')
@@ -148,7 +148,7 @@ async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says()
 
 
 async def test_a_start_that_was_not_answered_is_never_taken_for_another_bodys_execution() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
         with pytest.raises(IdempotencyKeyReused):
@@ -157,7 +157,7 @@ async def test_a_start_that_was_not_answered_is_never_taken_for_another_bodys_ex
 
 
 async def test_a_start_that_was_not_answered_and_cannot_be_read_is_left_open() -> None:
-    async with stage(budget=2) as made:
+    async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(OutcomeUnknown):
@@ -370,7 +370,7 @@ async def test_the_record_of_an_execution_that_is_known_to_exist_is_waited_for_l
 
 
 async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -> None:
-    async with stage(budget=0.3) as made:
+    async with stage(timeout=0.3) as made:
         made.endpoint.script("StartExecution", error("ThrottlingException"))
         for result in await asyncio.gather(*(submit(made) for _ in range(5)), return_exceptions=True):
             assert isinstance(result, Throttled)
@@ -418,7 +418,7 @@ async def test_a_key_whose_callers_all_left_is_kept_and_answers_later() -> None:
 
 
 async def test_an_unknown_start_under_a_key_is_confirmed_before_its_url_is_given() -> None:
-    async with stage(budget=0.2) as made:
+    async with stage(timeout=0.2) as made:
 
         async def hang(_request: web.Request, _call: Call) -> web.StreamResponse:
             await asyncio.get_running_loop().create_future()

@@ -57,13 +57,13 @@ async def test_a_throttled_start_is_tried_again_until_it_is_taken(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:
     endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
-    await client.start("exec-1", "{}")
+    assert await client.start("exec-1", "{}") == 3
     assert endpoint.count("StartExecution") == 3
 
 
-async def test_endless_throttling_ends_as_throttled_within_the_budget(endpoint: ScriptedStepFunctions) -> None:
+async def test_endless_throttling_ends_as_throttled_within_the_timeout(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", error("ThrottlingException"))
-    async with workflows(endpoint.url, budget=2, attempt_timeout=2) as client:
+    async with workflows(endpoint.url, timeout=2, attempt_timeout=2) as client:
         began = time.monotonic()
         with pytest.raises(Throttled):
             await client.start("exec-1", "{}")
@@ -97,17 +97,17 @@ async def test_a_start_that_was_never_answered_properly_has_an_unknown_outcome(
     endpoint: ScriptedStepFunctions, script: object
 ) -> None:
     endpoint.script("StartExecution", script)  # type: ignore[arg-type]  # parametrize erases the type
-    async with workflows(endpoint.url, budget=0.3) as client:
+    async with workflows(endpoint.url, timeout=0.3) as client:
         with pytest.raises(OutcomeUnknown) as raised:
             await client.start("exec-1", "{}")
     assert raised.value.execution_id == "exec-1"
 
 
-async def test_an_endpoint_that_hangs_has_an_unknown_outcome_within_the_budget(
+async def test_an_endpoint_that_hangs_has_an_unknown_outcome_within_the_timeout(
     endpoint: ScriptedStepFunctions,
 ) -> None:
     endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
-    async with workflows(endpoint.url, budget=0.5, attempt_timeout=5) as client:
+    async with workflows(endpoint.url, timeout=0.5, attempt_timeout=5) as client:
         with pytest.raises(OutcomeUnknown):
             await client.start("exec-1", "{}")
 
@@ -121,7 +121,7 @@ async def test_a_silent_attempt_is_given_up_and_the_next_one_may_succeed(endpoin
 
 async def test_an_unknown_outcome_is_not_hidden_by_later_throttling(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", reset(), error("ThrottlingException"))
-    async with workflows(endpoint.url, budget=0.3) as client:
+    async with workflows(endpoint.url, timeout=0.3) as client:
         with pytest.raises(OutcomeUnknown):
             await client.start("exec-1", "{}")
 
@@ -137,7 +137,7 @@ async def test_an_unknown_outcome_is_not_hidden_by_a_later_refusal(endpoint: Scr
 async def test_an_endpoint_without_a_listener_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        async with workflows(f"http://127.0.0.1:{free.getsockname()[1]}", budget=2) as client:
+        async with workflows(f"http://127.0.0.1:{free.getsockname()[1]}", timeout=2) as client:
             with pytest.raises(Unreachable):
                 await client.start("exec-1", "{}")
 
@@ -150,7 +150,7 @@ async def test_missing_credentials_are_unreachable_for_nothing_was_sent(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    async with StepFunctionsClient(aioboto3.Session(), ARN, pool=1, endpoint_url=endpoint.url, budget=2) as client:
+    async with StepFunctionsClient(aioboto3.Session(), ARN, pool=1, endpoint_url=endpoint.url, timeout=2) as client:
         with pytest.raises(Unreachable):
             await client.start("exec-1", "{}")
     assert endpoint.calls == []
@@ -228,28 +228,33 @@ async def test_a_listing_can_be_filtered_and_continued(
     assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
 
 
-async def test_a_start_that_waits_for_its_place_has_its_whole_budget_left(endpoint: ScriptedStepFunctions) -> None:
+async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> int:
+    async with client.start_slot(timeout) as deadline:
+        return await client.start(execution_id, "{}", deadline)
+
+
+async def test_a_start_that_waited_for_its_slot_still_has_its_whole_timeout(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED), STARTED)
-    async with workflows(endpoint.url, pool=1, budget=5, attempt_timeout=5) as client:
-        first = asyncio.create_task(client.start("exec-1", "{}"))
+    async with workflows(endpoint.url, pool=1, timeout=5, attempt_timeout=5) as client:
+        first = asyncio.create_task(start_in_slot(client, "exec-1"))
         await endpoint.arrived("StartExecution")
-        second = asyncio.create_task(client.start("exec-2", "{}", within=30))
+        second = asyncio.create_task(start_in_slot(client, "exec-2", 30))
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(first, second)
     assert [call["name"] for _, call in endpoint.calls] == ["exec-1", "exec-2"]
 
 
-async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_start_that_gets_no_slot_is_never_sent(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
-    async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
-        first = asyncio.create_task(client.start("exec-1", "{}"))
+    async with workflows(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
+        first = asyncio.create_task(start_in_slot(client, "exec-1"))
         await endpoint.arrived("StartExecution")
-        client._attempts.budget = 0.1  # the second call need not wait as long as the first may take
+        client._retrying.timeout = 0.1  # the second call need not wait as long as the first may take
         with pytest.raises(AtCapacity):
-            await client.start("exec-2", "{}")
+            await start_in_slot(client, "exec-2")
         gate.set()
         await first
     assert endpoint.count("StartExecution") == 1
@@ -258,8 +263,8 @@ async def test_a_start_that_gets_no_place_was_never_sent(endpoint: ScriptedStepF
 async def test_a_reading_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
     endpoint.script("DescribeExecution", described("SUCCEEDED", input="{}", output="1"))
-    async with workflows(endpoint.url, pool=1, budget=20, attempt_timeout=20) as client:
-        starts = [asyncio.create_task(client.start(f"exec-{number}", "{}")) for number in range(3)]
+    async with workflows(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
+        starts = [asyncio.create_task(start_in_slot(client, f"exec-{number}")) for number in range(3)]
         await endpoint.arrived("StartExecution")
         async with asyncio.timeout(10):
             assert (await client.describe("exec-4")).outcome == success(1)
@@ -272,9 +277,9 @@ async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint
     asyncio.get_running_loop().set_debug(False)  # it takes most of the time of so many tasks
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
-    async with workflows(endpoint.url, budget=20, attempt_timeout=20) as client, asyncio.TaskGroup() as tasks:
+    async with workflows(endpoint.url, timeout=20, attempt_timeout=20) as client, asyncio.TaskGroup() as tasks:
         for number in range(200):
-            tasks.create_task(client.start(f"exec-{number}", "{}"))
+            tasks.create_task(start_in_slot(client, f"exec-{number}"))
         # No answer was given yet: all 200 arrive only if none waits for another's connection.
         await endpoint.arrived("StartExecution", 200)
         gate.set()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ class Subscription:
             self.live = False
             self._on_change(self)
 
-    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+    async def wait_answered(self, timeout: float) -> bool:
         end = asyncio.get_running_loop().time() + timeout
         while not (self.live or self._refused) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - as below
             await asyncio.sleep(STEP)
@@ -96,7 +97,7 @@ class Link:
     def down_since(self) -> float | None:
         return self.gaps[-1][0] if self.gaps and self.gaps[-1][1] == float("inf") else None
 
-    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+    async def wait_live(self, timeout: float) -> bool:
         end = self._loop.time() + timeout
         while not self.live and self._loop.time() < end:  # noqa: ASYNC110 - time costs nothing here
             await asyncio.sleep(STEP)
@@ -131,19 +132,22 @@ class StepFunctions:
         self.record: dict[str, Run] = {}
         self.fates: deque[str] = deque()
         self.readable = True
+        self._sent: set[str] = set()
         self.unheard: list[str] = []
         """Executions that were started while nobody could hear of them."""
 
-    async def start(
-        self, execution_id: str, input_: str, *, on_turn: Callable[[], None] | None = None, **_: Any
-    ) -> None:
-        fate = self.fates.popleft() if self.fates else "started"
-        if fate == "late":
+    @asynccontextmanager
+    async def start_slot(self, timeout: float) -> AsyncIterator[float]:
+        if self.fates and self.fates[0] == "late":
+            self.fates.popleft()
             await asyncio.sleep(1)
-        if on_turn is not None:
-            on_turn()
-            if not self._link.live:
-                self.unheard.append(execution_id)
+        yield asyncio.get_running_loop().time() + timeout
+
+    async def start(self, execution_id: str, input_: str, _deadline: float, **_: Any) -> int:
+        fate = self.fates.popleft() if self.fates else "started"
+        if not self._link.live and execution_id not in self._sent:
+            self.unheard.append(execution_id)
+        self._sent.add(execution_id)
         if fate == "throttled":
             await asyncio.sleep(0.1)
             raise Throttled("no", execution_id=execution_id)
@@ -153,6 +157,7 @@ class StepFunctions:
             raise OutcomeUnknown("no answer", execution_id=execution_id)
         if told == "exists":
             raise ExecutionExists
+        return 1
 
     def carry_out(self, execution_id: str, input_: str) -> str:
         """Start it as AWS does; return what the caller is to be told."""

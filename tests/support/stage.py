@@ -40,7 +40,7 @@ class Channel:
         self.down_since = None
         self._live.set()
 
-    async def wait_live(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+    async def wait_live(self, timeout: float) -> bool:
         try:
             async with asyncio.timeout(timeout):
                 return await self._live.wait()
@@ -66,7 +66,7 @@ class JoinedChannel:
         self._answered.set_result(False)
         self._on_change(self)
 
-    async def wait_answered(self, timeout: float) -> bool:  # noqa: ASYNC109 - the interface that it stands in for
+    async def wait_answered(self, timeout: float) -> bool:
         try:
             async with asyncio.timeout(timeout):
                 return await asyncio.shield(self._answered)
@@ -119,10 +119,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, budget: float = 20, pool: int = 300, **options: Any) -> AsyncIterator[Stage]:
+async def stage(*, timeout: float = 20, pool: int = 300, **options: Any) -> AsyncIterator[Stage]:
     async with (
         ScriptedStepFunctions() as endpoint,
-        workflows(endpoint.url, budget=budget, attempt_timeout=budget, pool=pool) as client,
+        workflows(endpoint.url, timeout=timeout, attempt_timeout=timeout, pool=pool) as client,
     ):
         made = Stage(endpoint, client, **options)
         async with made.recovery:

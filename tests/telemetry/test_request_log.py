@@ -26,7 +26,7 @@ async def test_the_line_tells_how_often_step_functions_was_asked() -> None:
 
 
 async def test_the_line_tells_the_same_of_a_start_that_came_to_nothing() -> None:
-    async with front(budget=1.5) as it:
+    async with front(timeout=1.5) as it:
         it.stage.endpoint.script("StartExecution", error("ThrottlingException"))
         with capture_logs() as logs:
             await it.problem("POST", "/event", 503, "throttled", json=NAMES)

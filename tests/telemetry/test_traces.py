@@ -131,7 +131,7 @@ async def test_a_trace_that_is_not_sampled_is_handed_on_and_not_written() -> Non
 
 
 async def test_a_start_that_fails_and_a_request_that_does_are_told_by_their_problem() -> None:
-    async with traced(budget=1.5) as (it, written):
+    async with traced(timeout=1.5) as (it, written):
         it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))
         await it.problem("POST", "/event", 503, "refused", json=NAMES)
         for span in written.exporter.get_finished_spans():

@@ -65,7 +65,7 @@ async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they
 
 
 async def test_what_goes_wrong_before_the_execution_exists_is_an_ordinary_problem() -> None:
-    async with front(budget=1) as it:
+    async with front(timeout=1) as it:
         await it.problem("POST", "/event", 422, "schema-violation", json={}, headers=STREAM)
         it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))
         await it.problem("POST", "/event", 503, "refused", json=NAMES, headers=STREAM)

@@ -149,7 +149,7 @@ async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.Monke
 
 
 async def test_each_refusal_for_now_says_when_to_try_again() -> None:
-    async with front(budget=2) as it:
+    async with front(timeout=2) as it:
         it.stage.endpoint.script("StartExecution", error("ThrottlingException"))
         await it.problem("POST", "/event", 503, "throttled", json=NAMES)
         it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))

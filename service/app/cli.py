@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aioboto3
 from botocore.exceptions import BotoCoreError
 
-from service.app import event_loop, serve, settings
+from service.app import composition, event_loop, serve, settings
 from service.app.shutdown import Stop
 from service.telemetry import logs
 
@@ -61,7 +61,7 @@ async def _serve() -> bool:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
     stop = Stop()
     stop.listen()
-    return await serve.run(chosen, serve.AwsAccess(session), stop, lambda _port: event_loop.freeze_heap())
+    return await serve.run(chosen, composition.AwsAccess(session), stop, lambda _port: event_loop.freeze_heap())
 
 
 def _seconds(text: str) -> float:

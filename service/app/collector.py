@@ -1,4 +1,4 @@
-"""What the parts of the service know of themselves, read when somebody asks for the metrics."""
+"""The collector of metrics that the parts of the service keep themselves, read on each scrape."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from service.appsync import Link
-    from service.bridge.bridge import Bridge
+    from service.bridge.admission import Admission
     from service.bridge.pending import PendingReplies
     from service.bridge.recovery import Recovery
-    from service.bridge.starter import ReplyChannel
+    from service.bridge.reply_channel import ReplyChannel
     from service.stepfunctions.client import StepFunctionsClient
     from service.stepfunctions.reader import RecordReader
     from service.telemetry.link_observer import LinkObserver
@@ -33,24 +33,24 @@ class ServiceCollector(Collector):
     def __init__(  # noqa: PLR0913 - one for each part of the service
         self,
         *,
-        bridge: Bridge,
+        admission: Admission,
         replies: PendingReplies,
         recovery: Recovery,
         record: RecordReader,
-        workflows: StepFunctionsClient,
+        client: StepFunctionsClient,
         link: Link,
         channel: ReplyChannel,
-        watch: LinkObserver,
+        observer: LinkObserver,
         connections: Connections,
     ) -> None:
-        self._bridge = bridge
+        self._admission = admission
         self._replies = replies
         self._recovery = recovery
         self._record = record
-        self._workflows = workflows
+        self._client = client
         self._link = link
         self._channel = channel
-        self._watch = watch
+        self._observer = observer
         self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
@@ -62,30 +62,30 @@ class ServiceCollector(Collector):
         yield from self._recovery_state()
 
     def _requests(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("sync_front_requests_in_flight", "Requests held now.", self._bridge.in_flight)
+        yield GaugeMetricFamily("sync_front_requests_in_flight", "Requests in flight.", self._admission.in_flight)
         yield GaugeMetricFamily(
-            "sync_front_requests_in_flight_limit", "Requests that may be held at once.", self._bridge.max_in_flight
+            "sync_front_requests_in_flight_limit", "Maximum number of requests in flight.", self._admission.limit
         )
         yield GaugeMetricFamily(
-            "sync_front_draining", "1 once the instance is about to stop.", float(self._bridge.draining)
+            "sync_front_draining", "1 once the instance is shutting down.", float(self._admission.draining)
         )
         throttles = CounterMetricFamily(
-            "sync_front_throttled_calls", "Calls that Step Functions throttled, by action.", labels=["action"]
+            "sync_front_throttled_calls", "Calls throttled by Step Functions, by action.", labels=["action"]
         )
-        for action, count in sorted(self._workflows.throttled.items()):
+        for action, count in sorted(self._client.throttled.items()):
             throttles.add_metric([action], count)
         yield throttles
 
     def _server(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("sync_front_connections", "Connections of callers now.", self._connections.open)
+        yield GaugeMetricFamily("sync_front_connections", "Open client connections.", self._connections.open)
         yield CounterMetricFamily(
             "sync_front_connections_dropped",
-            "Connections that were cut or turned away: too slow, or one too many.",
+            "Client connections that were cut or refused: too slow, or too many.",
             self._connections.cut,
         )
         yield GaugeMetricFamily(
             "sync_front_event_loop_tasks",
-            "Tasks of the event loop: two or so for each connection, some lasting ones, and whatever leaks.",
+            "Tasks in the event loop: about two per connection, a few permanent ones, and any leaks.",
             len(asyncio.all_tasks()),
         )
 
@@ -95,61 +95,61 @@ class ServiceCollector(Collector):
             "sync_front_link_up", "1 while the subscription for replies is confirmed.", float(self._channel.live)
         )
         yield CounterMetricFamily(
-            "sync_front_link_reconnects", "How often the link came up again.", self._link.reconnects
+            "sync_front_link_reconnects", "How many times the link was re-established.", self._link.reconnects
         )
         yield GaugeMetricFamily(
             "sync_front_link_down_seconds",
-            "How long the subscription for replies has been down; 0 while it is confirmed.",
+            "Seconds since the subscription for replies was lost; 0 while it is confirmed.",
             0.0 if down_since is None else max(0.0, time.monotonic() - down_since),
         )
         yield CounterMetricFamily(
             "sync_front_link_disconnected_seconds",
-            "How long no reply could be heard, in all, since the first time that one could.",
-            self._watch.disconnected,
+            "Total seconds without a confirmed subscription for replies since it was first confirmed.",
+            self._observer.disconnected,
         )
         events = CounterMetricFamily(
-            "sync_front_link_events", "What happened to the link, by kind, as it is logged.", labels=["kind"]
+            "sync_front_link_events", "Events of the link, by kind, as logged.", labels=["kind"]
         )
         for kind in LinkEventKind:
-            events.add_metric([kind], self._watch.events[kind])
+            events.add_metric([kind], self._observer.events[kind])
         yield events
         silence = self._link.silence
         if silence is not None:
             yield GaugeMetricFamily(
-                "sync_front_link_frame_age_seconds", "How long ago the last frame came, keep-alives included.", silence
+                "sync_front_link_frame_age_seconds", "Seconds since the last frame, keep-alives included.", silence
             )
         yield CounterMetricFamily(
             "sync_front_link_frames", "Frames received, keep-alives included.", self._link.frames_received
         )
         yield CounterMetricFamily(
             "sync_front_link_malformed_frames",
-            "Frames that were no message of the protocol.",
+            "Frames that were not a message of the protocol.",
             self._link.malformed_frames,
         )
 
     def _reply_counts(self) -> Iterator[Metric]:
         replies = CounterMetricFamily(
             "sync_front_replies",
-            "Events received, by what they were: result (somebody waited), progress, announced (an end without its "
-            "result), late (its request had ended), repeated, unknown, malformed.",
+            "Events received, by kind: result (a request was waiting), progress, announced (an end without its "
+            "result), late (its request had ended), duplicate, unknown, malformed.",
             labels=["kind"],
         )
-        for kind in ("result", "progress", "announced", "late", "repeated", "unknown", "malformed"):
+        for kind in ("result", "progress", "announced", "late", "duplicate", "unknown", "malformed"):
             replies.add_metric([kind], getattr(self._replies, kind))
         yield replies
         yield GaugeMetricFamily(
-            "sync_front_pending_executions", "Executions that somebody waits for.", len(self._replies)
+            "sync_front_pending_executions", "Executions with a waiting request.", len(self._replies)
         )
 
     def _recovery_state(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
-            "sync_front_recovered", "Executions whose outcome was found in the record.", self._recovery.recovered
+            "sync_front_recovered", "Executions whose outcome was read from the record.", self._recovery.recovered
         )
-        budget = GaugeMetricFamily(
+        tokens = GaugeMetricFamily(
             "sync_front_recovery_tokens",
-            "Calls that may be made at once to read the record, by action; below 0 when later ones are promised.",
+            "Calls to read the record that are available now, by action; negative if future ones are reserved.",
             labels=["action"],
         )
         for action, bucket in self._record.buckets.items():
-            budget.add_metric([action], bucket.level)
-        yield budget
+            tokens.add_metric([action], bucket.level)
+        yield tokens

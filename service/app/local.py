@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import aioboto3
 
-from service.app import event_loop, serve, settings
+from service.app import composition, event_loop, serve, settings
 from service.app.shutdown import Stop
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
@@ -77,7 +77,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
         chosen = chosen.model_copy(update={"APPSYNC_HTTP_URL": aws.http_url, "APPSYNC_REALTIME_URL": aws.realtime_url})
         await serve.run(
             chosen,
-            serve.AwsAccess(session, aws.url, LOCAL_FILES),
+            composition.AwsAccess(session, aws.url, LOCAL_FILES),
             stop,
             announce,
             extend=aws.view.join,

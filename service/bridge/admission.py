@@ -1,9 +1,9 @@
-"""Admission: how many requests are held at once, and how that ends when the instance stops."""
+"""Admission control: how many requests may be in flight, and how they end at shutdown."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from service.errors import AtCapacity, Draining, Problem
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class Admission:
-    """Holds up to `most` requests, each for as long as a block of its own lasts, until it is told to take no more."""
+    """Counts the requests in flight, each for the duration of a `with` block, up to `limit`."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.held = 0
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_flight = 0
         self.draining = False
-        """Whether the instance is about to stop; for some time yet it takes what comes."""
+        """Whether the instance is about to stop. It still accepts requests for a short time."""
         self.released_early = False
-        """Whether requests were released before they came to their own end."""
+        """Whether requests were released before they ended by themselves."""
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -30,26 +30,26 @@ class Admission:
 
     @property
     def released(self) -> bool:
-        """Whether what is held has to end now."""
+        """Whether all requests in flight have to end now."""
         return self._released.is_set()
 
     def refusal(self, typical: float = 0.0) -> Problem | None:
-        """Tell why no request can be taken now, None if one can; requests are held for `typical` seconds."""
+        """Return why a new request is refused, or None; `typical` is how many seconds a request usually takes."""
         if self._refusing:
-            return Draining("This instance is stopping; another one takes the request.")
-        if self.held >= self.most:
-            # On average, half of those that are held will have left by then.
-            return AtCapacity(f"{self.held} requests are held already.", retry_after=typical / 2)
+            return Draining("This instance is stopping; please retry.")
+        if self.in_flight >= self.limit:
+            # On average, half of the requests in flight will have ended by then.
+            return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=typical / 2)
         return None
 
     def __enter__(self) -> None:
-        """Hold a request for as long as the block lasts."""
-        self.held += 1
+        """Count a request until the block ends."""
+        self.in_flight += 1
         self._idle.clear()
 
     def __exit__(self, *_: object) -> None:
-        self.held -= 1
-        if not self.held:
+        self.in_flight -= 1
+        if not self.in_flight:
             self._idle.set()
 
     @contextmanager
@@ -57,7 +57,7 @@ class Admission:
         """Let `release` cancel the task that runs the block."""
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("requests are held by tasks")
+            raise RuntimeError("a request runs in a task")
         self._cancellable.add(task)
         try:
             yield
@@ -65,15 +65,17 @@ class Admission:
             self._cancellable.discard(task)
 
     async def drain(self, timeout: float, lag: float = 0.0) -> bool:
-        """Take requests for `lag` more seconds, then wait until none is held.
+        """Accept requests for `lag` more seconds, then wait until all have ended.
 
-        Tell whether that came to pass within `timeout` seconds.
+        Return whether they did within `timeout` seconds.
         """
         self.draining = True
         try:
             async with asyncio.timeout(timeout):
                 if lag:
-                    await self._released_within(lag)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(lag):
+                            await self._released.wait()
                 self._refusing = True
                 await self._idle.wait()
         except TimeoutError:
@@ -81,17 +83,10 @@ class Admission:
         return True
 
     def release(self) -> None:
-        """Take no more requests, and let those go that are held."""
+        """Refuse new requests and end those in flight."""
         self.draining = self._refusing = True
-        self.released_early = self.released_early or self.held > 0
+        self.released_early = self.released_early or self.in_flight > 0
         self._released.set()
-        self._idle.set()  # there is nothing left to wait for
+        self._idle.set()  # `drain` need not wait any longer
         for task in self._cancellable:
             task.cancel()
-
-    async def _released_within(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._released.wait()
-        except TimeoutError:
-            pass

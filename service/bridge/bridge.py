@@ -1,107 +1,93 @@
-"""The use case: admit a request, start its execution, await the pushed reply, tell the outcome."""
+"""The use case: admit a request, start its execution, wait for the pushed reply, return the result."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
 
 from service.bridge import envelope
-from service.bridge.admission import Admission
+from service.bridge.background import BackgroundTasks
 from service.bridge.durations import Durations
 from service.bridge.shared_starts import SharedStarts
-from service.bridge.starter import CONFIRM_WITHIN, Start
+from service.bridge.starter import CONFIRM_TIMEOUT_S, Start
 from service.errors import Problem
 from service.stepfunctions.outcomes import Outcome, Succeeded
 from service.stepfunctions.retry import ExecutionExists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
-    from service.bridge.pending import PendingReplies, Waiter
+    from service.bridge.admission import Admission
+    from service.bridge.pending import OnProgress, PendingReplies, Waiter
     from service.bridge.recovery import Recovery
     from service.bridge.remote import RemoteSubscriptions
     from service.bridge.starter import Starter
-    from service.stepfunctions.client import Execution
+    from service.stepfunctions.client import Execution, StepFunctionsClient
     from service.stepfunctions.reader import RecordReader
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What is known of an execution: its id, and its outcome or None while it runs.
-
-    `start` is how long it took until Step Functions had taken it, `workflow` how long the workflow took from then on;
-    None where that is not known here. `waited` is how long was waited for the workflow, `left` how long it will
-    take yet as far as can be guessed, where it runs. All are seconds. `start_attempts` is how often Step Functions was
-    asked to start it, 0 if not by this request's own start.
-    """
+class Result:
+    """What is known of an execution. All durations are in seconds."""
 
     execution_id: str
+
     outcome: Outcome | None
+    """None while the execution is running."""
+
     start: float | None = field(default=None, compare=False)
+    """How long it took until Step Functions had accepted the execution; None if this request did not start it."""
+
     workflow: float | None = field(default=None, compare=False)
+    """How long the execution took from then on; None if that is unknown."""
+
     waited: float = field(default=0.0, compare=False)
-    left: float = field(default=0.0, compare=False)
+    """How long this request waited for the execution."""
+
+    remaining: float = field(default=0.0, compare=False)
+    """How much longer a running execution is expected to take."""
+
     start_attempts: int = field(default=0, compare=False)
+    """How many times StartExecution was called for this request; 0 if another request shared its start."""
 
 
 class Bridge:
-    """Holds requests while their executions run.
+    """Keeps requests waiting while their executions run.
 
-    `prefix` begins the channels that this instance hears: `<namespace>/<instance>/`. At most `max_in_flight` requests
-    are held. With `stop_abandoned` an execution is stopped when its caller leaves; one that belongs to a key never is,
-    for the key is there to come back with.
+    With `stop_abandoned` an execution is stopped when its caller disconnects. One that belongs to an idempotency key is
+    never stopped, since the caller can come back with the key.
     """
 
     def __init__(
         self,
         starter: Starter,
-        replies: PendingReplies,
+        client: StepFunctionsClient,
         record: RecordReader,
+        replies: PendingReplies,
         recovery: Recovery,
-        joins: RemoteSubscriptions,
+        remote: RemoteSubscriptions,
+        admission: Admission,
         *,
-        prefix: str,
-        max_in_flight: int,
         stop_abandoned: bool = False,
     ) -> None:
         self._starter = starter
-        self._replies = replies
+        self._client = client
         self._record = record
+        self._replies = replies
         self._recovery = recovery
-        self._joins = joins
-        self._prefix = prefix
-        self._admission = Admission(max_in_flight)
+        self._remote = remote
+        self._admission = admission
         self._stop_abandoned = stop_abandoned
-        self._flights = SharedStarts(starter, record, replies)
+        self._shared_starts = SharedStarts(starter, record, replies)
         self._durations = Durations()
-        self._background: set[asyncio.Task[None]] = set()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests held now."""
-        return self._admission.held
-
-    @property
-    def max_in_flight(self) -> int:
-        """Requests that may be held at once."""
-        return self._admission.most
-
-    @property
-    def draining(self) -> bool:
-        """Whether the instance is about to stop: no traffic should be sent to it any more."""
-        return self._admission.draining
-
-    @property
-    def released_early(self) -> bool:
-        """Whether requests were released before they came to their own end."""
-        return self._admission.released_early
+        self._background = BackgroundTasks()
 
     async def submit(
         self,
@@ -111,32 +97,36 @@ class Bridge:
         execution_id: str | None = None,
         trace_header: str | None = None,
         on_start: Callable[[str], None] | None = None,
-        on_progress: Callable[[str], None] | None = None,
-    ) -> Answer:
+        on_progress: OnProgress | None = None,
+    ) -> Result:
         """Start an execution for `event` (JSON text) and wait up to `wait` seconds for its outcome.
 
-        An `execution_id` that a caller's key has decided is shared: whoever comes with it again joins the one execution
-        that there is, wherever it was started. `on_start` is called with the id once it is certain that the execution
-        exists, `on_progress` with each progress event, as JSON text.
+        Requests with the same `execution_id`, which comes from an idempotency key, share one execution, whichever
+        instance started it. `on_start` is called with the id once the execution is known to exist.
 
-        An answer without an outcome means that the execution goes on. Raise AtCapacity, Draining, LinkDown or
+        A result without an outcome means that the execution is still running. Raise AtCapacity, Draining, LinkDown or
         BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could not be started;
-        OutcomeUnknown if Step Functions never told whether it was; IdempotencyKeyReused or IdempotencyConflict if the
-        execution that there is belongs to another event, or cannot be read.
+        OutcomeUnknown if Step Functions did not say whether it was; IdempotencyKeyReused or IdempotencyConflict if the
+        existing execution belongs to another event, or cannot be read.
         """
         own_id = execution_id or f"exec-{uuid4()}"
-        start = Start(own_id, envelope.encode(own_id, event, self._prefix + own_id), trace_header)
+        channel = self._remote.own_channel(own_id)
+        start = Start(own_id, envelope.encode(own_id, event, channel), trace_header)
         if (problem := self._admission.refusal(self._durations.typical)) is not None:
             raise problem
         began = asyncio.get_running_loop().time()
         with self._admission, self._replies.expect(own_id, began + wait, on_progress) as waiter:
             if execution_id is not None:
-                return await self._share(start, event, waiter, began, on_start)
+                # The start does not end with its caller, as others may share it.
+                async with self._shared_starts.join(start, event, channel, waiter.deadline) as shared:
+                    with self._remote.listening(own_id, shared.channel):
+                        result = await self._result(shared.start, waiter, began, on_start)
+                        return result if shared.start is start else replace(result, start_attempts=0)
             try:
-                await self._lead(start, waiter.deadline - began)
-                return await self._answer(start, waiter, began, on_start)
+                await self._start(start, waiter.deadline - began)
+                return await self._result(start, waiter, began, on_start)
             except asyncio.CancelledError:
-                self._leave(start)
+                self._on_cancelled(start)
                 raise
 
     async def follow(
@@ -145,146 +135,145 @@ class Bridge:
         wait: float,
         *,
         on_start: Callable[[str], None] | None = None,
-        on_progress: Callable[[str], None] | None = None,
-    ) -> Answer:
-        """Wait up to `wait` seconds for the outcome of an execution, wherever it was started.
+        on_progress: OnProgress | None = None,
+    ) -> Result:
+        """Wait up to `wait` seconds for the outcome of an execution, whichever instance started it.
 
-        Without a wait, or where this instance can hold no more, tell what the record says now. Raise UnknownExecution,
-        or what `RecordReader.describe` raises.
+        Without a wait, or if this instance is at capacity, return what the record shows now. Raise UnknownExecution, or
+        what `RecordReader.describe` raises.
         """
         if wait <= 0 or self._admission.refusal() is not None:
-            return self._read(await self._record.describe(execution_id))
+            return self._recorded(await self._record.describe(execution_id))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
-        # The waiter comes first: what ends while the record is read is then heard.
+        # Register the waiter first, so that a reply that comes during the read is not lost.
         with self._admission, self._replies.expect(execution_id, deadline, on_progress) as waiter:
             try:
                 execution = await self._record.describe(execution_id)
             except Problem:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise
-                return Answer(execution_id, outcome)  # its reply has come meanwhile
+                return Result(execution_id, outcome)  # its reply came during the read
             if execution.outcome is not None:
-                return self._read(execution)
+                return self._recorded(execution)
             if on_start is not None:
                 on_start(execution_id)
-            read = clock()
-            sealed = envelope.decode(execution.input)
-            heard = (
-                self._joins.listening(execution_id, sealed.channel) if sealed else self._recovery.polling(execution_id)
-            )
-            with heard:
+            read_at = clock()
+            envelope_ = envelope.decode(execution.input)
+            if envelope_ is not None:
+                listening = self._remote.listening(execution_id, envelope_.channel)
+            else:
+                listening = self._recovery.polling(execution_id)
+            with listening:
                 outcome = await waiter.outcome()
-            waited = clock() - read
-            seconds = execution.seconds + waited
+            waited = clock() - read_at
+            age = execution.seconds + waited
             if outcome is None:
-                return Answer(execution_id, None, waited=waited, left=self._durations.left(seconds))
-            return Answer(execution_id, outcome, workflow=seconds, waited=waited)
+                return Result(execution_id, None, waited=waited, remaining=self._durations.remaining(age))
+            return Result(execution_id, outcome, workflow=age, waited=waited)
 
     async def stop(self, execution_id: str) -> None:
-        """Stop an execution; raise UnknownExecution, or what `Starter.stop` raises.
+        """Stop an execution; raise UnknownExecution, or what `StepFunctionsClient.stop` raises.
 
-        No workflow publishes that it was stopped, so who waits for it on this instance is told from the record.
+        No workflow publishes that it was stopped, so the waiters on this instance get the outcome from the record.
         """
-        await self._starter.stop(execution_id)
+        await self._client.stop(execution_id)
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
 
     async def drain(self, timeout: float, lag: float = 0.0) -> None:
-        """End in order: take new work for `lag` more seconds, until no balancer sends any, then answer what is held.
+        """Shut down gracefully: accept requests for `lag` more seconds, then finish those in flight.
 
-        What still is held `timeout` seconds from now is released.
+        The load balancer notices during `lag` that the instance is stopping. Requests that are still in flight
+        `timeout` seconds from now are released.
         """
         if not await self._admission.drain(timeout, lag):
             self.release()
 
     def release(self) -> None:
-        """Refuse new work and end what is held now.
+        """Refuse new requests and end those in flight now.
 
-        Who waits for an outcome learns where to read it; who waits for the start learns that this instance stops;
-        what is done for callers that have left is given up.
+        A request that waits for its outcome is answered with where to read it; one that waits for its start is answered
+        that this instance is stopping; the work for callers that have left is cancelled.
         """
         self._admission.release()
         self._replies.release()
-        self._flights.release()
-        for task in self._background:
-            task.cancel()
+        self._shared_starts.release()
+        self._background.cancel()
 
     async def aclose(self) -> None:
-        """Wait for what still runs in the background; each piece of it is bounded in time."""
-        await self._flights.aclose()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        """Wait for the work that still runs in the background; each piece of it is bounded in time."""
+        await self._shared_starts.aclose()
+        await self._background.aclose()
 
-    async def _lead(self, start: Start, within: float) -> None:
-        """Carry out a start that nobody shares."""
+    async def _start(self, start: Start, timeout: float) -> None:
+        """Carry out a start that is not shared."""
         with self._admission.cancellable():
             try:
-                await self._starter.run(start, within)
+                await self._starter.run(start, timeout)
             except ExecutionExists:
-                # The id was made a moment ago, so it is our own earlier try, and it has ended meanwhile.
+                # The id is new, so this is our own earlier attempt, and the execution has ended since.
                 start.done = True
                 self._recovery.lookup_ended(start.execution_id)
 
-    def _leave(self, start: Start) -> None:
-        """See to a start that nobody shares whose request was cancelled; raise if that was the stop's doing."""
+    def _on_cancelled(self, start: Start) -> None:
+        """Handle the cancellation of a request whose start is not shared; raise if `release` cancelled it."""
         if self._admission.released:
             if (task := asyncio.current_task()) is not None:
-                task.uncancel()  # the cancellation has served its purpose; the answer has to be sent yet
-            raise start.given_up() from None
+                task.uncancel()  # the cancellation has done its work; the response still has to be sent
+            raise start.interrupted() from None
         # The caller left.
         if start.sent and (self._stop_abandoned or not start.done):
-            self._in_background(self._settle_abandoned(start))
+            self._background.spawn(self._finish_abandoned(start))
 
-    async def _share(
-        self, start: Start, event: str, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
-    ) -> Answer:
-        """Carry a request through beside others with the same key; its start does not end with its caller."""
-        async with self._flights.join(start, event, self._prefix + start.execution_id, waiter.deadline) as flight:
-            with self._joins.listening(start.execution_id, flight.channel):
-                answer = await self._answer(flight.start, waiter, began, on_start)
-                return answer if flight.start is start else replace(answer, start_attempts=0)
-
-    async def _answer(
+    async def _result(
         self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
-    ) -> Answer:
-        """Wait for the outcome of what was started, and tell it."""
+    ) -> Result:
+        """Wait for the outcome of what was started."""
         started = asyncio.get_running_loop().time()
         took = started - began
         if start.doubt is not None:
-            waiter.deadline -= CONFIRM_WITHIN
+            waiter.deadline -= CONFIRM_TIMEOUT_S
         elif on_start is not None:
             on_start(start.execution_id)
         outcome = await waiter.outcome()
         if outcome is None and (doubt := start.doubt) is not None:
-            if self._admission.released:  # there is no time to ask
+            if self._admission.released:  # too late to look it up
                 raise doubt
             try:
                 outcome = await self._record.confirm(start.execution_id)
             except Problem:
-                raise doubt from None  # an id is only handed out if it can be read later
-        if outcome is None or waiter.settled_at is None:
+                raise doubt from None  # hand out no id that may not be readable later
+        if outcome is None or waiter.resolved_at is None:
             waited = asyncio.get_running_loop().time() - started
-            left = self._durations.left(start.age + waited)
-            return Answer(start.execution_id, outcome, took, waited=waited, left=left, start_attempts=start.attempts)
-        waited = max(0.0, waiter.settled_at - started)
+            remaining = self._durations.remaining(start.age + waited)
+            return Result(
+                start.execution_id,
+                outcome,
+                took,
+                waited=waited,
+                remaining=remaining,
+                start_attempts=start.attempts,
+            )
+        waited = max(0.0, waiter.resolved_at - started)
         workflow = start.age + waited
         if isinstance(outcome, Succeeded):
-            self._durations.note(workflow)
-        return Answer(start.execution_id, outcome, took, workflow, waited=waited, start_attempts=start.attempts)
+            self._durations.add(workflow)
+        return Result(start.execution_id, outcome, took, workflow, waited=waited, start_attempts=start.attempts)
 
-    def _read(self, execution: Execution) -> Answer:
-        """Tell what the record says, and learn from it where nobody here could wait long enough to see the end."""
+    def _recorded(self, execution: Execution) -> Result:
+        """Return what the record shows, for requests that do not wait."""
         if execution.outcome is None:
-            return Answer(execution.id, None, left=self._durations.left(execution.seconds))
+            return Result(execution.id, None, remaining=self._durations.remaining(execution.seconds))
         if isinstance(execution.outcome, Succeeded):
-            self._durations.note(execution.seconds)
-        return Answer(execution.id, execution.outcome, workflow=execution.seconds)
+            self._durations.add(execution.seconds)
+        return Result(execution.id, execution.outcome, workflow=execution.seconds)
 
-    async def _settle_abandoned(self, start: Start) -> None:
-        """Bring a request whose caller left to the end that was asked for: the execution kept, or stopped.
+    async def _finish_abandoned(self, start: Start) -> None:
+        """Bring the execution of a caller that left into its configured state: running, or stopped.
 
-        A caller that leaves while the start is under way cancels it. Starting again under the same name makes it
-        certain, and costs those who stay nothing. Until then the request counts as held.
+        A caller that leaves during the start cancels it. Starting again under the same name settles whether the
+        execution exists and affects no other request. Until then the request counts as in flight.
         """
         with self._admission:
             try:
@@ -292,11 +281,6 @@ class Bridge:
                     with suppress(ExecutionExists):
                         await self._starter.run(start)
                 if self._stop_abandoned:
-                    await self._starter.stop(start.execution_id)
+                    await self._client.stop(start.execution_id)
             except Problem as problem:
-                log.warning("abandoned_execution_unsettled", execution_id=start.execution_id, problem=problem.slug)
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+                log.warning("abandoned_execution_unresolved", execution_id=start.execution_id, problem=problem.slug)

@@ -1,4 +1,4 @@
-"""The input of an execution: the id, the request's own text, and where the reply goes."""
+"""The input of an execution: its id, the request's own text, and where to send the reply."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ class Envelope:
     """What an execution was started with."""
 
     event: str
+    """The body of the request, as JSON text."""
+
     channel: str
+    """The channel on which the execution replies."""
 
 
 def encode(execution_id: str, event: str, channel: str) -> str:
-    """Write the input of an execution; raise BodyTooLarge if Step Functions would not take it."""
+    """Return the input of an execution; raise BodyTooLarge if Step Functions would reject it."""
     encoded = orjson.dumps({"id": execution_id, "event": event, "reply": {"channel": channel}})
     if len(encoded) > MAX_INPUT_BYTES:
-        raise BodyTooLarge(f"With its envelope the body takes {len(encoded)} bytes of {MAX_INPUT_BYTES}.")
+        raise BodyTooLarge(f"The body and its envelope take {len(encoded)} bytes; the limit is {MAX_INPUT_BYTES}.")
     return encoded.decode()
 
 
 def decode(input_: str) -> Envelope | None:
-    """Read an execution's input; None if no request of this service has made it."""
+    """Return the envelope in an execution's input; None if this service did not write it."""
     try:
-        sealed = orjson.loads(input_)
-        event, channel = sealed["event"], sealed["reply"]["channel"]
+        decoded = orjson.loads(input_)
+        event, channel = decoded["event"], decoded["reply"]["channel"]
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return None
     return Envelope(event, channel) if isinstance(event, str) and isinstance(channel, str) else None

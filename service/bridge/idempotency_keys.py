@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key names the same execution, on every instance, without a database."""
+"""Idempotency keys: the same key names the same execution on every instance, without a database."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _PURPOSE: Final = b"sync-front idempotency key\0"
 class IdempotencyKeys:
     """Turns a caller's key into an execution id.
 
-    The id is also the address of the result, and it takes no more than the id to read or to stop an execution. So it
-    is made by HMAC-SHA-256 (RFC 2104) with a secret that the instances share: who can guess a key cannot guess the id.
-    The first 122 bits are laid out as a random UUID (RFC 9562), so that both kinds of id look alike.
+    The id is also the address of the result, and whoever knows it can read or stop the execution. It is therefore made
+    by HMAC-SHA-256 (RFC 2104) with a secret that all instances share: guessing a key does not reveal the id. The first
+    122 bits are laid out as a random UUID (RFC 9562), so that both kinds of id look alike.
     """
 
     def __init__(self, secret: str) -> None:

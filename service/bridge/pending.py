@@ -1,10 +1,10 @@
-"""Pending replies: which execution ids somebody waits for, and how a pushed event finds its waiters."""
+"""Pending replies: the requests that wait for an execution, and how a pushed event finds them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import msgspec
 
@@ -15,56 +15,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-REMEMBERED: Final = 10_000
-"""Executions that nobody waits for any more and that are remembered, to tell late replies from unknown ones."""
+OnProgress: TypeAlias = "Callable[[str, bytes], None]"
+"""Called with the execution id and the JSON text of the progress that its workflow published."""
 
+MAX_REMEMBERED_EXECUTIONS: Final = 10_000
+"""Executions that are remembered after their last waiter has left, to distinguish late replies from unknown ones."""
 
-LOOKUP_BEFORE_DEADLINE: Final = 1.0
-"""Seconds before the end of a wait in which its outcome is looked for, as a reply can be lost without any gap being
-seen; after three quarters of a wait that is not four times as long."""
+LOOKUP_BEFORE_DEADLINE_S: Final = 1.0
+"""Seconds before a deadline at which the outcome is looked up, as a reply can be lost without a visible gap. In a wait
+of less than four times as long, the lookup comes after three quarters of it."""
 
-MIN_WAIT_FOR_LOOKUP: Final = 1.0
-"""Seconds; at the end of a shorter wait nothing is looked for."""
+MIN_WAIT_FOR_LOOKUP_S: Final = 1.0
+"""Seconds; a shorter wait ends without a lookup."""
 
 
 class Waiter(asyncio.Future["Outcome | None"]):
-    """One who waits for the outcome of an execution, for as long as its block lasts; None is: released without one.
+    """A future for the outcome of an execution; its result is None if it was released without one.
 
-    `deadline` is when the wait ends and `settled_at` when the outcome came, both by the clock of the event loop.
-    `on_progress` is given the JSON text of each progress event.
+    It is registered for the duration of a `with` block. `deadline` is when the wait ends and `resolved_at` when the
+    outcome came, both by the event loop's clock.
     """
 
-    # Thousands wait at once: what each takes counts.
-    __slots__ = ("_replies", "_tick", "_timer", "deadline", "execution_id", "on_progress", "settled_at")
+    # Thousands wait at once, so the size of each one matters.
+    __slots__ = ("_replies", "_tick", "_timer", "deadline", "execution_id", "on_progress", "resolved_at")
 
     def __init__(
-        self, replies: PendingReplies, execution_id: str, deadline: float, on_progress: Callable[[str], None] | None
+        self, replies: PendingReplies, execution_id: str, deadline: float, on_progress: OnProgress | None
     ) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self.execution_id = execution_id
         self.deadline = deadline
         self.on_progress = on_progress
-        self.settled_at: float | None = None
+        self.resolved_at: float | None = None
         self._replies = replies
         self._tick: int | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        self._replies.enter(self)
+        self._replies.register(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._replies.leave(self)
+        self._replies.unregister(self)
 
     async def outcome(self) -> Outcome | None:
-        """Wait until the deadline; None after it."""
+        """Wait until the deadline; return None after it."""
         if not self.done():
-            left = self.deadline - self.get_loop().time()
-            if left < MIN_WAIT_FOR_LOOKUP:
+            remaining = self.deadline - self.get_loop().time()
+            if remaining < MIN_WAIT_FOR_LOOKUP_S:
                 self.expire_at_deadline()
             else:
                 self._tick = self._replies.deadline_timers.add(
-                    self.deadline - min(LOOKUP_BEFORE_DEADLINE, left / 4), self
+                    self.deadline - min(LOOKUP_BEFORE_DEADLINE_S, remaining / 4), self
                 )
             try:
                 return await self
@@ -76,59 +78,61 @@ class Waiter(asyncio.Future["Outcome | None"]):
         return self.result()
 
     def expire_at_deadline(self) -> None:
-        """End without an outcome then."""
+        """Resolve to None at the deadline."""
         loop = self.get_loop()
-        # The end is one turn of the loop later: an outcome that comes in the very same one is given.
-        self._timer = loop.call_at(self.deadline, loop.call_soon, self._give_up)
+        # One iteration of the loop later, so that an outcome that comes in the same iteration still counts.
+        self._timer = loop.call_at(self.deadline, loop.call_soon, self._expire)
 
-    def _give_up(self) -> None:
+    def _expire(self) -> None:
         if not self.done():
             self.set_result(None)
 
 
 class _Reply(msgspec.Struct):
-    """An event on the channel of an execution (docs/workflows.md); what else there is in it means nothing here."""
+    """An event on the channel of an execution (docs/workflows.md); other members are ignored."""
 
     id: str
     status: str
     output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: Any = None
+    progress: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 class PendingReplies:
-    """The table of waiters, several for one execution where callers share it.
+    """The table of waiters, several per execution if callers share it.
 
     An event names its execution in its own `id`: an AppSync Events data frame does not name the channel
     ("Understanding the Event API WebSocket protocol", AWS AppSync Events guide). Events come at most once, in any
-    order, perhaps repeated; one that fits no waiter or is no reply changes nothing and is counted.
-
-    `on_ended` gets the id of a pending execution that ended without its result in the event: the result was too large
-    for an event, or the workflow could not announce its end. `on_deadline_near` gets the id of one whose wait is about
-    to end.
-
-    Each event is counted once: `result` for one that somebody waited for, `progress` of a running execution,
-    `announced` for an end without a result, `repeated` and `late` for what came once more or after the waiting,
-    `unknown` for an execution that nobody here has waited for lately, `malformed` for what is no reply at all.
+    order, perhaps duplicated. Every event is counted once, by kind; one without a waiter changes nothing.
     """
 
     def __init__(self) -> None:
         self._waiters: dict[str, list[Waiter]] = {}
         self.on_ended: Callable[[str], None] | None = None
+        """Called with the id of a pending execution that ended without a result in its event: the result was too large
+        for an event, or the workflow could not announce its end itself."""
         self.on_deadline_near: Callable[[str], None] | None = None
+        """Called with the id of an execution shortly before the deadline of one of its waiters."""
         self.deadline_timers: TimerWheel[Waiter] = TimerWheel(self._deadline_near)
-        self._left: OrderedDict[str, bool] = (
-            OrderedDict()
-        )  # the last ones that nobody waits for any more; whether they were answered
+        # The executions whose last waiter has left most recently, and whether that waiter had an outcome.
+        self._remembered: OrderedDict[str, bool] = OrderedDict()
         self.result = 0
+        """Outcomes that resolved a waiter."""
         self.progress = 0
+        """Progress of running executions."""
         self.announced = 0
-        self.repeated = 0
+        """Ends without a result."""
+        self.duplicate = 0
+        """Outcomes that came again."""
         self.late = 0
+        """Outcomes that came after the last waiter had left."""
         self.unknown = 0
+        """Outcomes of executions that no request here has waited for recently."""
         self.malformed = 0
+        """Events that are not replies."""
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -136,45 +140,45 @@ class PendingReplies:
     def __contains__(self, execution_id: str) -> bool:
         return execution_id in self._waiters
 
-    def has_left(self, execution_id: str) -> bool:
-        """Tell whether somebody has lately waited for the execution and left."""
-        return execution_id in self._left
+    def was_pending(self, execution_id: str) -> bool:
+        """Return whether a request has recently waited for the execution and left."""
+        return execution_id in self._remembered
 
     def pending(self) -> list[str]:
-        """Return the ids of all executions that somebody still waits for an outcome of."""
+        """Return the ids of all executions that have a waiter without an outcome."""
         return [key for key, waiters in self._waiters.items() if any(not waiter.done() for waiter in waiters)]
 
     def deadline(self, execution_id: str) -> float | None:
-        """Return when the first of the waiters without an outcome gives up; None if there is none."""
+        """Return the earliest deadline among the waiters without an outcome; None if there are none."""
         waiting = (waiter.deadline for waiter in self._waiters.get(execution_id, ()) if not waiter.done())
         return min(waiting, default=None)
 
     def expect(
-        self, execution_id: str, deadline: float = float("inf"), on_progress: Callable[[str], None] | None = None
+        self, execution_id: str, deadline: float = float("inf"), on_progress: OnProgress | None = None
     ) -> Waiter:
-        """Make a waiter, which is registered for as long as its block lasts; it gets the outcome, or None."""
+        """Make a waiter for the outcome of an execution; enter it to register it."""
         return Waiter(self, execution_id, deadline, on_progress)
 
-    def enter(self, waiter: Waiter) -> None:
-        """Register a waiter."""
+    def register(self, waiter: Waiter) -> None:
+        """Add a waiter."""
         waiters = self._waiters.setdefault(waiter.execution_id, [])
         for other in waiters:
-            # Who comes while another one is just being told is told the same: it will not be said again.
-            if other.settled_at is not None and not waiter.done():
-                waiter.settled_at = other.settled_at
+            # A waiter that arrives while the reply is being delivered gets it too; AppSync will not resend it.
+            if other.resolved_at is not None and not waiter.done():
+                waiter.resolved_at = other.resolved_at
                 waiter.set_result(other.result())
         waiters.append(waiter)
 
-    def leave(self, waiter: Waiter) -> None:
-        """Forget a waiter."""
+    def unregister(self, waiter: Waiter) -> None:
+        """Remove a waiter."""
         waiters = self._waiters[waiter.execution_id]
         waiters.remove(waiter)
         if not waiters:
             del self._waiters[waiter.execution_id]
-            self._remember(waiter.execution_id, answered=waiter.settled_at is not None)
+            self._remember(waiter.execution_id, resolved=waiter.resolved_at is not None)
 
     def deliver(self, event: str) -> None:
-        """Give one event, as JSON text, to those whom it is for. Never raises."""
+        """Give one event, as JSON text, to its waiters. Never raises."""
         try:
             reply = _REPLY.decode(event)
         except (msgspec.DecodeError, RecursionError):
@@ -182,28 +186,28 @@ class PendingReplies:
             return
         match reply:
             case _Reply(status="RUNNING"):
-                self._tell_progress(reply.id, event)
+                self._deliver_progress(reply.id, bytes(reply.progress))
             case _Reply(status="ENDED") | _Reply(status="SUCCEEDED", output=msgspec.UNSET):
-                self._tell_end(reply.id)
+                self._deliver_end(reply.id)
             case _Reply(status="SUCCEEDED", output=msgspec.Raw() as output):
-                self._tell(reply.id, Succeeded(bytes(output)))
+                self._deliver_outcome(reply.id, Succeeded(bytes(output)))
             case _Reply(status="FAILED", error=str(error)):
-                self._tell(reply.id, Failed(error))
+                self._deliver_outcome(reply.id, Failed(error))
             case _:
                 self.malformed += 1
 
-    def settle(self, execution_id: str, outcome: Outcome) -> bool:
-        """Give `outcome` to those who wait for the execution; return whether anybody did."""
-        settled = False
+    def resolve(self, execution_id: str, outcome: Outcome) -> bool:
+        """Give `outcome` to the waiters of the execution; return whether any was still waiting."""
+        resolved = False
         for waiter in self._waiters.get(execution_id, ()):
             if not waiter.done():
-                waiter.settled_at = waiter.get_loop().time()
+                waiter.resolved_at = waiter.get_loop().time()
                 waiter.set_result(outcome)
-                settled = True
-        return settled
+                resolved = True
+        return resolved
 
     def release(self) -> None:
-        """Let every waiter go without an outcome."""
+        """End every wait without an outcome."""
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.done():
@@ -214,32 +218,28 @@ class PendingReplies:
         if self.on_deadline_near is not None:
             self.on_deadline_near(waiter.execution_id)
 
-    def _remember(self, execution_id: str, *, answered: bool) -> None:
-        self._left[execution_id] = answered
-        if len(self._left) > REMEMBERED:
-            self._left.popitem(last=False)
+    def _remember(self, execution_id: str, *, resolved: bool) -> None:
+        self._remembered[execution_id] = resolved
+        if len(self._remembered) > MAX_REMEMBERED_EXECUTIONS:
+            self._remembered.popitem(last=False)
 
-    def _count_unmatched(self, execution_id: str) -> None:
-        if execution_id in self._waiters or self._left.get(execution_id):
-            self.repeated += 1
-        elif execution_id in self._left:
+    def _deliver_outcome(self, execution_id: str, outcome: Outcome) -> None:
+        if self.resolve(execution_id, outcome):
+            self.result += 1
+        elif execution_id in self._waiters or self._remembered.get(execution_id):
+            self.duplicate += 1
+        elif execution_id in self._remembered:
             self.late += 1
         else:
             self.unknown += 1
 
-    def _tell(self, execution_id: str, outcome: Outcome) -> None:
-        if self.settle(execution_id, outcome):
-            self.result += 1
-        else:
-            self._count_unmatched(execution_id)
-
-    def _tell_progress(self, execution_id: str, event: str) -> None:
+    def _deliver_progress(self, execution_id: str, progress: bytes) -> None:
         self.progress += 1
         for waiter in self._waiters.get(execution_id, ()):
             if waiter.on_progress is not None and not waiter.done():
-                waiter.on_progress(event)
+                waiter.on_progress(execution_id, progress)
 
-    def _tell_end(self, execution_id: str) -> None:
+    def _deliver_end(self, execution_id: str) -> None:
         self.announced += 1
         if self.on_ended is not None and self.deadline(execution_id) is not None:
             self.on_ended(execution_id)

@@ -1,64 +1,48 @@
-"""Executions that another instance started, and how their replies are heard here."""
+"""Replies of executions that another instance started."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from service.bridge.background import BackgroundTasks
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from service.bridge.pending import PendingReplies
     from service.bridge.recovery import Recovery
+    from service.bridge.reply_channel import ReplyChannel, Subscribe
 
 log = structlog.get_logger(__name__)
 
-MOST: Final = 50
-"""Channels of single executions at once. A connection has room for 200 subscriptions ("Service quotas", AWS AppSync
-Events), and the ones that it lives by must never be the ones that are refused."""
+MAX_REMOTE_SUBSCRIPTIONS: Final = 50
+"""Subscriptions to single executions at once. A connection has room for 200 subscriptions ("Service quotas", AWS
+AppSync Events), and the instance's own must never be refused."""
 
-LIVE_WITHIN: Final = 3.0
-"""Seconds in which a subscription has to be confirmed; later than that the record is asked instead."""
+SUBSCRIBE_TIMEOUT_S: Final = 3.0
+"""Seconds until a subscription has to be confirmed; after that the record is polled instead."""
 
-
-class Subscription(Protocol):
-    """A channel that is subscribed."""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is confirmed now."""
-
-    async def wait_answered(self, timeout: float) -> bool:
-        """Wait until it is confirmed or refused, for `timeout` seconds at the most; tell whether it is confirmed."""
-
-    async def unsubscribe(self) -> None:
-        """End it, in a bounded time."""
-
-
-class Subscribe(Protocol):
-    """Makes subscriptions, as `Link.subscribe` does; its events go to the table of waiters."""
-
-    def __call__(self, channel: str, on_change: Callable[[Any], None]) -> Subscription:
-        """Subscribe to `channel`; `on_change` is called with the subscription when it went live or was lost."""
+_INSTANCE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,50}")
 
 
 class _RemoteSubscription:
-    """One execution that is listened to, and how many wait for it."""
+    """One execution that is subscribed to, and how many requests wait for it."""
 
-    def __init__(self, listening: asyncio.Task[None]) -> None:
-        self.listening = listening
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
         self.users = 0
 
 
 class RemoteSubscriptions:
-    """Listens to channels below those of other instances for as long as somebody waits for their executions.
+    """Subscribes to single executions of other instances while requests wait for them.
 
-    `subscribe` makes the subscription of a channel and `prefix` begins the channels that are heard anyway. Where a
-    channel cannot be subscribed, recovery reads the record instead.
+    `subscribe` makes a subscription; `prefix` begins the channels that this instance is subscribed to anyway. If a
+    channel cannot be subscribed, recovery polls the record instead.
     """
 
     def __init__(self, subscribe: Subscribe, prefix: str, recovery: Recovery, replies: PendingReplies) -> None:
@@ -67,71 +51,70 @@ class RemoteSubscriptions:
         self._namespace = prefix.partition("/")[0]
         self._recovery = recovery
         self._replies = replies
-        self._joins: dict[str, _RemoteSubscription] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscriptions: dict[str, _RemoteSubscription] = {}
+        self._tasks = BackgroundTasks()
 
     def __len__(self) -> int:
-        return len(self._joins)
+        return len(self._subscriptions)
+
+    def own_channel(self, execution_id: str) -> str:
+        """Return the channel for the reply of an execution that this instance starts."""
+        return self._prefix + execution_id
 
     @contextmanager
     def listening(self, execution_id: str, channel: str) -> Iterator[None]:
-        """Hear the reply of an execution in the block; `channel` is what its own input names.
+        """Receive the reply of an execution until the block ends; `channel` is the one that its own input names.
 
-        Register the waiter first. What ended before the channel was heard is then read from the record.
+        Register the waiter first. What ended before the channel was subscribed is then read from the record.
         """
-        if channel == self._prefix + execution_id:
-            if self._replies.has_left(execution_id):
-                # Its reply may have come while nobody waited, and the record tells of an end later than the reply does.
+        if channel == self.own_channel(execution_id):
+            if self._replies.was_pending(execution_id):
+                # Its reply may have come while no request was waiting; the record shows the end only after the reply.
                 self._recovery.lookup_missed([execution_id])
             yield
             return
-        join = self._joins.get(execution_id)
-        if join is None:
-            join = self._joins[execution_id] = _RemoteSubscription(
-                asyncio.create_task(self._listen(execution_id, channel))
-            )
-            self._tasks.add(join.listening)
-            join.listening.add_done_callback(self._tasks.discard)
-        join.users += 1
+        subscription = self._subscriptions.get(execution_id)
+        if subscription is None:
+            task = self._tasks.spawn(self._listen(execution_id, channel))
+            subscription = self._subscriptions[execution_id] = _RemoteSubscription(task)
+        subscription.users += 1
         try:
             yield
         finally:
-            join.users -= 1
-            if not join.users:
-                del self._joins[execution_id]
-                join.listening.cancel()
+            subscription.users -= 1
+            if not subscription.users:
+                del self._subscriptions[execution_id]
+                subscription.task.cancel()
 
     async def aclose(self) -> None:
-        """Wait until the last subscriptions have ended; each does so in a bounded time."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Wait until the last subscriptions have ended; each ends in a bounded time."""
+        await self._tasks.aclose()
 
     async def _listen(self, execution_id: str, channel: str) -> None:
+        """Subscribe, or poll, until cancelled, which happens when the last waiting request leaves."""
+        cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         subscription = self._open(execution_id, channel)
         try:
-            if subscription is None or not await subscription.wait_answered(LIVE_WITHIN):
-                log.info("execution_not_heard", execution_id=execution_id)
+            if subscription is None or not await subscription.wait_answered(SUBSCRIBE_TIMEOUT_S):
+                log.info("execution_polled", execution_id=execution_id)
                 with self._recovery.polling(execution_id):
-                    await self._for_ever()
-            await self._for_ever()
+                    await cancelled
+            await cancelled
         finally:
             if subscription is not None:
                 await subscription.unsubscribe()
 
-    def _open(self, execution_id: str, channel: str) -> Subscription | None:
-        # The channel was read from somebody's input: only one of ours, for this execution, is worth a subscription.
+    def _open(self, execution_id: str, channel: str) -> ReplyChannel | None:
+        # The channel comes from the input of an execution that anyone may have started: subscribe only to channels of
+        # this service, and only to that of this execution.
         namespace, _, rest = channel.partition("/")
         instance, _, last = rest.partition("/")
-        ours = (namespace, last) == (self._namespace, execution_id) and re.fullmatch(r"[A-Za-z0-9-]{1,50}", instance)
-        if len(self._joins) > MOST or not ours:
+        expected = (namespace, last) == (self._namespace, execution_id) and _INSTANCE_ID.fullmatch(instance)
+        if len(self._subscriptions) > MAX_REMOTE_SUBSCRIPTIONS or not expected:
             return None
 
-        def on_change(subscription: Subscription) -> None:
+        def on_change(subscription: ReplyChannel) -> None:
             if subscription.live:  # what was published before is not sent again
                 self._recovery.lookup_missed([execution_id])
 
         return self._subscribe(channel, on_change)
-
-    @staticmethod
-    async def _for_ever() -> None:
-        """Wait until cancelled, as one is when nobody waits any more."""
-        await asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Starts that requests with the same idempotency key share."""
+"""Starts that requests with the same idempotency key share (the "singleflight" pattern)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.bridge import envelope
+from service.bridge.background import BackgroundTasks
 from service.errors import IdempotencyConflict, IdempotencyKeyReused, OutcomeUnknown, Problem, UnknownExecution
 from service.stepfunctions.retry import ExecutionExists
 
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from service.stepfunctions.reader import RecordReader
 
 
-SHARED_START_TIMEOUT: Final = 12.0
-"""Seconds that a shared start may take, however short a caller's own wait is: a gap of the link, a start that is not
-answered and the reading that makes sure take about as long."""
+SHARED_START_TIMEOUT_S: Final = 12.0
+"""Seconds that a shared start may take, even if a caller's own wait is shorter: a gap of the link, a start without a
+response, and the read that checks it take about that long."""
 
 
 class SharedStart:
-    """One start, the event that it is for, and the channel on which its execution replies."""
+    """One start, the event it is for, and the channel on which its execution replies."""
 
     def __init__(self, start: Start, event: str, channel: str) -> None:
         self.start = start
@@ -35,128 +36,134 @@ class SharedStart:
 
 
 class SharedStarts:
-    """The starts under way or waited for, one for each execution that a key has decided.
+    """The shared starts in use, one per execution id.
 
-    Duplicates at one instance board the same flight. Duplicates at several meet in Step Functions, at the name of the
-    execution: whoever comes second finds it there, and compares.
+    Duplicates at one instance share a start. Duplicates at different instances meet in Step Functions, where the name
+    of the execution is taken: the later one finds the execution there and compares its input.
     """
 
     def __init__(self, starter: Starter, record: RecordReader, replies: PendingReplies) -> None:
         self._starter = starter
         self._record = record
         self._replies = replies
-        self._flights: dict[str, SharedStart] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._starts: dict[str, SharedStart] = {}
+        self._tasks = BackgroundTasks()
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._starts)
 
     @asynccontextmanager
     async def join(self, start: Start, event: str, channel: str, deadline: float) -> AsyncIterator[SharedStart]:
-        """Start the execution, or take the one that there is, and keep that for others for as long as the block lasts.
+        """Start the execution, or join the existing one, and share it with others until the block ends.
 
-        Register the waiter first: what has ended already settles it. The start does not end with its caller. Raise
-        IdempotencyKeyReused if the execution is for another event, IdempotencyConflict if that cannot be told, or what
-        the start raises. `deadline`, by the event loop's clock, bounds the wait once SHARED_START_TIMEOUT has passed.
+        Register the waiter first: if the execution has ended already, this resolves it. The start does not end with its
+        caller. Raise IdempotencyKeyReused if the execution is for another event, IdempotencyConflict if that cannot be
+        determined, or what the start raises. `deadline`, by the event loop's clock, limits the wait once
+        SHARED_START_TIMEOUT_S has passed.
         """
-        flight = await self._get_or_create(start, event, channel, deadline)
-        flight.users += 1
+        shared = await self._get_or_create(start, event, channel, deadline)
+        shared.users += 1
         try:
-            await self._wait_for_start(flight, deadline)
-            if flight.task.cancelled():
-                raise flight.start.given_up()
-            flight.task.result()
-            yield flight
+            await self._wait_for_start(shared, deadline)
+            if shared.task.cancelled():
+                raise shared.start.interrupted()
+            shared.task.result()
+            yield shared
         finally:
-            flight.users -= 1
-            if not flight.users:
-                self._forget(flight)
+            shared.users -= 1
+            if not shared.users:
+                self._forget(shared)
 
     def release(self) -> None:
-        """Give up what is not started yet."""
-        for task in self._tasks:
-            task.cancel()
+        """Cancel the starts under way."""
+        self._tasks.cancel()
 
     async def aclose(self) -> None:
         """Wait for the starts whose callers have left; each is bounded in time."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     async def _get_or_create(self, start: Start, event: str, channel: str, deadline: float) -> SharedStart:
         clock = asyncio.get_running_loop().time
-        while (flight := self._flights.get(start.execution_id)) is not None and flight.event != event:
-            # Whichever of the two events the execution is for, only its start can tell.
-            await self._wait_for_start(flight, deadline)
-            if flight.task.cancelled():
-                raise start.given_up()
-            if flight.start.done:
+        while (shared := self._starts.get(start.execution_id)) is not None and shared.event != event:
+            # Only the start can show which of the two events the execution is for.
+            await self._wait_for_start(shared, deadline)
+            if shared.task.cancelled():
+                raise start.interrupted()
+            if shared.start.done:
                 raise IdempotencyKeyReused("The key was used with another body.", execution_id=start.execution_id)
-            if flight.start.doubt is not None or clock() > deadline:
-                raise IdempotencyConflict("It is not known yet what it runs for.", execution_id=start.execution_id)
-        if flight is None:
-            flight = self._flights[start.execution_id] = SharedStart(start, event, channel)
-            flight.task = asyncio.create_task(self._run(flight, deadline - clock()))
-            self._tasks.add(flight.task)
-            flight.task.add_done_callback(self._on_done)
-        return flight
+            if shared.start.doubt is not None or clock() > deadline:
+                raise IdempotencyConflict(
+                    "An earlier request with this key is still starting.", execution_id=start.execution_id
+                )
+        if shared is None:
+            shared = self._starts[start.execution_id] = SharedStart(start, event, channel)
+            shared.task = self._tasks.spawn(self._run(shared, deadline - clock()))
+            shared.task.add_done_callback(_retrieve_exception)
+        return shared
 
     @staticmethod
-    async def _wait_for_start(flight: SharedStart, deadline: float) -> None:
-        """Wait until its start has come to something; it may be another caller's, with another wait."""
-        left = deadline - asyncio.get_running_loop().time()
-        last = SHARED_START_TIMEOUT / 2
-        # In two parts: the time of the first one may have passed while the process stood still, and the start with it.
-        for part in (max(left, SHARED_START_TIMEOUT) - last, last):
-            await asyncio.wait([flight.task], timeout=part)
-            if flight.task.done():
+    async def _wait_for_start(shared: SharedStart, deadline: float) -> None:
+        """Wait until its task has ended; another caller, with another wait, may have created it."""
+        remaining = deadline - asyncio.get_running_loop().time()
+        last = SHARED_START_TIMEOUT_S / 2
+        # In two parts: the first may have expired while the whole process, the start included, stood still.
+        for part in (max(remaining, SHARED_START_TIMEOUT_S) - last, last):
+            await asyncio.wait([shared.task], timeout=part)
+            if shared.task.done():
                 return
-        raise IdempotencyConflict("Its start is still under way.", execution_id=flight.start.execution_id)
+        raise IdempotencyConflict("This key's execution is still starting.", execution_id=shared.start.execution_id)
 
-    async def _run(self, flight: SharedStart, within: float) -> None:
+    async def _run(self, shared: SharedStart, timeout: float) -> None:
         try:
             try:
-                await self._starter.run(flight.start, within)
-                if flight.start.doubt is not None:
-                    await self._resolve_doubt(flight, flight.start.doubt)
+                await self._starter.run(shared.start, timeout)
+                if shared.start.doubt is not None:
+                    await self._resolve_doubt(shared, shared.start.doubt)
             except ExecutionExists:
-                await self._adopt_existing(flight, exists=True)
+                await self._adopt_existing(shared, exists=True)
         except Problem:
-            self._forget(flight)  # whoever comes next tries again
+            self._forget(shared)  # the next request with this key tries again
             raise
 
-    async def _resolve_doubt(self, flight: SharedStart, doubt: OutcomeUnknown) -> None:
-        """Find out what a start came to that was never answered: the name may be another event's execution.
+    async def _resolve_doubt(self, shared: SharedStart, doubt: OutcomeUnknown) -> None:
+        """Find out the result of an unconfirmed start; the name may belong to another event's execution.
 
-        Raise the doubt if the record cannot tell; the key is there to come back with.
+        Raise the doubt if the record does not show it; the caller can retry with the same key.
         """
         try:
-            await self._adopt_existing(flight)
+            await self._adopt_existing(shared)
         except IdempotencyKeyReused:
             raise
         except Problem:
             raise doubt from None
-        flight.start.doubt = None
+        shared.start.doubt = None
 
-    async def _adopt_existing(self, flight: SharedStart, *, exists: bool = False) -> None:
-        """Take the execution that there is for the one that was asked for, if it is the same."""
-        execution_id = flight.start.execution_id
+    async def _adopt_existing(self, shared: SharedStart, *, exists: bool = False) -> None:
+        """Use the existing execution if it is for the same event."""
+        execution_id = shared.start.execution_id
         try:
             execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
-            raise IdempotencyConflict("Its record cannot be read yet.", execution_id=execution_id) from None
-        sealed = envelope.decode(execution.input)
-        if sealed is None:
-            raise IdempotencyConflict("It was not started by this service.", execution_id=execution_id)
-        if sealed.event != flight.event:
+            raise IdempotencyConflict(
+                "The record of this key's execution cannot be read yet.", execution_id=execution_id
+            ) from None
+        envelope_ = envelope.decode(execution.input)
+        if envelope_ is None:
+            raise IdempotencyConflict(
+                "This key's execution was not started by this service.", execution_id=execution_id
+            )
+        if envelope_.event != shared.event:
             raise IdempotencyKeyReused("The key was used with another body.", execution_id=execution_id)
-        flight.start.done, flight.start.age, flight.channel = True, execution.seconds, sealed.channel
+        shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
         if execution.outcome is not None:
-            self._replies.settle(execution_id, execution.outcome)
+            self._replies.resolve(execution_id, execution.outcome)
 
-    def _forget(self, flight: SharedStart) -> None:
-        if self._flights.get(flight.start.execution_id) is flight:
-            del self._flights[flight.start.execution_id]
+    def _forget(self, shared: SharedStart) -> None:
+        if self._starts.get(shared.start.execution_id) is shared:
+            del self._starts[shared.start.execution_id]
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # who still waits for it is told; if nobody does, nobody needs to be
+
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
+    """Keep asyncio from logging an exception that every caller has left before seeing."""
+    if not task.cancelled():
+        task.exception()

@@ -13,7 +13,7 @@ from service.telemetry.sampling import Sampler
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.bridge.bridge import Answer
+    from service.bridge.bridge import Result
     from service.telemetry.traces import RequestTrace, Traces
 
 
@@ -32,7 +32,7 @@ class Context:
     trace_header: str | None = None
     spans: RequestTrace | None = None
     execution_id: str | None = None
-    answer: Answer | None = None
+    answer: Result | None = None
     start_attempts: int = 0
     problem: str | None = None
     headers: dict[str, str] | None = None

@@ -20,7 +20,7 @@ from service.web.negotiation import STREAM
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from service.bridge.bridge import Answer
+    from service.bridge.bridge import Result
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
@@ -46,15 +46,6 @@ def event(name: str, data: bytes, id_: str | None = None) -> bytes:
     return b"%bdata: %b\n\n" % (head.encode(), b"\ndata: ".join(data.splitlines()))
 
 
-class _Progress(msgspec.Struct):
-    id: str
-    status: str = "RUNNING"
-    progress: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_PROGRESS: Final = msgspec.json.Decoder(_Progress)
-
-
 class Stream:
     """One caller's stream, fed by the bridge through `open` and `progress`, which are its callbacks.
 
@@ -74,24 +65,24 @@ class Stream:
         self._execution_id = execution_id
         self._wake.set()
 
-    def progress(self, text: str) -> None:
-        """Take in a progress event, as JSON text; of it only what the workflow's contract names goes on."""
-        published = _PROGRESS.decode(text)
+    def progress(self, execution_id: str, progress: bytes) -> None:
+        """Add a progress event; `progress` is the JSON text that the workflow published."""
         self._count += 1
-        written = event("progress", msgspec.json.encode(published), str(self._count))
+        data = {"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)}
+        written = event("progress", msgspec.json.encode(data), str(self._count))
         self._waiting.append(written)
         self._size += len(written)
         while self._size > MOST_BYTES:
             self._size -= len(self._waiting.popleft())
-        self.open(published.id)
+        self.open(execution_id)
 
     async def send(
         self,
         request: web.Request,
-        work: Coroutine[Any, Any, Answer],
+        work: Coroutine[Any, Any, Result],
         headers: dict[str, str],
         running: Callable[[str], bytes],
-        end: Callable[[asyncio.Task[Answer]], bytes],
+        end: Callable[[asyncio.Task[Result]], bytes],
     ) -> web.StreamResponse:
         """Answer with what happens while `work` is done; `running` writes the first event and `end` the last one.
 
@@ -121,7 +112,7 @@ class Stream:
             if not task.cancelled():
                 task.exception()  # who has left needs to be told nothing
 
-    async def _next(self, task: asyncio.Task[Answer]) -> bytes:
+    async def _next(self, task: asyncio.Task[Result]) -> bytes:
         """Wait for something to write; nothing when the work is done and all is written."""
         while not self._waiting and not task.done():
             self._wake.clear()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Coroutine
 
-    from service.bridge.bridge import Answer, Bridge
+    from service.bridge.bridge import Bridge, Result
     from service.bridge.idempotency_keys import IdempotencyKeys
     from service.telemetry.metrics import Metrics
     from service.telemetry.traces import Traces
@@ -47,10 +47,10 @@ class Routes:
     """The handlers.
 
     `keys` makes ids from idempotency keys, where they can be taken. `ready` tells why the instance may not take
-    traffic, or None if it may.
+    traffic, or None if it may; `draining` returns whether the instance is shutting down.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that differs between deployments and tests
         self,
         bridge: Bridge,
         schema: RequestSchema,
@@ -60,6 +60,7 @@ class Routes:
         response_timeout: float,
         stage_prefix: str,
         ready: Callable[[], str | None],
+        draining: Callable[[], bool],
         cors_origins: Collection[str] = (),
     ) -> None:
         self._bridge = bridge
@@ -69,6 +70,7 @@ class Routes:
         self._response_timeout = response_timeout
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
         self._ready = ready
+        self._draining = draining
         self._cors_origins = cors_origins
         self._description = orjson.dumps(
             openapi.document(schema, prefix=self._prefix, response_timeout=response_timeout), option=orjson.OPT_INDENT_2
@@ -84,7 +86,7 @@ class Routes:
         sample(app)
         app.on_response_prepare.append(expectations.refuse)
         app[TRACES] = traces
-        app[DRAINING] = lambda: self._bridge.draining
+        app[DRAINING] = self._draining
         for prefix in dict.fromkeys(("", self._prefix)):
             app.add_routes(
                 [
@@ -172,7 +174,7 @@ class Routes:
         return self._keys.execution_id(key)
 
     async def _send(
-        self, request: web.Request, stream: Stream, work: Coroutine[Any, Any, Answer], asked: Preferences
+        self, request: web.Request, stream: Stream, work: Coroutine[Any, Any, Result], asked: Preferences
     ) -> web.StreamResponse:
         """Answer with a stream of events about what `work` finds out."""
         context = request[CONTEXT]
@@ -188,7 +190,7 @@ class Routes:
                 "running", orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
             )
 
-        def end(task: asyncio.Task[Answer]) -> bytes:
+        def end(task: asyncio.Task[Result]) -> bytes:
             try:
                 answer = context.answer = task.result()
                 if answer.outcome is None:
@@ -205,7 +207,7 @@ class Routes:
         # Behind API Gateway the stage is part of every public path, so it is part of this one.
         return f"{self._prefix}/event/{execution_id}"
 
-    def _answer(self, request: web.Request, answer: Answer, asked: Preferences, began: float) -> web.Response:
+    def _answer(self, request: web.Request, answer: Result, asked: Preferences, began: float) -> web.Response:
         headers = request[CONTEXT].headers = {"Server-Timing": _server_timing(answer, time.perf_counter() - began)}
         # An instance that is full or stopping tells what is known instead.
         waited = answer.outcome is not None or answer.waited > 0 or not asked.wait
@@ -214,7 +216,7 @@ class Routes:
             headers["Preference-Applied"] = applied
         return self._render(request, answer)
 
-    def _render(self, request: web.Request, answer: Answer) -> web.Response:
+    def _render(self, request: web.Request, answer: Result) -> web.Response:
         context = request[CONTEXT]
         context.answer, context.start_attempts = answer, answer.start_attempts
         execution_id = context.execution_id = answer.execution_id
@@ -234,7 +236,7 @@ class Routes:
                     status=202,
                     body=orjson.dumps({"id": execution_id, "status": "RUNNING"}),
                     content_type="application/json",
-                    headers={hdrs.LOCATION: location, hdrs.RETRY_AFTER: retry_after(answer.left), **_NO_STORE},
+                    headers={hdrs.LOCATION: location, hdrs.RETRY_AFTER: retry_after(answer.remaining), **_NO_STORE},
                 )
 
 
@@ -269,7 +271,7 @@ def _body(response: web.Response) -> bytes:
     return body
 
 
-def _server_timing(answer: Answer, total: float) -> str:
+def _server_timing(answer: Result, total: float) -> str:
     """Write where the time went, in milliseconds (Server Timing, W3C); the bridge's own is what is left of `total`."""
     own = max(0.0, total - (answer.start or 0.0) - answer.waited)
     text = f"bridge;dur={own * 1000:.1f}"

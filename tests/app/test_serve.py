@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from service.app import serve
+from service.app import composition
 from service.app.shutdown import Stop, flush
 from service.errors import Draining
 from tests.support.stage import stage
@@ -18,30 +18,30 @@ from tests.support.stage import stage
 
 async def test_an_instance_is_ready_while_its_subscription_is_live() -> None:
     async with stage() as made:
-        assert serve.not_ready(made.bridge, made.channel) is None
+        assert composition.not_ready(made.admission, made.channel) is None
 
 
 async def test_an_instance_that_was_never_up_is_not_ready() -> None:
     async with stage() as made:
         made.channel.ever_live = False
         made.channel.go_down()
-        assert serve.not_ready(made.bridge, made.channel) == "link never up"
+        assert composition.not_ready(made.admission, made.channel) == "link never up"
 
 
 async def test_a_short_reconnect_does_not_take_an_instance_out_of_service_but_a_long_outage_does() -> None:
     async with stage() as made:
-        made.channel.go_down(since=serve.READY_GRACE / 2)
-        assert serve.not_ready(made.bridge, made.channel) is None
-        made.channel.go_down(since=serve.READY_GRACE + 1)
-        assert serve.not_ready(made.bridge, made.channel) == "link down"
+        made.channel.go_down(since=composition.READY_GRACE_S / 2)
+        assert composition.not_ready(made.admission, made.channel) is None
+        made.channel.go_down(since=composition.READY_GRACE_S + 1)
+        assert composition.not_ready(made.admission, made.channel) == "link down"
         made.channel.come_up()
-        assert serve.not_ready(made.bridge, made.channel) is None
+        assert composition.not_ready(made.admission, made.channel) is None
 
 
 async def test_an_instance_that_drains_is_not_ready() -> None:
     async with stage() as made:
         await made.bridge.drain(1)
-        assert serve.not_ready(made.bridge, made.channel) == "draining"
+        assert composition.not_ready(made.admission, made.channel) == "draining"
         with pytest.raises(Draining):
             await made.bridge.submit("{}", 1)
 

@@ -21,7 +21,7 @@ from websockets.frames import Frame, Opcode
 
 from service.appsync import ApiKey, Link
 from service.appsync.protocol import Protocol
-from service.bridge.bridge import Answer
+from service.bridge.bridge import Result
 from service.bridge.pending import PendingReplies
 from service.stepfunctions.outcomes import Succeeded
 from service.stepfunctions.sigv4 import Signer
@@ -153,7 +153,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
             request._match_info = await app.router.resolve(request)
             request._match_info.add_app(app)
             id_ = f"exec-{number:032d}"
-            answer = Answer(id_, Succeeded(b"{}"), 0.01, 0.05, start_attempts=1)
+            answer = Result(id_, Succeeded(b"{}"), 0.01, 0.05, start_attempts=1)
             request[context.CONTEXT] = context.Context("id", execution_id=id_, answer=answer, start_attempts=1)
             requests.append(request)
 

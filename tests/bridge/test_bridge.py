@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.bridge import starter
-from service.bridge.bridge import Answer
+from service.bridge.bridge import Result
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.bridge.pending import PendingReplies
 from service.bridge.starter import Start, Starter
@@ -52,7 +52,7 @@ def replying(made: Stage, output: Any) -> Script:
     return script
 
 
-async def leave(submitted: asyncio.Task[Answer]) -> None:
+async def leave(submitted: asyncio.Task[Result]) -> None:
     """Do what the server does when a caller leaves."""
     submitted.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -64,7 +64,7 @@ async def test_the_reply_to_an_execution_answers_its_request() -> None:
         submitted = asyncio.create_task(made.bridge.submit('{"a": 1}', 10))
         execution_id = await made.started()
         made.reply(execution_id, {"b": 2})
-        assert await submitted == Answer(execution_id, success({"b": 2}))
+        assert await submitted == Result(execution_id, success({"b": 2}))
         made.assert_nothing_is_held()
 
 
@@ -101,7 +101,7 @@ async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None
     replies = PendingReplies()
     deadline = loop.time() + 0.01
     with replies.expect("a", deadline) as waiter:
-        loop.call_at(deadline + 0.01, replies.settle, "a", success(1))
+        loop.call_at(deadline + 0.01, replies.resolve, "a", success(1))
         # Both timers are due when the loop comes back to them, the end of the wait first.
         loop.call_soon(time.sleep, 0.05)
         assert await waiter.outcome() == success(1)
@@ -129,7 +129,7 @@ async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
 
 
 async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "LINK_GRACE", 0.05)
+    monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
     async with stage() as made:
         made.channel.go_down()
         with pytest.raises(LinkDown):
@@ -224,9 +224,9 @@ async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() 
         submitted = [asyncio.create_task(made.bridge.submit("{}", 0.5)) for _ in range(40)]
         answers = await asyncio.gather(*submitted, return_exceptions=True)
         read = made.endpoint.count("DescribeExecution") + made.endpoint.count("GetExecutionHistory")
-        handed_out = [answer for answer in answers if isinstance(answer, Answer)]
+        handed_out = [answer for answer in answers if isinstance(answer, Result)]
         assert 0 < len(handed_out) <= read < 30
-        assert {type(answer) for answer in answers} == {Answer, OutcomeUnknown}
+        assert {type(answer) for answer in answers} == {Result, OutcomeUnknown}
 
 
 async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:
@@ -277,7 +277,7 @@ async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
 
 async def one_started_and_one_in_turn(
     made: Stage,
-) -> tuple[asyncio.Event, asyncio.Task[Answer], str, asyncio.Task[Answer]]:
+) -> tuple[asyncio.Event, asyncio.Task[Result], str, asyncio.Task[Result]]:
     """Have one request started, as soon as the event is set, and another one wait for the place that it takes."""
     gate = asyncio.Event()
     made.endpoint.script("StartExecution", gated(gate, STARTED))
@@ -337,7 +337,7 @@ async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
 
 
 async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "LINK_GRACE", 0.05)
+    monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
     async with stage(pool=1) as made:
         gate, first, execution_id, second = await one_started_and_one_in_turn(made)
         made.channel.go_down()
@@ -366,7 +366,7 @@ async def test_a_release_asks_for_nothing_more() -> None:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 30))
         async with asyncio.timeout(20):
-            while made.bridge._admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
+            while made.admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
                 await asyncio.sleep(0.01)
         made.bridge.release()
         with pytest.raises(OutcomeUnknown):
@@ -444,7 +444,7 @@ async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_be
 async def test_the_record_answers_a_later_reading() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", described("FAILED", error="Broken"))
-        assert await made.bridge.follow("exec-1", 0) == Answer("exec-1", Failed("Broken"))
+        assert await made.bridge.follow("exec-1", 0) == Result("exec-1", Failed("Broken"))
 
 
 async def test_a_record_that_lags_behind_is_asked_again() -> None:
@@ -517,7 +517,7 @@ async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:
         execution_id = await made.started()
         draining = asyncio.create_task(made.bridge.drain(10))
         await asyncio.sleep(0)
-        assert made.bridge.draining
+        assert made.admission.draining
         with pytest.raises(Draining):
             await made.bridge.submit("{}", 10)
         assert not draining.done()

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from service.bridge import starter
-from service.bridge.bridge import Answer, Bridge
+from service.bridge.admission import Admission
+from service.bridge.bridge import Bridge, Result
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
-from service.bridge.starter import CONFIRM_WITHIN, LINK_GRACE, Starter
+from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
 from service.errors import Problem
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded
 from service.stepfunctions.reader import RecordReader
@@ -38,7 +39,7 @@ KEYS = st.none() | NAMES
 TOLD = st.sampled_from(["with its result", "twice", "without its result", "not at all", "not at all"])
 OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted()])
 
-STARTED = 2 * LINK_GRACE + 1 + START_WITHIN + 4
+STARTED = 2 * LINK_GRACE_S + 1 + START_WITHIN + 4
 """Seconds in which a start has been through: two gaps, a late turn, no answer, a record that is read in vain."""
 
 SOON = 3.5
@@ -52,7 +53,7 @@ RECOVERABLE = 3.0
 class Caller:
     """Who waits at the bridge, and until when. `event` is None for one who only follows the execution."""
 
-    task: asyncio.Task[Answer]
+    task: asyncio.Task[Result]
     begun: float
     deadline: float
     execution_id: str | None
@@ -79,21 +80,25 @@ class Model(RuleBasedStateMachine):
 
     async def build(self) -> None:
         client: Any = self.aws
+        link: Any = self.link
         self.replies = PendingReplies()
         record = RecordReader(client)
         for bucket in (record.describing, record.history, record.listing):
             bucket._clock = self.loop.time
             bucket._at = self.loop.time()
         self.recovery = Recovery(self.replies, record)
-        self.joins = RemoteSubscriptions(self.link.subscribe, "ns/me/", self.recovery, self.replies)
+        self.replies.on_ended = self.recovery.lookup_ended
+        self.replies.on_deadline_near = self.recovery.lookup_before_deadline
+        self.remote = RemoteSubscriptions(link.subscribe, "ns/me/", self.recovery, self.replies)
+        self.admission = Admission(1000)
         self.bridge = Bridge(
-            Starter(client, self.link),
-            self.replies,
+            Starter(client, link),
+            client,
             record,
+            self.replies,
             self.recovery,
-            self.joins,
-            prefix="ns/me/",
-            max_in_flight=1000,
+            self.remote,
+            self.admission,
         )
         await self.recovery.__aenter__()
 
@@ -103,8 +108,8 @@ class Model(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.perform(asyncio.sleep(seconds))
 
-    def call(self, work: Coroutine[Any, Any, Answer], wait: float, execution_id: str | None, event: str | None) -> None:
-        async def begin() -> asyncio.Task[Answer]:
+    def call(self, work: Coroutine[Any, Any, Result], wait: float, execution_id: str | None, event: str | None) -> None:
+        async def begin() -> asyncio.Task[Result]:
             return asyncio.create_task(work)
 
         now = self.loop.time()
@@ -197,7 +202,7 @@ class Model(RuleBasedStateMachine):
     def regain_the_link(self) -> None:
         async def regain() -> None:
             self.link.regain()
-            self.recovery.link_back()
+            self.recovery.link_restored()
 
         self.perform(regain())
         self.pass_time(0)
@@ -256,13 +261,13 @@ class Model(RuleBasedStateMachine):
     async def finish(self) -> None:
         await self.bridge.drain(1)
         await self.bridge.aclose()
-        await self.joins.aclose()
+        await self.remote.aclose()
         await self.recovery.__aexit__(None, None, None)
 
     def judge(self) -> None:
         assert len(self.replies) == 0, "waiters were left in the table"
-        assert self.bridge.in_flight == 0
-        assert len(self.joins) == 0
+        assert self.admission.in_flight == 0
+        assert len(self.remote) == 0
         assert not self.link.subscriptions
         assert not self.aws.unheard, "started, though nobody could hear of it"
         for caller in self.callers:
@@ -281,19 +286,19 @@ class Model(RuleBasedStateMachine):
         if problem.slug == "link-down" and caller.execution_id is None:  # with a key it is perhaps another's wait
             since = [down for down, up in self.link.gaps if up >= caller.begun]
             assert since, "refused without a gap"
-            assert caller.done_at >= min(since[0] + LINK_GRACE - 0.1, caller.deadline), "refused in a short gap"
+            assert caller.done_at >= min(since[0] + LINK_GRACE_S - 0.1, caller.deadline), "refused in a short gap"
         if caller.execution_id is None and problem.slug in {"draining", "link-down", "throttled"}:
             own = [name for name, run in self.aws.record.items() if run.event == caller.event]
             assert not own, f"started, though the caller was told {problem.slug}"
 
-    def judge_answer(self, caller: Caller, answer: Answer) -> None:
+    def judge_answer(self, caller: Caller, answer: Result) -> None:
         run = self.aws.record.get(answer.execution_id)
         assert run is not None, "an id was told that does not exist"
         assert caller.event in {None, run.event}, "somebody else's execution"
         if answer.outcome is not None:
             assert answer.outcome == run.outcome, "the record says otherwise"
         elif self.stopped_at > caller.done_at:  # else it may have been released
-            assert caller.done_at >= caller.deadline - CONFIRM_WITHIN, "the wait ended before its time"
+            assert caller.done_at >= caller.deadline - CONFIRM_TIMEOUT_S, "the wait ended before its time"
         hidden = self.unreadable_until >= min(run.ended_at, caller.deadline - 2 * RECOVERABLE)
         if run.outcome is None or hidden or self.stopped_at <= caller.done_at:
             return

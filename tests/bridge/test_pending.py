@@ -87,17 +87,21 @@ async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None
 
 async def test_progress_reaches_those_who_asked_for_it() -> None:
     replies = PendingReplies()
-    seen: list[str] = []
-    event = '{"id": "a", "status": "RUNNING", "progress": 1}'
+    seen: list[tuple[str, bytes]] = []
+
+    def on_progress(execution_id: str, progress: bytes) -> None:
+        seen.append((execution_id, progress))
+
+    event = '{"id": "a", "status": "RUNNING", "progress": [1e400, {"n" : 1}]}'
     with (
-        replies.expect("a", on_progress=seen.append),
+        replies.expect("a", on_progress=on_progress),
         replies.expect("a"),
-        replies.expect("b", on_progress=seen.append),
+        replies.expect("b", on_progress=on_progress),
     ):
         replies.deliver(event)
         replies.deliver(succeeded("a"))
         replies.deliver(event)
-    assert seen == [event]
+    assert seen == [("a", b'[1e400, {"n" : 1}]')]
 
 
 async def test_the_nearest_deadline_of_those_who_still_wait_counts() -> None:
@@ -130,7 +134,7 @@ async def test_a_waiter_that_is_answered_leaves_no_timer_behind() -> None:
         waiting = asyncio.create_task(waiter.outcome())
         await asyncio.sleep(0)
         assert len(replies.deadline_timers) == 1
-        replies.settle("a", success(1))
+        replies.resolve("a", success(1))
         assert await waiting == success(1)
     assert len(replies.deadline_timers) == 0
 
@@ -153,11 +157,11 @@ async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted(
     with replies.expect("b"):
         pass
     replies.deliver(succeeded("b"))
-    assert (replies.result, replies.repeated, replies.late, replies.unknown) == (1, 2, 1, 1)
+    assert (replies.result, replies.duplicate, replies.late, replies.unknown) == (1, 2, 1, 1)
 
 
 async def test_only_so_many_that_have_left_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies_module, "REMEMBERED", 2)
+    monkeypatch.setattr(replies_module, "MAX_REMEMBERED_EXECUTIONS", 2)
     replies = PendingReplies()
     for execution_id in "abc":
         with replies.expect(execution_id):
@@ -267,7 +271,7 @@ class Table(RuleBasedStateMachine):
     @rule(number=st.integers(0, 5))
     def run_out(self, number: int) -> None:
         if number < len(self.places) and not self.places[number].waiter.done():
-            self.places[number].waiter._give_up()
+            self.places[number].waiter._expire()
             self.places[number].expected = [None]
 
     @rule(execution_id=ids, outcome=st.sampled_from([success(1), success({"a": []}), Failed("E")]))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from service.bridge import lookup_queue
 from service.bridge import recovery as recovery_module
 from service.bridge.pending import PendingReplies, Waiter
 from service.bridge.recovery import Recovery
@@ -108,6 +109,7 @@ async def scene(**quotas: Quota) -> AsyncIterator[Scene]:
     async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
         record = RecordReader(client, **quotas)
         async with Recovery(replies, record) as recovery:
+            replies.on_ended = recovery.lookup_ended
             made = Scene(endpoint, replies, record, recovery)
             with made.stack:
                 yield made
@@ -121,7 +123,7 @@ async def outcome(waiter: Waiter) -> Outcome | None:
 async def test_what_may_have_ended_is_read_and_answered() -> None:
     async with scene() as made:
         ended, running = made.expect("ended", "SUCCEEDED"), made.expect("running")
-        made.recovery.look(["ended", "running"])
+        made.recovery.lookup(["ended", "running"])
         assert await outcome(ended) == success("ended")
         await made.endpoint.arrived("DescribeExecution", 2)
         assert not running.done()
@@ -142,7 +144,7 @@ async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> No
     async with scene() as made:
         waiter = made.expect("a")
         made.endpoint.script("DescribeExecution", record)
-        made.recovery.look(["a"])
+        made.recovery.lookup(["a"])
         assert await outcome(waiter) == expected
 
 
@@ -169,7 +171,7 @@ async def test_the_history_tells_each_kind_of_end_too(event: dict[str, Any], exp
 async def test_of_many_only_those_that_a_listing_shows_as_ended_are_read() -> None:
     async with scene() as made:
         waiters = {f"e{n}": made.expect(f"e{n}", "SUCCEEDED" if n % 50 == 0 else "RUNNING") for n in range(1500)}
-        made.recovery.look(made.replies.pending())
+        made.recovery.lookup(made.replies.pending())
         ended = [name for name in waiters if int(name[1:]) % 50 == 0]
         for name in ended:
             assert await outcome(waiters[name]) == success(name)
@@ -183,9 +185,9 @@ async def test_a_listing_ends_where_ours_end() -> None:
         made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(5000)})
         for n in range(20):
             made.expect(f"e{n}")
-        made.recovery.look(made.replies.pending())
+        made.recovery.lookup(made.replies.pending())
         last = made.expect("last", "SUCCEEDED")
-        made.recovery.look(["last"])
+        made.recovery.lookup(["last"])
         assert await outcome(last) == success("last")
         assert made.endpoint.count("ListExecutions") == 1
 
@@ -196,7 +198,7 @@ async def test_what_a_listing_does_not_show_is_read_if_its_wait_is_about_to_end(
         made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
         for n in range(20):
             made.expect(f"e{n}", within=1.5 if n < 5 else 60)
-        made.recovery.look(made.replies.pending())
+        made.recovery.lookup(made.replies.pending())
         assert await outcome(long_ago) == success("long ago")
         assert made.reads() == ["long ago"]
 
@@ -208,7 +210,7 @@ async def test_what_no_listing_shows_is_read_while_it_cannot_be_heard() -> None:
         for n in range(20):
             made.expect(f"e{n}")
         with made.recovery.polling("long ago"):
-            made.recovery.look(made.replies.pending())
+            made.recovery.lookup(made.replies.pending())
             assert await outcome(long_ago) == success("long ago")
 
 
@@ -216,12 +218,12 @@ async def test_a_reading_that_failed_is_repeated_before_the_wait_ends() -> None:
     async with scene() as made:
         waiter = made.expect("a", "SUCCEEDED", within=1.0)
         made.endpoint.script("DescribeExecution", error("InternalFailure", 500), made.ledger._describe)
-        made.recovery.look(["a"])
+        made.recovery.lookup(["a"])
         assert await waiter.outcome() == success("a")
 
 
 async def test_the_nearest_deadline_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "READS", 1)  # of two under way at once, either may arrive first
+    monkeypatch.setattr(lookup_queue, "MAX_CONCURRENT_READS", 1)  # of two under way at once, either may arrive first
     async with scene() as made:
         within = {"c": 30, "a": 10, "b": 20, "d": 40}
         waiters = [made.expect(name, "SUCCEEDED", seconds) for name, seconds in within.items()]
@@ -258,7 +260,7 @@ async def test_who_left_is_not_read_for() -> None:
         made.recovery.lookup_ended("stayed")
         assert await outcome(stayed) == success("stayed")
         assert made.reads() == ["stayed"]
-        assert made.recovery._lookups == {}
+        assert len(made.recovery._lookups) == 0
 
 
 async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
@@ -276,18 +278,18 @@ async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
 
 
 async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    monkeypatch.setattr(lookup_queue, "RETRY_FAILED_READ_AFTER_S", 0.05)
     async with scene(describe=Quota(2, 50)) as made:
         waiter = made.expect("a", "SUCCEEDED")
         made.endpoint.script("DescribeExecution", error("ThrottlingException"), made.ledger._describe)
-        made.recovery.look(["a"])
+        made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
         assert await outcome(waiter) == success("a")
         assert made.record.describing._pace < 50
 
 
 async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    monkeypatch.setattr(lookup_queue, "RETRY_FAILED_READ_AFTER_S", 0.05)
     async with scene() as made:
         first, second = made.expect("a", "SUCCEEDED"), made.expect("b", "SUCCEEDED")
         read, faults = made.record.outcome, [ZeroDivisionError()]
@@ -298,7 +300,7 @@ async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: py
             return await read(execution_id, claimed)
 
         monkeypatch.setattr(made.record, "outcome", outcome_of)
-        made.recovery.look(["a", "b"])
+        made.recovery.lookup(["a", "b"])
         assert await outcome(first) == success("a")
         assert await outcome(second) == success("b")
 
@@ -308,7 +310,7 @@ async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(ans
     async with scene() as made:
         made.endpoint.script("ListExecutions", answer)
         waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(20)]
-        made.recovery.look(made.replies.pending())
+        made.recovery.lookup(made.replies.pending())
         assert [await outcome(waiter) for waiter in waiters] == [success(f"e{n}") for n in range(20)]
 
 
@@ -316,7 +318,7 @@ async def after_a_failed_listing(made: Scene) -> list[Waiter]:
     """Have twenty executions sought by a listing that fails; a few are being read, the rest waits for the quotas."""
     made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
     waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
-    made.recovery.look(made.replies.pending())
+    made.recovery.lookup(made.replies.pending())
     await made.endpoint.arrived("DescribeExecution")
     await made.endpoint.arrived("GetExecutionHistory")
     return waiters
@@ -326,7 +328,7 @@ async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_on
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
         waiters = await after_a_failed_listing(made)
         made.ledger.statuses["e19"] = "SUCCEEDED"
-        made.recovery.look(made.replies.pending())
+        made.recovery.lookup(made.replies.pending())
         assert await outcome(waiters[19]) == success("e19")
         assert set(made.reads()) <= {"e0", "e1", "e2", "e19"}
 
@@ -334,11 +336,11 @@ async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_on
 async def test_a_reading_that_a_wait_near_its_end_asked_for_is_not_spared_by_a_listing() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
         waiters = await after_a_failed_listing(made)
-        made.recovery.look(["e5"])
+        made.recovery.lookup(["e5"])
         await asyncio.sleep(0)
-        made.recovery.look(made.replies.pending())
+        made.recovery.lookup(made.replies.pending())
         await made.endpoint.arrived("ListExecutions", 2)
-        while made.recovery._listing:  # noqa: ASYNC110 - it tells of its end to nobody
+        while made.recovery._lookups._listing:  # noqa: ASYNC110 - it tells of its end to nobody
             await asyncio.sleep(0.01)
         made.ledger.statuses["e5"] = "SUCCEEDED"
         assert await outcome(waiters[5]) == success("e5")
@@ -349,20 +351,20 @@ async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
         waiter = made.expect("slow")
         gate = asyncio.Event()
         made.endpoint.script("DescribeExecution", gated(gate, described("RUNNING")), made.ledger._describe)
-        made.recovery.look(["slow"])
+        made.recovery.lookup(["slow"])
         await made.endpoint.arrived("DescribeExecution")
         made.ledger.statuses["slow"] = "SUCCEEDED"
-        made.recovery.look(["slow"])
+        made.recovery.lookup(["slow"])
         await asyncio.sleep(0)
         gate.set()
         assert await outcome(waiter) == success("slow")
 
 
 async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "AFTER_GAP", (0.0, 0.1, 0.2))
+    monkeypatch.setattr(recovery_module, "LOOKUPS_AFTER_GAP_S", (0.0, 0.1, 0.2))
     async with scene() as made:
         waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
-        made.recovery.link_back()
+        made.recovery.link_restored()
         await made.endpoint.arrived("ListExecutions", 1)
         made.ledger.statuses["e7"] = "SUCCEEDED"
         assert await outcome(waiters[7]) == success("e7")
@@ -371,46 +373,46 @@ async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeyp
 
 
 async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "FIRST_ROUND", 0.01)
-    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    monkeypatch.setattr(recovery_module, "FIRST_POLL_AFTER_S", 0.01)
+    monkeypatch.setattr(recovery_module, "POLL_INTERVAL_S", 0.05)
     async with scene() as made:
         waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
         made.recovery.link_lost()
         for n in (3, 5):
             made.ledger.statuses[f"e{n}"] = "SUCCEEDED"
             assert await outcome(waiters[n]) == success(f"e{n}")
-        made.recovery.link_back()
+        made.recovery.link_restored()
         await made.endpoint.arrived("ListExecutions", made.endpoint.count("ListExecutions") + 1)
 
 
 async def test_looking_again_and_again_for_one_end_does_not_make_it_read_more_and_more_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recovery_module, "NOT_YET", (0.2,))
+    monkeypatch.setattr(lookup_queue, "RECORD_LAG_PAUSES_S", (0.2,))
     async with scene() as made:
         made.expect("a")
         made.recovery.lookup_ended("a")
         for number in range(1, 8):  # each of them hurries the one that is due later
             await made.endpoint.arrived("DescribeExecution", number)
-            made.recovery.look(["a"])
+            made.recovery.lookup(["a"])
         before = made.endpoint.count("DescribeExecution")
         await asyncio.sleep(1)
         assert made.endpoint.count("DescribeExecution") - before <= 10  # five; it was forty
 
 
 async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    monkeypatch.setattr(recovery_module, "POLL_INTERVAL_S", 0.05)
     async with scene() as made:
         waiter = made.expect("a")
         with made.recovery.polling("a"):
             await made.endpoint.arrived("DescribeExecution", 3)
             made.ledger.statuses["a"] = "SUCCEEDED"
             assert await outcome(waiter) == success("a")
-        assert not made.recovery._unheard
+        assert not made.recovery._polled
 
 
 async def test_each_of_several_who_cannot_hear_an_execution_is_read_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_module, "ROUND", 0.05)
+    monkeypatch.setattr(recovery_module, "POLL_INTERVAL_S", 0.05)
     async with scene() as made:
         waiter = made.expect("a")
         with made.recovery.polling("a"):
@@ -433,10 +435,10 @@ async def test_a_listing_that_hangs_holds_nobody_up() -> None:
         made.endpoint.script("ListExecutions", gated_for_ever)
         for n in range(20):
             made.expect(f"e{n}")
-        made.recovery.look([f"e{n}" for n in range(20)])
+        made.recovery.lookup([f"e{n}" for n in range(20)])
         await made.endpoint.arrived("ListExecutions")
         late = made.expect("late", "SUCCEEDED")
-        made.recovery.look(["late"])
+        made.recovery.lookup(["late"])
         assert await outcome(late) == success("late")
         assert made.endpoint.count("ListExecutions") == 1
 
@@ -446,10 +448,10 @@ async def test_recovery_that_is_off_reads_nothing() -> None:
     async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
         async with Recovery(replies, RecordReader(client), enabled=False) as recovery:
             with replies.expect("a"), recovery.polling("a"):
-                recovery.look(["a"])
+                recovery.lookup(["a"])
                 recovery.lookup_ended("a")
                 recovery.link_lost()
-                recovery.link_back()
+                recovery.link_restored()
                 await asyncio.sleep(0)
                 assert len(recovery._tasks) == 1  # the one that waits for something to do
         assert endpoint.calls == []
@@ -459,10 +461,10 @@ async def test_closing_ends_all_that_is_under_way() -> None:
     async with scene() as made:
         made.endpoint.script("DescribeExecution", gated_for_ever)
         made.expect("a")
-        made.recovery.look(["a"])
+        made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
         made.recovery.link_lost()
-    assert all(task.done() for task in made.recovery._tasks)
+    assert len(made.recovery._tasks) == 0
 
 
 async def gated_for_ever(_request: web.Request, _call: Call) -> web.StreamResponse:

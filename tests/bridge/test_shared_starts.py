@@ -13,7 +13,7 @@ from aiohttp import web
 
 from service.bridge import recovery as recovery_module
 from service.bridge import shared_starts
-from service.bridge.bridge import Answer
+from service.bridge.bridge import Result
 from service.errors import (
     Draining,
     IdempotencyConflict,
@@ -26,7 +26,7 @@ from service.errors import (
 from service.stepfunctions import reader as record_module
 from service.stepfunctions.outcomes import Failed
 from tests.support.outcomes import success
-from tests.support.stage import JoinedChannel, Stage, stage
+from tests.support.stage import Channel, Stage, stage
 from tests.support.step_functions import STARTED, Call, Script, described, error, gated
 
 ID = "exec-11ed1625-10bf-46ea-bf94-1edf5c10947a"
@@ -37,7 +37,7 @@ def input_of(event: str = "{}", channel: str = f"ns/other/{ID}") -> str:
     return json.dumps({"id": ID, "event": event, "reply": {"channel": channel}})
 
 
-def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Answer]:
+def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Result]:
     return asyncio.create_task(made.bridge.submit(event, wait, execution_id=ID))
 
 
@@ -48,12 +48,12 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def started(made: Stage) -> bool:
-    return any(flight.start.done for flight in made.bridge._flights._flights.values())
+    return any(shared.start.done for shared in made.bridge._shared_starts._starts.values())
 
 
-async def joined(made: Stage, channel: str = f"ns/other/{ID}") -> JoinedChannel:
-    await until(lambda: channel in made.joined)
-    return made.joined[channel]
+async def subscribed(made: Stage, channel: str = f"ns/other/{ID}") -> Channel:
+    await until(lambda: channel in made.subscribed)
+    return made.subscribed[channel]
 
 
 async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> None:
@@ -64,12 +64,12 @@ async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> No
         assert await made.started() == ID
         gate.set()
         second = [submit(made) for _ in range(100)]
-        await until(lambda: made.bridge.in_flight == 200)
+        await until(lambda: made.admission.in_flight == 200)
         made.reply(ID, 1)
-        assert set(await asyncio.gather(*first, *second)) == {Answer(ID, success(1))}
+        assert set(await asyncio.gather(*first, *second)) == {Result(ID, success(1))}
         assert made.endpoint.count("StartExecution") == 1
         made.assert_nothing_is_held()
-        assert len(made.bridge._flights) == 0
+        assert len(made.bridge._shared_starts) == 0
 
 
 async def test_only_the_request_that_asked_step_functions_tells_how_often() -> None:
@@ -84,7 +84,7 @@ async def test_only_the_request_that_asked_step_functions_tells_how_often() -> N
 async def test_who_comes_between_the_reply_that_nobody_heard_and_the_record_of_the_end_does_not_wait_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recovery_module, "AFTER_GAP", (0.0, 0.1, 0.2))
+    monkeypatch.setattr(recovery_module, "LOOKUPS_AFTER_GAP_S", (0.0, 0.1, 0.2))
     async with stage() as made:
         assert (await submit(made, wait=0)).outcome is None
         made.reply(ID, 1)
@@ -126,7 +126,7 @@ async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_befo
         wrong = submit(made, '{"a": 2}')
         await made.started()
         right = submit(made, '{"a": 1}')
-        await until(lambda: made.bridge.in_flight == 2)
+        await until(lambda: made.admission.in_flight == 2)
         gate.set()
         with pytest.raises(IdempotencyKeyReused):
             await wrong
@@ -180,7 +180,7 @@ async def test_an_execution_that_has_ended_answers_its_key_again() -> None:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", described("FAILED", input=input_of(), error="Broken"))
         answers = await asyncio.gather(*(submit(made) for _ in range(10)))
-        assert set(answers) == {Answer(ID, Failed("Broken"))}
+        assert set(answers) == {Result(ID, Failed("Broken"))}
         assert made.endpoint.count("DescribeExecution") == 1
 
 
@@ -189,14 +189,14 @@ async def test_an_execution_of_another_instance_is_heard_on_its_own_channel() ->
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
         posts = [submit(made) for _ in range(5)]
-        channel = await joined(made)
-        channel.confirm()
+        channel = await subscribed(made)
+        channel.come_up()
         await made.endpoint.arrived("DescribeExecution", 2)
         made.reply(ID, 1)
         assert {answer.outcome for answer in await asyncio.gather(*posts)} == {success(1)}
         await until(lambda: channel.ended)
-        assert len(made.joined) == 1
-        assert len(made.joins) == 0
+        assert len(made.subscribed) == 1
+        assert len(made.remote) == 0
 
 
 async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed() -> None:
@@ -208,7 +208,7 @@ async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed(
             described("SUCCEEDED", input=input_of(), output="1"),
         )
         post = submit(made)
-        (await joined(made)).confirm()
+        (await subscribed(made)).come_up()
         assert (await post).outcome == success(1)
 
 
@@ -223,7 +223,7 @@ async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_no
             described("SUCCEEDED", input=input_of(), output="1"),
         )
         post = submit(made, wait=60)
-        (await joined(made)).confirm()
+        (await subscribed(made)).come_up()
         async with asyncio.timeout(20):
             assert (await post).outcome == success(1)
 
@@ -238,7 +238,7 @@ async def test_where_the_channel_is_refused_the_record_is_read() -> None:
             described("SUCCEEDED", input=input_of(), output="1"),
         )
         post = submit(made)
-        channel = await joined(made)
+        channel = await subscribed(made)
         channel.refuse()
         assert (await post).outcome == success(1)
         await until(lambda: channel.ended)
@@ -255,7 +255,7 @@ async def test_a_channel_that_is_none_of_ours_is_never_subscribed(channel: str) 
             described("SUCCEEDED", input=input_of(), output="1"),
         )
         assert (await made.bridge.follow(ID, 20)).outcome == success(1)
-        assert made.joined == {}
+        assert made.subscribed == {}
 
 
 async def test_a_reading_that_waits_hears_what_this_instance_started() -> None:
@@ -266,8 +266,8 @@ async def test_a_reading_that_waits_hears_what_this_instance_started() -> None:
         reading = asyncio.create_task(made.bridge.follow(own, 20))
         await made.endpoint.arrived("DescribeExecution")
         made.reply(own, 1)
-        assert await reading == Answer(own, success(1))
-        assert made.joined == {}
+        assert await reading == Result(own, success(1))
+        assert made.subscribed == {}
 
 
 async def test_a_reading_that_fails_after_the_reply_has_come_tells_the_reply() -> None:
@@ -283,7 +283,7 @@ async def test_a_reading_that_fails_after_the_reply_has_come_tells_the_reply() -
 
 
 async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT", 0.2)
+    monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT_S", 0.2)
     async with stage() as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
@@ -300,7 +300,7 @@ async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypat
 
 
 async def test_a_shared_start_outlives_a_standstill_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT", 2.0)
+    monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT_S", 2.0)
     async with stage() as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
@@ -324,7 +324,7 @@ async def test_a_reading_whose_wait_runs_out_leaves_nothing_behind() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
         reading = asyncio.create_task(made.bridge.follow(ID, 0.3))
-        channel = await joined(made)
+        channel = await subscribed(made)
         assert (await reading).outcome is None
         await until(lambda: channel.ended)
         made.assert_nothing_is_held()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import aioboto3
 
-from service.app import serve, settings
+from service.app import composition, serve, settings
 from service.app.shutdown import Stop
 from service.bridge.pending import PendingReplies
 
@@ -26,7 +26,7 @@ class _ListedReplies(PendingReplies):
         _TABLES[threading.get_ident()].append(self)
 
 
-vars(serve)["PendingReplies"] = _ListedReplies  # the one thing that serve.run does not hand out
+vars(composition)["PendingReplies"] = _ListedReplies  # the one thing that serve.run does not hand out
 
 
 class Instance:
@@ -95,7 +95,7 @@ class Instance:
         self._loop.set_exception_handler(self._complain)
         self._stop = Stop()
         session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
-        access = serve.AwsAccess(session, self._sfn_url)
+        access = composition.AwsAccess(session, self._sfn_url)
         await serve.run(settings.load(self._environment), access, self._stop, self._announce)
         # What the loop has yet to do for connections that were just closed is no task of the service.
         await asyncio.sleep(0.1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from service.local import LocalAws
-from tests.support.leak_check import AT_ONCE
+from tests.support.leak_check import MAX_CONCURRENT_REQUESTS
 from tests.support.processes import command, settings_for
 
 
@@ -16,10 +16,10 @@ async def test_nothing_is_left_of_requests_however_they_end() -> None:
         assert report["ends"].keys() >= {"left", "200", "202", "400", "422", "read 502"}
         assert (aws.connections, aws.subscriptions) == (0, 0)
     baseline, after, stopped = report["baseline"], report["after"], report["stopped"]
-    assert (after["table"], after["looks"], after["in_flight"]) == (0, 0, 0)
+    assert (after["table"], after["lookups"], after["in_flight"]) == (0, 0, 0)
     assert after["tasks"] == baseline["tasks"]
     # Connections to Step Functions stay in their pool, so a second round may open some more, but not one a request.
-    assert after["files"] <= baseline["files"] + AT_ONCE
-    assert after["futures"] <= baseline["futures"] + 2 * AT_ONCE
+    assert after["files"] <= baseline["files"] + MAX_CONCURRENT_REQUESTS
+    assert after["futures"] <= baseline["futures"] + 2 * MAX_CONCURRENT_REQUESTS
     assert stopped["tasks"] == 1
-    assert (stopped["table"], stopped["looks"], stopped["in_flight"]) == (0, 0, 0)
+    assert (stopped["table"], stopped["lookups"], stopped["in_flight"]) == (0, 0, 0)

@@ -124,7 +124,7 @@ async def stopped(process: Process) -> None:
     """End the service as ECS does; it has to say that nothing was held and leave in order."""
     process.send(signal.SIGTERM)
     assert await process.wait() == 0
-    assert [line["held"] for line in process.logs if line["event"] == "stopping"] == [0]
+    assert [line["in_flight"] for line in process.logs if line["event"] == "stopping"] == [0]
     assert process.logs[-1]["event"] == "stopped"
     assert not [line for line in process.logs if line["level"] in {"error", "critical"}]
 
@@ -197,7 +197,7 @@ async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSes
         stopping = await process.logged("stopping")
         assert await process.wait() == 0
         stopped = process.logs[-1]
-        assert (stopping["held"], stopped["event"]) == (0, "stopped")
+        assert (stopping["in_flight"], stopped["event"]) == (0, "stopped")
         took = datetime.fromisoformat(stopped["timestamp"]) - datetime.fromisoformat(stopping["timestamp"])
         assert took.total_seconds() < FLUSH_TIMEOUT / 2
 

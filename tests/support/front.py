@@ -68,6 +68,7 @@ def routes(made: Stage, **options: Any) -> Routes:
         metrics=Metrics(),
         keys=keys,
         ready=lambda: ready,
+        draining=lambda: made.admission.draining,
         response_timeout=options.pop("response_timeout", 10),
         stage_prefix=options.pop("stage_prefix", ""),
         **options,

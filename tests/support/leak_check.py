@@ -1,4 +1,4 @@
-"""Run the service in this process, treat it badly, and report what is left: `python -m tests.support.leak_check`.
+"""Leak check: serve in this process, misuse the service, report what is left: `python -m tests.support.leak_check`.
 
 The settings come from the environment, as for `serve`; the local AWS runs elsewhere. The report is one JSON object.
 """
@@ -15,29 +15,29 @@ from pathlib import Path
 import aioboto3
 import aiohttp
 
-from service.app import serve, settings
+from service.app import composition, serve, settings
 from service.app.shutdown import Stop
-from service.bridge.bridge import Bridge
+from service.bridge.admission import Admission
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.shared_starts import SharedStarts
 
 REQUESTS = 600
-AT_ONCE = 30
+MAX_CONCURRENT_REQUESTS = 30
 JSON = {"Content-Type": "application/json"}
 NAMES = b'{"nome": "A", "sobrenome": "B"}'
 
 
-async def treat_badly(url: str, number: int) -> str:
+async def misuse(url: str, number: int) -> str:
     """Send one request in one of several ways; return how it ended."""
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         match number % 9:
-            case 0:  # a caller that leaves at some moment of its request
+            case 0:  # a caller that leaves at some point during its request
                 try:
                     async with asyncio.timeout(number % 50 / 1000), http.post(url, data=NAMES, headers=JSON):
-                        return "too early to leave"
+                        return "ended before it left"
                 except TimeoutError:
                     return "left"
             case 1:
@@ -46,7 +46,7 @@ async def treat_badly(url: str, number: int) -> str:
                 headers, body = JSON | {"Idempotency-Key": f"key-{number % 20}"}, NAMES
             case 7:
                 headers, body = JSON | {"Accept": "text/event-stream"}, NAMES
-            case 8:  # a reading that waits for what was stopped
+            case 8:  # a read that waits for an execution that is stopped
                 async with http.post(url, data=NAMES, headers=JSON | {"Prefer": "respond-async"}) as response:
                     location = f"{url}/{(await response.json())['id']}"
                 reading = asyncio.create_task(http.get(location, headers={"Prefer": "wait=5"}))
@@ -64,7 +64,7 @@ async def treat_badly(url: str, number: int) -> str:
 
 
 def left_over() -> dict[str, int]:
-    """Count what a quiet service should have little of."""
+    """Count what an idle service should have little of."""
     gc.collect()
     objects = gc.get_objects()
     return {
@@ -74,34 +74,34 @@ def left_over() -> dict[str, int]:
         "table": sum(
             len(item) for item in objects if type(item) in {PendingReplies, SharedStarts, RemoteSubscriptions}
         ),
-        "looks": sum(len(item._lookups) + len(item._unheard) for item in objects if type(item) is Recovery),
-        "in_flight": sum(item.in_flight for item in objects if type(item) is Bridge),
+        "lookups": sum(len(item._lookups) + len(item._polled) for item in objects if type(item) is Recovery),
+        "in_flight": sum(item.in_flight for item in objects if type(item) is Admission),
     }
 
 
 async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
-    """Send all requests, wait until the service is quiet, and count."""
-    # No more at once, or the size of the pool of connections would hide what grows with each request.
-    places = asyncio.Semaphore(AT_ONCE)
+    """Send all requests, wait until the service is idle, and count."""
+    # Limited, or the size of the connection pool would hide what grows with each request.
+    slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
 
     async def one(number: int) -> str:
-        async with places:
-            return await treat_badly(url, number)
+        async with slots:
+            return await misuse(url, number)
 
     ends = Counter(await asyncio.gather(*(one(number) for number in range(REQUESTS))))
     async with asyncio.timeout(20):
-        # Quiet is when only this task is left, and the six of the service, its link, its recovery and its metrics.
-        while len(asyncio.all_tasks()) > 7:  # noqa: ASYNC110 - the end of a task is nobody's event
+        # Idle means: only this task is left, and the six of the service, its link, its recovery and its metrics.
+        while len(asyncio.all_tasks()) > 7:  # noqa: ASYNC110 - asyncio has no event for the end of any task
             await asyncio.sleep(0.05)
     return ends, left_over()
 
 
 async def main() -> None:
-    """Serve, play two rounds, stop, and report both and what the stop left."""
+    """Serve, run two rounds, stop, and report on both and on what is left after the stop."""
     stop = Stop()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()
-    serving = asyncio.create_task(serve.run(settings.load(), serve.AwsAccess(session), stop, port.set_result))
+    serving = asyncio.create_task(serve.run(settings.load(), composition.AwsAccess(session), stop, port.set_result))
     url = f"http://127.0.0.1:{await port}/event"
     async with aiohttp.ClientSession() as http, asyncio.timeout(20):
         while True:

@@ -1,4 +1,4 @@
-"""A bridge on a stage: our real Step Functions client, a scripted endpoint, a subscription that a test moves."""
+"""A bridge on a stage: our real Step Functions client, a scripted endpoint, subscriptions that a test controls."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
+from service.bridge.reply_channel import ReplyChannel
 from service.bridge.starter import Starter
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
@@ -20,13 +22,17 @@ from tests.support.step_functions import STARTED, ScriptedStepFunctions, workflo
 
 
 class Channel:
-    """A subscription that is as live as a test says."""
+    """A subscription whose state a test controls."""
 
-    def __init__(self) -> None:
-        self.ever_live = True
-        self.down_since: float | None = None
+    def __init__(self, on_change: Callable[[ReplyChannel], None] = lambda _: None, *, live: bool = True) -> None:
+        self._on_change = on_change
         self._live = asyncio.Event()
-        self._live.set()
+        self._answered = asyncio.Event()
+        self.ever_live = False
+        self.down_since: float | None = time.monotonic()
+        self.ended = False
+        if live:
+            self.come_up()
 
     @property
     def live(self) -> bool:
@@ -37,72 +43,64 @@ class Channel:
         self._live.clear()
 
     def come_up(self) -> None:
+        self.ever_live = True
         self.down_since = None
         self._live.set()
-
-    async def wait_live(self, timeout: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._live.wait()
-        except TimeoutError:
-            return False
-
-
-class JoinedChannel:
-    """A subscription to another instance's channel, answered as a test says."""
-
-    def __init__(self, on_change: Callable[[Any], None]) -> None:
-        self._on_change = on_change
-        self.live = False
-        self.ended = False
-        self._answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def confirm(self) -> None:
-        self.live = True
-        self._answered.set_result(True)
+        self._answered.set()
         self._on_change(self)
 
     def refuse(self) -> None:
-        self._answered.set_result(False)
+        self._answered.set()
         self._on_change(self)
 
-    async def wait_answered(self, timeout: float) -> bool:
-        try:
+    async def wait_live(self, timeout: float) -> bool:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                return await asyncio.shield(self._answered)
-        except TimeoutError:
-            return False
+                await self._live.wait()
+        return self.live
+
+    async def wait_answered(self, timeout: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._answered.wait()
+        return self.live
 
     async def unsubscribe(self) -> None:
-        self.live = False
+        self._live.clear()
         self.ended = True
 
 
 class Stage:
-    """A bridge with all that it stands on."""
+    """A bridge with everything it depends on."""
 
-    def __init__(self, endpoint: ScriptedStepFunctions, client: StepFunctionsClient, **options: Any) -> None:
+    def __init__(
+        self, endpoint: ScriptedStepFunctions, client: StepFunctionsClient, *, max_in_flight: int = 10, **options: Any
+    ) -> None:
         self.endpoint = endpoint
         self.replies = PendingReplies()
         self.channel = Channel()
-        self.joined: dict[str, JoinedChannel] = {}
+        self.subscribed: dict[str, Channel] = {}
         self.record = RecordReader(client, **options.pop("quotas", {}))
         self.recovery = Recovery(self.replies, self.record)
-        self.joins = RemoteSubscriptions(self._subscribe, "ns/me/", self.recovery, self.replies)
+        self.replies.on_ended = self.recovery.lookup_ended
+        self.replies.on_deadline_near = self.recovery.lookup_before_deadline
+        self.remote = RemoteSubscriptions(self._subscribe, "ns/me/", self.recovery, self.replies)
+        self.admission = Admission(max_in_flight)
         self.bridge = Bridge(
             Starter(client, self.channel),
-            self.replies,
+            client,
             self.record,
+            self.replies,
             self.recovery,
-            self.joins,
-            prefix="ns/me/",
-            **({"max_in_flight": 10} | options),
+            self.remote,
+            self.admission,
+            **options,
         )
         self.endpoint.script("StartExecution", STARTED)
 
-    def _subscribe(self, channel: str, on_change: Callable[[Any], None]) -> JoinedChannel:
-        joined = self.joined[channel] = JoinedChannel(on_change)
-        return joined
+    def _subscribe(self, channel: str, on_change: Callable[[ReplyChannel], None]) -> Channel:
+        subscribed = self.subscribed[channel] = Channel(on_change, live=False)
+        return subscribed
 
     async def started(self, number: int = 1) -> str:
         """Wait for the next start and return its execution's id."""
@@ -115,7 +113,7 @@ class Stage:
 
     def assert_nothing_is_held(self) -> None:
         assert len(self.replies) == 0
-        assert self.bridge.in_flight == 0
+        assert self.admission.in_flight == 0
 
 
 @asynccontextmanager
@@ -128,4 +126,4 @@ async def stage(*, timeout: float = 20, pool: int = 300, **options: Any) -> Asyn
         async with made.recovery:
             yield made
             await made.bridge.aclose()
-            await made.joins.aclose()
+            await made.remote.aclose()

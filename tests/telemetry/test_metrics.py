@@ -155,7 +155,7 @@ async def test_events_are_counted_by_kind(http: aiohttp.ClientSession) -> None:
         aws.faults.junk.on()
         assert await post(http, url) == 200
         async with asyncio.timeout(20):
-            while (now := await scrape(http, url))("replies_total", "repeated") < 1:
+            while (now := await scrape(http, url))("replies_total", "duplicate") < 1:
                 pass
         assert now("replies_total", "result") == 1
         assert now("replies_total", "malformed") >= 1

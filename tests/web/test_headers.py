@@ -65,12 +65,12 @@ async def test_a_wait_that_there_was_no_room_for_is_none_that_was_applied() -> N
 
 def test_the_pause_until_the_next_try_is_what_is_left_of_a_usual_execution() -> None:
     durations = Durations()
-    assert durations.left(4) == 4  # nothing is known: as long again
-    durations.note(10)
-    assert durations.left(4) == 6
-    assert durations.left(13) == 3  # overdue
+    assert durations.remaining(4) == 4  # nothing is known: as long again
+    durations.add(10)
+    assert durations.remaining(4) == 6
+    assert durations.remaining(13) == 3  # overdue
     for _ in range(100):
-        durations.note(20)
+        durations.add(20)
     assert durations.typical == pytest.approx(20, rel=0.01)
 
 

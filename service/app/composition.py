@@ -1,0 +1,274 @@
+"""The composition root: makes every part of the service and wires them together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from botocore.exceptions import BotoCoreError
+
+from service.app.collector import ServiceCollector
+from service.app.fd_limits import Room, fit, raise_open_files
+from service.app.settings import SettingsError
+from service.app.shutdown import FORCED_FLUSH_TIMEOUT
+from service.appsync import ApiKey, Authorizer, Link, Subscription
+from service.appsync.iam import Iam
+from service.appsync.secrets_manager import SecretsManagerApiKey
+from service.bridge.admission import Admission
+from service.bridge.bridge import Bridge
+from service.bridge.idempotency_keys import IdempotencyKeys
+from service.bridge.pending import PendingReplies
+from service.bridge.recovery import Recovery
+from service.bridge.remote import RemoteSubscriptions
+from service.bridge.starter import Starter
+from service.errors import Problem
+from service.stepfunctions.client import MAX_OTHER_CALLS, StepFunctionsClient
+from service.stepfunctions.reader import RecordReader
+from service.telemetry.emf import EmfWriter
+from service.telemetry.link_observer import LinkObserver
+from service.telemetry.metrics import Metrics
+from service.telemetry.traces import from_environment
+from service.web.connections import Connections
+from service.web.routes import Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AsyncExitStack
+
+    import aioboto3
+
+    from service.app.settings import Settings
+    from service.bridge.reply_channel import ReplyChannel
+    from service.telemetry.traces import Traces
+
+log = structlog.get_logger(__name__)
+
+MAX_CONCURRENT_STARTS: Final = 256
+"""Calls of StartExecution under way at once: at 50 ms a call, several times what its quotas allow."""
+
+RESERVED_FILES: Final = 64
+"""Files that are open besides requests and calls to Step Functions: the link, sockets, libraries, streams."""
+
+READY_GRACE_S: Final = 10.0
+"""Seconds that the link may be down before the instance reports that it is not ready: a reconnect is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsAccess:
+    """How AWS is reached."""
+
+    session: aioboto3.Session
+
+    sfn_url: str | None = None
+    """The endpoint of Step Functions, if it is not the SDK's own."""
+
+    files: int = 0
+    """How many files the other side opens in this process, if it is embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that serving needs, ready to listen."""
+
+    instance: str
+    room: Room
+    bridge: Bridge
+    admission: Admission
+    connections: Connections
+    runner: web.AppRunner
+
+
+async def build(
+    stack: AsyncExitStack, settings: Settings, aws: AwsAccess, extend: Callable[[web.Application], None]
+) -> Service:
+    """Make everything and wire it.
+
+    `stack` closes it in reverse order: requests end before the bridge, the bridge before the subscriptions that its
+    requests wait for, and the link and the client last.
+    """
+    instance = uuid4().hex
+    pool = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
+    room = _room(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + RESERVED_FILES + aws.files)
+    admission = Admission(room.in_flight)
+    replies = PendingReplies()
+
+    client = await _enter(
+        stack, StepFunctionsClient(aws.session, settings.STATE_MACHINE_ARN, pool=pool, endpoint_url=aws.sfn_url)
+    )
+    record = RecordReader(
+        client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
+    )
+    express = await _is_express(client)
+    observer = LinkObserver()
+    link = await stack.enter_async_context(
+        Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=observer.told)
+    )
+    recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
+    replies.on_ended = recovery.lookup_ended
+    replies.on_deadline_near = recovery.lookup_before_deadline
+
+    def subscribe(channel: str, on_change: Callable[[Subscription], None] | None = None) -> Subscription:
+        return link.subscribe(channel, replies.deliver, on_change)
+
+    def on_own_change(own: Subscription) -> None:
+        observer.changed(own)
+        if own.live:
+            recovery.link_restored()
+        else:
+            recovery.link_lost()
+
+    prefix = f"{settings.APPSYNC_NAMESPACE}/{instance}/"
+    channel = subscribe(f"{prefix}*", on_own_change)
+    # Ends that no workflow can publish itself (a time-out, an abort) are published to all instances.
+    subscribe(f"{settings.APPSYNC_NAMESPACE}/ended/*")
+    remote = RemoteSubscriptions(subscribe, prefix, recovery, replies)
+    stack.push_async_callback(remote.aclose)
+    bridge = Bridge(
+        Starter(client, channel),
+        client,
+        record,
+        replies,
+        recovery,
+        remote,
+        admission,
+        stop_abandoned=settings.ON_CLIENT_GONE == "stop",
+    )
+    stack.push_async_callback(bridge.aclose)
+
+    connections = Connections(room.connections)
+    collector = ServiceCollector(
+        admission=admission,
+        replies=replies,
+        recovery=recovery,
+        record=record,
+        client=client,
+        link=link,
+        channel=channel,
+        observer=observer,
+        connections=connections,
+    )
+    application = _application(
+        stack,
+        settings,
+        bridge,
+        collector,
+        instance=instance,
+        keys=None if express else _keys(settings),
+        ready=lambda: not_ready(admission, channel),
+        draining=lambda: admission.draining,
+    )
+    extend(application)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handler_cancellation=True,  # a caller that leaves frees its slot at once
+        shutdown_timeout=FORCED_FLUSH_TIMEOUT,  # what remains then has already had FLUSH_TIMEOUT
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return Service(instance, room, bridge, admission, connections, runner)
+
+
+def _application(
+    stack: AsyncExitStack,
+    settings: Settings,
+    bridge: Bridge,
+    collector: ServiceCollector,
+    *,
+    instance: str,
+    keys: IdempotencyKeys | None,
+    ready: Callable[[], str | None],
+    draining: Callable[[], bool],
+) -> web.Application:
+    metrics = Metrics()
+    metrics.registry.register(collector)
+    traces = _export(stack, settings, metrics, instance)
+    return Routes(
+        bridge,
+        settings.REQUEST_SCHEMA,
+        metrics=metrics,
+        keys=keys,
+        response_timeout=settings.RESPONSE_TIMEOUT,
+        stage_prefix=settings.STAGE_PREFIX,
+        ready=ready,
+        draining=draining,
+        cors_origins=settings.CORS_ORIGINS,
+    ).application(traces)
+
+
+def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instance: str) -> Traces | None:
+    """Start the exports that the settings ask for; return where traces are written, if anywhere."""
+    stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
+    if settings.EMF_INTERVAL:
+        cloudwatch = EmfWriter(metrics, settings.SERVICE_NAME)
+        stack.callback(cloudwatch.write)  # what was counted since the last time, while the link is still up
+        stack.callback(asyncio.create_task(cloudwatch.run(settings.EMF_INTERVAL)).cancel)
+    traces = from_environment(settings.SERVICE_NAME, instance)
+    if traces is not None:
+        stack.push_async_callback(traces.aclose)
+    return traces
+
+
+async def _is_express(client: StepFunctionsClient) -> bool:
+    """Return whether the state machine keeps no record, so that nothing can be recovered; log it if so."""
+    try:
+        express = await client.express()
+    except Problem as problem:
+        # Without permission to ask, assume the usual type.
+        log.warning("state_machine_type_unknown", problem=problem.slug)
+        return False
+    if express:
+        log.warning("express_state_machine", recovery=False, idempotency_keys=False)
+    return express
+
+
+def _keys(settings: Settings) -> IdempotencyKeys | None:
+    """Make ids from keys with a secret that all instances share; None without such a secret."""
+    secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
+    if secret is None:
+        log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")
+        return None
+    return IdempotencyKeys(secret.get_secret_value())
+
+
+async def _enter(stack: AsyncExitStack, client: StepFunctionsClient) -> StepFunctionsClient:
+    try:
+        return await stack.enter_async_context(client)
+    except (BotoCoreError, ValueError) as error:  # an endpoint that is not a URL, a broken profile
+        raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
+
+
+def _room(requested: int, reserved: int) -> Room:
+    open_files = raise_open_files()
+    room = fit(requested, open_files, reserved)
+    if room.in_flight < requested:
+        log.warning("max_in_flight_lowered", wanted=requested, lowered_to=room.in_flight, open_files=open_files)
+    return room
+
+
+def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
+    region = settings.STATE_MACHINE_ARN.region
+    if settings.APPSYNC_AUTH == "iam":
+        return Iam(settings.APPSYNC_HTTP_URL, session, region)
+    # The settings hold exactly one of the two.
+    if settings.APPSYNC_API_KEY is not None:
+        return ApiKey(settings.APPSYNC_HTTP_URL, settings.APPSYNC_API_KEY.get_secret_value())
+    secret = settings.APPSYNC_API_KEY_SECRET or ""
+    return SecretsManagerApiKey(settings.APPSYNC_HTTP_URL, session, secret, region)
+
+
+def not_ready(admission: Admission, channel: ReplyChannel) -> str | None:
+    """Return why the instance must not receive traffic, or None if it may."""
+    if admission.draining:
+        return "draining"
+    if not channel.ever_live:
+        return "link never up"
+    down_since = channel.down_since
+    if down_since is not None and time.monotonic() - down_since > READY_GRACE_S:
+        return "link down"
+    return None

@@ -163,14 +163,7 @@ async def build(
         draining=lambda: admission.draining,
     )
     extend(application)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        handler_cancellation=True,  # a caller that leaves frees its slot at once
-        shutdown_timeout=FORCED_FLUSH_TIMEOUT,  # what remains then has already had FLUSH_TIMEOUT
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    runner = await _runner(stack, application)
     return Service(instance, room, bridge, admission, connections, runner)
 
 
@@ -212,6 +205,18 @@ def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instanc
     if traces is not None:
         stack.push_async_callback(traces.aclose)
     return traces
+
+
+async def _runner(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handler_cancellation=True,  # a caller that leaves frees its slot at once
+        shutdown_timeout=FORCED_FLUSH_TIMEOUT,  # what remains then has already had FLUSH_TIMEOUT
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
 
 
 async def _is_express(client: StepFunctionsClient) -> bool:

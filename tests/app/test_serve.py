@@ -1,4 +1,4 @@
-"""What the composition root decides by itself; all else of it is tested as a process, in tests/integration."""
+"""Readiness, forced stops and the flush. Everything else of serving is tested as a process, in tests/integration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def test_an_instance_is_ready_while_its_subscription_is_live() -> None:
         assert composition.not_ready(made.admission, made.channel) is None
 
 
-async def test_an_instance_that_was_never_up_is_not_ready() -> None:
+async def test_an_instance_whose_link_was_never_up_is_not_ready() -> None:
     async with stage() as made:
         made.channel.ever_live = False
         made.channel.go_down()
@@ -38,7 +38,7 @@ async def test_a_short_reconnect_does_not_take_an_instance_out_of_service_but_a_
         assert composition.not_ready(made.admission, made.channel) is None
 
 
-async def test_an_instance_that_drains_is_not_ready() -> None:
+async def test_a_draining_instance_is_not_ready() -> None:
     async with stage() as made:
         await made.bridge.drain(1)
         assert composition.not_ready(made.admission, made.channel) == "draining"
@@ -46,7 +46,7 @@ async def test_an_instance_that_drains_is_not_ready() -> None:
             await made.bridge.submit("{}", 1)
 
 
-async def test_a_quick_stop_acts_whether_it_was_asked_for_before_or_after() -> None:
+async def test_a_forced_stop_runs_its_callbacks_whether_added_before_or_after() -> None:
     acted = []
     stop = Stop()
     stop.on_force(lambda: acted.append("after"))
@@ -60,7 +60,7 @@ async def test_a_quick_stop_acts_whether_it_was_asked_for_before_or_after() -> N
     assert acted == ["after", "before"]
 
 
-async def test_a_request_that_was_sent_just_before_the_end_is_answered() -> None:
+async def test_a_request_sent_just_before_the_stop_is_answered() -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response()
 
@@ -71,7 +71,7 @@ async def test_a_request_that_was_sent_just_before_the_end_is_answered() -> None
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     reader, writer = await asyncio.open_connection(*runner.addresses[0])
     async with asyncio.timeout(10):
-        while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server tells nobody
+        while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0.01)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await flush(runner, Stop(), 1)
@@ -82,8 +82,8 @@ async def test_a_request_that_was_sent_just_before_the_end_is_answered() -> None
 
 
 @asynccontextmanager
-async def reader_of_nothing() -> AsyncIterator[web.AppRunner]:
-    """A server that is in the midst of an answer which its caller does not read."""
+async def server_with_a_stalled_reader() -> AsyncIterator[web.AppRunner]:
+    """A server in the middle of a response that its caller does not read."""
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -107,15 +107,15 @@ async def reader_of_nothing() -> AsyncIterator[web.AppRunner]:
         await runner.cleanup()
 
 
-async def test_a_flush_takes_no_longer_than_it_may() -> None:
-    async with reader_of_nothing() as runner:
+async def test_a_flush_ends_within_its_timeout() -> None:
+    async with server_with_a_stalled_reader() as runner:
         began = asyncio.get_running_loop().time()
         await flush(runner, Stop(), 2)
         assert asyncio.get_running_loop().time() - began < 3.5  # aiohttp would take the two seconds twice
 
 
 async def test_a_second_signal_shortens_the_flush() -> None:
-    async with reader_of_nothing() as runner:
+    async with server_with_a_stalled_reader() as runner:
         stop = Stop()
         flushing = asyncio.create_task(flush(runner, stop, 60))
         await asyncio.wait([flushing], timeout=0.2)
@@ -123,4 +123,4 @@ async def test_a_second_signal_shortens_the_flush() -> None:
         stop.ask(quick=True)
         await asyncio.wait([flushing], timeout=10)
         assert flushing.done()
-        stop.ask()  # a third one finds nothing to do
+        stop.ask()  # a third one has no effect

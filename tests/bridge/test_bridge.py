@@ -1,4 +1,4 @@
-"""The bridge with our real Step Functions client against a scripted endpoint, and a subscription that a test moves."""
+"""The bridge with our real Step Functions client, a scripted endpoint, and a subscription that a test controls."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.support.step_functions import (
 
 
 def replying(made: Stage, output: Any) -> Script:
-    """Publish the reply before StartExecution's own answer leaves."""
+    """Publish the reply before StartExecution responds."""
 
     async def script(request: Any, call: Any) -> Any:
         made.reply(call["name"], output)
@@ -84,7 +84,7 @@ async def test_a_reply_that_comes_before_the_start_is_answered_is_not_lost() -> 
         assert (await made.bridge.submit("{}", 10)).outcome == success(1)
 
 
-async def test_a_reply_that_is_already_there_is_given_even_to_who_does_not_wait() -> None:
+async def test_a_reply_that_is_already_there_is_returned_even_without_a_wait() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", replying(made, 1))
         assert (await made.bridge.submit("{}", 0)).outcome == success(1)
@@ -96,13 +96,13 @@ async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
         made.assert_nothing_is_held()
 
 
-async def test_a_reply_in_the_tick_in_which_the_wait_runs_out_is_given() -> None:
+async def test_a_reply_in_the_same_loop_iteration_as_the_deadline_counts() -> None:
     loop = asyncio.get_running_loop()
     replies = PendingReplies()
     deadline = loop.time() + 0.01
     with replies.expect("a", deadline) as waiter:
         loop.call_at(deadline + 0.01, replies.resolve, "a", success(1))
-        # Both timers are due when the loop comes back to them, the end of the wait first.
+        # Both timers are due when the loop runs again, that of the deadline first.
         loop.call_soon(time.sleep, 0.05)
         assert await waiter.outcome() == success(1)
 
@@ -128,7 +128,7 @@ async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
         assert (await submitted).outcome == success(1)
 
 
-async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gap_that_does_not_end_refuses_requests_after_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
     async with stage() as made:
         made.channel.go_down()
@@ -137,7 +137,7 @@ async def test_a_gap_that_does_not_end_refuses_within_the_grace_time(monkeypatch
         assert made.endpoint.calls == []
 
 
-async def test_a_long_outage_refuses_at_once() -> None:
+async def test_a_long_outage_refuses_requests_at_once() -> None:
     async with stage() as made:
         made.channel.go_down(since=60)
         async with asyncio.timeout(1):
@@ -145,7 +145,7 @@ async def test_a_long_outage_refuses_at_once() -> None:
                 await made.bridge.submit("{}", 10)
 
 
-async def test_more_than_may_be_held_is_refused_and_a_place_becomes_free_again() -> None:
+async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> None:
     async with stage(max_in_flight=1) as made:
         first = asyncio.create_task(made.bridge.submit("{}", 10))
         execution_id = await made.started()
@@ -159,7 +159,7 @@ async def test_more_than_may_be_held_is_refused_and_a_place_becomes_free_again()
         made.assert_nothing_is_held()
 
 
-async def test_an_input_is_too_large_from_the_first_byte_over_the_limit() -> None:
+async def test_an_input_one_byte_over_the_limit_is_too_large() -> None:
     async with stage() as made:
         envelope = len(json.dumps({"id": f"exec-{'0' * 36}", "event": "", "reply": {"channel": ""}}).replace(" ", ""))
         envelope += len(f"ns/me/exec-{'0' * 36}")
@@ -183,7 +183,7 @@ async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem:
         made.assert_nothing_is_held()
 
 
-async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> None:
+async def test_an_unconfirmed_start_is_still_answered_by_its_reply() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -191,14 +191,14 @@ async def test_a_start_of_unknown_outcome_is_still_answered_by_its_reply() -> No
         assert (await submitted).outcome == success(1)
 
 
-async def test_a_start_of_unknown_outcome_hands_out_its_id_if_the_record_knows_it() -> None:
+async def test_an_unconfirmed_start_returns_its_id_if_the_record_shows_the_execution() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("RUNNING"))
         assert (await made.bridge.submit("{}", 0.5)).outcome is None
 
 
-async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_problem() -> None:
+async def test_an_unconfirmed_start_that_the_record_does_not_show_is_a_problem() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
@@ -207,15 +207,15 @@ async def test_a_start_of_unknown_outcome_that_the_record_does_not_know_is_a_pro
         made.assert_nothing_is_held()
 
 
-async def test_a_start_of_unknown_outcome_is_answered_by_the_record() -> None:
+async def test_an_unconfirmed_start_is_answered_from_the_record() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
         assert (await made.bridge.submit("{}", 0.5)).outcome == success(1)
 
 
-async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() -> None:
-    asyncio.get_running_loop().set_debug(False)  # on a busy machine it takes longer than the calls may
+async def test_many_unconfirmed_starts_are_looked_up_within_the_quotas() -> None:
+    asyncio.get_running_loop().set_debug(False)  # on a busy machine it slows the calls beyond their timeouts
     few = Quota(2, 1)
     async with stage(timeout=2, max_in_flight=40, quotas={"describe": few, "history": few}) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
@@ -229,7 +229,7 @@ async def test_many_starts_of_unknown_outcome_are_asked_for_within_the_quotas() 
         assert {type(answer) for answer in answers} == {Result, OutcomeUnknown}
 
 
-async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:
+async def test_an_id_that_exists_already_is_our_own_earlier_attempt() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", reset(), error("ExecutionAlreadyExists"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -237,7 +237,7 @@ async def test_an_id_that_exists_already_is_our_own_earlier_try() -> None:
         assert (await submitted).outcome == success(1)
 
 
-async def test_a_caller_that_leaves_while_waiting_frees_its_place_and_keeps_the_execution() -> None:
+async def test_a_caller_that_leaves_while_waiting_frees_its_slot_and_keeps_the_execution() -> None:
     async with stage() as made:
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.started()
@@ -260,7 +260,7 @@ async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_sta
         made.assert_nothing_is_held()
 
 
-async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
+async def test_work_for_callers_that_left_counts_as_in_flight() -> None:
     async with stage(max_in_flight=1) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
@@ -275,10 +275,10 @@ async def test_what_is_done_for_callers_that_left_counts_as_held() -> None:
         made.assert_nothing_is_held()
 
 
-async def one_started_and_one_in_turn(
+async def one_started_and_one_waiting(
     made: Stage,
 ) -> tuple[asyncio.Event, asyncio.Task[Result], str, asyncio.Task[Result]]:
-    """Have one request started, as soon as the event is set, and another one wait for the place that it takes."""
+    """Start one request, which completes once the event is set, and let another one wait for its slot."""
     gate = asyncio.Event()
     made.endpoint.script("StartExecution", gated(gate, STARTED))
     first = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -288,9 +288,9 @@ async def one_started_and_one_in_turn(
     return gate, first, execution_id, second
 
 
-async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> None:
+async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() -> None:
     async with stage(pool=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
+        gate, first, execution_id, second = await one_started_and_one_waiting(made)
         await leave(second)
         gate.set()
         made.reply(execution_id)
@@ -300,13 +300,13 @@ async def test_a_caller_that_leaves_before_its_turn_has_nothing_started() -> Non
         made.assert_nothing_is_held()
 
 
-async def test_a_start_whose_turn_comes_in_a_short_gap_waits_for_the_link() -> None:
+async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() -> None:
     async with stage(pool=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
+        gate, first, execution_id, second = await one_started_and_one_waiting(made)
         made.channel.go_down()
         gate.set()
         made.reply(execution_id, 1)
-        assert (await first).outcome == success(1)  # its place is free, so the turn of the second has come
+        assert (await first).outcome == success(1)  # its slot is free, so the second one gets it
         assert made.endpoint.count("StartExecution") == 1
         made.channel.come_up()
         made.reply(await made.started(2), 2)
@@ -314,15 +314,15 @@ async def test_a_start_whose_turn_comes_in_a_short_gap_waits_for_the_link() -> N
         made.assert_nothing_is_held()
 
 
-async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
+async def test_waiting_for_a_second_slot_takes_only_the_remaining_time() -> None:
     channel = Channel()
-    allowed: list[float] = []
+    timeouts: list[float] = []
 
-    class Crowded:
+    class CrowdedClient:
         @asynccontextmanager
         async def start_slot(self, timeout: float) -> AsyncIterator[float]:
-            allowed.append(timeout)
-            if len(allowed) == 1:
+            timeouts.append(timeout)
+            if len(timeouts) == 1:
                 await asyncio.sleep(0.2)  # until a slot is free
                 channel.go_down()
                 asyncio.get_running_loop().call_later(0.1, channel.come_up)
@@ -331,15 +331,17 @@ async def test_a_second_turn_has_only_what_is_left_of_the_wait() -> None:
         async def start(self, *_: str, **__: Any) -> int:
             return 1
 
-    client: Any = Crowded()
+    client: Any = CrowdedClient()
     await Starter(client, channel).run(Start("exec-1", "{}"), 10)
-    assert allowed[1] < allowed[0] - 0.25
+    assert timeouts[1] < timeouts[0] - 0.25
 
 
-async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
     async with stage(pool=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_in_turn(made)
+        gate, first, execution_id, second = await one_started_and_one_waiting(made)
         made.channel.go_down()
         gate.set()
         with pytest.raises(LinkDown):
@@ -349,7 +351,7 @@ async def test_a_start_whose_turn_comes_in_a_gap_that_does_not_end_is_not_made(m
         assert made.endpoint.count("StartExecution") == 1
 
 
-async def test_a_release_answers_who_waits_for_the_start_with_the_id_that_it_may_have() -> None:
+async def test_a_release_during_the_start_returns_the_id_that_the_execution_may_have() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -361,12 +363,12 @@ async def test_a_release_answers_who_waits_for_the_start_with_the_id_that_it_may
         made.assert_nothing_is_held()
 
 
-async def test_a_release_asks_for_nothing_more() -> None:
+async def test_a_release_reads_nothing_more() -> None:
     async with stage(timeout=1) as made:
         made.endpoint.script("StartExecution", reset())
         submitted = asyncio.create_task(made.bridge.submit("{}", 30))
         async with asyncio.timeout(20):
-            while made.admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start is given up
+            while made.admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start has timed out
                 await asyncio.sleep(0.01)
         made.bridge.release()
         with pytest.raises(OutcomeUnknown):
@@ -374,7 +376,7 @@ async def test_a_release_asks_for_nothing_more() -> None:
         assert made.endpoint.count("DescribeExecution") == 0
 
 
-async def test_a_release_answers_who_waits_for_the_link_that_nothing_was_started() -> None:
+async def test_a_release_while_waiting_for_the_link_says_that_nothing_was_started() -> None:
     async with stage() as made:
         made.channel.go_down()
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -385,7 +387,7 @@ async def test_a_release_answers_who_waits_for_the_link_that_nothing_was_started
         made.assert_nothing_is_held()
 
 
-async def test_a_release_gives_up_what_is_done_for_callers_that_left() -> None:
+async def test_a_release_cancels_the_work_for_callers_that_left() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -397,18 +399,18 @@ async def test_a_release_gives_up_what_is_done_for_callers_that_left() -> None:
         made.assert_nothing_is_held()
 
 
-async def test_a_start_that_is_never_answered_ends_within_the_wait() -> None:
+async def test_a_start_without_a_response_ends_within_the_wait() -> None:
     async with stage(timeout=1) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
-        # One second for the start, the reply's own wait, two seconds for the question whether it exists.
+        # One second for the start, then the wait for the reply, then two seconds to check whether the execution exists.
         async with asyncio.timeout(20):
             with pytest.raises(OutcomeUnknown) as raised:
                 await made.bridge.submit("{}", 4)
         assert raised.value.execution_id == await made.started()
 
 
-async def test_a_caller_that_leaves_has_its_execution_stopped_where_that_is_asked_for() -> None:
+async def test_the_execution_of_a_caller_that_leaves_is_stopped_if_configured() -> None:
     async with stage(stop_abandoned=True) as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
@@ -428,7 +430,7 @@ async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() ->
         assert made.endpoint.count("StopExecution") == 1
 
 
-async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_behind() -> None:
+async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -> None:
     async with stage() as made:
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         made.endpoint.script("StartExecution", STARTED)
@@ -441,19 +443,19 @@ async def test_a_reply_in_the_same_tick_as_the_callers_leaving_leaves_nothing_be
         made.assert_nothing_is_held()
 
 
-async def test_the_record_answers_a_later_reading() -> None:
+async def test_a_later_read_is_answered_from_the_record() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", described("FAILED", error="Broken"))
         assert await made.bridge.follow("exec-1", 0) == Result("exec-1", Failed("Broken"))
 
 
-async def test_a_record_that_lags_behind_is_asked_again() -> None:
+async def test_a_record_that_lags_behind_is_read_again() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"), described("RUNNING"))
         assert (await made.bridge.follow("exec-1", 0)).outcome is None
 
 
-async def test_where_the_quota_is_too_low_to_ask_again_nothing_is_called_unknown() -> None:
+async def test_no_execution_is_called_unknown_if_the_quota_does_not_allow_a_second_read() -> None:
     async with stage(quotas={"describe": Quota(2, 1)}) as made:
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(Throttled):
@@ -471,7 +473,7 @@ async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
             await made.bridge.stop("exec-1")
 
 
-async def test_a_stop_tells_who_waits_at_once() -> None:
+async def test_a_stop_answers_waiting_requests_at_once() -> None:
     async with stage() as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         made.endpoint.script("DescribeExecution", described("ABORTED"))
@@ -480,7 +482,7 @@ async def test_a_stop_tells_who_waits_at_once() -> None:
         assert (await submitted).outcome == Aborted()
 
 
-async def test_a_stop_that_the_record_shows_late_is_told_late() -> None:
+async def test_a_stop_that_the_record_shows_late_answers_waiting_requests_late() -> None:
     async with stage() as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         made.endpoint.script(
@@ -503,7 +505,7 @@ async def test_a_stop_that_the_record_never_shows_leaves_the_waiter_waiting() ->
         assert (await submitted).outcome == success(1)
 
 
-async def test_a_stop_of_what_nobody_waits_for_reads_no_record() -> None:
+async def test_a_stop_without_a_waiting_request_reads_no_record() -> None:
     async with stage() as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         await made.bridge.stop("exec-1")
@@ -511,7 +513,7 @@ async def test_a_stop_of_what_nobody_waits_for_reads_no_record() -> None:
         assert made.endpoint.count("DescribeExecution") == 0
 
 
-async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:
+async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> None:
     async with stage() as made:
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         execution_id = await made.started()
@@ -526,7 +528,7 @@ async def test_a_drain_refuses_new_work_and_waits_for_what_is_held() -> None:
         await draining
 
 
-async def test_a_drain_lets_go_of_what_outlives_its_time() -> None:
+async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
     async with stage() as made:
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.started()
@@ -535,7 +537,7 @@ async def test_a_drain_lets_go_of_what_outlives_its_time() -> None:
         made.assert_nothing_is_held()
 
 
-async def test_what_was_admitted_before_the_drain_is_served_though_it_still_waits_to_be_started() -> None:
+async def test_requests_admitted_before_the_drain_are_served_even_if_not_started_yet() -> None:
     async with stage(pool=1) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))

@@ -1,5 +1,5 @@
-"""The bridge with all that it stands on against a model, in virtual time: any interleaving of requests, starts,
-replies, losses, deadlines, callers who leave and stops. Only Step Functions and the link are played.
+"""The bridge against a model, in virtual time, with everything it depends on: any interleaving of requests, starts,
+replies, losses, deadlines, stops and callers that leave. Only Step Functions and the link are simulated.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from service.errors import Problem
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded
 from service.stepfunctions.reader import RecordReader
 from tests.support.outcomes import success
-from tests.support.played import FATES, START_WITHIN, Link, Run, StepFunctions
+from tests.support.simulated import START_RESULTS, START_TIMEOUT_S, Link, Run, StepFunctions
 from tests.support.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
 
 NUMBERS = st.integers(0, 30)
 WAITS = st.sampled_from([25.0, 10.0, 5.0, 2.0, 0.5, 0.0])
-NAMES = st.sampled_from(["a", "b", "c", "d"])
-KEYS = st.none() | NAMES
-TOLD = st.sampled_from(["with its result", "twice", "without its result", "not at all", "not at all"])
+KEY_NAMES = st.sampled_from(["a", "b", "c", "d"])
+KEYS = st.none() | KEY_NAMES
+PUBLISHED = st.sampled_from(["with its result", "twice", "without its result", "not at all", "not at all"])
 OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted()])
 
-STARTED = 2 * LINK_GRACE_S + 1 + START_WITHIN + 4
-"""Seconds in which a start has been through: two gaps, a late turn, no answer, a record that is read in vain."""
+MAX_START_S = 2 * LINK_GRACE_S + 1 + START_TIMEOUT_S + 4
+"""Seconds that a start can take: two gaps, a late slot, no response, a record that does not show it."""
 
-SOON = 3.5
-"""Seconds in which what was missed is known: the last look after a gap is after three."""
+MAX_RECOVERY_S = 3.5
+"""Seconds until a missed reply is recovered: the last lookup after a gap comes after three."""
 
-RECOVERABLE = 3.0
-"""Seconds before a deadline; what has ended by then is told at the deadline, though nothing told of it."""
+LAST_LOOKUP_S = 3.0
+"""Seconds before a deadline: an execution that ended before then has its outcome by the deadline, without a reply."""
 
 
 @dataclass
 class Caller:
-    """Who waits at the bridge, and until when. `event` is None for one who only follows the execution."""
+    """A request to the bridge and its deadline. `event` is None if it only follows an execution."""
 
     task: asyncio.Task[Result]
     begun: float
@@ -69,8 +69,8 @@ class Model(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.clock = patch.object(starter, "time", SimpleNamespace(monotonic=self.loop.time))
         self.clock.start()
-        self.complaints: list[Any] = []
-        self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
+        self.loop_errors: list[Any] = []
+        self.loop.set_exception_handler(lambda _, context: self.loop_errors.append(context))
         self.callers: list[Caller] = []
         self.stopped_at = float("inf")
         self.unreadable_until = 0.0
@@ -119,7 +119,7 @@ class Model(RuleBasedStateMachine):
         self.pass_time(0)
 
     @initialize(waits=st.lists(WAITS, min_size=2, max_size=8), keys=st.lists(KEYS, min_size=8, max_size=8))
-    def begin_with_some(self, waits: list[float], keys: list[str | None]) -> None:
+    def begin_with_requests(self, waits: list[float], keys: list[str | None]) -> None:
         for wait, key in zip(waits, keys, strict=False):
             self.submit(wait, key)
 
@@ -135,42 +135,42 @@ class Model(RuleBasedStateMachine):
         execution_id = list(self.aws.record)[number % len(self.aws.record)]
         self.call(self.bridge.follow(execution_id, wait), wait, execution_id, None)
 
-    @rule(key=NAMES, own=st.booleans())
+    @rule(key=KEY_NAMES, own=st.booleans())
     def start_elsewhere(self, key: str, own: bool) -> None:
-        """Another instance was first with this key, perhaps with another body."""
+        """Another instance got this key first, perhaps with another body."""
         name = f"exec-{key}"
         body = json.dumps({"key": key} if own else {"other": 1})
         input_ = json.dumps({"id": name, "event": body, "reply": {"channel": f"ns/other/{name}"}})
         self.aws.record.setdefault(name, Run(input_))
 
-    @rule(wait=WAITS, key=NAMES, own=st.booleans(), fate=st.sampled_from(FATES))
-    def submit_what_is_started_elsewhere(self, wait: float, key: str, own: bool, fate: str) -> None:
+    @rule(wait=WAITS, key=KEY_NAMES, own=st.booleans(), start_result=st.sampled_from(START_RESULTS))
+    def submit_what_is_started_elsewhere(self, wait: float, key: str, own: bool, start_result: str) -> None:
         self.start_elsewhere(key, own)
-        self.aws.fates.appendleft(fate)
+        self.aws.start_results.appendleft(start_result)
         self.submit(wait, key)
 
-    @rule(fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=4))
-    def decide_the_next_starts(self, fates: list[str]) -> None:
-        self.aws.fates.extend(fates)
+    @rule(start_results=st.lists(st.sampled_from(START_RESULTS), min_size=1, max_size=4))
+    def decide_the_next_starts(self, start_results: list[str]) -> None:
+        self.aws.start_results.extend(start_results)
 
     @precondition(lambda self: self.aws.record)
-    @rule(number=NUMBERS, outcome=OUTCOMES, told=TOLD)
-    def end_an_execution(self, number: int, outcome: Outcome, told: str) -> None:
+    @rule(number=NUMBERS, outcome=OUTCOMES, published=PUBLISHED)
+    def end_an_execution(self, number: int, outcome: Outcome, published: str) -> None:
         running = [(name, run) for name, run in self.aws.record.items() if run.outcome is None]
         if not running:
             return
         name, run = running[number % len(running)]
         run.outcome, run.ended_at = outcome, self.loop.time()
-        heard = self.link.hears(run.channel)
-        run.missed = heard and told == "not at all"
+        received = self.link.receives(run.channel)
+        run.missed = received and published == "not at all"
         reply = {"id": name, "status": "ENDED"}
-        if told == "without its result":
+        if published == "without its result":
             pass
         elif isinstance(outcome, Succeeded):
             reply = {"id": name, "status": "SUCCEEDED", "output": json.loads(outcome.output)}
         elif isinstance(outcome, Failed):
             reply = {"id": name, "status": "FAILED", "error": outcome.error}
-        for _ in range({"not at all": 0, "twice": 2}.get(told, 1) if heard else 0):
+        for _ in range({"not at all": 0, "twice": 2}.get(published, 1) if received else 0):
             self.perform(self.deliver(json.dumps(reply)))
         self.pass_time(0)
 
@@ -212,7 +212,7 @@ class Model(RuleBasedStateMachine):
     def miss_an_end_in_a_gap(self, seconds: float, number: int, outcome: Outcome) -> None:
         self.lose_the_link()
         if self.aws.record:
-            self.end_an_execution(number, outcome, told="with its result")
+            self.end_an_execution(number, outcome, published="with its result")
         self.pass_time(seconds)
         self.regain_the_link()
 
@@ -228,14 +228,14 @@ class Model(RuleBasedStateMachine):
         self.unreadable_until = self.loop.time()
 
     @precondition(lambda self: self.stopped_at == float("inf"))
-    @rule(quick=st.booleans(), rarely=st.integers(0, 10))
-    def stop(self, quick: bool, rarely: int) -> None:
+    @rule(forced=st.booleans(), rarely=st.integers(0, 10))
+    def stop(self, forced: bool, rarely: int) -> None:
         if rarely:
             return
         self.stopped_at = self.loop.time()
 
         async def begin() -> None:
-            if quick:
+            if forced:
                 self.bridge.release()
             else:
                 self.draining = asyncio.create_task(self.bridge.drain(35))
@@ -249,7 +249,7 @@ class Model(RuleBasedStateMachine):
             self.judge()
             self.perform(self.finish())
             assert not asyncio.all_tasks(self.loop), "tasks were left"
-            assert not self.complaints
+            assert not self.loop_errors
         finally:
             self.clock.stop()
             for task in asyncio.all_tasks(self.loop):
@@ -269,13 +269,13 @@ class Model(RuleBasedStateMachine):
         assert self.admission.in_flight == 0
         assert len(self.remote) == 0
         assert not self.link.subscriptions
-        assert not self.aws.unheard, "started, though nobody could hear of it"
+        assert not self.aws.started_without_channel, "started while its reply could not be received"
         for caller in self.callers:
-            assert caller.task.done(), "a caller was never answered"
+            assert caller.task.done(), "a caller got no answer"
             if caller.task.cancelled():
                 assert caller.left
                 continue
-            assert caller.done_at <= max(caller.deadline, caller.begun + STARTED) + 0.1, "answered late"
+            assert caller.done_at <= max(caller.deadline, caller.begun + MAX_START_S) + 0.1, "answered late"
             if isinstance(error := caller.task.exception(), Problem):
                 self.judge_refusal(caller, error)
             else:
@@ -283,33 +283,33 @@ class Model(RuleBasedStateMachine):
 
     def judge_refusal(self, caller: Caller, problem: Problem) -> None:
         assert problem.slug != "unknown-execution"
-        if problem.slug == "link-down" and caller.execution_id is None:  # with a key it is perhaps another's wait
+        if problem.slug == "link-down" and caller.execution_id is None:  # with a key, another request's wait may apply
             since = [down for down, up in self.link.gaps if up >= caller.begun]
             assert since, "refused without a gap"
             assert caller.done_at >= min(since[0] + LINK_GRACE_S - 0.1, caller.deadline), "refused in a short gap"
         if caller.execution_id is None and problem.slug in {"draining", "link-down", "throttled"}:
             own = [name for name, run in self.aws.record.items() if run.event == caller.event]
-            assert not own, f"started, though the caller was told {problem.slug}"
+            assert not own, f"started, although the caller got {problem.slug}"
 
     def judge_answer(self, caller: Caller, answer: Result) -> None:
         run = self.aws.record.get(answer.execution_id)
-        assert run is not None, "an id was told that does not exist"
-        assert caller.event in {None, run.event}, "somebody else's execution"
+        assert run is not None, "the id of an execution that does not exist"
+        assert caller.event in {None, run.event}, "the execution of another request"
         if answer.outcome is not None:
             assert answer.outcome == run.outcome, "the record says otherwise"
-        elif self.stopped_at > caller.done_at:  # else it may have been released
-            assert caller.done_at >= caller.deadline - CONFIRM_TIMEOUT_S, "the wait ended before its time"
-        hidden = self.unreadable_until >= min(run.ended_at, caller.deadline - 2 * RECOVERABLE)
+        elif self.stopped_at > caller.done_at:  # otherwise it may have been released
+            assert caller.done_at >= caller.deadline - CONFIRM_TIMEOUT_S, "the wait ended early"
+        hidden = self.unreadable_until >= min(run.ended_at, caller.deadline - 2 * LAST_LOOKUP_S)
         if run.outcome is None or hidden or self.stopped_at <= caller.done_at:
             return
         if answer.outcome is None:
-            assert run.ended_at >= caller.deadline - RECOVERABLE, "the record knew the outcome in time"
+            assert run.ended_at >= caller.deadline - LAST_LOOKUP_S, "the record knew the outcome in time"
         if not run.missed:
-            known = max(run.ended_at, caller.begun + STARTED)
-            assert caller.done_at <= known + SOON, "the outcome could have been known long before"
+            known = max(run.ended_at, caller.begun + MAX_START_S)
+            assert caller.done_at <= known + MAX_RECOVERY_S, "the outcome was available long before"
 
 
 Model.TestCase.settings = settings(
     max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-test_every_interleaving_tells_each_caller_the_truth_once_and_leaves_nothing = Model.TestCase
+test_every_interleaving_gives_each_caller_one_correct_answer_and_leaves_nothing = Model.TestCase

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from service.bridge import pending as replies_module
+from service.bridge import pending as pending_module
 from service.bridge.pending import PendingReplies, Waiter
 from service.stepfunctions.outcomes import Failed, Outcome, Succeeded
 from tests.support.outcomes import success
@@ -35,7 +35,7 @@ async def test_a_reply_finds_its_own_waiter() -> None:
     assert (len(replies), replies.result, replies.unknown, replies.malformed) == (0, 2, 0, 0)
 
 
-async def test_a_result_is_the_very_text_that_the_workflow_wrote() -> None:
+async def test_a_result_is_exactly_the_text_that_the_workflow_wrote() -> None:
     replies = PendingReplies()
     text = '{"n": 12345678901234567890123, "x": 1e400, "y": 1.0}'
     with replies.expect("a") as waiter:
@@ -50,7 +50,7 @@ async def test_a_waiter_leaves_the_table_when_its_block_raises() -> None:
     assert len(replies) == 0
 
 
-async def test_all_who_wait_for_the_same_execution_are_told() -> None:
+async def test_all_waiters_for_an_execution_get_its_outcome() -> None:
     replies = PendingReplies()
     with replies.expect("a") as first:
         with replies.expect("a") as second:
@@ -63,7 +63,7 @@ async def test_all_who_wait_for_the_same_execution_are_told() -> None:
     assert len(replies) == 0
 
 
-async def test_who_comes_while_another_is_being_told_is_told_the_same() -> None:
+async def test_a_waiter_that_arrives_during_delivery_gets_the_same_outcome() -> None:
     replies = PendingReplies()
     with replies.expect("a"):
         replies.deliver(succeeded("a", 1))
@@ -72,7 +72,7 @@ async def test_who_comes_while_another_is_being_told_is_told_the_same() -> None:
             assert await late == success(1)
 
 
-async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None:
+async def test_an_end_without_a_result_is_announced_for_pending_executions() -> None:
     replies = PendingReplies()
     announced: list[str] = []
     replies.on_ended = announced.append
@@ -85,7 +85,7 @@ async def test_an_end_without_a_result_is_announced_for_those_who_wait() -> None
     assert (replies.announced, replies.unknown, replies.malformed) == (3, 0, 0)
 
 
-async def test_progress_reaches_those_who_asked_for_it() -> None:
+async def test_progress_reaches_the_waiters_that_want_it() -> None:
     replies = PendingReplies()
     seen: list[tuple[str, bytes]] = []
 
@@ -99,12 +99,13 @@ async def test_progress_reaches_those_who_asked_for_it() -> None:
         replies.expect("b", on_progress=on_progress),
     ):
         replies.deliver(event)
+        replies.deliver('{"id": "a", "status": "RUNNING"}')
         replies.deliver(succeeded("a"))
         replies.deliver(event)
-    assert seen == [("a", b'[1e400, {"n" : 1}]')]
+    assert seen == [("a", b'[1e400, {"n" : 1}]'), ("a", b"null")]
 
 
-async def test_the_nearest_deadline_of_those_who_still_wait_counts() -> None:
+async def test_the_earliest_deadline_of_the_remaining_waiters_counts() -> None:
     replies = PendingReplies()
     assert replies.deadline("a") is None
     with replies.expect("a", 20), replies.expect("a", 10), replies.expect("b", 5):
@@ -114,17 +115,17 @@ async def test_the_nearest_deadline_of_those_who_still_wait_counts() -> None:
         assert replies.pending() == ["b"]
 
 
-async def test_a_waiter_looks_once_before_it_gives_up() -> None:
+async def test_a_waiter_causes_one_lookup_before_its_deadline() -> None:
     loop = asyncio.get_running_loop()
     replies = PendingReplies()
-    looks: list[float] = []
-    replies.on_deadline_near = lambda execution_id: looks.append(loop.time() if execution_id == "a" else 0)
+    lookups: list[float] = []
+    replies.on_deadline_near = lambda execution_id: lookups.append(loop.time() if execution_id == "a" else 0)
     end = loop.time() + 1.2
     with replies.expect("a", end) as waiter:
         assert await waiter.outcome() is None
     assert loop.time() >= end
-    assert len(looks) == 1
-    assert end - 1 < looks[0] < end
+    assert len(lookups) == 1
+    assert end - 1 < lookups[0] < end
     assert len(replies.deadline_timers) == 0
 
 
@@ -139,14 +140,14 @@ async def test_a_waiter_that_is_answered_leaves_no_timer_behind() -> None:
     assert len(replies.deadline_timers) == 0
 
 
-async def test_a_wait_of_less_than_a_second_does_not_look() -> None:
+async def test_a_wait_of_less_than_a_second_causes_no_lookup() -> None:
     replies = PendingReplies()
     replies.on_deadline_near = unexpected
     with replies.expect("a", asyncio.get_running_loop().time() + 0.05) as waiter:
         assert await waiter.outcome() is None
 
 
-async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted() -> None:
+async def test_duplicate_late_and_unknown_replies_change_nothing_and_are_counted() -> None:
     replies = PendingReplies()
     with replies.expect("a") as waiter:
         replies.deliver(succeeded("a", 1))
@@ -160,8 +161,8 @@ async def test_repeated_late_and_unknown_replies_change_nothing_and_are_counted(
     assert (replies.result, replies.duplicate, replies.late, replies.unknown) == (1, 2, 1, 1)
 
 
-async def test_only_so_many_that_have_left_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies_module, "MAX_REMEMBERED_EXECUTIONS", 2)
+async def test_a_limited_number_of_past_executions_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_module, "MAX_REMEMBERED_EXECUTIONS", 2)
     replies = PendingReplies()
     for execution_id in "abc":
         with replies.expect(execution_id):
@@ -200,7 +201,7 @@ async def test_progress_is_counted_and_ends_nothing() -> None:
         '{"id": "a", "status": "SUCCEEDED", "output": ' + "[" * 20_000 + "]" * 20_000 + "}",
     ],
 )
-async def test_an_event_that_is_no_reply_is_counted_as_malformed(event: str) -> None:
+async def test_an_event_that_is_not_a_reply_is_counted_as_malformed(event: str) -> None:
     replies = PendingReplies()
     with replies.expect("a") as waiter:
         replies.deliver(event)
@@ -218,8 +219,8 @@ async def test_released_waiters_get_no_outcome_and_keep_one_they_have() -> None:
 
 
 @dataclass
-class Place:
-    """One waiter, and what it should have been given."""
+class Entry:
+    """One waiter, and the outcome it should have."""
 
     execution_id: str
     block: ExitStack
@@ -228,7 +229,7 @@ class Place:
 
 
 class Table(RuleBasedStateMachine):
-    """Any interleaving of what can happen to the table, beside a model of what each waiter should have got."""
+    """Any interleaving of the events of the table, with a model of the outcome that each waiter should have."""
 
     ids = st.sampled_from(["a", "b", "c"])
 
@@ -236,43 +237,43 @@ class Table(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.replies = PendingReplies()
-        self.places: list[Place] = []
+        self.entries: list[Entry] = []
 
     def teardown(self) -> None:
-        for place in self.places:
-            place.block.close()
+        for entry in self.entries:
+            entry.block.close()
         assert len(self.replies) == 0
         self.loop.close()
 
-    def waiting(self, execution_id: str) -> list[Place]:
-        return [place for place in self.places if place.execution_id == execution_id and not place.waiter.done()]
+    def waiting(self, execution_id: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.execution_id == execution_id and not entry.waiter.done()]
 
     @rule(execution_id=ids)
     def expect(self, execution_id: str) -> None:
-        async def enter() -> Place:
+        async def enter() -> Entry:
             block = ExitStack()
-            return Place(execution_id, block, block.enter_context(self.replies.expect(execution_id)))
+            return Entry(execution_id, block, block.enter_context(self.replies.expect(execution_id)))
 
-        place = self.loop.run_until_complete(enter())
-        told = [other.expected for other in self.places if other.execution_id == execution_id]
-        place.expected = next(([outcome] for [*_, outcome] in filter(None, told) if outcome is not None), [])
-        self.places.append(place)
+        entry = self.loop.run_until_complete(enter())
+        outcomes = [other.expected for other in self.entries if other.execution_id == execution_id]
+        entry.expected = next(([outcome] for [*_, outcome] in filter(None, outcomes) if outcome is not None), [])
+        self.entries.append(entry)
 
     @rule(number=st.integers(0, 5))
     def leave(self, number: int) -> None:
-        if number < len(self.places):
-            self.places.pop(number).block.close()
+        if number < len(self.entries):
+            self.entries.pop(number).block.close()
 
     @rule(number=st.integers(0, 5))
     def cancel(self, number: int) -> None:
-        if number < len(self.places) and self.places[number].waiter.cancel():
-            self.places.pop(number).block.close()
+        if number < len(self.entries) and self.entries[number].waiter.cancel():
+            self.entries.pop(number).block.close()
 
     @rule(number=st.integers(0, 5))
-    def run_out(self, number: int) -> None:
-        if number < len(self.places) and not self.places[number].waiter.done():
-            self.places[number].waiter._expire()
-            self.places[number].expected = [None]
+    def reach_the_deadline(self, number: int) -> None:
+        if number < len(self.entries) and not self.entries[number].waiter.done():
+            self.entries[number].waiter._expire()
+            self.entries[number].expected = [None]
 
     @rule(execution_id=ids, outcome=st.sampled_from([success(1), success({"a": []}), Failed("E")]))
     def deliver(self, execution_id: str, outcome: Succeeded | Failed) -> None:
@@ -281,8 +282,8 @@ class Table(RuleBasedStateMachine):
             self.replies.deliver(succeeded(execution_id, json.loads(outcome.output)))
         else:
             self.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", "error": outcome.error}))
-        for place in waiting:
-            place.expected = [outcome]
+        for entry in waiting:
+            entry.expected = [outcome]
 
     @rule(text=st.text(max_size=20))
     def deliver_garbage(self, text: str) -> None:
@@ -290,16 +291,16 @@ class Table(RuleBasedStateMachine):
 
     @rule()
     def release(self) -> None:
-        for place in self.places:
-            if not place.waiter.done():
-                place.expected = [None]
+        for entry in self.entries:
+            if not entry.waiter.done():
+                entry.expected = [None]
         self.replies.release()
 
     @invariant()
     def each_waiter_has_its_own_outcome_and_no_other(self) -> None:
-        assert len(self.replies) == len({place.execution_id for place in self.places})
-        for place in self.places:
-            assert ([place.waiter.result()] if place.waiter.done() else []) == place.expected
+        assert len(self.replies) == len({entry.execution_id for entry in self.entries})
+        for entry in self.entries:
+            assert ([entry.waiter.result()] if entry.waiter.done() else []) == entry.expected
 
 
 test_any_interleaving_gives_each_waiter_at_most_one_outcome_and_leaves_nothing = Table.TestCase

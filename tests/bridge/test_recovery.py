@@ -120,7 +120,7 @@ async def outcome(waiter: Waiter) -> Outcome | None:
         return await waiter
 
 
-async def test_what_may_have_ended_is_read_and_answered() -> None:
+async def test_an_execution_that_may_have_ended_is_read() -> None:
     async with scene() as made:
         ended, running = made.expect("ended", "SUCCEEDED"), made.expect("running")
         made.recovery.lookup(["ended", "running"])
@@ -140,7 +140,7 @@ async def test_what_may_have_ended_is_read_and_answered() -> None:
         (described("SUCCEEDED"), Failed("UnreadableOutput")),
     ],
 )
-async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> None:
+async def test_each_kind_of_end_in_the_record_gives_its_outcome(record: Script, expected: Outcome) -> None:
     async with scene() as made:
         waiter = made.expect("a")
         made.endpoint.script("DescribeExecution", record)
@@ -160,7 +160,9 @@ async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> No
         ({}, None),
     ],
 )
-async def test_the_history_tells_each_kind_of_end_too(event: dict[str, Any], expected: Outcome | None) -> None:
+async def test_each_kind_of_end_in_the_history_gives_its_outcome(
+    event: dict[str, Any], expected: Outcome | None
+) -> None:
     async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
         endpoint.script("GetExecutionHistory", ok(events=[event] if event else []))
         assert await client.ended("a") == expected
@@ -168,7 +170,7 @@ async def test_the_history_tells_each_kind_of_end_too(event: dict[str, Any], exp
         assert endpoint.calls[0][1]["maxResults"] == 1
 
 
-async def test_of_many_only_those_that_a_listing_shows_as_ended_are_read() -> None:
+async def test_of_many_executions_only_those_listed_as_ended_are_read() -> None:
     async with scene() as made:
         waiters = {f"e{n}": made.expect(f"e{n}", "SUCCEEDED" if n % 50 == 0 else "RUNNING") for n in range(1500)}
         made.recovery.lookup(made.replies.pending())
@@ -180,7 +182,7 @@ async def test_of_many_only_those_that_a_listing_shows_as_ended_are_read() -> No
         assert sum(waiter.done() for waiter in waiters.values()) == len(ended)
 
 
-async def test_a_listing_ends_where_ours_end() -> None:
+async def test_a_listing_stops_after_the_last_pending_execution() -> None:
     async with scene() as made:
         made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(5000)})
         for n in range(20):
@@ -192,7 +194,7 @@ async def test_a_listing_ends_where_ours_end() -> None:
         assert made.endpoint.count("ListExecutions") == 1
 
 
-async def test_what_a_listing_does_not_show_is_read_if_its_wait_is_about_to_end() -> None:
+async def test_an_unlisted_execution_is_read_if_its_deadline_is_near() -> None:
     async with scene() as made:
         long_ago = made.expect("long ago", "SUCCEEDED", within=1.5)
         made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
@@ -203,7 +205,7 @@ async def test_what_a_listing_does_not_show_is_read_if_its_wait_is_about_to_end(
         assert made.reads() == ["long ago"]
 
 
-async def test_what_no_listing_shows_is_read_while_it_cannot_be_heard() -> None:
+async def test_an_unlisted_execution_is_read_while_it_is_polled() -> None:
     async with scene() as made:
         long_ago = made.expect("long ago", "SUCCEEDED")
         made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
@@ -214,7 +216,7 @@ async def test_what_no_listing_shows_is_read_while_it_cannot_be_heard() -> None:
             assert await outcome(long_ago) == success("long ago")
 
 
-async def test_a_reading_that_failed_is_repeated_before_the_wait_ends() -> None:
+async def test_a_read_that_failed_is_repeated_before_the_deadline() -> None:
     async with scene() as made:
         waiter = made.expect("a", "SUCCEEDED", within=1.0)
         made.endpoint.script("DescribeExecution", error("InternalFailure", 500), made.ledger._describe)
@@ -234,10 +236,10 @@ async def test_the_nearest_deadline_is_read_first(monkeypatch: pytest.MonkeyPatc
         assert made.reads() == ["a", "b", "c", "d"]
 
 
-async def test_both_reading_calls_are_used_up_to_their_quotas_and_no_further() -> None:
+async def test_both_read_calls_are_used_up_to_their_quotas_and_no_further() -> None:
     async with scene(describe=Quota(5, 1), history=Quota(3, 1)) as made:
         loop = asyncio.get_running_loop()
-        began = loop.time()  # the buckets are full, and refill from the first reading on
+        began = loop.time()  # the buckets are full, and refill from the first read on
         waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(30)]
         for n in range(30):
             made.recovery.lookup_ended(f"e{n}")
@@ -249,7 +251,7 @@ async def test_both_reading_calls_are_used_up_to_their_quotas_and_no_further() -
         assert len(made.reads()) == len(set(made.reads()))
 
 
-async def test_who_left_is_not_read_for() -> None:
+async def test_an_execution_whose_waiters_have_left_is_not_read() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
         assert made.record.describing.take()
         assert made.record.history.take()
@@ -277,7 +279,7 @@ async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
         assert made.endpoint.count("DescribeExecution") == 3
 
 
-async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_throttled_read_is_postponed_and_lowers_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup_queue, "RETRY_FAILED_READ_AFTER_S", 0.05)
     async with scene(describe=Quota(2, 50)) as made:
         waiter = made.expect("a", "SUCCEEDED")
@@ -288,7 +290,7 @@ async def test_a_throttled_reading_is_put_off_and_slows_the_pace(monkeypatch: py
         assert made.record.describing._pace < 50
 
 
-async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup_queue, "RETRY_FAILED_READ_AFTER_S", 0.05)
     async with scene() as made:
         first, second = made.expect("a", "SUCCEEDED"), made.expect("b", "SUCCEEDED")
@@ -306,7 +308,7 @@ async def test_a_fault_in_one_reading_costs_no_waiter_its_answer(monkeypatch: py
 
 
 @pytest.mark.parametrize("answer", [error("AccessDeniedException"), error("InternalFailure", 500)])
-async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(answer: Script) -> None:
+async def test_if_listing_fails_the_executions_are_read_one_by_one(answer: Script) -> None:
     async with scene() as made:
         made.endpoint.script("ListExecutions", answer)
         waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(20)]
@@ -315,7 +317,7 @@ async def test_where_listing_fails_those_that_are_sought_are_read_one_by_one(ans
 
 
 async def after_a_failed_listing(made: Scene) -> list[Waiter]:
-    """Have twenty executions sought by a listing that fails; a few are being read, the rest waits for the quotas."""
+    """Look up twenty executions with a listing that fails: a few are being read, the others wait for quota."""
     made.endpoint.script("ListExecutions", error("AccessDeniedException"), made.ledger._list)
     waiters = [made.expect(f"e{n}", within=60 + n) for n in range(20)]
     made.recovery.lookup(made.replies.pending())
@@ -324,7 +326,7 @@ async def after_a_failed_listing(made: Scene) -> list[Waiter]:
     return waiters
 
 
-async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_one_wanted() -> None:
+async def test_a_successful_listing_cancels_the_reads_queued_by_a_failed_one() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
         waiters = await after_a_failed_listing(made)
         made.ledger.statuses["e19"] = "SUCCEEDED"
@@ -333,20 +335,20 @@ async def test_a_listing_that_comes_through_spares_the_readings_that_a_failed_on
         assert set(made.reads()) <= {"e0", "e1", "e2", "e19"}
 
 
-async def test_a_reading_that_a_wait_near_its_end_asked_for_is_not_spared_by_a_listing() -> None:
+async def test_a_listing_does_not_cancel_a_read_requested_before_a_deadline() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
         waiters = await after_a_failed_listing(made)
         made.recovery.lookup(["e5"])
         await asyncio.sleep(0)
         made.recovery.lookup(made.replies.pending())
         await made.endpoint.arrived("ListExecutions", 2)
-        while made.recovery._lookups._listing:  # noqa: ASYNC110 - it tells of its end to nobody
+        while made.recovery._lookups._listing:  # noqa: ASYNC110 - its end has no event
             await asyncio.sleep(0.01)
         made.ledger.statuses["e5"] = "SUCCEEDED"
         assert await outcome(waiters[5]) == success("e5")
 
 
-async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
+async def test_an_execution_requested_again_during_its_read_is_read_once_more() -> None:
     async with scene() as made:
         waiter = made.expect("slow")
         gate = asyncio.Event()
@@ -360,7 +362,7 @@ async def test_who_is_sought_again_while_being_read_is_read_once_more() -> None:
         assert await outcome(waiter) == success("slow")
 
 
-async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gap_is_followed_by_several_lookups_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery_module, "LOOKUPS_AFTER_GAP_S", (0.0, 0.1, 0.2))
     async with scene() as made:
         waiters = [made.expect(f"e{n}", "RUNNING") for n in range(20)]
@@ -372,7 +374,7 @@ async def test_a_gap_is_followed_by_several_looks_as_listings_lag_behind(monkeyp
         assert made.reads() == ["e7"]
 
 
-async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pending_executions_are_polled_while_the_link_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery_module, "FIRST_POLL_AFTER_S", 0.01)
     monkeypatch.setattr(recovery_module, "POLL_INTERVAL_S", 0.05)
     async with scene() as made:
@@ -385,22 +387,22 @@ async def test_while_the_link_is_down_it_looks_again_and_again(monkeypatch: pyte
         await made.endpoint.arrived("ListExecutions", made.endpoint.count("ListExecutions") + 1)
 
 
-async def test_looking_again_and_again_for_one_end_does_not_make_it_read_more_and_more_often(
+async def test_repeated_lookups_of_one_execution_do_not_increase_its_read_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lookup_queue, "RECORD_LAG_PAUSES_S", (0.2,))
     async with scene() as made:
         made.expect("a")
         made.recovery.lookup_ended("a")
-        for number in range(1, 8):  # each of them hurries the one that is due later
+        for number in range(1, 8):  # each of them moves the scheduled read forward
             await made.endpoint.arrived("DescribeExecution", number)
             made.recovery.lookup(["a"])
         before = made.endpoint.count("DescribeExecution")
         await asyncio.sleep(1)
-        assert made.endpoint.count("DescribeExecution") - before <= 10  # five; it was forty
+        assert made.endpoint.count("DescribeExecution") - before <= 10  # five; before a fix it was forty
 
 
-async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_polled_execution_is_read_until_its_last_waiter_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery_module, "POLL_INTERVAL_S", 0.05)
     async with scene() as made:
         waiter = made.expect("a")
@@ -411,7 +413,7 @@ async def test_what_cannot_be_heard_is_read_until_nobody_waits_for_it(monkeypatc
         assert not made.recovery._polled
 
 
-async def test_each_of_several_who_cannot_hear_an_execution_is_read_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_polling_continues_until_the_last_of_several_waiters_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery_module, "POLL_INTERVAL_S", 0.05)
     async with scene() as made:
         waiter = made.expect("a")
@@ -422,17 +424,17 @@ async def test_each_of_several_who_cannot_hear_an_execution_is_read_for(monkeypa
             assert await outcome(waiter) == success("a")
 
 
-async def test_however_many_come_and_go_there_is_one_round_of_looks() -> None:
+async def test_there_is_one_polling_task_however_many_waiters_come_and_go() -> None:
     async with scene() as made:
         for name in "abcdef":
             with made.recovery.polling(name):
                 await asyncio.sleep(0)
-        assert len(made.recovery._tasks) == 2  # the one that waits for something to do, and the rounds
+        assert len(made.recovery._tasks) == 2  # the queue and the polling
 
 
-async def test_a_listing_that_hangs_holds_nobody_up() -> None:
+async def test_a_listing_that_hangs_delays_no_other_lookup() -> None:
     async with scene() as made:
-        made.endpoint.script("ListExecutions", gated_for_ever)
+        made.endpoint.script("ListExecutions", never_respond)
         for n in range(20):
             made.expect(f"e{n}")
         made.recovery.lookup([f"e{n}" for n in range(20)])
@@ -443,7 +445,7 @@ async def test_a_listing_that_hangs_holds_nobody_up() -> None:
         assert made.endpoint.count("ListExecutions") == 1
 
 
-async def test_recovery_that_is_off_reads_nothing() -> None:
+async def test_disabled_recovery_reads_nothing() -> None:
     replies = PendingReplies()
     async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
         async with Recovery(replies, RecordReader(client), enabled=False) as recovery:
@@ -453,13 +455,13 @@ async def test_recovery_that_is_off_reads_nothing() -> None:
                 recovery.link_lost()
                 recovery.link_restored()
                 await asyncio.sleep(0)
-                assert len(recovery._tasks) == 1  # the one that waits for something to do
+                assert len(recovery._tasks) == 1  # the queue
         assert endpoint.calls == []
 
 
-async def test_closing_ends_all_that_is_under_way() -> None:
+async def test_closing_cancels_all_lookups() -> None:
     async with scene() as made:
-        made.endpoint.script("DescribeExecution", gated_for_ever)
+        made.endpoint.script("DescribeExecution", never_respond)
         made.expect("a")
         made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
@@ -467,6 +469,6 @@ async def test_closing_ends_all_that_is_under_way() -> None:
     assert len(made.recovery._tasks) == 0
 
 
-async def gated_for_ever(_request: web.Request, _call: Call) -> web.StreamResponse:
+async def never_respond(_request: web.Request, _call: Call) -> web.StreamResponse:
     await asyncio.get_running_loop().create_future()
     raise AssertionError

@@ -43,7 +43,7 @@ def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Res
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - several objects, none of which tells of its changes
+        while not condition():  # noqa: ASYNC110 - several objects without events
             await asyncio.sleep(0.005)
 
 
@@ -72,7 +72,7 @@ async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> No
         assert len(made.bridge._shared_starts) == 0
 
 
-async def test_only_the_request_that_asked_step_functions_tells_how_often() -> None:
+async def test_only_the_request_that_called_step_functions_reports_the_attempts() -> None:
     async with stage() as made:
         posts = [submit(made) for _ in range(3)]
         await made.started()
@@ -81,7 +81,7 @@ async def test_only_the_request_that_asked_step_functions_tells_how_often() -> N
         assert [answer.start_attempts for answer in await asyncio.gather(*posts)] == [1, 0, 0]
 
 
-async def test_who_comes_between_the_reply_that_nobody_heard_and_the_record_of_the_end_does_not_wait_for_another(
+async def test_a_request_between_a_missed_reply_and_the_record_of_the_end_gets_the_outcome(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recovery_module, "LOOKUPS_AFTER_GAP_S", (0.0, 0.1, 0.2))
@@ -98,7 +98,7 @@ async def test_who_comes_between_the_reply_that_nobody_heard_and_the_record_of_t
         made.assert_nothing_is_held()
 
 
-async def test_how_long_an_execution_took_is_told_of_all_of_it_whoever_joins_it_when() -> None:
+async def test_the_duration_of_an_execution_is_its_whole_duration_whenever_a_request_joins() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         ended = described("SUCCEEDED", input=input_of(), output="1", stopDate=11.5)
@@ -118,7 +118,7 @@ async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> N
         assert (await first).outcome == success(1)
 
 
-async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_before() -> None:
+async def test_the_right_body_is_accepted_even_if_a_wrong_one_came_just_before() -> None:
     async with stage() as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, EXISTS))
@@ -134,7 +134,7 @@ async def test_the_right_body_is_not_refused_for_a_wrong_one_that_came_just_befo
         made.assert_nothing_is_held()
 
 
-async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says() -> None:
+async def test_an_unconfirmed_shared_start_follows_the_record() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of('{"a": 1}')))
@@ -147,7 +147,7 @@ async def test_a_start_that_was_not_answered_is_taken_for_what_the_record_says()
         made.assert_nothing_is_held()
 
 
-async def test_a_start_that_was_not_answered_is_never_taken_for_another_bodys_execution() -> None:
+async def test_an_unconfirmed_shared_start_never_returns_the_execution_of_another_body() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
@@ -156,7 +156,7 @@ async def test_a_start_that_was_not_answered_is_never_taken_for_another_bodys_ex
         made.assert_nothing_is_held()
 
 
-async def test_a_start_that_was_not_answered_and_cannot_be_read_is_left_open() -> None:
+async def test_an_unconfirmed_shared_start_without_a_record_stays_unknown() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
@@ -166,7 +166,7 @@ async def test_a_start_that_was_not_answered_and_cannot_be_read_is_left_open() -
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
-async def test_another_body_under_the_key_is_refused_by_what_the_record_says(status: str) -> None:
+async def test_another_body_under_the_key_is_refused_from_the_record(status: str) -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", described(status, input=input_of('{"a": 1}'), output="1"))
@@ -184,7 +184,7 @@ async def test_an_execution_that_has_ended_answers_its_key_again() -> None:
         assert made.endpoint.count("DescribeExecution") == 1
 
 
-async def test_an_execution_of_another_instance_is_heard_on_its_own_channel() -> None:
+async def test_the_reply_of_another_instances_execution_comes_on_its_own_channel() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
@@ -199,7 +199,7 @@ async def test_an_execution_of_another_instance_is_heard_on_its_own_channel() ->
         assert len(made.remote) == 0
 
 
-async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed() -> None:
+async def test_an_end_between_the_read_and_the_subscription_is_not_missed() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script(
@@ -212,8 +212,8 @@ async def test_what_ended_between_the_reading_and_the_subscribing_is_not_missed(
         assert (await post).outcome == success(1)
 
 
-async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_not_missed() -> None:
-    """A workflow publishes its reply before it ends, and the record shows that later yet."""
+async def test_a_reply_before_the_subscription_with_an_end_after_it_is_not_missed() -> None:
+    """A workflow publishes its reply before it ends, and the record shows the end even later."""
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script(
@@ -228,7 +228,7 @@ async def test_what_was_published_before_the_subscribing_and_ends_after_it_is_no
             assert (await post).outcome == success(1)
 
 
-async def test_where_the_channel_is_refused_the_record_is_read() -> None:
+async def test_the_record_is_read_if_the_channel_is_refused() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script(
@@ -247,7 +247,7 @@ async def test_where_the_channel_is_refused_the_record_is_read() -> None:
 @pytest.mark.parametrize(
     "channel", [f"elsewhere/other/{ID}", "ns/other/exec-1", "ns", "", f"ns/*/{ID}", f"ns/a/b/{ID}"]
 )
-async def test_a_channel_that_is_none_of_ours_is_never_subscribed(channel: str) -> None:
+async def test_a_foreign_channel_is_never_subscribed(channel: str) -> None:
     async with stage() as made:
         made.endpoint.script(
             "DescribeExecution",
@@ -258,31 +258,31 @@ async def test_a_channel_that_is_none_of_ours_is_never_subscribed(channel: str) 
         assert made.subscribed == {}
 
 
-async def test_a_reading_that_waits_hears_what_this_instance_started() -> None:
+async def test_a_waiting_read_gets_the_reply_of_this_instances_execution() -> None:
     async with stage() as made:
         await made.bridge.submit("{}", 0)
         own = await made.started()
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of(channel=f"ns/me/{own}")))
-        reading = asyncio.create_task(made.bridge.follow(own, 20))
+        read = asyncio.create_task(made.bridge.follow(own, 20))
         await made.endpoint.arrived("DescribeExecution")
         made.reply(own, 1)
-        assert await reading == Result(own, success(1))
+        assert await read == Result(own, success(1))
         assert made.subscribed == {}
 
 
-async def test_a_reading_that_fails_after_the_reply_has_come_tells_the_reply() -> None:
+async def test_a_read_that_fails_after_the_reply_has_come_returns_the_reply() -> None:
     async with stage() as made:
         gate = asyncio.Event()
         made.endpoint.script("DescribeExecution", gated(gate, error("AccessDeniedException")))
-        reading = asyncio.create_task(made.bridge.follow(ID, 20))
+        read = asyncio.create_task(made.bridge.follow(ID, 20))
         await made.endpoint.arrived("DescribeExecution")
         made.reply(ID, 1)
         gate.set()
-        assert (await reading).outcome == success(1)
+        assert (await read).outcome == success(1)
         made.assert_nothing_is_held()
 
 
-async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_duplicate_waits_a_limited_time_for_the_start_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT_S", 0.2)
     async with stage() as made:
         gate = asyncio.Event()
@@ -299,7 +299,7 @@ async def test_a_duplicate_waits_for_the_start_of_another_only_so_long(monkeypat
         made.assert_nothing_is_held()
 
 
-async def test_a_shared_start_outlives_a_standstill_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_shared_start_survives_a_standstill_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_starts, "SHARED_START_TIMEOUT_S", 2.0)
     async with stage() as made:
         gate = asyncio.Event()
@@ -312,7 +312,7 @@ async def test_a_shared_start_outlives_a_standstill_of_the_process(monkeypatch: 
         assert [(await post).outcome for post in (first, second)] == [success(1), success(1)]
 
 
-async def test_a_reading_that_waits_for_an_input_that_is_none_of_ours_asks_the_record() -> None:
+async def test_a_waiting_read_of_an_execution_with_a_foreign_input_polls_the_record() -> None:
     async with stage() as made:
         made.endpoint.script(
             "DescribeExecution", described("RUNNING", input="[]"), described("SUCCEEDED", input="[]", output="1")
@@ -320,24 +320,24 @@ async def test_a_reading_that_waits_for_an_input_that_is_none_of_ours_asks_the_r
         assert (await made.bridge.follow(ID, 20)).outcome == success(1)
 
 
-async def test_a_reading_whose_wait_runs_out_leaves_nothing_behind() -> None:
+async def test_a_waiting_read_that_times_out_leaves_nothing_behind() -> None:
     async with stage() as made:
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
-        reading = asyncio.create_task(made.bridge.follow(ID, 0.3))
+        read = asyncio.create_task(made.bridge.follow(ID, 0.3))
         channel = await subscribed(made)
-        assert (await reading).outcome is None
+        assert (await read).outcome is None
         await until(lambda: channel.ended)
         made.assert_nothing_is_held()
 
 
-async def test_a_reading_waits_only_where_there_is_room() -> None:
+async def test_a_read_waits_only_below_the_limit_of_requests() -> None:
     async with stage(max_in_flight=1) as made:
-        held = asyncio.create_task(made.bridge.submit("{}", 20))
+        first = asyncio.create_task(made.bridge.submit("{}", 20))
         own = await made.started()
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
         assert (await made.bridge.follow(ID, 20)).outcome is None
         made.reply(own)
-        await held
+        await first
 
 
 async def test_an_unknown_execution_is_not_waited_for() -> None:
@@ -361,7 +361,7 @@ async def test_an_execution_that_cannot_be_compared_is_a_conflict(
         made.assert_nothing_is_held()
 
 
-async def test_the_record_of_an_execution_that_is_known_to_exist_is_waited_for_longer() -> None:
+async def test_the_record_of_an_execution_known_to_exist_is_awaited_for_longer() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         behind = [error("ExecutionDoesNotExist")] * 3
@@ -369,7 +369,7 @@ async def test_the_record_of_an_execution_that_is_known_to_exist_is_waited_for_l
         assert (await submit(made)).outcome == success(1)
 
 
-async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -> None:
+async def test_a_failed_shared_start_fails_all_its_callers_and_the_next_one_tries_again() -> None:
     async with stage(timeout=0.3) as made:
         made.endpoint.script("StartExecution", error("ThrottlingException"))
         for result in await asyncio.gather(*(submit(made) for _ in range(5)), return_exceptions=True):
@@ -381,7 +381,7 @@ async def test_a_start_that_fails_is_told_to_all_and_tried_again_by_the_next() -
         assert (await post).outcome == success(1)
 
 
-async def test_nothing_is_started_for_a_key_while_replies_cannot_be_heard() -> None:
+async def test_nothing_is_started_for_a_key_while_the_link_is_down() -> None:
     async with stage() as made:
         made.channel.go_down(since=60)
         with pytest.raises(LinkDown):
@@ -389,7 +389,7 @@ async def test_nothing_is_started_for_a_key_while_replies_cannot_be_heard() -> N
         assert made.endpoint.calls == []
 
 
-async def test_the_first_caller_may_leave_without_ending_the_start_of_the_others() -> None:
+async def test_the_first_caller_can_leave_without_ending_the_start_of_the_others() -> None:
     async with stage(stop_abandoned=True) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
@@ -405,7 +405,7 @@ async def test_the_first_caller_may_leave_without_ending_the_start_of_the_others
         assert made.endpoint.count("StopExecution") == 0
 
 
-async def test_a_key_whose_callers_all_left_is_kept_and_answers_later() -> None:
+async def test_the_execution_of_a_key_is_kept_when_all_its_callers_leave() -> None:
     async with stage(stop_abandoned=True) as made:
         post = submit(made)
         await made.started()
@@ -417,7 +417,7 @@ async def test_a_key_whose_callers_all_left_is_kept_and_answers_later() -> None:
         assert made.endpoint.count("StopExecution") == 0
 
 
-async def test_an_unknown_start_under_a_key_is_confirmed_before_its_url_is_given() -> None:
+async def test_an_unconfirmed_start_under_a_key_is_confirmed_before_its_url_is_returned() -> None:
     async with stage(timeout=0.2) as made:
 
         async def hang(_request: web.Request, _call: Call) -> web.StreamResponse:
@@ -432,7 +432,7 @@ async def test_an_unknown_start_under_a_key_is_confirmed_before_its_url_is_given
         assert (await submit(made, wait=1)).outcome is None
 
 
-async def test_a_release_in_the_midst_of_a_shared_start_tells_everybody() -> None:
+async def test_a_release_during_a_shared_start_answers_all_its_callers() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         posts = [submit(made) for _ in range(3)]

@@ -7,7 +7,7 @@ import asyncio
 from service.bridge.timer_wheel import TICK_S, TimerWheel
 
 
-async def test_each_item_is_due_at_its_time_or_a_tick_later() -> None:
+async def test_each_item_is_due_at_its_time_or_up_to_one_tick_later() -> None:
     loop = asyncio.get_running_loop()
     due: dict[int, float] = {}
     everything = asyncio.Event()

@@ -49,8 +49,8 @@ async def misuse(url: str, number: int) -> str:
             case 8:  # a read that waits for an execution that is stopped
                 async with http.post(url, data=NAMES, headers=JSON | {"Prefer": "respond-async"}) as response:
                     location = f"{url}/{(await response.json())['id']}"
-                reading = asyncio.create_task(http.get(location, headers={"Prefer": "wait=5"}))
-                async with http.delete(location), await reading as response:
+                read = asyncio.create_task(http.get(location, headers={"Prefer": "wait=5"}))
+                async with http.delete(location), await read as response:
                     return f"read {response.status}"
             case 2:
                 headers, body = JSON, b'{"nome": 1}'

@@ -1,4 +1,4 @@
-"""Outcomes as the tests' own replies and records tell them."""
+"""Outcomes for the replies and records of tests."""
 
 from __future__ import annotations
 

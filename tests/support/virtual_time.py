@@ -1,4 +1,4 @@
-"""An event loop whose clock only moves when there is nothing to do: hours pass in a moment, and always alike."""
+"""An event loop in virtual time: its clock jumps to the next timer, so hours pass at once and always the same way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Selector(selectors.DefaultSelector):
-    """Instead of waiting, lets the clock of its loop jump to the next timer."""
+    """Moves the clock of its loop to the next timer instead of waiting."""
 
     loop: VirtualTimeLoop
 
@@ -16,13 +16,13 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("everything waits and no timer is set")
+                raise RuntimeError("every task is waiting and there are no timers")
             self.loop.now += timeout
         return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """`now` is its clock, in seconds."""
+    """An event loop with the clock `now`, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Step Functions and the link as a model of the bridge needs them: played in virtual time, with every fault at hand."""
+"""A simulation of Step Functions and the link in virtual time, with faults, for the model of the bridge."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from service.stepfunctions.client import Execution, Page
 from service.stepfunctions.outcomes import Outcome
 from service.stepfunctions.retry import ExecutionExists
 
-START_WITHIN = 5.0
-"""Seconds after which a start that is not answered is given up."""
+START_TIMEOUT_S = 5.0
+"""Seconds until a start without a response fails."""
 
-STEP = 0.05
-"""Seconds that a call takes, or a subscription until it is confirmed."""
+LATENCY_S = 0.05
+"""Seconds that a call takes, or the confirmation of a subscription."""
 
-FATES = ["slow", "late", "throttled", "carried out, not answered", "not answered"]
-"""What may become of a start, but for going well."""
+START_RESULTS = ["slow", "late", "throttled", "carried out, not answered", "not answered"]
+"""What can happen to a start, apart from success."""
 
 
 @dataclass
 class Run:
-    """An execution in the record. `missed`: its end was told on a channel that was not heard, for all know."""
+    """An execution in the record. `missed`: its reply was lost although the channel was subscribed."""
 
     input: str
     outcome: Outcome | None = None
@@ -53,8 +53,8 @@ class Subscription:
         self.live = False
         self._refused = False
 
-    def ask(self) -> None:
-        asyncio.get_running_loop().call_later(STEP, self._answer)
+    def send(self) -> None:
+        asyncio.get_running_loop().call_later(LATENCY_S, self._answer)
 
     def _answer(self) -> None:
         if self not in self._link.subscriptions or not self._link.live or self.live:
@@ -70,8 +70,8 @@ class Subscription:
 
     async def wait_answered(self, timeout: float) -> bool:
         end = asyncio.get_running_loop().time() + timeout
-        while not (self.live or self._refused) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - as below
-            await asyncio.sleep(STEP)
+        while not (self.live or self._refused) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - virtual time is free
+            await asyncio.sleep(LATENCY_S)
         return self.live
 
     async def unsubscribe(self) -> None:
@@ -99,17 +99,17 @@ class Link:
 
     async def wait_live(self, timeout: float) -> bool:
         end = self._loop.time() + timeout
-        while not self.live and self._loop.time() < end:  # noqa: ASYNC110 - time costs nothing here
-            await asyncio.sleep(STEP)
+        while not self.live and self._loop.time() < end:  # noqa: ASYNC110 - virtual time is free
+            await asyncio.sleep(LATENCY_S)
         return self.live
 
     def subscribe(self, channel: str, on_change: Callable[[Any], None]) -> Subscription:
         subscription = Subscription(self, channel, on_change)
         self.subscriptions.append(subscription)
-        subscription.ask()
+        subscription.send()
         return subscription
 
-    def hears(self, channel: str) -> bool:
+    def receives(self, channel: str) -> bool:
         own = channel.startswith("ns/me/")
         return self.live and (own or any(open_.live for open_ in self.subscriptions if open_.channel == channel))
 
@@ -121,51 +121,51 @@ class Link:
     def regain(self) -> None:
         self.gaps[-1] = (self.gaps[-1][0], self._loop.time())
         for subscription in self.subscriptions:
-            subscription.ask()
+            subscription.send()
 
 
 class StepFunctions:
-    """The client of Step Functions; `fates` says what becomes of the next starts."""
+    """The client of Step Functions; `start_results` are those of the next starts."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self.record: dict[str, Run] = {}
-        self.fates: deque[str] = deque()
+        self.start_results: deque[str] = deque()
         self.readable = True
         self._sent: set[str] = set()
-        self.unheard: list[str] = []
-        """Executions that were started while nobody could hear of them."""
+        self.started_without_channel: list[str] = []
+        """Executions that were started while their replies could not be received."""
 
     @asynccontextmanager
     async def start_slot(self, timeout: float) -> AsyncIterator[float]:
-        if self.fates and self.fates[0] == "late":
-            self.fates.popleft()
+        if self.start_results and self.start_results[0] == "late":
+            self.start_results.popleft()
             await asyncio.sleep(1)
         yield asyncio.get_running_loop().time() + timeout
 
     async def start(self, execution_id: str, input_: str, _deadline: float, **_: Any) -> int:
-        fate = self.fates.popleft() if self.fates else "started"
+        start_result = self.start_results.popleft() if self.start_results else "started"
         if not self._link.live and execution_id not in self._sent:
-            self.unheard.append(execution_id)
+            self.started_without_channel.append(execution_id)
         self._sent.add(execution_id)
-        if fate == "throttled":
+        if start_result == "throttled":
             await asyncio.sleep(0.1)
             raise Throttled("no", execution_id=execution_id)
-        told = "nothing" if fate == "not answered" else self.carry_out(execution_id, input_)
-        await asyncio.sleep({"slow": 2.0, "started": 0.1, "late": 0.1}.get(fate, START_WITHIN))
-        if "not answered" in fate:
+        result = "nothing" if start_result == "not answered" else self.carry_out(execution_id, input_)
+        await asyncio.sleep({"slow": 2.0, "started": 0.1, "late": 0.1}.get(start_result, START_TIMEOUT_S))
+        if "not answered" in start_result:
             raise OutcomeUnknown("no answer", execution_id=execution_id)
-        if told == "exists":
+        if result == "exists":
             raise ExecutionExists
         return 1
 
     def carry_out(self, execution_id: str, input_: str) -> str:
-        """Start it as AWS does; return what the caller is to be told."""
+        """Start it as AWS does; return what the response says."""
         run = self.record.setdefault(execution_id, Run(input_))
         return "started" if run.input == input_ and run.outcome is None else "exists"
 
     async def describe(self, execution_id: str, **_: Any) -> Execution:
-        await asyncio.sleep(STEP)
+        await asyncio.sleep(LATENCY_S)
         if not self.readable:
             raise Unreachable("no", execution_id=execution_id)
         run = self.record.get(execution_id)
@@ -177,12 +177,12 @@ class StepFunctions:
         return (await self.describe(execution_id)).outcome
 
     async def list(self, **_: Any) -> Page:
-        await asyncio.sleep(STEP)
+        await asyncio.sleep(LATENCY_S)
         if not self.readable:
             raise Unreachable("no")
         status = {True: "RUNNING", False: "SUCCEEDED"}
         newest = [(name, status[run.outcome is None]) for name, run in reversed(self.record.items())]
-        return Page(newest, None)  # type: ignore[arg-type]  # the two statuses are some of those that there are
+        return Page(newest, None)  # type: ignore[arg-type]  # the two are valid statuses
 
     async def stop(self, execution_id: str) -> None:
         if execution_id not in self.record:

@@ -65,7 +65,7 @@ async def test_the_reply_to_an_execution_answers_its_request() -> None:
         execution_id = await made.started()
         made.reply(execution_id, {"b": 2})
         assert await submitted == Result(execution_id, success({"b": 2}))
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_the_input_is_the_contracts_envelope() -> None:
@@ -93,7 +93,7 @@ async def test_a_reply_that_is_already_there_is_returned_even_without_a_wait() -
 async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
     async with stage() as made:
         assert (await made.bridge.submit("{}", 0.05)).outcome is None
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_reply_in_the_same_loop_iteration_as_the_deadline_counts() -> None:
@@ -114,7 +114,7 @@ async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
         with pytest.raises(LinkDown):
             await made.bridge.submit("{}", 10)
         assert made.endpoint.calls == []
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
@@ -156,7 +156,7 @@ async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> N
         second = asyncio.create_task(made.bridge.submit("{}", 10))
         made.reply(await made.started(2))
         await second
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_input_one_byte_over_the_limit_is_too_large() -> None:
@@ -167,7 +167,7 @@ async def test_an_input_one_byte_over_the_limit_is_too_large() -> None:
         assert len(made.endpoint.calls[0][1]["input"]) == MAX_INPUT_BYTES
         with pytest.raises(BodyTooLarge):
             await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope + 1), 0)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem:
         made.endpoint.script("StartExecution", script)
         with pytest.raises(problem):
             await made.bridge.submit("{}", 10)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_unconfirmed_start_is_still_answered_by_its_reply() -> None:
@@ -204,7 +204,7 @@ async def test_an_unconfirmed_start_that_the_record_does_not_show_is_a_problem()
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(OutcomeUnknown):
             await made.bridge.submit("{}", 0.5)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_unconfirmed_start_is_answered_from_the_record() -> None:
@@ -245,7 +245,7 @@ async def test_a_caller_that_leaves_while_waiting_frees_its_slot_and_keeps_the_e
             await asyncio.sleep(0)
         await leave(submitted)
         await made.bridge.aclose()
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
         assert made.endpoint.count("StopExecution") == 0
 
 
@@ -257,7 +257,7 @@ async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_sta
         await leave(submitted)
         assert await made.started(2) == execution_id
         await made.bridge.drain(10)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_work_for_callers_that_left_counts_as_in_flight() -> None:
@@ -272,7 +272,7 @@ async def test_work_for_callers_that_left_counts_as_in_flight() -> None:
             await made.bridge.submit("{}", 10)
         gate.set()
         await made.bridge.drain(10)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def one_started_and_one_waiting(
@@ -297,7 +297,7 @@ async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() 
         await first
         await made.bridge.drain(10)
         assert made.endpoint.count("StartExecution") == 1
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() -> None:
@@ -311,7 +311,7 @@ async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() ->
         made.channel.come_up()
         made.reply(await made.started(2), 2)
         assert (await second).outcome == success(2)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_waiting_for_a_second_slot_takes_only_the_remaining_time() -> None:
@@ -360,7 +360,7 @@ async def test_a_release_during_the_start_returns_the_id_that_the_execution_may_
         with pytest.raises(OutcomeUnknown) as raised:
             await submitted
         assert raised.value.execution_id == execution_id
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_release_reads_nothing_more() -> None:
@@ -384,7 +384,7 @@ async def test_a_release_while_waiting_for_the_link_says_that_nothing_was_starte
         made.bridge.release()
         with pytest.raises(Draining):
             await submitted
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_release_cancels_the_work_for_callers_that_left() -> None:
@@ -396,7 +396,7 @@ async def test_a_release_cancels_the_work_for_callers_that_left() -> None:
         await made.started(2)
         made.bridge.release()
         await made.bridge.aclose()
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_start_without_a_response_ends_within_the_wait() -> None:
@@ -440,7 +440,7 @@ async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -
         await asyncio.wait([submitted], timeout=5)
         assert submitted.done()
         await made.bridge.drain(10)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_later_read_is_answered_from_the_record() -> None:
@@ -534,7 +534,7 @@ async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
         await made.started()
         await made.bridge.drain(0.05)
         assert (await submitted).outcome is None
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_requests_admitted_before_the_drain_are_served_even_if_not_started_yet() -> None:
@@ -559,4 +559,4 @@ async def test_requests_admitted_before_the_drain_are_served_even_if_not_started
             success(3),
         ]
         await draining
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()

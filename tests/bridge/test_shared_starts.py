@@ -68,7 +68,7 @@ async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> No
         made.reply(ID, 1)
         assert set(await asyncio.gather(*first, *second)) == {Result(ID, success(1))}
         assert made.endpoint.count("StartExecution") == 1
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
         assert len(made.bridge._shared_starts) == 0
 
 
@@ -95,7 +95,7 @@ async def test_a_request_between_a_missed_reply_and_the_record_of_the_end_gets_t
         made.endpoint.script("DescribeExecution", running, described("SUCCEEDED", output="1"))
         async with asyncio.timeout(10):
             assert (await submit(made)).outcome == success(1)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_the_duration_of_an_execution_is_its_whole_duration_whenever_a_request_joins() -> None:
@@ -131,7 +131,7 @@ async def test_the_right_body_is_accepted_even_if_a_wrong_one_came_just_before()
         with pytest.raises(IdempotencyKeyReused):
             await wrong
         assert (await right).outcome == success(1)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_unconfirmed_shared_start_follows_the_record() -> None:
@@ -144,7 +144,7 @@ async def test_an_unconfirmed_shared_start_follows_the_record() -> None:
             await submit(made, '{"a": 2}')
         made.reply(ID, 1)
         assert (await first).outcome == success(1)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_unconfirmed_shared_start_never_returns_the_execution_of_another_body() -> None:
@@ -153,7 +153,7 @@ async def test_an_unconfirmed_shared_start_never_returns_the_execution_of_anothe
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", input=input_of('{"a": 1}'), output="1"))
         with pytest.raises(IdempotencyKeyReused):
             await submit(made, '{"a": 2}')
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_unconfirmed_shared_start_without_a_record_stays_unknown() -> None:
@@ -162,7 +162,7 @@ async def test_an_unconfirmed_shared_start_without_a_record_stays_unknown() -> N
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(OutcomeUnknown):
             await submit(made)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
@@ -172,7 +172,7 @@ async def test_another_body_under_the_key_is_refused_from_the_record(status: str
         made.endpoint.script("DescribeExecution", described(status, input=input_of('{"a": 1}'), output="1"))
         with pytest.raises(IdempotencyKeyReused):
             await submit(made, '{"a": 2}')
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_an_execution_that_has_ended_answers_its_key_again() -> None:
@@ -279,7 +279,7 @@ async def test_a_read_that_fails_after_the_reply_has_come_returns_the_reply() ->
         made.reply(ID, 1)
         gate.set()
         assert (await read).outcome == success(1)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_duplicate_waits_a_limited_time_for_the_start_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +296,7 @@ async def test_a_duplicate_waits_a_limited_time_for_the_start_of_another(monkeyp
         gate.set()
         made.reply(ID, 1)
         assert (await first).outcome == success(1)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_shared_start_survives_a_standstill_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ async def test_a_waiting_read_that_times_out_leaves_nothing_behind() -> None:
         channel = await subscribed(made)
         assert (await read).outcome is None
         await until(lambda: channel.ended)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_a_read_waits_only_below_the_limit_of_requests() -> None:
@@ -345,7 +345,7 @@ async def test_an_unknown_execution_is_not_waited_for() -> None:
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(UnknownExecution):
             await made.bridge.follow(ID, 20)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 @pytest.mark.parametrize("record", [error("ExecutionDoesNotExist"), described("RUNNING", input="{}")])
@@ -358,7 +358,7 @@ async def test_an_execution_that_cannot_be_compared_is_a_conflict(
         made.endpoint.script("DescribeExecution", record)
         with pytest.raises(IdempotencyConflict):
             await submit(made)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()
 
 
 async def test_the_record_of_an_execution_known_to_exist_is_awaited_for_longer() -> None:
@@ -442,4 +442,4 @@ async def test_a_release_during_a_shared_start_answers_all_its_callers() -> None
             assert isinstance(result, OutcomeUnknown)
         with pytest.raises(Draining):
             await submit(made)
-        made.assert_nothing_is_held()
+        made.assert_nothing_in_flight()

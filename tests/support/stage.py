@@ -111,7 +111,7 @@ class Stage:
     def reply(self, execution_id: str, output: Any = None) -> None:
         self.replies.deliver(json.dumps({"id": execution_id, "status": "SUCCEEDED", "output": output}))
 
-    def assert_nothing_is_held(self) -> None:
+    def assert_nothing_in_flight(self) -> None:
         assert len(self.replies) == 0
         assert self.admission.in_flight == 0
 

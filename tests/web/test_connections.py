@@ -164,7 +164,7 @@ async def test_a_stream_that_is_not_read_is_cut_and_frees_its_place() -> None:
                 it.stage.replies.deliver(progress)
                 await asyncio.sleep(0.001)
         await it.opened(0)
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_when_there_is_no_room_the_one_that_waits_longest_makes_place() -> None:

@@ -61,7 +61,7 @@ async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they
             it.stage.reply(execution_id, {"nome completo": "Ricardo Marques"})
             assert await stream.next() == ("result", "end", {"id": execution_id, "nome completo": "Ricardo Marques"})
             assert await stream.next() is None
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_what_goes_wrong_before_the_execution_exists_is_an_ordinary_problem() -> None:
@@ -73,7 +73,7 @@ async def test_what_goes_wrong_before_the_execution_exists_is_an_ordinary_proble
         await it.problem("GET", f"/event/{ID}", 404, "unknown-execution", headers=STREAM)
         await it.problem("GET", f"/event/{ID}", 406, "not-acceptable", headers={"Accept": "text/html"})
         await it.problem("POST", "/event", 406, "not-acceptable", json=NAMES, headers={"Accept": "text/html"})
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_a_workflow_that_fails_ends_the_stream_with_its_problem() -> None:
@@ -193,7 +193,7 @@ async def test_a_caller_that_leaves_a_stream_frees_its_place_at_once() -> None:
             await Events(response).next()
             response.close()
             await it.stage.bridge.drain(5)
-            it.stage.assert_nothing_is_held()
+            it.stage.assert_nothing_in_flight()
             assert not it.stage.admission.released_early
             await written(logs)
         assert [(line["status"], line["problem"]) for line in logs] == [(499, "client-disconnected")]
@@ -215,7 +215,7 @@ async def test_a_caller_that_leaves_during_the_start_frees_its_place_and_the_exe
         gate.set()
         await it.stage.endpoint.arrived("StopExecution")
         await it.stage.bridge.drain(5)
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_a_caller_that_leaves_a_stream_has_its_execution_stopped_if_wished() -> None:
@@ -226,7 +226,7 @@ async def test_a_caller_that_leaves_a_stream_has_its_execution_stopped_if_wished
         response.close()
         await it.stage.endpoint.arrived("StopExecution")
         await it.stage.bridge.drain(5)
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_an_output_of_several_lines_is_sent_as_several_lines_of_data() -> None:

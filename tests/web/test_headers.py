@@ -145,7 +145,7 @@ async def test_a_content_encoding_that_is_not_known_is_refused_with_those_that_a
             body = await response.json(content_type=None)
             assert (response.status, body["type"].rpartition(":")[2]) == (415, "unsupported-encoding")
             assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ async def test_a_post_is_answered_with_the_workflows_output() -> None:
         body = await response.json()
         assert body == {"id": body["id"], "nome completo": "Ricardo Marques"}
         assert UUID(body["id"].removeprefix("exec-")).version == 4
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_the_workflow_gets_the_requests_text_byte_for_byte() -> None:
@@ -134,7 +134,7 @@ async def test_a_body_against_the_schema_is_told_where_and_never_what() -> None:
 async def test_a_body_that_no_execution_takes_is_too_large(size: int) -> None:
     async with front() as it:
         await it.problem("POST", "/event", 413, "body-too-large", json=NAMES | {"more": "x" * size})
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,5 +310,5 @@ async def test_a_caller_that_leaves_frees_its_place_at_once() -> None:
             request.cancel()
             await asyncio.wait([request], timeout=5)
             await it.stage.bridge.drain(5)
-        it.stage.assert_nothing_is_held()
+        it.stage.assert_nothing_in_flight()
         assert [(line["status"], line["problem"]) for line in logs] == [(499, "client-disconnected")]

@@ -195,15 +195,16 @@ class Connection(web.RequestHandler):
             raise ConnectionError("the head of an answer has been sent")
         request_id = str(uuid4())
         if isinstance(exc, http_exceptions.ContentEncodingError):
-            response = problems.from_problem(UnsupportedEncoding(problems.SEND_ENCODED), "", request_id)
+            problem = problems.from_problem(UnsupportedEncoding(problems.SEND_ENCODED), "", request_id)
         elif isinstance(exc, http_exceptions.LineTooLong):
-            response = problems.from_status(431, request_id=request_id)
+            problem = problems.from_status(431, request_id=request_id)
         elif status == 400:
-            response = problems.from_status(400, request_id=request_id)
+            problem = problems.from_status(400, request_id=request_id)
         else:
             log.error("unexpected_error", request_id=request_id, exc_info=exc)
-            response = problems.unexpected("", request_id)
-        log.info("bad_request", status=response.status, request_id=request_id)
+            problem = problems.unexpected("", request_id)
+        log.info("bad_request", status=problem.status, request_id=request_id)
+        response = problem.to_response()
         response.force_close()
         return response
 
@@ -240,8 +241,6 @@ class Site(web.BaseSite):
 
 def _no_room() -> bytes:
     body = problems.from_problem(AtCapacity("Too many connections are open."), "", "").body
-    if not isinstance(body, bytes):
-        raise TypeError("problems are written as bytes")
     head = (
         "HTTP/1.1 503 Service Unavailable",
         "Content-Type: application/problem+json",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.bridge.bridge import Answer
+    from service.errors import Problem
     from service.telemetry.traces import RequestTrace, Traces
 
 
@@ -37,6 +38,26 @@ class Context:
     problem: str | None = None
     headers: dict[str, str] | None = None
 
+    def note_answer(self, answer: Answer) -> None:
+        """Note what the bridge found out."""
+        self.answer = answer
+        self.execution_id = answer.execution_id
+        self.start_attempts = answer.start_attempts
+
+    def note_problem(self, problem: Problem) -> None:
+        """Note the problem that ends the request."""
+        self.problem = problem.slug
+        self.execution_id = problem.execution_id or self.execution_id
+        self.start_attempts = problem.start_attempts or self.start_attempts
+
+    def begin_start(self) -> str | None:
+        """Begin the StartExecution span if traces are exported; return the X-Ray trace header to send, if any."""
+        if self.spans is not None:
+            self.trace_header = self.spans.start_execution()
+        return self.trace_header
+
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
 
 CONTEXT: Final = web.RequestKey("context", Context)
 

@@ -22,8 +22,8 @@ async def refuse(request: web.Request, response: web.StreamResponse) -> None:
         log.info("bad_request", status=response.status, request_id=request_id)
         problem = problems.from_status(response.status, instance=request.path, request_id=request_id)
         response.body = problem.body
-        response.headers.update(problem.headers)
+        response.headers[hdrs.CONTENT_TYPE] = problem.content_type
         # By now aiohttp has reckoned the old body's length, and whether the connection stays.
-        response.headers[hdrs.CONTENT_LENGTH] = str(problem.content_length)
+        response.headers[hdrs.CONTENT_LENGTH] = str(len(problem.body))
         response.headers[hdrs.CONNECTION] = "close"  # whether a body will come is anybody's guess
         response.force_close()

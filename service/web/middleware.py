@@ -11,11 +11,11 @@ from uuid import uuid4
 import structlog
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from service.errors import BodyTooLarge, BodyTooSlow, Problem
+from service.errors import BodyTooLarge, BodyTooSlow
 from service.telemetry.sampling import Sampler
-from service.web import problems
+from service.web import responses
 from service.web.connections import Connection
-from service.web.context import CONTEXT, DRAINING, METRICS, SAMPLER, TRACES, Context
+from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, Context
 from service.web.tracing import trace_header, trace_id
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": 
 _PROBES: Final = ("/healthz", "/readyz", "/metrics")
 _OUTCOMES: Final = {200: "succeeded", 202: "running", 204: "stopped"}
 
-REQUEST_ID_HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
 
 
@@ -53,7 +52,7 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         _end(request, context, began, status=499)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets an answer
-        response = as_answer(request, error)
+        response = responses.problem(request, error).to_response()
         if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
             # The rest of the body is in the way of a next request: the caller must know that there is none here.
             response.force_close()
@@ -67,23 +66,6 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         response.headers.update(context.headers)
     _end(request, context, began, status=response.status)
     return response
-
-
-def as_answer(request: web.Request, error: Exception) -> web.Response:
-    """Write what ended a request as a problem, and note it for the log."""
-    context = request[CONTEXT]
-    request_id = context.request_id
-    if isinstance(error, Problem):
-        context.problem = error.slug
-        context.execution_id = error.execution_id or context.execution_id
-        context.start_attempts = error.start_attempts or context.start_attempts
-        return problems.from_problem(error, request.path, request_id)
-    if isinstance(error, web.HTTPException):
-        return problems.from_http(error, request.path, request_id)
-    # Whatever it was: the caller gets an answer and the operator its place, neither gets its text.
-    context.problem = "unexpected"
-    log.error("unexpected_error", request_id=request_id, exc_info=error)
-    return problems.unexpected(request.path, request_id)
 
 
 def sample(app: web.Application) -> None:

@@ -7,12 +7,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from service.errors import Problem, SchemaViolation, Unavailable, UnsupportedEncoding, WorkflowFailed
+from service.web.representation import Representation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aiohttp import web
 
 TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
 """Problem types are names, not addresses: they stay the same wherever the service runs."""
@@ -26,7 +29,7 @@ LONGEST_PAUSE: Final = 30
 """Seconds that a caller is told to stay away at the most: every guess may be wrong."""
 
 
-def from_problem(problem: Problem, instance: str, request_id: str) -> web.Response:
+def from_problem(problem: Problem, instance: str, request_id: str) -> Representation:
     """Answer with an expected problem; `instance` is the path that was asked for."""
     more: dict[str, Any] = {}
     headers: dict[str, str] = {}
@@ -40,7 +43,7 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
         headers[hdrs.RETRY_AFTER] = retry_after(problem.retry_after)
     elif isinstance(problem, UnsupportedEncoding):
         headers[hdrs.ACCEPT_ENCODING] = ", ".join(ENCODINGS)
-    return answer(
+    return _problem(
         {
             "type": TYPE_PREFIX + problem.slug,
             "title": problem.title,
@@ -54,21 +57,21 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
     )
 
 
-def from_http(error: web.HTTPException, instance: str, request_id: str) -> web.Response:
+def from_http(error: web.HTTPException, instance: str, request_id: str) -> Representation:
     """Answer with an error that aiohttp itself raised: an unknown path, a method that a path does not have."""
     headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
     return from_status(error.status, headers, instance=instance, request_id=request_id)
 
 
-def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> web.Response:
+def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> Representation:
     """Answer with a problem that says no more than its status."""
     members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return answer(members | more, headers or {})
+    return _problem(members | more, headers or {})
 
 
-def unexpected(instance: str, request_id: str) -> web.Response:
+def unexpected(instance: str, request_id: str) -> Representation:
     """Answer with a fault of our own: nothing of it but the request id that leads to the log."""
-    return answer(
+    return _problem(
         {
             "type": TYPE_PREFIX + "unexpected",
             "title": "The service failed",
@@ -86,11 +89,5 @@ def retry_after(seconds: float) -> str:
     return str(max(1, min(LONGEST_PAUSE, math.ceil(seconds))))
 
 
-def answer(members: dict[str, Any], headers: Mapping[str, str]) -> web.Response:
-    """Answer with a problem of these members."""
-    return web.Response(
-        status=members["status"],
-        body=orjson.dumps(members),
-        content_type="application/problem+json",
-        headers=headers,
-    )
+def _problem(members: dict[str, Any], headers: Mapping[str, str]) -> Representation:
+    return Representation(members["status"], orjson.dumps(members), "application/problem+json", headers)

@@ -1,0 +1,125 @@
+"""What the bridge found out, or what went wrong, written as a response: JSON or a stream of events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+from aiohttp import hdrs, web
+
+from service.errors import Problem, WorkflowAborted, WorkflowFailed, WorkflowProblem, WorkflowTimedOut
+from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
+from service.web import bodies, events, problems
+from service.web.context import CONTEXT, REQUEST_ID_HEADER
+from service.web.negotiation import JSON
+from service.web.representation import Representation
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine
+
+    from service.bridge.bridge import Answer
+    from service.web.events import Stream
+    from service.web.preferences import Preferences
+
+log = structlog.get_logger(__name__)
+
+_NO_STORE: Final[dict[str, str]] = {hdrs.CACHE_CONTROL: "no-store"}
+"""Results are private data, and what a URL returns changes when its execution ends: no cache may keep it."""
+
+
+class Responses:
+    """Writes responses; `prefix` begins the paths in them, such as `/dev`."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def json(self, request: web.Request, preferences: Preferences, answer: Answer, seconds: float) -> web.Response:
+        """Respond with an answer that took the bridge this long; raise the WorkflowProblem it ended with, if any."""
+        context = request[CONTEXT]
+        context.note_answer(answer)
+        headers = context.headers = {"Server-Timing": _server_timing(answer, seconds)}
+        # An instance that is full or stopping responds with what it knows, without a wait.
+        waited = answer.outcome is not None or answer.waited > 0
+        applied = preferences.applied if waited else preferences.applied_without_wait
+        if applied is not None:
+            headers["Preference-Applied"] = applied
+        return self._result(answer).to_response()
+
+    async def stream(
+        self, request: web.Request, preferences: Preferences, stream: Stream, work: Coroutine[Any, Any, Answer]
+    ) -> web.StreamResponse:
+        """Respond with the events of `work`, the last of which is its answer or the problem it ended with."""
+        context = request[CONTEXT]
+        headers = {REQUEST_ID_HEADER: context.request_id}
+        if preferences.applied is not None:
+            headers["Preference-Applied"] = preferences.applied
+
+        def running(execution_id: str) -> bytes:
+            context.execution_id = execution_id
+            location = self._location(execution_id)
+            return events.event(
+                "running", orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
+            )
+
+        def end(task: asyncio.Task[Answer]) -> bytes:
+            try:
+                answer = task.result()
+                context.note_answer(answer)
+                if answer.outcome is None:
+                    return running(answer.execution_id)
+                return events.event("result", self._result(answer).body, events.END)
+            except WorkflowProblem as error:
+                return events.event("problem", problem(request, error).body, events.END)
+            except Exception as error:  # noqa: BLE001 - the head is sent: only an event can report it now
+                return events.event("problem", problem(request, error).body)
+
+        return await stream.send(request, work, headers, running, end)
+
+    def _location(self, execution_id: str) -> str:
+        # Behind API Gateway every public path begins with the stage, so this one does too.
+        return f"{self._prefix}/event/{execution_id}"
+
+    def _result(self, answer: Answer) -> Representation:
+        execution_id = answer.execution_id
+        match answer.outcome:
+            case Succeeded(output):
+                return Representation(200, bodies.result(execution_id, output), JSON, _NO_STORE)
+            case Failed(error):
+                raise WorkflowFailed(error, execution_id=execution_id)
+            case Aborted():
+                raise WorkflowAborted("Somebody stopped the workflow.", execution_id=execution_id)
+            case TimedOut():
+                raise WorkflowTimedOut("The workflow exceeded its own time limit.", execution_id=execution_id)
+            case None:
+                body = orjson.dumps({"id": execution_id, "status": "RUNNING"})
+                headers: dict[str, str] = {
+                    hdrs.LOCATION: self._location(execution_id),
+                    hdrs.RETRY_AFTER: problems.retry_after(answer.left),
+                    **_NO_STORE,
+                }
+                return Representation(202, body, JSON, headers)
+
+
+def problem(request: web.Request, error: Exception) -> Representation:
+    """Write what ended a request as a problem, and note it for the request's line in the log."""
+    context = request[CONTEXT]
+    if isinstance(error, Problem):
+        context.note_problem(error)
+        return problems.from_problem(error, request.path, context.request_id)
+    if isinstance(error, web.HTTPException):
+        return problems.from_http(error, request.path, context.request_id)
+    # The operator gets the traceback without its message, the caller neither.
+    context.problem = "unexpected"
+    log.error("unexpected_error", request_id=context.request_id, exc_info=error)
+    return problems.unexpected(request.path, context.request_id)
+
+
+def _server_timing(answer: Answer, seconds: float) -> str:
+    """Write where the time went, in milliseconds (Server Timing, W3C); the bridge's own part is what remains."""
+    own = max(0.0, seconds - (answer.start or 0.0) - answer.waited)
+    text = f"bridge;dur={own * 1000:.1f}"
+    if answer.workflow is not None:
+        text = f"workflow;dur={answer.workflow * 1000:.1f}, {text}"
+    return text if answer.start is None else f"start;dur={answer.start * 1000:.1f}, {text}"

@@ -25,14 +25,14 @@ class Preferences:
     """The same for an instance that did not wait, because it was full or stopping."""
 
 
-def parse(headers: Sequence[str], *, default: float, limit: float) -> Preferences:
+def parse(headers: Sequence[str], *, default: Preferences, limit: float) -> Preferences:
     """Read all `Prefer` headers of a request; ignore what is unknown or malformed, as the RFC requires.
 
-    `default` is the wait in seconds if the caller states no preference, `limit` the longest one. `respond-async` alone
-    means not to wait; with `wait=N` it means 200 within N seconds, else 202 (RFC 7240, 4.3).
+    `default` is returned if the caller states no preference; `limit` is the longest wait in seconds. `respond-async`
+    alone means not to wait; with `wait=N` it means 200 within N seconds, else 202 (RFC 7240, 4.3).
     """
     if not headers:
-        return Preferences(default)
+        return default
     found: dict[str, str] = {}
     for header in headers:
         for item in _ITEM.findall(header):
@@ -41,7 +41,7 @@ def parse(headers: Sequence[str], *, default: float, limit: float) -> Preference
     respond_async = "respond-async" if "respond-async" in found else None
     requested = found.get("wait", "")
     if not (requested.isascii() and requested.isdigit() and len(requested) < 10):
-        return Preferences(default if respond_async is None else 0, respond_async, respond_async)
+        return default if respond_async is None else Preferences(0, respond_async, respond_async)
     wait = min(int(requested), limit)
     applied = ", ".join(filter(None, (respond_async, f"wait={wait:g}")))
     return Preferences(wait, applied, respond_async if wait else applied)

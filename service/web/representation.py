@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Representation(NamedTuple):
+@dataclass(slots=True)
+class Representation:
     """Status, headers and body of a result or a problem."""
 
     status: int
@@ -24,6 +26,4 @@ class Representation(NamedTuple):
 
     def to_response(self) -> web.Response:
         """Build the HTTP response."""
-        return web.Response(
-            status=self.status, body=self.body, content_type=self.content_type, headers=self.headers or None
-        )
+        return web.Response(status=self.status, body=self.body, content_type=self.content_type, headers=self.headers)

@@ -34,7 +34,7 @@ NO_PREFERENCE = (25, None)
     ],
 )
 def test_the_header_is_read_as_the_rfc_says(headers: list[str], expected: tuple[float, str | None]) -> None:
-    read = parse(headers, default=25, limit=25)
+    read = parse(headers, default=Preferences(25), limit=25)
     assert (read.wait, read.applied) == expected
 
 
@@ -50,4 +50,4 @@ def test_the_header_is_read_as_the_rfc_says(headers: list[str], expected: tuple[
     ],
 )
 def test_a_wait_counts_as_applied_only_if_the_service_waited(headers: list[str], expected: Preferences) -> None:
-    assert parse(headers, default=0, limit=25) == expected
+    assert parse(headers, default=Preferences(0), limit=25) == expected

@@ -81,7 +81,7 @@ class ServiceCollector(Collector):
         yield CounterMetricFamily(
             "sync_front_connections_dropped",
             "Connections that were cut or turned away: too slow, or one too many.",
-            self._connections.cut,
+            self._connections.dropped,
         )
         yield GaugeMetricFamily(
             "sync_front_event_loop_tasks",

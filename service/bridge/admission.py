@@ -36,10 +36,10 @@ class Admission:
     def refusal(self, typical: float = 0.0) -> Problem | None:
         """Tell why no request can be taken now, None if one can; requests are held for `typical` seconds."""
         if self._refusing:
-            return Draining("This instance is stopping; another one takes the request.")
+            return Draining("This instance is shutting down; retry to reach another one.")
         if self.held >= self.most:
             # On average, half of those that are held will have left by then.
-            return AtCapacity(f"{self.held} requests are held already.", retry_after=typical / 2)
+            return AtCapacity(f"{self.held} requests are already in flight.", retry_after=typical / 2)
         return None
 
     def __enter__(self) -> None:

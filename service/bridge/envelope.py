@@ -25,7 +25,7 @@ def encode(execution_id: str, event: str, channel: str) -> str:
     """Write the input of an execution; raise BodyTooLarge if Step Functions would not take it."""
     encoded = orjson.dumps({"id": execution_id, "event": event, "reply": {"channel": channel}})
     if len(encoded) > MAX_INPUT_BYTES:
-        raise BodyTooLarge(f"With its envelope the body takes {len(encoded)} bytes of {MAX_INPUT_BYTES}.")
+        raise BodyTooLarge(f"Body and envelope take {len(encoded)} bytes; the limit is {MAX_INPUT_BYTES}.")
     return encoded.decode()
 
 

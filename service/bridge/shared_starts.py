@@ -89,9 +89,13 @@ class SharedStarts:
             if flight.task.cancelled():
                 raise start.given_up()
             if flight.start.done:
-                raise IdempotencyKeyReused("The key was used with another body.", execution_id=start.execution_id)
+                raise IdempotencyKeyReused(
+                    "This key was used before with a different body.", execution_id=start.execution_id
+                )
             if flight.start.doubt is not None or clock() > deadline:
-                raise IdempotencyConflict("It is not known yet what it runs for.", execution_id=start.execution_id)
+                raise IdempotencyConflict(
+                    "An earlier request with this key is still starting.", execution_id=start.execution_id
+                )
         if flight is None:
             flight = self._flights[start.execution_id] = SharedStart(start, event, channel)
             flight.task = asyncio.create_task(self._run(flight, deadline - clock()))
@@ -109,7 +113,10 @@ class SharedStarts:
             await asyncio.wait([flight.task], timeout=part)
             if flight.task.done():
                 return
-        raise IdempotencyConflict("Its start is still under way.", execution_id=flight.start.execution_id)
+        raise IdempotencyConflict(
+            "An earlier request with this key has not started its execution yet.",
+            execution_id=flight.start.execution_id,
+        )
 
     async def _run(self, flight: SharedStart, within: float) -> None:
         try:
@@ -142,12 +149,16 @@ class SharedStarts:
         try:
             execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
-            raise IdempotencyConflict("Its record cannot be read yet.", execution_id=execution_id) from None
+            raise IdempotencyConflict(
+                "The execution of this key cannot be read yet; try again later.", execution_id=execution_id
+            ) from None
         sealed = envelope.decode(execution.input)
         if sealed is None:
-            raise IdempotencyConflict("It was not started by this service.", execution_id=execution_id)
+            raise IdempotencyConflict(
+                "The execution of this key was not started by this service.", execution_id=execution_id
+            )
         if sealed.event != flight.event:
-            raise IdempotencyKeyReused("The key was used with another body.", execution_id=execution_id)
+            raise IdempotencyKeyReused("This key was used before with a different body.", execution_id=execution_id)
         flight.start.done, flight.start.age, flight.channel = True, execution.seconds, sealed.channel
         if execution.outcome is not None:
             self._replies.settle(execution_id, execution.outcome)

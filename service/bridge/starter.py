@@ -58,8 +58,10 @@ class Start:
     def given_up(self) -> Problem:
         """Tell what is known of it when the instance stops before it is through."""
         if self.sent:
-            return OutcomeUnknown("This instance stopped during the start.", execution_id=self.execution_id)
-        return Draining("This instance stopped; nothing was started.")
+            return OutcomeUnknown(
+                "This instance stopped while it was starting the execution.", execution_id=self.execution_id
+            )
+        return Draining("This instance stopped before it started an execution.")
 
 
 class Starter:
@@ -86,7 +88,9 @@ class Starter:
                     return await self._send(start, deadline)
             # Lost in the meantime: it waits for the link like one that arrives in the gap.
             if time.monotonic() >= give_up:
-                raise LinkDown("The subscription was just lost; nothing was started.", retry_after=self._retry_after())
+                raise LinkDown(
+                    "The reply subscription was just lost; nothing was started.", retry_after=self._retry_after()
+                )
 
     async def _send(self, start: Start, deadline: float) -> None:
         try:
@@ -116,9 +120,7 @@ class Starter:
             left = down_since + LINK_GRACE - time.monotonic()
             if left > 0 and await self._channel.wait_live(left):
                 return
-        raise LinkDown(
-            "No subscription for replies is confirmed; nothing was started.", retry_after=self._retry_after()
-        )
+        raise LinkDown("The reply subscription is not confirmed; nothing was started.", retry_after=self._retry_after())
 
     def _retry_after(self) -> float | None:
         # The pauses between tries grow with the outage, so the next one comes after about as long again.

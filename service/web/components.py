@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from service.web import idempotency
-from service.web.problems import ENCODINGS, LONGEST_PAUSE
+from service.web.problems import ENCODINGS, MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
     from service.web.schema import RequestSchema
@@ -21,7 +21,7 @@ def ref(kind: str, name: str) -> dict[str, str]:
 
 def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]:
     """Describe schemas, parameters and headers, for a service with this event schema and this limit of a wait."""
-    text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": LONGEST_PAUSE}
+    text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": MAX_RETRY_AFTER_S}
     id_ = {"type": "string", "pattern": "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": [EXECUTION_ID]}
     place = {"type": "object", "required": ["pointer", "detail"], "properties": {"pointer": text, "detail": text}}
     problem = {
@@ -71,7 +71,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
                 {
                     "type": "string",
                     "minLength": 1,
-                    "maxLength": idempotency.MAX_LENGTH,
+                    "maxLength": idempotency.MAX_KEY_LENGTH,
                     "pattern": "^[\\x21\\x23-\\x2b\\x2d-\\x5b\\x5d-\\x7e]+$",
                 },
                 "8e03978e-40d5-43e8-bc93-6894a57f9324",

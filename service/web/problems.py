@@ -1,4 +1,4 @@
-"""Problems as HTTP answers: RFC 9457, `application/problem+json`."""
+"""Problem details (RFC 9457, `application/problem+json`)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
-"""Problem types are names, not addresses: they stay the same wherever the service runs."""
+"""Problem types are names, not addresses, so they are the same wherever the service runs."""
 
 ENCODINGS: Final = ("gzip", "deflate", "identity")
-"""The content encodings that a body may have (RFC 9110, 8.4.1)."""
+"""Supported content encodings of a request body (RFC 9110, 8.4.1)."""
 
-SEND_ENCODED: Final = f"Send the body with one of these content encodings: {', '.join(ENCODINGS)}."
+ENCODINGS_DETAIL: Final = f"Use one of these content encodings: {', '.join(ENCODINGS)}."
 
-LONGEST_PAUSE: Final = 30
-"""Seconds that a caller is told to stay away at the most: every guess may be wrong."""
+MAX_RETRY_AFTER_S: Final = 30
+"""Upper limit of `Retry-After`, because every estimate may be wrong."""
 
 
 def from_problem(problem: Problem, instance: str, request_id: str) -> Representation:
-    """Answer with an expected problem; `instance` is the path that was asked for."""
+    """Write an expected problem; `instance` is the path of the request."""
     more: dict[str, Any] = {}
     headers: dict[str, str] = {}
     if problem.execution_id is not None:
@@ -58,25 +58,25 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> Representa
 
 
 def from_http(error: web.HTTPException, instance: str, request_id: str) -> Representation:
-    """Answer with an error that aiohttp itself raised: an unknown path, a method that a path does not have."""
+    """Write an error that aiohttp itself raised: an unknown path, or a method the path does not support."""
     headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
     return from_status(error.status, headers, instance=instance, request_id=request_id)
 
 
 def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> Representation:
-    """Answer with a problem that says no more than its status."""
+    """Write a problem that consists of its status alone."""
     members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     return _problem(members | more, headers or {})
 
 
 def unexpected(instance: str, request_id: str) -> Representation:
-    """Answer with a fault of our own: nothing of it but the request id that leads to the log."""
+    """Write an internal error: only the request id, which leads to the log."""
     return _problem(
         {
             "type": TYPE_PREFIX + "unexpected",
-            "title": "The service failed",
+            "title": "Internal error",
             "status": 500,
-            "detail": "The request id leads to the log of what went wrong.",
+            "detail": "Look up the request id in the service's log.",
             "instance": instance,
             "request_id": request_id,
         },
@@ -85,8 +85,8 @@ def unexpected(instance: str, request_id: str) -> Representation:
 
 
 def retry_after(seconds: float) -> str:
-    """Write a guess of so many seconds as a `Retry-After`, from one second to half a minute."""
-    return str(max(1, min(LONGEST_PAUSE, math.ceil(seconds))))
+    """Write an estimate in seconds as `Retry-After`, from 1 to MAX_RETRY_AFTER_S."""
+    return str(max(1, min(MAX_RETRY_AFTER_S, math.ceil(seconds))))
 
 
 def _problem(members: dict[str, Any], headers: Mapping[str, str]) -> Representation:

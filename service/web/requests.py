@@ -100,7 +100,7 @@ class RequestReader:
         if key is None:
             return None
         if self._keys is None:
-            raise IdempotencyUnavailable("This deployment has no IDEMPOTENCY_SECRET, or its workflow is EXPRESS.")
+            raise IdempotencyUnavailable("Idempotency keys need IDEMPOTENCY_SECRET to be set and a STANDARD workflow.")
         return self._keys.execution_id(key)
 
 
@@ -108,7 +108,7 @@ def execution_id(request: web.Request) -> str:
     """Return the execution id in the path; raise UnknownExecution if it cannot be one."""
     id_ = request.match_info["id"]
     if _EXECUTION_ID.fullmatch(id_) is None:
-        raise UnknownExecution("Execution ids look like exec-<uuid>.")
+        raise UnknownExecution("An execution id has the form exec-<uuid>.")
     request[CONTEXT].execution_id = id_
     return id_
 

@@ -89,9 +89,9 @@ class Responses:
             case Failed(error):
                 raise WorkflowFailed(error, execution_id=execution_id)
             case Aborted():
-                raise WorkflowAborted("Somebody stopped the workflow.", execution_id=execution_id)
+                raise WorkflowAborted("The execution was stopped before it finished.", execution_id=execution_id)
             case TimedOut():
-                raise WorkflowTimedOut("The workflow exceeded its own time limit.", execution_id=execution_id)
+                raise WorkflowTimedOut("The execution exceeded its time limit.", execution_id=execution_id)
             case None:
                 body = orjson.dumps({"id": execution_id, "status": "RUNNING"})
                 headers: dict[str, str] = {

@@ -1,4 +1,4 @@
-"""The routes of the service and what each does with the bridge."""
+"""The routes of the service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.bridge.envelope import MAX_INPUT_BYTES
 from service.web import cors, docs, events, expectations, openapi, requests
 from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
 from service.web.events import Stream
-from service.web.middleware import answer_everything, sample
+from service.web.middleware import handle_errors, sample_log
 from service.web.requests import RequestReader
 from service.web.responses import Responses
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class Routes:
-    """The handlers.
+    """The route handlers.
 
-    `keys` makes ids from idempotency keys, where they can be taken. `ready` tells why the instance may not take
-    traffic, or None if it may.
+    `keys` derives execution ids from idempotency keys; without it they are not supported. `ready` returns the reason
+    why the instance is not ready for traffic, or None if it is.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Routes:
         )
 
     def application(self, traces: Traces | None = None) -> web.Application:
-        """Build the aiohttp application, with every path also below the stage prefix where one is set.
+        """Build the aiohttp application; every path also exists below the stage prefix, if there is one.
 
-        Requests are written to `traces`, where there are some.
+        Requests are exported to `traces`, if given.
         """
-        app = web.Application(middlewares=[answer_everything], client_max_size=MAX_INPUT_BYTES)
+        app = web.Application(middlewares=[handle_errors], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
-        sample(app)
-        app.on_response_prepare.append(expectations.refuse)
+        sample_log(app)
+        app.on_response_prepare.append(expectations.reject)
         app[TRACES] = traces
         app[DRAINING] = lambda: self._bridge.draining
         for prefix in dict.fromkeys(("", self._prefix)):
@@ -89,7 +89,7 @@ class Routes:
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST /event: start a workflow and respond with its result."""
         asked = await self._requests.start(request)
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         stream = Stream(asked.last_event_id) if asked.stream else None
         work = self._bridge.submit(
             asked.event,
@@ -101,7 +101,7 @@ class Routes:
         )
         if stream is not None:
             return await self._responses.stream(request, asked.preferences, stream, work)
-        return self._responses.json(request, asked.preferences, await work, time.perf_counter() - began)
+        return self._responses.json(request, asked.preferences, await work, time.perf_counter() - started_at)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """GET /event/{id}: the result, as far as it is known now or within the requested wait."""
@@ -113,9 +113,9 @@ class Routes:
             stream = Stream(asked.last_event_id)
             work = self._bridge.follow(asked.execution_id, wait, on_start=stream.open, on_progress=stream.progress)
             return await self._responses.stream(request, asked.preferences, stream, work)
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         answer = await self._bridge.follow(asked.execution_id, wait)
-        return self._responses.json(request, asked.preferences, answer, time.perf_counter() - began)
+        return self._responses.json(request, asked.preferences, answer, time.perf_counter() - started_at)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /event/{id}: stop the execution."""
@@ -123,7 +123,7 @@ class Routes:
         return web.Response(status=204)
 
     async def healthz(self, _request: web.Request) -> web.Response:
-        """GET /healthz: the process lives and its event loop turns."""
+        """GET /healthz: the process is alive and its event loop runs."""
         return _status(200, "alive")
 
     async def readyz(self, _request: web.Request) -> web.Response:
@@ -132,12 +132,12 @@ class Routes:
         return _status(200, "ready") if reason is None else _status(503, reason)
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """GET /metrics: everything that is measured, in the Prometheus text format."""
+        """GET /metrics: all metrics in the Prometheus text format."""
         body = generate_latest(self._metrics.registry)
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
 
     async def openapi(self, _request: web.Request) -> web.Response:
-        """GET /openapi.json: the description of all this."""
+        """GET /openapi.json: the OpenAPI description."""
         return web.Response(body=self._description, content_type="application/json")
 
     async def docs(self, _request: web.Request) -> web.Response:

@@ -136,7 +136,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
     logs.configure("INFO", "json")
     app = web.Application()
     app[context.METRICS], app[context.TRACES] = Metrics(), None
-    middleware.sample(app)
+    middleware.sample_log(app)
     app[context.SAMPLER]._most = most
 
     async def handle(_request: web.Request) -> web.Response:

@@ -51,13 +51,13 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(most: int = 100, **limits: float) -> AsyncIterator[Listening]:
+async def listening(limit: int = 100, **limits: float) -> AsyncIterator[Listening]:
     async with stage() as made:
         runner = web.AppRunner(
             routes(made).application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
         await runner.setup()
-        connections = Connections(most, **limits)
+        connections = Connections(limit, **limits)
         site = Site(runner, "127.0.0.1", 0, backlog=128, connections=connections)
         await site.start()
         it = Listening(made, connections, runner.addresses[0][1])
@@ -92,7 +92,7 @@ async def test_a_connection_that_sends_no_whole_head_is_cut(sent: bytes) -> None
     async with listening(head_timeout=0.3) as it:
         assert await closed(await it.connect(sent)) == b""
         await it.opened(0)
-        assert it.connections.cut == 1
+        assert it.connections.dropped == 1
 
 
 async def test_a_head_that_comes_byte_by_byte_is_cut_however_steadily_it_comes() -> None:
@@ -123,7 +123,7 @@ async def test_an_idle_connection_ends_after_its_time_and_is_none_that_was_cut()
         rest = await closed(reader)
         assert rest.count(b"HTTP/1.1 200 OK") == 1
         await it.opened(0)
-        assert it.connections.cut == 0
+        assert it.connections.dropped == 0
 
 
 async def test_a_request_at_work_takes_as_long_as_it_takes() -> None:
@@ -143,11 +143,11 @@ async def test_a_caller_that_does_not_read_its_answers_is_cut_and_its_memory_fre
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
         await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 60)  # more than sockets hold
         async with asyncio.timeout(20):
-            while not it.connections.stuck:  # noqa: ASYNC110 - the table has no event to wait for
+            while not it.connections.blocked:  # noqa: ASYNC110 - the table has no event to wait for
                 await asyncio.sleep(0.01)
         await it.opened(0)
-        assert it.connections.cut == 1
-        for table in (it.connections.stuck, it.connections.idle, it.connections.expecting):
+        assert it.connections.dropped == 1
+        for table in (it.connections.blocked, it.connections.idle, it.connections.awaiting_head):
             assert not table
 
 
@@ -168,7 +168,7 @@ async def test_a_stream_that_is_not_read_is_cut_and_frees_its_place() -> None:
 
 
 async def test_when_there_is_no_room_the_one_that_waits_longest_makes_place() -> None:
-    async with listening(most=3) as it:
+    async with listening(limit=3) as it:
         first = await it.connect()
         await it.opened(1)
         for number in (2, 3):
@@ -180,7 +180,7 @@ async def test_when_there_is_no_room_the_one_that_waits_longest_makes_place() ->
 
 
 async def test_an_idle_connection_makes_place_for_a_new_one() -> None:
-    async with listening(most=1) as it:
+    async with listening(limit=1) as it:
         idle = await it.connect(HEAD)
         await head(idle)
         reader = await it.connect(HEAD)
@@ -189,7 +189,7 @@ async def test_an_idle_connection_makes_place_for_a_new_one() -> None:
 
 
 async def test_when_all_connections_are_at_work_a_new_one_is_told_to_come_back() -> None:
-    async with listening(most=1) as it:
+    async with listening(limit=1) as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
         at_work = await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nPrefer: wait=9\r\n\r\n".encode())
         async with asyncio.timeout(10):

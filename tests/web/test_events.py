@@ -50,7 +50,7 @@ async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they
                 None,
                 {"id": execution_id, "status": "RUNNING", "location": location},
             )
-            assert stream.retry == events.RETRY
+            assert stream.retry == events.RECONNECT_DELAY_MS
             for number, step in enumerate(["a\nb", {"n": 2}], 1):
                 publish(it, execution_id, step)
                 assert await stream.next() == (
@@ -170,7 +170,7 @@ async def test_a_head_is_never_a_stream() -> None:
 
 
 async def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(events, "COMMENT_INTERVAL_S", 0.05)
     async with front() as it:
         request = opened(it)
         execution_id = await it.stage.started()
@@ -238,15 +238,15 @@ async def test_an_output_of_several_lines_is_sent_as_several_lines_of_data() -> 
 async def test_progress_is_passed_on_as_it_was_written() -> None:
     stream = events.Stream()
     stream.progress('{"id": "x", "status": "RUNNING", "progress": [1e400, 12345678901234567890123]}')
-    assert b'"progress":[1e400, 12345678901234567890123]}' in b"".join(stream._waiting)
+    assert b'"progress":[1e400, 12345678901234567890123]}' in b"".join(stream._queue)
 
 
 async def test_a_reader_that_is_too_slow_loses_the_oldest_progress_and_costs_a_bounded_memory() -> None:
     stream = Stream()
     for number in range(1000):
         stream.progress(json.dumps({"id": ID, "progress": f"{number}" + "x" * 10_000}))
-    kept = list(stream._waiting)
-    assert sum(map(len, kept)) <= events.MOST_BYTES
+    kept = list(stream._queue)
+    assert sum(map(len, kept)) <= events.MAX_QUEUED_BYTES
     assert b"id: 1000\n" in kept[-1]
     assert len(kept) > 10
 
@@ -255,4 +255,4 @@ async def test_a_reader_that_is_too_slow_loses_the_oldest_progress_and_costs_a_b
 def test_a_last_event_id_that_is_not_ours_begins_the_count_anew(last_id: str) -> None:
     stream = Stream(last_id)
     stream.progress('{"id": "x"}')
-    assert b"id: 1\n" in stream._waiting[0]
+    assert b"id: 1\n" in stream._queue[0]

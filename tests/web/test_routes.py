@@ -138,7 +138,7 @@ async def test_a_body_that_no_execution_takes_is_too_large(size: int) -> None:
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.05)
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.05)
 
     async def never() -> AsyncIterator[bytes]:
         yield b'{"nome": '

@@ -24,14 +24,14 @@ class Context:
 
     # One object under one key: aiohttp raises and catches an exception for each key that is missing.
     request_id: str
-    """The caller's `X-Request-Id`, or a new one."""
+    """The caller's `X-Request-Id`, or a new one if that cannot be logged."""
     trace_header: str | None = None
     """The X-Ray trace header: the caller's, or that of a span begun here."""
     spans: RequestTrace | None = None
     """The spans of the request, if traces are exported."""
     execution_id: str | None = None
     """The execution that the request is about, once known."""
-    answer: Answer | None = None
+    result: Answer | None = None
     """What the bridge found out, once known."""
     start_attempts: int = 0
     """How often StartExecution was called."""
@@ -40,11 +40,11 @@ class Context:
     headers: dict[str, str] | None = None
     """Headers that a handler adds to the response, even if it raises."""
 
-    def note_answer(self, answer: Answer) -> None:
+    def note_result(self, result: Answer) -> None:
         """Note what the bridge found out."""
-        self.answer = answer
-        self.execution_id = answer.execution_id
-        self.start_attempts = answer.start_attempts
+        self.result = result
+        self.execution_id = result.execution_id
+        self.start_attempts = result.start_attempts
 
     def note_problem(self, problem: Problem) -> None:
         """Note the problem that ends the request."""

@@ -100,22 +100,22 @@ def _route(request: web.Request) -> str:
 def _end(request: web.Request, context: Context, started_at: float, *, status: int) -> None:
     """Count, trace and log a request that has ended."""
     seconds = time.perf_counter() - started_at
-    problem, answer = context.problem, context.answer
+    problem, result = context.problem, context.result
     route = _route(request)
-    running = answer is not None and answer.outcome is None  # a stream has sent its 200 long before
+    running = result is not None and result.outcome is None  # a stream has sent its 200 long before
     outcome = problem or ("running" if running else _OUTCOMES.get(status, "other"))
     if route.endswith(("/event", "/event/{id}")):
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
         metrics.ended(operation, outcome)
-        if operation == "start" and answer is not None:
-            metrics.answered(seconds, answer.start, answer.workflow, answer.waited)
+        if operation == "start" and result is not None:
+            metrics.answered(seconds, result.start, result.workflow, result.waited)
     if context.spans is not None:
         context.spans.end(
             status=status,
             outcome=outcome,
             execution_id=context.execution_id,
-            start=answer.start if answer is not None else None,
+            start=result.start if result is not None else None,
             start_attempts=context.start_attempts,
         )
     if not request.app[SAMPLER].lets(outcome):
@@ -133,9 +133,9 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         request_id=context.request_id,
         trace_id=trace_id(context.trace_header),
         ms=_milliseconds(seconds),
-        start_ms=_milliseconds(answer.start) if answer is not None else None,
+        start_ms=_milliseconds(result.start) if result is not None else None,
         start_attempts=context.start_attempts or None,
-        workflow_ms=_milliseconds(answer.workflow) if answer is not None else None,
+        workflow_ms=_milliseconds(result.workflow) if result is not None else None,
     )
 
 

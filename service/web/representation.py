@@ -1,4 +1,4 @@
-"""A response before it is sent: an `aiohttp` response when it is JSON, the data of one event when it is a stream."""
+"""The representation of a result or problem, sent as a JSON response or as one event of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests for events, each read once: everything the bridge and the response need to know."""
+"""Event requests, read once into everything that the bridge and the response need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXECUTION_ID: Final = re.compile(r"exec-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]
 # Not frozen: that alone would cost each request a microsecond.
 @dataclass(slots=True)
 class EventRequest:
-    """What a caller wants of an execution and how it wants the response."""
+    """What the requests that wait for a result have in common."""
 
     preferences: Preferences
     """How long to wait, and what `Preference-Applied` says."""

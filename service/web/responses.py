@@ -1,4 +1,4 @@
-"""What the bridge found out, or what went wrong, written as a response: JSON or a stream of events."""
+"""Responses from results and problems, as JSON or as an event stream."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _NO_STORE: Final[dict[str, str]] = {hdrs.CACHE_CONTROL: "no-store"}
 
 
 class Responses:
-    """Writes responses; `prefix` begins the paths in them, such as `/dev`."""
+    """Writes responses; `prefix` is the stage prefix of the paths in them, such as `/dev`, or empty."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def json(self, request: web.Request, preferences: Preferences, answer: Answer, seconds: float) -> web.Response:
-        """Respond with an answer that took the bridge this long; raise the WorkflowProblem it ended with, if any."""
+    def json(self, request: web.Request, preferences: Preferences, result: Answer, seconds: float) -> web.Response:
+        """Respond with a result that took the bridge `seconds`; raise a WorkflowProblem if the execution failed."""
         context = request[CONTEXT]
-        context.note_answer(answer)
-        headers = context.headers = {"Server-Timing": _server_timing(answer, seconds)}
-        # An instance that is full or stopping responds with what it knows, without a wait.
-        waited = answer.outcome is not None or answer.waited > 0
+        context.note_result(result)
+        headers = context.headers = {"Server-Timing": _server_timing(result, seconds)}
+        # An instance that is full or shutting down responds at once with what it knows.
+        waited = result.outcome is not None or result.waited > 0
         applied = preferences.applied if waited else preferences.applied_without_wait
         if applied is not None:
             headers["Preference-Applied"] = applied
-        return self._result(answer).to_response()
+        return self._representation(result).to_response()
 
     async def stream(
         self, request: web.Request, preferences: Preferences, stream: Stream, work: Coroutine[Any, Any, Answer]
     ) -> web.StreamResponse:
-        """Respond with the events of `work`, the last of which is its answer or the problem it ended with."""
+        """Respond with the events of `work`; the last one is its result or its problem."""
         context = request[CONTEXT]
         headers = {REQUEST_ID_HEADER: context.request_id}
         if preferences.applied is not None:
@@ -65,25 +65,25 @@ class Responses:
 
         def end(task: asyncio.Task[Answer]) -> bytes:
             try:
-                answer = task.result()
-                context.note_answer(answer)
-                if answer.outcome is None:
-                    return running(answer.execution_id)
-                return events.event("result", self._result(answer).body, events.END)
+                result = task.result()
+                context.note_result(result)
+                if result.outcome is None:
+                    return running(result.execution_id)
+                return events.event("result", self._representation(result).body, events.END)
             except WorkflowProblem as error:
                 return events.event("problem", problem(request, error).body, events.END)
-            except Exception as error:  # noqa: BLE001 - the head is sent: only an event can report it now
+            except Exception as error:  # noqa: BLE001 - the head is sent, so only an event can report it
                 return events.event("problem", problem(request, error).body)
 
         return await stream.send(request, work, headers, running, end)
 
     def _location(self, execution_id: str) -> str:
-        # Behind API Gateway every public path begins with the stage, so this one does too.
+        # Behind API Gateway every public path begins with the stage.
         return f"{self._prefix}/event/{execution_id}"
 
-    def _result(self, answer: Answer) -> Representation:
-        execution_id = answer.execution_id
-        match answer.outcome:
+    def _representation(self, result: Answer) -> Representation:
+        execution_id = result.execution_id
+        match result.outcome:
             case Succeeded(output):
                 return Representation(200, bodies.result(execution_id, output), JSON, _NO_STORE)
             case Failed(error):
@@ -96,30 +96,30 @@ class Responses:
                 body = orjson.dumps({"id": execution_id, "status": "RUNNING"})
                 headers: dict[str, str] = {
                     hdrs.LOCATION: self._location(execution_id),
-                    hdrs.RETRY_AFTER: problems.retry_after(answer.left),
+                    hdrs.RETRY_AFTER: problems.retry_after(result.left),
                     **_NO_STORE,
                 }
                 return Representation(202, body, JSON, headers)
 
 
 def problem(request: web.Request, error: Exception) -> Representation:
-    """Write what ended a request as a problem, and note it for the request's line in the log."""
+    """Write the problem that ended a request, and note it for the log line."""
     context = request[CONTEXT]
     if isinstance(error, Problem):
         context.note_problem(error)
         return problems.from_problem(error, request.path, context.request_id)
     if isinstance(error, web.HTTPException):
         return problems.from_http(error, request.path, context.request_id)
-    # The operator gets the traceback without its message, the caller neither.
+    # The operator gets the traceback without the exception's text, the caller gets neither.
     context.problem = "unexpected"
     log.error("unexpected_error", request_id=context.request_id, exc_info=error)
     return problems.unexpected(request.path, context.request_id)
 
 
-def _server_timing(answer: Answer, seconds: float) -> str:
-    """Write where the time went, in milliseconds (Server Timing, W3C); the bridge's own part is what remains."""
-    own = max(0.0, seconds - (answer.start or 0.0) - answer.waited)
+def _server_timing(result: Answer, seconds: float) -> str:
+    """Write where `seconds` went, in milliseconds (Server Timing, W3C); `bridge` is the rest."""
+    own = max(0.0, seconds - (result.start or 0.0) - result.waited)
     text = f"bridge;dur={own * 1000:.1f}"
-    if answer.workflow is not None:
-        text = f"workflow;dur={answer.workflow * 1000:.1f}, {text}"
-    return text if answer.start is None else f"start;dur={answer.start * 1000:.1f}, {text}"
+    if result.workflow is not None:
+        text = f"workflow;dur={result.workflow * 1000:.1f}, {text}"
+    return text if result.start is None else f"start;dur={result.start * 1000:.1f}, {text}"

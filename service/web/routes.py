@@ -114,8 +114,8 @@ class Routes:
             work = self._bridge.follow(asked.execution_id, wait, on_start=stream.open, on_progress=stream.progress)
             return await self._responses.stream(request, asked.preferences, stream, work)
         started_at = time.perf_counter()
-        answer = await self._bridge.follow(asked.execution_id, wait)
-        return self._responses.json(request, asked.preferences, answer, time.perf_counter() - started_at)
+        result = await self._bridge.follow(asked.execution_id, wait)
+        return self._responses.json(request, asked.preferences, result, time.perf_counter() - started_at)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /event/{id}: stop the execution."""

@@ -154,7 +154,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
             request._match_info.add_app(app)
             id_ = f"exec-{number:032d}"
             answer = Answer(id_, Succeeded(b"{}"), 0.01, 0.05, start_attempts=1)
-            request[context.CONTEXT] = context.Context("id", execution_id=id_, answer=answer, start_attempts=1)
+            request[context.CONTEXT] = context.Context("id", execution_id=id_, result=answer, start_attempts=1)
             requests.append(request)
 
     app.router.add_post("/event", handle)

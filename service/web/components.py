@@ -46,7 +46,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
             "Event": _local(schema.document),
             "Result": {
                 "type": "object",
-                "description": "The execution id and the output's members; an output that is not an object is in `output`.",
+                "description": "The execution id and the output's members; `output` if that is not an object.",
                 "required": ["id"],
                 "properties": {"id": ref("schemas", "Id")},
                 "examples": [{"id": EXECUTION_ID, "output": 42}],

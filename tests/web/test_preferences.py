@@ -33,7 +33,7 @@ NO_PREFERENCE = (25, None)
         ([",;=,"], NO_PREFERENCE),
     ],
 )
-def test_the_header_is_read_as_the_rfc_says(headers: list[str], expected: tuple[float, str | None]) -> None:
+def test_the_header_is_parsed_as_the_rfc_requires(headers: list[str], expected: tuple[float, str | None]) -> None:
     read = parse(headers, default=Preferences(25), limit=25)
     assert (read.wait, read.applied) == expected
 

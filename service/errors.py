@@ -1,4 +1,4 @@
-"""The one exception tree: everything that ends a request in another way than with a result.
+"""Exceptions that end a request without a result, all in one tree.
 
 Problem
 ├── InvalidRequest
@@ -7,12 +7,12 @@ Problem
 │   ├── IdempotencyUnavailable 400
 │   ├── NotAcceptable        406
 │   ├── BodyTooSlow          408
+│   ├── IdempotencyConflict  409
 │   ├── BodyTooLarge         413
 │   ├── NotJson              415
-│   ├── UnsupportedEncoding      415
+│   ├── UnsupportedEncoding  415
 │   ├── SchemaViolation      422
-│   ├── IdempotencyKeyReused 422
-│   └── IdempotencyConflict  409
+│   └── IdempotencyKeyReused 422
 ├── UnknownExecution         404
 ├── WorkflowProblem
 │   ├── WorkflowFailed       502
@@ -27,8 +27,8 @@ Problem
     ├── Refused
     └── OutcomeUnknown
 
-Each leaf knows its problem type (RFC 9457): a slug that never changes, a title, an HTTP status.
-No message may hold anything of a caller's body or of a workflow's data.
+Each leaf has a problem type (RFC 9457): a slug that never changes, a title and an HTTP status.
+No message may contain anything from a caller's body or a workflow's data.
 """
 
 from __future__ import annotations
@@ -38,61 +38,63 @@ from typing import ClassVar
 
 
 class Problem(Exception):
-    """An expected end of a request that is not a result.
-
-    `detail` is a sentence for the caller; `execution_id` names the execution where there is one; `start_attempts` is
-    how often Step Functions was asked to start it.
-    """
+    """A request ended without a result, in a way that the service expects."""
 
     slug: ClassVar[str]
+    """The last part of the problem type."""
     title: ClassVar[str]
+    """The problem type in words."""
     status: ClassVar[int]
+    """The HTTP status of the response."""
 
     def __init__(self, detail: str, *, execution_id: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        """A sentence for the caller about this occurrence."""
         self.execution_id = execution_id
+        """The execution that the problem is about, if there is one."""
         self.start_attempts = 0
+        """How often StartExecution was called for the request."""
 
 
 class InvalidRequest(Problem):
-    """The caller has to change the request before it can be taken."""
+    """The caller must change the request before sending it again."""
 
 
 class MalformedJson(InvalidRequest):
-    """The body is not JSON text (RFC 8259) in UTF-8."""
+    """The body is not JSON (RFC 8259) in UTF-8."""
 
-    slug, title, status = "malformed-json", "The body is not JSON", 400
+    slug, title, status = "malformed-json", "The body is not valid JSON", 400
 
 
 class InvalidIdempotencyKey(InvalidRequest):
-    """The Idempotency-Key header is not one string of 1 to 255 printable ASCII characters."""
+    """The Idempotency-Key header is not a single string of 1 to 255 printable ASCII characters."""
 
-    slug, title, status = "invalid-idempotency-key", "The idempotency key cannot be used", 400
+    slug, title, status = "invalid-idempotency-key", "Invalid idempotency key", 400
 
 
 class IdempotencyUnavailable(InvalidRequest):
-    """This deployment takes no idempotency keys: it has no secret for them, or its workflow keeps no record."""
+    """This deployment does not support idempotency keys: it has no secret for them, or its workflow keeps no record."""
 
-    slug, title, status = "idempotency-unavailable", "Idempotency keys are not available here", 400
+    slug, title, status = "idempotency-unavailable", "Idempotency keys are not supported", 400
 
 
 class IdempotencyKeyReused(InvalidRequest):
-    """The key was used with another body before."""
+    """The idempotency key was used before with a different body."""
 
-    slug, title, status = "idempotency-key-reused", "The idempotency key belongs to another request", 422
+    slug, title, status = "idempotency-key-reused", "The idempotency key was used for another request", 422
 
 
 class IdempotencyConflict(InvalidRequest):
-    """The execution of this key cannot be compared with the request now: it has no record yet, or a foreign one."""
+    """The execution of this idempotency key has no readable record yet, or was not started by this service."""
 
-    slug, title, status = "idempotency-conflict", "The idempotency key's execution cannot be read", 409
+    slug, title, status = "idempotency-conflict", "The idempotency key cannot be checked yet", 409
 
 
 class NotAcceptable(InvalidRequest):
-    """The caller takes neither JSON nor a stream of events."""
+    """The caller accepts neither JSON nor an event stream."""
 
-    slug, title, status = "not-acceptable", "No form of the answer is acceptable", 406
+    slug, title, status = "not-acceptable", "None of the available representations is acceptable", 406
 
 
 class BodyTooSlow(InvalidRequest):
@@ -102,45 +104,47 @@ class BodyTooSlow(InvalidRequest):
 
 
 class BodyTooLarge(InvalidRequest):
-    """The body does not fit into an execution's input (256 KiB, envelope included)."""
+    """The body exceeds the limit of an execution's input (256 KiB including the envelope)."""
 
-    slug, title, status = "body-too-large", "The body is too large for a workflow's input", 413
+    slug, title, status = "body-too-large", "The body is too large", 413
 
 
 class NotJson(InvalidRequest):
-    """The content type is not a JSON one."""
+    """The content type is not a JSON media type."""
 
     slug, title, status = "not-json", "The content type is not JSON", 415
 
 
 class UnsupportedEncoding(InvalidRequest):
-    """The body is compressed in a way that this service does not read."""
+    """The body has a content encoding that the service does not support."""
 
-    slug, title, status = "unsupported-encoding", "The body's content encoding is not known", 415
+    slug, title, status = "unsupported-encoding", "The content encoding is not supported", 415
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One place where a body breaks the schema: a JSON pointer (RFC 6901) into the body, and what is wrong there."""
+    """One place where a body violates the schema."""
 
     pointer: str
+    """A JSON pointer (RFC 6901) into the body."""
     detail: str
+    """What is wrong there, without the value."""
 
 
 class SchemaViolation(InvalidRequest):
-    """The body is JSON but not what the request schema asks for."""
+    """The body is JSON but does not match the request schema."""
 
-    slug, title, status = "schema-violation", "The body does not fit the request schema", 422
+    slug, title, status = "schema-violation", "The body does not match the schema", 422
 
     def __init__(self, violations: list[Violation]) -> None:
-        super().__init__(f"{len(violations)} place(s) of the body do not fit the request schema.")
+        super().__init__(f"{len(violations)} place(s) in the body do not match the schema.")
         self.violations = violations
 
 
 class UnknownExecution(Problem):
-    """There is no execution of this id, or it is older than Step Functions remembers (90 days)."""
+    """No execution has this id, or it ended more than 90 days ago and its record is gone."""
 
-    slug, title, status = "unknown-execution", "There is no such execution", 404
+    slug, title, status = "unknown-execution", "Execution not found", 404
 
 
 class WorkflowProblem(Problem):
@@ -158,25 +162,23 @@ class WorkflowFailed(WorkflowProblem):
 
 
 class WorkflowAborted(WorkflowProblem):
-    """Somebody stopped the execution."""
+    """The execution was stopped before it finished."""
 
     slug, title, status = "workflow-aborted", "The workflow was stopped", 502
 
 
 class WorkflowTimedOut(WorkflowProblem):
-    """The execution ran into its own time limit."""
+    """The execution exceeded its time limit."""
 
-    slug, title, status = "workflow-timed-out", "The workflow ran out of time", 504
+    slug, title, status = "workflow-timed-out", "The workflow timed out", 504
 
 
 class Unavailable(Problem):
-    """No work can be taken now; the same request may be sent again after about `retry_after` seconds.
-
-    Where it is not known better, the class says how long that usually is.
-    """
+    """The service cannot carry out the request now; the caller may retry it later."""
 
     status = 503
     retry_after: float = 1
+    """Seconds after which to retry. The class has the usual value, an instance a better one if it is known."""
 
     def __init__(self, detail: str, *, execution_id: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(detail, execution_id=execution_id)
@@ -185,42 +187,42 @@ class Unavailable(Problem):
 
 
 class AtCapacity(Unavailable):
-    """As many requests are held as this instance may hold."""
+    """The instance has reached its limit of requests in flight."""
 
     slug, title = "at-capacity", "Too many requests are in flight"
 
 
 class Draining(Unavailable):
-    """This instance is about to stop."""
+    """The instance is shutting down and accepts no new requests."""
 
-    slug, title = "draining", "This instance is stopping"
+    slug, title = "draining", "The instance is shutting down"
 
 
 class LinkDown(Unavailable):
-    """No subscription is confirmed, so that no reply could be heard: nothing was started."""
+    """No subscription is confirmed, so no reply could arrive; nothing was started."""
 
-    slug, title, retry_after = "link-down", "Replies cannot be received at the moment", 5
+    slug, title, retry_after = "link-down", "The reply channel is down", 5
 
 
 class Throttled(Unavailable):
-    """Step Functions kept on throttling a call for as long as it may take."""
+    """Step Functions throttled the call until its timeout, or the API quota is used up."""
 
     slug, title, retry_after = "throttled", "Step Functions is throttling", 2
 
 
 class Unreachable(Unavailable):
-    """No request reached Step Functions: nothing was started or changed."""
+    """No request reached Step Functions; nothing was started or changed."""
 
-    slug, title, retry_after = "unreachable", "Step Functions cannot be reached", 5
+    slug, title, retry_after = "unreachable", "Step Functions is unreachable", 5
 
 
 class Refused(Unavailable):
-    """Step Functions refused the call itself (rights, a missing state machine): an operator has to act."""
+    """Step Functions refused the call (permissions, a missing state machine); an operator must fix it."""
 
-    slug, title, retry_after = "refused", "Step Functions refuses the call", 30
+    slug, title, retry_after = "refused", "Step Functions refused the call", 30
 
 
 class OutcomeUnknown(Unavailable):
-    """A request was sent to Step Functions and no answer came: it may or may not have been carried out."""
+    """A request was sent to Step Functions but no response came; it may or may not have been carried out."""
 
-    slug, title, retry_after = "outcome-unknown", "Step Functions did not answer", 5
+    slug, title, retry_after = "outcome-unknown", "Step Functions did not respond", 5

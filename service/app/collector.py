@@ -81,7 +81,7 @@ class ServiceCollector(Collector):
         yield CounterMetricFamily(
             "sync_front_connections_dropped",
             "Client connections that were cut or refused: too slow, or too many.",
-            self._connections.cut,
+            self._connections.dropped,
         )
         yield GaugeMetricFamily(
             "sync_front_event_loop_tasks",

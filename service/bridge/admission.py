@@ -36,7 +36,7 @@ class Admission:
     def refusal(self, typical: float = 0.0) -> Problem | None:
         """Return why a new request is refused, or None; `typical` is how many seconds a request usually takes."""
         if self._refusing:
-            return Draining("This instance is stopping; please retry.")
+            return Draining("This instance is shutting down; retry to reach another one.")
         if self.in_flight >= self.limit:
             # On average, half of the requests in flight will have ended by then.
             return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=typical / 2)

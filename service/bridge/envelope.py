@@ -28,7 +28,7 @@ def encode(execution_id: str, event: str, channel: str) -> str:
     """Return the input of an execution; raise BodyTooLarge if Step Functions would reject it."""
     encoded = orjson.dumps({"id": execution_id, "event": event, "reply": {"channel": channel}})
     if len(encoded) > MAX_INPUT_BYTES:
-        raise BodyTooLarge(f"The body and its envelope take {len(encoded)} bytes; the limit is {MAX_INPUT_BYTES}.")
+        raise BodyTooLarge(f"Body and envelope take {len(encoded)} bytes; the limit is {MAX_INPUT_BYTES}.")
     return encoded.decode()
 
 

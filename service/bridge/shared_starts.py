@@ -90,7 +90,9 @@ class SharedStarts:
             if shared.task.cancelled():
                 raise start.interrupted()
             if shared.start.done:
-                raise IdempotencyKeyReused("The key was used with another body.", execution_id=start.execution_id)
+                raise IdempotencyKeyReused(
+                    "This key was used before with a different body.", execution_id=start.execution_id
+                )
             if shared.start.doubt is not None or clock() > deadline:
                 raise IdempotencyConflict(
                     "An earlier request with this key is still starting.", execution_id=start.execution_id
@@ -111,7 +113,9 @@ class SharedStarts:
             await asyncio.wait([shared.task], timeout=part)
             if shared.task.done():
                 return
-        raise IdempotencyConflict("This key's execution is still starting.", execution_id=shared.start.execution_id)
+        raise IdempotencyConflict(
+            "An earlier request with this key is still starting.", execution_id=shared.start.execution_id
+        )
 
     async def _run(self, shared: SharedStart, timeout: float) -> None:
         try:
@@ -145,15 +149,15 @@ class SharedStarts:
             execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
             raise IdempotencyConflict(
-                "The record of this key's execution cannot be read yet.", execution_id=execution_id
+                "The execution of this key cannot be read yet; try again later.", execution_id=execution_id
             ) from None
         envelope_ = envelope.decode(execution.input)
         if envelope_ is None:
             raise IdempotencyConflict(
-                "This key's execution was not started by this service.", execution_id=execution_id
+                "The execution of this key was not started by this service.", execution_id=execution_id
             )
         if envelope_.event != shared.event:
-            raise IdempotencyKeyReused("The key was used with another body.", execution_id=execution_id)
+            raise IdempotencyKeyReused("This key was used before with a different body.", execution_id=execution_id)
         shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
         if execution.outcome is not None:
             self._replies.resolve(execution_id, execution.outcome)

@@ -48,8 +48,10 @@ class Start:
     def interrupted(self) -> Problem:
         """Return the problem to answer with if the instance stops during this start."""
         if self.sent:
-            return OutcomeUnknown("This instance stopped during the start.", execution_id=self.execution_id)
-        return Draining("This instance stopped; nothing was started.")
+            return OutcomeUnknown(
+                "This instance stopped while it was starting the execution.", execution_id=self.execution_id
+            )
+        return Draining("This instance stopped before it started an execution.")
 
 
 class Starter:
@@ -76,7 +78,9 @@ class Starter:
                     return await self._send(start, start_deadline)
             # The link was lost meanwhile: wait for it like a request that arrives in the gap.
             if time.monotonic() >= deadline:
-                raise LinkDown("The subscription was just lost; nothing was started.", retry_after=self._retry_after())
+                raise LinkDown(
+                    "The reply subscription was just lost; nothing was started.", retry_after=self._retry_after()
+                )
 
     async def _send(self, start: Start, deadline: float) -> None:
         try:

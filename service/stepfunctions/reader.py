@@ -79,7 +79,7 @@ class RecordReader:
                 # was just handed out must not be called unknown, and one reading cannot tell them apart.
                 if not exists and self.describing.level < self.describing.size / 2:
                     raise Throttled(
-                        "Too little of the quota is left to tell whether there is such an execution.",
+                        "Not enough API quota left to look up this execution; try again later.",
                         execution_id=execution_id,
                     ) from None
                 await asyncio.sleep(pause)
@@ -89,7 +89,9 @@ class RecordReader:
         pause = self.describing.reserve(TURN_WITHIN)
         if pause is None:
             wait = self.describing.wait()
-            raise Throttled("The quota for reading is used up.", execution_id=execution_id, retry_after=wait)
+            raise Throttled(
+                "The API quota for reading executions is used up.", execution_id=execution_id, retry_after=wait
+            )
         if pause:
             await asyncio.sleep(pause)
         return await self._counted(self.describing, self._workflows.describe(execution_id))
@@ -122,14 +124,14 @@ class RecordReader:
         """
         claimed = self.claim()
         if claimed is None:
-            raise Throttled("The quota for reading is used up.", execution_id=execution_id)
+            raise Throttled("The API quota for reading executions is used up.", execution_id=execution_id)
         return await self.outcome(execution_id, claimed)
 
     async def page(self, next_token: str | None) -> Page:
         """List the newest executions, up to 1,000 at once; raise Throttled, or what the client's `list` raises."""
         pause = self.listing.reserve(TURN_WITHIN)
         if pause is None:
-            raise Throttled("The budget for listing executions is used up.")
+            raise Throttled("The API quota for listing executions is used up.")
         if pause:
             await asyncio.sleep(pause)
         return await self._counted(self.listing, self._workflows.list(next_token=next_token))

@@ -51,7 +51,7 @@ class Slot:
             else:
                 await self._slots.acquire()  # does not wait, so it needs no timer
         except TimeoutError:
-            raise AtCapacity("Too many calls to Step Functions are waiting.") from None
+            raise AtCapacity("Too many calls to Step Functions are queued.") from None
         return self._deadline
 
     async def __aexit__(self, *_: object) -> None:
@@ -94,7 +94,7 @@ class Retrying:
                     return await request()
             except TimeoutError:
                 # Every attempt has the time to connect or to fail to, so this one was sent.
-                raise OutcomeUnknown("Step Functions did not answer in time.", execution_id=execution_id) from None
+                raise OutcomeUnknown("Step Functions did not respond in time.", execution_id=execution_id) from None
             except Exception as error:  # includes a response that lacks what it must have
                 problem = _translate(error, execution_id)
                 if isinstance(problem, Refused) and unknown is not None:
@@ -116,8 +116,8 @@ def _translate(error: Exception, execution_id: str | None) -> Problem | Executio
     if isinstance(error, AwsError):
         return _translate_answer(error, execution_id)
     if isinstance(error, NotSentError):
-        return Unreachable("Step Functions cannot be reached.", execution_id=execution_id)
-    return OutcomeUnknown("Step Functions gave no answer that can be read.", execution_id=execution_id)
+        return Unreachable("Could not connect to Step Functions.", execution_id=execution_id)
+    return OutcomeUnknown("Step Functions sent an unreadable response.", execution_id=execution_id)
 
 
 def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | ExecutionExists:
@@ -125,9 +125,9 @@ def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | Ex
     if code == "ExecutionAlreadyExists":
         return ExecutionExists()
     if code in {"ExecutionDoesNotExist", "InvalidArn"}:
-        return UnknownExecution("There is no execution of this id.", execution_id=execution_id)
+        return UnknownExecution("No execution has this id.", execution_id=execution_id)
     if code in THROTTLING:
-        return Throttled("Step Functions takes no more calls at the moment.", execution_id=execution_id)
+        return Throttled("Step Functions is throttling API calls.", execution_id=execution_id)
     if error.status >= 500:
-        return OutcomeUnknown("Step Functions answered with a server error.", execution_id=execution_id)
-    return Refused(f"Step Functions answered {code}.", execution_id=execution_id)
+        return OutcomeUnknown("Step Functions returned a server error.", execution_id=execution_id)
+    return Refused(f"Step Functions returned {code}.", execution_id=execution_id)

@@ -1,1 +1,1 @@
-"""The HTTP side: routes, bodies, preferences, problems."""
+"""The HTTP interface: requests in, responses out."""

@@ -1,4 +1,4 @@
-"""Request and answer bodies: JSON in, checked; JSON out."""
+"""Request and response bodies: JSON in, validated; JSON out."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aiohttp import hdrs, web
 
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson, UnsupportedEncoding
-from service.web.problems import ENCODINGS, SEND_ENCODED
+from service.web.problems import ENCODINGS, ENCODINGS_DETAIL
 
 if TYPE_CHECKING:
     from service.web.schema import RequestSchema
 
-BODY_TIMEOUT: Final = 10.0
-"""Seconds in which a body has to arrive."""
+BODY_TIMEOUT_S: Final = 10.0
+"""Time for a body to arrive."""
 
 
 async def read_event(request: web.Request, schema: RequestSchema) -> str:
-    """Return the request's JSON text as it was sent, once it is known to be JSON and to fit the schema.
+    """Return the request's body exactly as it was sent, validated as JSON and against the schema.
 
     Raise NotJson, UnsupportedEncoding, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.
     """
@@ -30,23 +30,25 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
         raise NotJson("Send the body with Content-Type: application/json.")
     encoding = request.headers.get(hdrs.CONTENT_ENCODING)
     if encoding is not None and encoding.lower() not in ENCODINGS:
-        raise UnsupportedEncoding(SEND_ENCODED)
+        raise UnsupportedEncoding(ENCODINGS_DETAIL)
     try:
-        if request.content.is_eof():  # it came with its headers, as most do, and needs no timer
+        if request.content.is_eof():  # it arrived with the headers, as most do, and needs no timer
             raw = await request.read()
         else:
-            async with asyncio.timeout(BODY_TIMEOUT):
+            async with asyncio.timeout(BODY_TIMEOUT_S):
                 raw = await request.read()
     except TimeoutError:
-        raise BodyTooSlow(f"The body has to arrive within {BODY_TIMEOUT:g} seconds.") from None
+        raise BodyTooSlow(f"The body must arrive within {BODY_TIMEOUT_S:g} seconds.") from None
     except web.RequestPayloadError:
-        raise MalformedJson("The body is not encoded as its headers say.") from None
+        raise MalformedJson("The body does not match its Content-Encoding or Transfer-Encoding.") from None
     except web.HTTPRequestEntityTooLarge:
-        raise BodyTooLarge(f"An execution's input takes {MAX_INPUT_BYTES} bytes, its envelope included.") from None
+        raise BodyTooLarge(
+            f"An execution's input is limited to {MAX_INPUT_BYTES} bytes, including the envelope."
+        ) from None
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise MalformedJson(f"No JSON text in UTF-8 at character {error.pos}.") from None
+        raise MalformedJson(f"Invalid JSON or UTF-8 at character {error.pos}.") from None
     schema.check(body)
     return raw.decode()
 
@@ -59,9 +61,9 @@ _IDENTIFIED: Final = msgspec.json.Decoder(_Identified)
 
 
 def result(execution_id: str, output: bytes) -> bytes:
-    """Write a result: the execution's id beside the members of its output.
+    """Write a result: the execution's id next to the members of its output.
 
-    An output that is no object is put under `output`, and so is one with another `id` of its own, so that neither
+    An output that is not an object goes under `output`. So does one with a different `id` of its own, so that neither
     id hides the other.
     """
     head = b'{"id":"%b",' % execution_id.encode()
@@ -76,7 +78,7 @@ def result(execution_id: str, output: bytes) -> bytes:
 
 
 def _own_id(output: bytes) -> Any:
-    """Return the `id` of a JSON object, UNSET if it has none; None for one that Python cannot hold."""
+    """Return the `id` of a JSON object, UNSET if it has none, None if Python cannot represent it."""
     try:
         return _IDENTIFIED.decode(output).id
     except (msgspec.DecodeError, RecursionError):

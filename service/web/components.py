@@ -1,32 +1,32 @@
-"""What the operations of the HTTP description share: schemas, parameters, headers."""
+"""Components of the OpenAPI description: schemas, parameters, headers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from service.web import idempotency
-from service.web.problems import ENCODINGS, LONGEST_PAUSE
+from service.web.problems import ENCODINGS, MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
     from service.web.schema import RequestSchema
 
 EXECUTION_ID: Final = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
-"""An example of an id."""
+"""An example execution id."""
 
 
 def ref(kind: str, name: str) -> dict[str, str]:
-    """Refer to a component."""
+    """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]:
-    """Describe schemas, parameters and headers, for a service with this event schema and this limit of a wait."""
-    text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": LONGEST_PAUSE}
+    """Describe schemas, parameters and headers for this event schema and response timeout in seconds."""
+    text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": MAX_RETRY_AFTER_S}
     id_ = {"type": "string", "pattern": "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": [EXECUTION_ID]}
-    place = {"type": "object", "required": ["pointer", "detail"], "properties": {"pointer": text, "detail": text}}
+    violation = {"type": "object", "required": ["pointer", "detail"], "properties": {"pointer": text, "detail": text}}
     problem = {
         "type": "object",
-        "description": "RFC 9457; a program goes by `type` alone.",
+        "description": "Problem details (RFC 9457). Programs should rely on `type` alone.",
         "required": ["type", "title", "status"],
         "properties": {
             "type": {"type": "string", "format": "uri"},
@@ -37,7 +37,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
             "request_id": text,
             "id": ref("schemas", "Id"),
             "error": {"type": "string", "description": "The name of the workflow's error."},
-            "errors": {"type": "array", "items": place},
+            "errors": {"type": "array", "items": violation},
         },
     }
     return {
@@ -46,7 +46,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
             "Event": _local(schema.document),
             "Result": {
                 "type": "object",
-                "description": "The output's members beside the id; an output that is no object is `output`.",
+                "description": "The execution id and the output's members; `output` if that is not an object.",
                 "required": ["id"],
                 "properties": {"id": ref("schemas", "Id")},
                 "examples": [{"id": EXECUTION_ID, "output": 42}],
@@ -63,42 +63,51 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
         "parameters": {
             "Id": {"name": "id", "in": "path", "required": True, "schema": ref("schemas", "Id")},
             "Prefer": _header(
-                "Prefer", f"`wait=N` seconds, at most {response_timeout:g}; `respond-async` (RFC 7240)", text, "wait=5"
+                "Prefer",
+                f"`wait=N`: seconds to wait, up to {response_timeout:g}. `respond-async`: do not wait (RFC 7240).",
+                text,
+                "wait=5",
             ),
             "IdempotencyKey": _header(
                 "Idempotency-Key",
-                "Requests with the same key and body share one execution and one answer.",
+                "Requests with the same key and body share one execution and its result.",
                 {
                     "type": "string",
                     "minLength": 1,
-                    "maxLength": idempotency.MAX_LENGTH,
+                    "maxLength": idempotency.MAX_KEY_LENGTH,
                     "pattern": "^[\\x21\\x23-\\x2b\\x2d-\\x5b\\x5d-\\x7e]+$",
                 },
                 "8e03978e-40d5-43e8-bc93-6894a57f9324",
             ),
-            "RequestId": _header("X-Request-Id", "Taken if it can be logged, else made; sent back.", text, "abc-1"),
+            "RequestId": _header(
+                "X-Request-Id", "Identifies the request in the log; generated if missing or invalid.", text, "abc-1"
+            ),
             "LastEventId": _header(
-                "Last-Event-ID", "The last event that was seen, where a stream is taken up.", text, "3"
+                "Last-Event-ID", "The id of the last event received, to resume a stream.", text, "3"
             ),
             "Traceparent": _header(
                 "traceparent",
-                "The trace that the execution belongs to (W3C Trace Context).",
+                "The trace that the execution joins (W3C Trace Context).",
                 text,
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             ),
         },
         "headers": {
-            "X-Request-Id": {"description": "Leads to the log.", "required": True, "schema": text},
-            "Location": {"description": "Where the result will be.", "required": True, "schema": text},
-            "Retry-After": {"description": "Seconds until it is worth to ask.", "required": True, "schema": seconds},
-            "Preference-Applied": {"description": "What of `Prefer` was done.", "schema": text},
+            "X-Request-Id": {"description": "Identifies the request in the log.", "required": True, "schema": text},
+            "Location": {"description": "Where to get the result.", "required": True, "schema": text},
+            "Retry-After": {
+                "description": "Seconds to wait before the next request.",
+                "required": True,
+                "schema": seconds,
+            },
+            "Preference-Applied": {"description": "The preferences that were applied.", "schema": text},
             "Server-Timing": {
-                "description": "Milliseconds: `start`, `workflow`, `bridge`.",
+                "description": "Milliseconds to start the execution, in the workflow, and in this service (`bridge`).",
                 "schema": text,
                 "example": "start;dur=31.2, workflow;dur=10042.7, bridge;dur=1.4",
             },
             "Accept-Encoding": {
-                "description": "The content encodings that are read.",
+                "description": "The supported content encodings.",
                 "schema": text,
                 "example": ", ".join(ENCODINGS),
             },
@@ -111,7 +120,7 @@ def _header(name: str, description: str, schema: dict[str, Any], sample: str) ->
 
 
 def _local(schema: Any) -> Any:
-    """Let references within the event schema lead to where it stands here; its own base, if it has one, is gone."""
+    """Rewrite references within the event schema to its place in this document, and drop its own base URI."""
     if isinstance(schema, dict):
         return {
             key: value.replace("#", "#/components/schemas/Event", 1)

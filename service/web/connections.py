@@ -1,7 +1,7 @@
-"""Connections: how many there may be at once, and how long each may take over a request's head and over reading.
+"""Limits for HTTP connections: how many at once, how long a request's head may take, how slowly a caller may read.
 
-aiohttp bounds neither: a caller that sends its head byte by byte, one that never reads its answer, and thousands that
-send nothing at all would hold files and memory, until none is left for the link.
+aiohttp limits none of these. Callers that send a head byte by byte, never read the response, or connect by the
+thousand and send nothing would use up files and memory until none is left for the link to AppSync.
 """
 
 from __future__ import annotations
@@ -18,108 +18,111 @@ from service.web import problems
 
 log = structlog.get_logger(__name__)
 
-HEAD_TIMEOUT: Final = 60.0
-"""Seconds in which a request's head has to arrive, from the opening of the connection or from its first byte: a busy
-client may connect long before it sends, and where room is short the slowest has to go anyway."""
+HEAD_TIMEOUT_S: Final = 60.0
+"""Time for a request's head to arrive, from the opening of the connection or from the first byte. Generous, because
+a busy client may connect long before it sends; when connections run short, the slowest is dropped anyway."""
 
-READ_TIMEOUT: Final = 30.0
-"""Seconds in which a caller has to make room in a full buffer; at 64 KiB that is as slow as any line."""
+READ_TIMEOUT_S: Final = 30.0
+"""Time for a caller to read from a full buffer; at 64 KiB that is enough on the slowest network."""
 
-KEEP_ALIVE: Final = 75.0
-"""Seconds that an idle connection stays open: longer than a load balancer's 60, or it answers 502 on a race."""
+KEEP_ALIVE_S: Final = 75.0
+"""Time an idle connection stays open. Longer than a load balancer's 60 s: closed first, a connection that the balancer
+is about to use becomes a 502."""
 
-_SWEEP: Final = 0.5
+_SWEEP_INTERVAL_S: Final = 0.5
 
 
 class Connections:
-    """All connections of one server; at most `most` are open at a time.
+    """All connections of one server, up to `limit` at once.
 
-    When one more comes, the one goes that has waited longest for a head, else the one that has been idle longest; if
-    all are at work, the new one is told to come back.
+    When one too many opens, the connection that has waited longest for a head is dropped, or else the one that has
+    been idle longest. If all are busy, the new one is rejected with 503.
     """
 
     def __init__(
         self,
-        most: int,
+        limit: int,
         *,
-        head_timeout: float = HEAD_TIMEOUT,
-        keep_alive: float = KEEP_ALIVE,
-        read_timeout: float = READ_TIMEOUT,
+        head_timeout: float = HEAD_TIMEOUT_S,
+        keep_alive: float = KEEP_ALIVE_S,
+        read_timeout: float = READ_TIMEOUT_S,
     ) -> None:
-        self._most = most
-        # Tables in the order of time: connection -> since when. Only the first of each can have run out of it.
-        self.expecting = _Table(head_timeout)
+        self._limit = limit
+        # Each table is ordered by time, so only its first connection can have expired.
+        self.awaiting_head = _Table(head_timeout)
         self.idle = _Table(keep_alive)
-        self.stuck = _Table(read_timeout)
+        self.blocked = _Table(read_timeout)
+        """Connections whose send buffer is full."""
         self.open = 0
-        self.cut = 0
+        self.dropped = 0
+        """Connections that were dropped or rejected, other than idle ones that expired."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def opened(self, connection: Connection) -> None:
-        """Take in a new connection."""
+    def opened(self, connection: HttpConnection) -> None:
+        """Count a new connection; drop or reject one if there are too many."""
         if self._timer is None:
             self._sweep()
         self.open += 1
-        connection.be_in(self.expecting)
-        if self.open > self._most:
-            self.cut += 1
-            other = self.expecting.first(but=connection) or self.idle.first()
+        connection.enter(self.awaiting_head)
+        if self.open > self._limit:
+            self.dropped += 1
+            other = self.awaiting_head.first(but=connection) or self.idle.first()
             if other is not None:
-                other.cut()
+                other.drop()
             else:
-                connection.refuse()
+                connection.reject()
 
     def lost(self) -> None:
-        """Forget one that is closed."""
+        """Count a connection that closed."""
         self.open -= 1
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop the sweep."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        for table in (self.expecting, self.idle, self.stuck):
+        for table in (self.awaiting_head, self.idle, self.blocked):
             while (connection := table.expired(loop.time())) is not None:
-                if table is not self.idle:  # which is how most connections end
-                    self.cut += 1
-                connection.cut()
-        self._timer = loop.call_later(_SWEEP, self._sweep)
+                if table is not self.idle:  # most connections end idle
+                    self.dropped += 1
+                connection.drop()
+        self._timer = loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
 
-class _Table(dict["Connection", float]):
-    """Connections in one state, in the order in which they came into it, and for how many seconds they may stay."""
+class _Table(dict["HttpConnection", float]):
+    """Connections in one state, each with the time it entered, oldest first; they expire after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
 
-    def first(self, but: Connection | None = None) -> Connection | None:
-        """Return the one that has been here longest, unless it is `but`."""
+    def first(self, but: HttpConnection | None = None) -> HttpConnection | None:
+        """Return the oldest connection, or None if that is `but`."""
         connection = next(iter(self), None)
         return None if connection is but else connection
 
-    def expired(self, now: float) -> Connection | None:
-        """Return the one that has been here longest, if that is too long."""
+    def expired(self, now: float) -> HttpConnection | None:
+        """Return the oldest connection if it has expired."""
         connection = self.first()
         return None if connection is None or now - self[connection] < self.seconds else connection
 
 
-class Connection(web.RequestHandler):
-    """One connection, and what it is doing: waiting for a head, at work, or idle between two requests."""
+class HttpConnection(web.RequestHandler):
+    """One connection and its state: awaiting a head, busy with a request, or idle between two requests."""
 
     __slots__ = ("_connections", "_gone", "_socket", "_state")
 
     def __init__(self, server: web.Server, connections: Connections) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), keepalive_timeout=KEEP_ALIVE, access_log=None)  # type: ignore[arg-type]  # its default logs
+        super().__init__(server, loop=asyncio.get_running_loop(), keepalive_timeout=KEEP_ALIVE_S, access_log=None)  # type: ignore[arg-type]  # its default logs
         self._connections = connections
         self._state: _Table | None = None
         self._gone = False
         self._socket: asyncio.Transport
 
-    def be_in(self, state: _Table | None) -> None:
-        """Change what it is doing; None is to be at work, which takes as long as it takes."""
+    def enter(self, state: _Table | None) -> None:
+        """Enter a state; None means busy, which has no time limit here."""
         if self._state is not None:
             self._state.pop(self, None)
         if state is not None:
@@ -127,60 +130,60 @@ class Connection(web.RequestHandler):
         self._state = state
 
     def begin(self) -> None:
-        """Note that a request has arrived."""
-        self.be_in(None)
+        """Mark the connection as busy: a request has arrived."""
+        self.enter(None)
 
     def end(self) -> None:
-        """Note that its answer is ready."""
+        """Mark the connection as idle: the response is ready."""
         if not self._gone:
-            self.be_in(self._connections.idle)
+            self.enter(self._connections.idle)
 
-    def cut(self) -> None:
-        """End it at once, whatever is left to send."""
+    def drop(self) -> None:
+        """Close the connection at once, even with data left to send."""
         self._leave()
         self._socket.abort()
 
-    def refuse(self) -> None:
-        """End it before it has asked for anything, and say why."""
+    def reject(self) -> None:
+        """Close the connection with a 503 before any request arrives."""
         self._leave()
-        self._socket.write(_NO_ROOM)
+        self._socket.write(_TOO_MANY_CONNECTIONS)
         self._socket.close()
 
     def _leave(self) -> None:
-        self.be_in(None)
-        self._connections.stuck.pop(self, None)
+        self.enter(None)
+        self._connections.blocked.pop(self, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take part in the count."""
-        self._socket = cast("asyncio.Transport", transport)  # uvloop's is none by its type
+        """Register the connection."""
+        self._socket = cast("asyncio.Transport", transport)  # uvloop's does not subclass it
         super().connection_made(transport)
         if self._keepalive_handle is not None:
-            # The table of idle connections does for all at once what would take a timer for each, the largest single
-            # piece of what a request holds. aiohttp makes no other as long as it has this one.
+            # The table of idle connections replaces a timer per connection, the largest single part of a request's
+            # memory. aiohttp does not create another timer while it holds this handle.
             self._keepalive_handle.cancel()
         self._connections.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Leave the count."""
+        """Unregister the connection."""
         self._gone = True
         self._leave()
         self._connections.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Note when the head of a next request begins."""
+        """Start the timeout for the next head at its first byte."""
         if data and self._state is self._connections.idle:
-            self.be_in(self._connections.expecting)
+            self.enter(self._connections.awaiting_head)
         super().data_received(data)
 
     def pause_writing(self) -> None:
-        """Note that the other side reads too slowly."""
-        self._connections.stuck[self] = self._loop.time()
+        """Start the read timeout: the caller reads too slowly."""
+        self._connections.blocked[self] = self._loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Note that it has read on."""
-        self._connections.stuck.pop(self, None)
+        """Stop the read timeout: the caller has caught up."""
+        self._connections.blocked.pop(self, None)
         super().resume_writing()
 
     def handle_error(
@@ -190,26 +193,27 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what no route gets to see, as every other problem; nothing that was sent is logged."""
+        """Respond with a problem to a request that never reaches a route; log nothing of what was sent."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the head of an answer has been sent")
+            raise ConnectionError("the response head has been sent")
         request_id = str(uuid4())
         if isinstance(exc, http_exceptions.ContentEncodingError):
-            response = problems.from_problem(UnsupportedEncoding(problems.SEND_ENCODED), "", request_id)
+            problem = problems.from_problem(UnsupportedEncoding(problems.ENCODINGS_DETAIL), "", request_id)
         elif isinstance(exc, http_exceptions.LineTooLong):
-            response = problems.from_status(431, request_id=request_id)
+            problem = problems.from_status(431, request_id=request_id)
         elif status == 400:
-            response = problems.from_status(400, request_id=request_id)
+            problem = problems.from_status(400, request_id=request_id)
         else:
             log.error("unexpected_error", request_id=request_id, exc_info=exc)
-            response = problems.unexpected("", request_id)
-        log.info("bad_request", status=response.status, request_id=request_id)
+            problem = problems.unexpected("", request_id)
+        log.info("bad_request", status=problem.status, request_id=request_id)
+        response = problem.to_response()
         response.force_close()
         return response
 
 
 class Site(web.BaseSite):
-    """Listens, as `web.TCPSite` does, for connections that are watched over."""
+    """A `web.TCPSite` whose connections have these limits."""
 
     def __init__(self, runner: web.AppRunner, host: str, port: int, *, backlog: int, connections: Connections) -> None:
         super().__init__(runner, backlog=backlog)
@@ -219,37 +223,35 @@ class Site(web.BaseSite):
 
     @property
     def name(self) -> str:
-        """Where it listens."""
+        """The URL it listens on."""
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen; raise OSError or UnicodeError if that cannot be."""
+        """Start listening; raise OSError or UnicodeError if that fails."""
         await super().start()
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is not set up")
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(server, self._connections), self._host, self._port, backlog=self._backlog
+            lambda: HttpConnection(server, self._connections), self._host, self._port, backlog=self._backlog
         )
 
     async def stop(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""
         self._connections.close()
         await super().stop()
 
 
-def _no_room() -> bytes:
+def _too_many_connections() -> bytes:
     body = problems.from_problem(AtCapacity("Too many connections are open."), "", "").body
-    if not isinstance(body, bytes):
-        raise TypeError("problems are written as bytes")
     head = (
         "HTTP/1.1 503 Service Unavailable",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Retry-After: 1",
-        "Connection: close",
+        "HttpConnection: close",
     )
     return "\r\n".join((*head, "", "")).encode() + body
 
 
-_NO_ROOM: Final = _no_room()
+_TOO_MANY_CONNECTIONS: Final = _too_many_connections()

@@ -1,4 +1,4 @@
-"""What is found out about a request on its way, and what its application offers to all of them."""
+"""The context of a request, and what its application shares with all requests."""
 
 from __future__ import annotations
 
@@ -14,38 +14,61 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.bridge.bridge import Result
+    from service.errors import Problem
     from service.telemetry.traces import RequestTrace, Traces
 
 
 @dataclass(slots=True)
 class Context:
-    """One request, for its answer, its line in the log, the metrics and its trace.
+    """What the response, the log line, the metrics and the trace of one request need to know."""
 
-    `trace_header` is its X-Ray trace header, its caller's or one that was begun here. `execution_id` and `answer` are
-    set as soon as they are known, `problem` is the slug of the problem that it ended with, and `start_attempts` counts
-    the calls of StartExecution. `headers` are those that a handler wants on the answer, however it
-    ends.
-    """
-
-    # One object under one key: looking for a key that is not there costs aiohttp an exception.
+    # One object under one key: aiohttp raises and catches an exception for each key that is missing.
     request_id: str
+    """The caller's `X-Request-Id`, or a new one if that cannot be logged."""
     trace_header: str | None = None
+    """The X-Ray trace header: the caller's, or that of a span begun here."""
     spans: RequestTrace | None = None
+    """The spans of the request, if traces are exported."""
     execution_id: str | None = None
-    answer: Result | None = None
+    """The execution that the request is about, once known."""
+    result: Result | None = None
+    """What the bridge found out, once known."""
     start_attempts: int = 0
+    """How often StartExecution was called."""
     problem: str | None = None
+    """The slug of the problem that ended the request."""
     headers: dict[str, str] | None = None
+    """Headers that a handler adds to the response, even if it raises."""
 
+    def note_result(self, result: Result) -> None:
+        """Note what the bridge found out."""
+        self.result = result
+        self.execution_id = result.execution_id
+        self.start_attempts = result.start_attempts
+
+    def note_problem(self, problem: Problem) -> None:
+        """Note the problem that ends the request."""
+        self.problem = problem.slug
+        self.execution_id = problem.execution_id or self.execution_id
+        self.start_attempts = problem.start_attempts or self.start_attempts
+
+    def begin_start(self) -> str | None:
+        """Begin the StartExecution span if traces are exported; return the X-Ray trace header to send, if any."""
+        if self.spans is not None:
+            self.trace_header = self.spans.start_execution()
+        return self.trace_header
+
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
 
 CONTEXT: Final = web.RequestKey("context", Context)
 
-DRAINING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("leaving")
-"""Whether the instance is about to stop, so that no caller should keep its connection."""
+DRAINING: Final[web.AppKey[Callable[[], bool]]] = web.AppKey("draining")
+"""Whether the instance is shutting down, so that callers should not keep their connections."""
 
 METRICS: Final = web.AppKey("metrics", Metrics)
 
 SAMPLER: Final = web.AppKey("sampler", Sampler)
 
 TRACES: Final[web.AppKey[Traces | None]] = web.AppKey("traces")
-"""Where traces are written, if anywhere."""
+"""Where traces are exported to, if anywhere."""

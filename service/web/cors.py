@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 ANY: Final = "*"
-"""All of them."""
+"""Allows every origin."""
 
 REQUEST_HEADERS: Final = (
     "Accept, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id, traceparent, tracestate"
 )
-ANSWER_HEADERS: Final = "Location, Preference-Applied, Retry-After, Server-Timing, X-Request-Id"
+RESPONSE_HEADERS: Final = "Location, Preference-Applied, Retry-After, Server-Timing, X-Request-Id"
 
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
-_MAX_AGE: Final = "7200"  # seconds: as long as any browser remembers
+_MAX_AGE_S: Final = "7200"  # seconds; no browser caches a preflight for longer
 
 
 def parse_origins(text: object) -> frozenset[str]:
-    """Read origins separated by commas, or `*` alone; raise ValueError for what no browser would ever send."""
+    """Read origins separated by commas, or `*` alone; raise ValueError for one that no browser would send."""
     if isinstance(text, frozenset):
         return text
     origins = frozenset(part.strip() for part in text.split(",")) if isinstance(text, str) else frozenset({""})
@@ -33,16 +33,16 @@ def parse_origins(text: object) -> frozenset[str]:
 
 
 def allow(app: web.Application, origins: Collection[str]) -> None:
-    """Let pages of these origins use every route of `app`; call it once all routes are there.
+    """Allow pages from these origins to use every route of `app`; call it after all routes are added.
 
-    No credentials are allowed: the service knows none.
+    Credentials are not allowed, because the service does not use any.
     """
 
     async def mark(request: web.Request, response: web.StreamResponse) -> None:
-        granted = _granted(request, origins)
-        if granted is not None:
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = granted
-            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = ANSWER_HEADERS
+        allowed = _allowed_origin(request, origins)
+        if allowed is not None:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = allowed
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = RESPONSE_HEADERS
         if ANY not in origins:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
 
@@ -50,10 +50,10 @@ def allow(app: web.Application, origins: Collection[str]) -> None:
         resource = request.match_info.route.resource
         methods = ", ".join(sorted(route.method for route in resource or ()))
         headers = {hdrs.ALLOW: methods}
-        if hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers and _granted(request, origins) is not None:
+        if hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers and _allowed_origin(request, origins) is not None:
             headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = methods
             headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = REQUEST_HEADERS
-            headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _MAX_AGE
+            headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _MAX_AGE_S
         return web.Response(status=204, headers=headers)
 
     for resource in list(app.router.resources()):
@@ -62,7 +62,7 @@ def allow(app: web.Application, origins: Collection[str]) -> None:
     app.on_response_prepare.append(mark)
 
 
-def _granted(request: web.Request, origins: Collection[str]) -> str | None:
+def _allowed_origin(request: web.Request, origins: Collection[str]) -> str | None:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return None

@@ -1,9 +1,9 @@
-"""Answers as streams of events (Server-Sent Events, HTML standard, 9.2).
+"""Responses as event streams (Server-Sent Events, HTML standard, 9.2).
 
-A stream begins once it is certain that the execution exists: what goes wrong before is an ordinary answer with its own
-status. Then come `running`, any number of `progress`, and one of `result`, `problem`, or `running` again when the wait
-has ended first. Progress is sent to those who listen at that moment and is kept nowhere; the end is kept by Step
-Functions.
+A stream begins once the execution certainly exists. What goes wrong before that is an ordinary response with its own
+status. The events are `running`, any number of `progress`, and finally `result`, `problem`, or `running` again if the
+wait ends first. Progress goes to the callers connected at that moment and is not stored; Step Functions stores the
+outcome.
 """
 
 from __future__ import annotations
@@ -25,55 +25,55 @@ if TYPE_CHECKING:
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
 END: Final = "end"
-"""The id of an event after which nothing more will ever be said of an execution."""
+"""The id of the last event of an execution."""
 
-KEEP_ALIVE: Final = 10.0
-"""Seconds of silence after which a comment is sent: proxies cut what is idle, and only writing shows who has left."""
+COMMENT_INTERVAL_S: Final = 10.0
+"""Silence after which a comment is sent: proxies close idle connections, and only a write shows that a caller left."""
 
-RETRY: Final = 1000
-"""Milliseconds after which a browser comes back when a stream ends."""
+RECONNECT_DELAY_MS: Final = 1000
+"""Delay after which a browser reconnects when a stream ends."""
 
-MOST_BYTES: Final = 256 * 1024
-"""Progress that is kept for a caller who reads too slowly; beyond that the oldest is dropped."""
+MAX_QUEUED_BYTES: Final = 256 * 1024
+"""Progress queued for a caller that reads too slowly; beyond that, the oldest is dropped."""
 
 _COMMENT: Final = b":\n\n"
-_COUNT_DIGITS: Final = 15
+_MAX_COUNT_DIGITS: Final = 15
 
 
 def event(name: str, data: bytes, id_: str | None = None) -> bytes:
-    """Write one event; `data` is JSON text, whose lines come as one `data` each."""
+    """Write one event; each line of `data`, which is JSON text, becomes one `data` field."""
     head = f"event: {name}\n" if id_ is None else f"event: {name}\nid: {id_}\n"
     return b"%bdata: %b\n\n" % (head.encode(), b"\ndata: ".join(data.splitlines()))
 
 
 class Stream:
-    """One caller's stream, fed by the bridge through `open` and `progress`, which are its callbacks.
+    """One caller's event stream; the bridge feeds it through its callbacks `open` and `progress`.
 
-    `last_id` is the id of the last event that the caller has seen, where it comes back: its count goes on from there.
+    `last_id` is the `Last-Event-ID` of a caller that reconnects; its progress count continues from there.
     """
 
     def __init__(self, last_id: str = "") -> None:
-        known = last_id.isascii() and last_id.isdigit() and len(last_id) <= _COUNT_DIGITS
+        known = last_id.isascii() and last_id.isdigit() and len(last_id) <= _MAX_COUNT_DIGITS
         self._count = int(last_id) if known else 0
-        self._waiting: deque[bytes] = deque()
-        self._size = 0
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
         self._execution_id: str | None = None
         self._wake = asyncio.Event()
 
     def open(self, execution_id: str) -> None:
-        """Begin: the execution exists."""
+        """Open the stream: the execution exists."""
         self._execution_id = execution_id
         self._wake.set()
 
     def progress(self, execution_id: str, progress: bytes) -> None:
-        """Add a progress event; `progress` is the JSON text that the workflow published."""
+        """Queue a progress event; `progress` is the JSON text that the workflow published."""
         self._count += 1
         data = {"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)}
         written = event("progress", msgspec.json.encode(data), str(self._count))
-        self._waiting.append(written)
-        self._size += len(written)
-        while self._size > MOST_BYTES:
-            self._size -= len(self._waiting.popleft())
+        self._queue.append(written)
+        self._queued_bytes += len(written)
+        while self._queued_bytes > MAX_QUEUED_BYTES:
+            self._queued_bytes -= len(self._queue.popleft())
         self.open(execution_id)
 
     async def send(
@@ -84,9 +84,9 @@ class Stream:
         running: Callable[[str], bytes],
         end: Callable[[asyncio.Task[Result]], bytes],
     ) -> web.StreamResponse:
-        """Answer with what happens while `work` is done; `running` writes the first event and `end` the last one.
+        """Respond with the events of `work`; `running` writes the first one and `end` the last one.
 
-        What `work` raises before the stream has begun is raised here. When the caller leaves, `work` is cancelled.
+        Raise what `work` raises before the stream is open. Cancel `work` if the caller disconnects.
         """
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _: self._wake.set())
@@ -98,7 +98,7 @@ class Stream:
                 headers={hdrs.CONTENT_TYPE: STREAM, hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"} | headers
             )
             await response.prepare(request)
-            await response.write(b"retry: %d\n\n" % RETRY)
+            await response.write(b"retry: %d\n\n" % RECONNECT_DELAY_MS)
             if not task.done():
                 await response.write(running(self._execution_id))
             while chunk := await self._next(task):
@@ -110,18 +110,18 @@ class Stream:
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
-                task.exception()  # who has left needs to be told nothing
+                task.exception()  # retrieved, so that asyncio does not log it: the caller is gone
 
     async def _next(self, task: asyncio.Task[Result]) -> bytes:
-        """Wait for something to write; nothing when the work is done and all is written."""
-        while not self._waiting and not task.done():
+        """Wait for something to write; return nothing when the work is done and all is written."""
+        while not self._queue and not task.done():
             self._wake.clear()
             try:
-                async with asyncio.timeout(KEEP_ALIVE):
+                async with asyncio.timeout(COMMENT_INTERVAL_S):
                     await self._wake.wait()
             except TimeoutError:
                 return _COMMENT
-        chunk = b"".join(self._waiting)
-        self._waiting.clear()
-        self._size = 0
+        chunk = b"".join(self._queue)
+        self._queue.clear()
+        self._queued_bytes = 0
         return chunk

@@ -1,4 +1,4 @@
-"""An example of what a JSON Schema asks for, as far as a small schema says it plainly."""
+"""An example value for a JSON Schema, good enough for small schemas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SAMPLES: dict[str, Any] = {
 
 
 def example(schema: Any) -> Any:
-    """Make an example. Whether it fits has to be checked: references and conditions are not looked into."""
+    """Make an example, which may not be valid: references and conditions are ignored."""
     if not isinstance(schema, dict):
         return {}
     for keyword in ("example", "default", "const"):

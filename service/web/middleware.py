@@ -1,4 +1,4 @@
-"""Around every request: its id, its end as a proper answer whatever happens, and one line in the log."""
+"""Middleware of every request: a request id, a response whatever happens, metrics and one log line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from uuid import uuid4
 import structlog
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from service.errors import BodyTooLarge, BodyTooSlow, Problem
+from service.errors import BodyTooLarge, BodyTooSlow
 from service.telemetry.sampling import Sampler
-from service.web import problems
-from service.web.connections import Connection
-from service.web.context import CONTEXT, DRAINING, METRICS, SAMPLER, TRACES, Context
+from service.web import responses
+from service.web.connections import HttpConnection
+from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, Context
 from service.web.tracing import trace_header, trace_id
 
 if TYPE_CHECKING:
@@ -30,19 +30,18 @@ _OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": 
 _PROBES: Final = ("/healthz", "/readyz", "/metrics")
 _OUTCOMES: Final = {200: "succeeded", 202: "running", 204: "stopped"}
 
-REQUEST_ID_HEADER: Final = "X-Request-Id"
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
 
 
 @web.middleware
-async def answer_everything(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every end of a handler into an answer; log it without anything that the caller sent."""
-    began = time.perf_counter()
+async def handle_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises into a response; log the request without anything the caller sent."""
+    started_at = time.perf_counter()
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
     context = request[CONTEXT] = Context(request_id)
     connection = request.protocol
-    if isinstance(connection, Connection):
+    if isinstance(connection, HttpConnection):
         connection.begin()
     _begin_trace(request, context)
     response: web.StreamResponse
@@ -50,45 +49,28 @@ async def answer_everything(request: web.Request, handler: Handler) -> web.Strea
         response = await handler(request)
     except (asyncio.CancelledError, ClientConnectionResetError):
         context.problem = "client-disconnected"
-        _end(request, context, began, status=499)
+        _end(request, context, started_at, status=499)
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets an answer
-        response = as_answer(request, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a response
+        response = responses.problem(request, error).to_response()
         if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
-            # The rest of the body is in the way of a next request: the caller must know that there is none here.
+            # The unread rest of the body blocks the next request, so the connection must close and the caller know it.
             response.force_close()
     finally:
-        if isinstance(connection, Connection):
+        if isinstance(connection, HttpConnection):
             connection.end()
     response.headers[REQUEST_ID_HEADER] = request_id
     if request.app[DRAINING]():
         response.force_close()
     if context.headers is not None:
         response.headers.update(context.headers)
-    _end(request, context, began, status=response.status)
+    _end(request, context, started_at, status=response.status)
     return response
 
 
-def as_answer(request: web.Request, error: Exception) -> web.Response:
-    """Write what ended a request as a problem, and note it for the log."""
-    context = request[CONTEXT]
-    request_id = context.request_id
-    if isinstance(error, Problem):
-        context.problem = error.slug
-        context.execution_id = error.execution_id or context.execution_id
-        context.start_attempts = error.start_attempts or context.start_attempts
-        return problems.from_problem(error, request.path, request_id)
-    if isinstance(error, web.HTTPException):
-        return problems.from_http(error, request.path, request_id)
-    # Whatever it was: the caller gets an answer and the operator its place, neither gets its text.
-    context.problem = "unexpected"
-    log.error("unexpected_error", request_id=request_id, exc_info=error)
-    return problems.unexpected(request.path, request_id)
-
-
-def sample(app: web.Application) -> None:
-    """Log what `answer_everything` has to say, as far as it is not too much."""
-    sampler = app[SAMPLER] = Sampler(_tell_left_out)
+def sample_log(app: web.Application) -> None:
+    """Limit how many lines `handle_errors` logs in a second."""
+    sampler = app[SAMPLER] = Sampler(_log_suppressed)
 
     async def flush(_app: web.Application) -> None:
         sampler.flush()
@@ -96,12 +78,12 @@ def sample(app: web.Application) -> None:
     app.on_cleanup.append(flush)
 
 
-def _tell_left_out(number: Mapping[str, int]) -> None:
-    log.info("requests_not_logged", number=sum(number.values()), outcomes=dict(number))
+def _log_suppressed(counts: Mapping[str, int]) -> None:
+    log.info("requests_not_logged", number=sum(counts.values()), outcomes=dict(counts))
 
 
 def _begin_trace(request: web.Request, context: Context) -> None:
-    """Take note of the trace that a request belongs to, and begin its part of it where traces are written."""
+    """Note the trace that a request belongs to, and begin its span if traces are exported."""
     header = context.trace_header = trace_header(request.headers)
     traces = request.app[TRACES]
     if traces is not None and not (route := _route(request)).endswith(_PROBES):
@@ -110,36 +92,36 @@ def _begin_trace(request: web.Request, context: Context) -> None:
 
 
 def _route(request: web.Request) -> str:
-    """Return the template, not the path: a path is the caller's text."""
+    """Return the route's template, not the path, which is text from the caller."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else ""
 
 
-def _end(request: web.Request, context: Context, began: float, *, status: int) -> None:
-    """Count and log a request that has ended."""
-    seconds = time.perf_counter() - began
-    problem, answer = context.problem, context.answer
+def _end(request: web.Request, context: Context, started_at: float, *, status: int) -> None:
+    """Count, trace and log a request that has ended."""
+    seconds = time.perf_counter() - started_at
+    problem, result = context.problem, context.result
     route = _route(request)
-    runs = answer is not None and answer.outcome is None  # a stream that ends so has had its 200 long before
-    outcome = problem or ("running" if runs else _OUTCOMES.get(status, "other"))
+    running = result is not None and result.outcome is None  # a stream has sent its 200 long before
+    outcome = problem or ("running" if running else _OUTCOMES.get(status, "other"))
     if route.endswith(("/event", "/event/{id}")):
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
         metrics.ended(operation, outcome)
-        if operation == "start" and answer is not None:
-            metrics.answered(seconds, answer.start, answer.workflow, answer.waited)
+        if operation == "start" and result is not None:
+            metrics.answered(seconds, result.start, result.workflow, result.waited)
     if context.spans is not None:
         context.spans.end(
             status=status,
             outcome=outcome,
             execution_id=context.execution_id,
-            start=answer.start if answer is not None else None,
+            start=result.start if result is not None else None,
             start_attempts=context.start_attempts,
         )
     if not request.app[SAMPLER].lets(outcome):
         return
     level = log.warning if status >= 500 else log.info
-    if route.endswith(_PROBES):  # every few seconds; what keeps an instance from being ready has a line of its own
+    if route.endswith(_PROBES):  # every few seconds; why an instance is not ready has its own log event
         level = log.debug
     level(
         "request",
@@ -151,9 +133,9 @@ def _end(request: web.Request, context: Context, began: float, *, status: int) -
         request_id=context.request_id,
         trace_id=trace_id(context.trace_header),
         ms=_milliseconds(seconds),
-        start_ms=_milliseconds(answer.start) if answer is not None else None,
+        start_ms=_milliseconds(result.start) if result is not None else None,
         start_attempts=context.start_attempts or None,
-        workflow_ms=_milliseconds(answer.workflow) if answer is not None else None,
+        workflow_ms=_milliseconds(result.workflow) if result is not None else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which form of an answer a caller wants: JSON, or a stream of events (RFC 9110, 12.5.1)."""
+"""Content negotiation between JSON and an event stream (RFC 9110, 12.5.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 STREAM: Final = "text/event-stream"
 
-# A comma or a semicolon inside a quoted string separates nothing.
+# A comma or semicolon inside a quoted string is not a separator.
 _ITEM: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+')
 _RANGE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+/[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -22,31 +22,30 @@ _WEIGHT: Final = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?")
 
 
 def wants_stream(headers: Sequence[str]) -> bool:
-    """Tell from all `Accept` headers of a request whether it wants a stream; raise NotAcceptable.
+    """Return whether the `Accept` headers of a request prefer a stream; raise NotAcceptable if they exclude both.
 
-    JSON is what is sent where both are wanted alike, and where nothing was said or nothing of it can be read. Nothing
-    but a header that excludes both is not acceptable.
+    JSON is the default: with equal weights, without the header, and if it is malformed.
     """
     if not headers or headers[0] == "*/*":
         return False
     json, stream = _weights(", ".join(headers))
     if not json and not stream:
-        raise NotAcceptable(f"Results are sent as {JSON} and as {STREAM}.")
+        raise NotAcceptable(f"The available representations are {JSON} and {STREAM}.")
     return stream > json
 
 
-@lru_cache(maxsize=64)  # callers send few different ones
+@lru_cache(maxsize=64)  # callers send few different headers
 def _weights(accept: str) -> tuple[float, float]:
     found: dict[str, float] = {}
     for item in _ITEM.findall(accept):
         name, *parameters = [part.strip() for part in _PARAMETER.findall(item)] or [""]
         if _RANGE.fullmatch(name) and (weight := _weight(parameters)) is not None:
             found[name.lower()] = max(weight, found.get(name.lower(), 0.0))
-    return (_of(JSON, found), _of(STREAM, found)) if found else (1.0, 0.0)
+    return (_weight_of(JSON, found), _weight_of(STREAM, found)) if found else (1.0, 0.0)
 
 
 def _weight(parameters: list[str]) -> float | None:
-    """Return a range's weight, None if it is none. Other parameters are left aside: what we send has no variants."""
+    """Return the weight of a media range, None if it is malformed. Other parameters do not matter here."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "q":
@@ -54,8 +53,8 @@ def _weight(parameters: list[str]) -> float | None:
     return 1.0
 
 
-def _of(kind: str, found: dict[str, float]) -> float:
-    """Return the weight of a media type: that of the most specific range which has it."""
+def _weight_of(kind: str, found: dict[str, float]) -> float:
+    """Return the weight of a media type: that of the most specific matching range."""
     for name in (kind, kind.partition("/")[0] + "/*", "*/*"):
         if name in found:
             return found[name]

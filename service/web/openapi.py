@@ -1,4 +1,4 @@
-"""The description of the HTTP interface (OpenAPI 3.1), made from the problems of each route and the event schema."""
+"""OpenAPI 3.1 description of the HTTP interface, built from the problems of each route and the event schema."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REMOVE: Final = (errors.UnknownExecution, *_READING)
 
 
 def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> dict[str, Any]:
-    """Describe the service as it is configured."""
+    """Describe the service with this configuration."""
     follow = {
         name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
         for name, operation in (("result", "readEvent"), ("stop", "stopEvent"))
@@ -55,7 +55,7 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
         "info": {
             "title": "sync-front",
             "version": VERSION,
-            "summary": "One HTTP request in, one asynchronous workflow run, one HTTP answer out.",
+            "summary": "A synchronous HTTP interface to an asynchronous workflow.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": prefix or "/"}],
@@ -68,22 +68,26 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
                 "delete": _operation(
                     "stopEvent",
                     "Stop an execution",
-                    {204: {"description": "The execution is stopped, or had ended already."}},
+                    {204: {"description": "The execution is stopped or had already ended."}},
                     REMOVE,
                 ),
             },
-            "/healthz": {"get": _plain("health", "Whether the process is alive", "application/json", {200: "alive"})},
+            "/healthz": {
+                "get": _plain("health", "Check whether the process is alive", "application/json", {200: "alive"})
+            },
             "/readyz": {
                 "get": _plain(
                     "readiness",
-                    "Whether a load balancer may send requests here",
+                    "Check whether the instance is ready for traffic",
                     "application/json",
                     {200: "ready", 503: "link down"},
                 )
             },
-            "/metrics": {"get": _plain("metrics", "Metrics for Prometheus", "text/plain", {200: None})},
-            "/openapi.json": {"get": _plain("description", "This description", "application/json", {200: None})},
-            "/docs": {"get": _plain("documentation", "This description as a page", "text/html", {200: None})},
+            "/metrics": {
+                "get": _plain("metrics", "Get metrics in the Prometheus text format", "text/plain", {200: None})
+            },
+            "/openapi.json": {"get": _plain("description", "Get this description", "application/json", {200: None})},
+            "/docs": {"get": _plain("documentation", "Show this description as a web page", "text/html", {200: None})},
         },
         "components": components(schema, response_timeout),
     }
@@ -95,12 +99,13 @@ def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any
     if schema.accepts(sample):
         body["example"] = sample
     results = _results()
-    for answer in results.values():
-        answer["links"] = links
+    for response in results.values():
+        response["links"] = links
     operation = _operation("createEvent", "Start a workflow and wait for its result", results, CREATE)
     operation["description"] = (
-        f"Waits for up to {response_timeout:g} seconds. The answer is a stream of events where `Accept` prefers "
-        f"`{STREAM}`: `running`, `progress`, and one of `result`, `problem` or `running` at the end."
+        f"Waits up to {response_timeout:g} seconds for the result. If `Accept` prefers `{STREAM}`, the response is an "
+        "event stream: `running`, any number of `progress`, and finally `result`, `problem`, or `running` if the wait "
+        "ends first."
     )
     operation["parameters"] = [
         ref("parameters", name) for name in ("Prefer", "IdempotencyKey", "RequestId", "LastEventId", "Traceparent")
@@ -110,34 +115,32 @@ def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any
 
 
 def _read() -> dict[str, Any]:
-    results = _results() | {204: {"description": f"`Last-Event-ID: end` on a `{STREAM}`: there is nothing more."}}
-    operation = _operation(
-        "readEvent", "The result, as it is known now or within the wait that is asked for", results, READ
-    )
+    results = _results() | {204: {"description": f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."}}
+    operation = _operation("readEvent", "Get the result of an execution, or wait for it", results, READ)
     operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId", "LastEventId")]
     return operation
 
 
 def _head() -> dict[str, Any]:
-    operation = _operation("headEvent", "What `GET` would answer in JSON, without its body", _results(), READ)
-    for answer in operation["responses"].values():
-        answer.pop("content", None)
+    operation = _operation("headEvent", "Get the status and headers of a JSON response to `GET`", _results(), READ)
+    for response in operation["responses"].values():
+        response.pop("content", None)
     operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId")]
     return operation
 
 
 def _results() -> dict[int, dict[str, Any]]:
     headers = {name: ref("headers", name) for name in ("X-Request-Id", "Preference-Applied", "Server-Timing")}
-    events = f'Server-Sent Events: `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`, for example.'
+    events = f'Server-Sent Events, for example `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`.'
     stream = {"schema": {"type": "string", "description": events}}
     return {
         200: {
-            "description": "The execution succeeded, or a stream of events.",
+            "description": "The execution succeeded, or the response is an event stream.",
             "headers": headers,
             "content": {JSON: {"schema": ref("schemas", "Result")}, STREAM: stream},
         },
         202: {
-            "description": "The execution goes on; its result will be at `Location`.",
+            "description": "The execution is still running; its result will be at `Location`.",
             "headers": headers | {name: ref("headers", name) for name in ("Location", "Retry-After")},
             "content": {JSON: {"schema": ref("schemas", "Running")}},
         },
@@ -145,37 +148,37 @@ def _results() -> dict[int, dict[str, Any]]:
 
 
 def _operation(
-    name: str, summary: str, answers: dict[int, dict[str, Any]], problems: Iterable[type[Problem]]
+    name: str, summary: str, responses: dict[int, dict[str, Any]], problems: Iterable[type[Problem]]
 ) -> dict[str, Any]:
-    described = dict(answers)
+    described = dict(responses)
     for status, kinds in groupby(sorted(problems, key=lambda kind: kind.status), key=lambda kind: kind.status):
         described[status] = _problem(list(kinds))
-    described[500] = _blank("A fault of the service.", TYPE_PREFIX + "unexpected", 500)
+    described[500] = _untyped("Internal error.", TYPE_PREFIX + "unexpected", 500)
     return {"operationId": name, "summary": summary, "responses": _by_status(described)}
 
 
-def _plain(name: str, summary: str, kind: str, answers: dict[int, str | None]) -> dict[str, Any]:
+def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None]) -> dict[str, Any]:
     described: dict[int, dict[str, Any]] = {}
-    for status, text in answers.items():
+    for status, text in responses.items():
         content: dict[str, Any] = {"schema": {"type": "string"} if not kind.endswith("json") else {"type": "object"}}
         if text is not None:
             content = {"schema": ref("schemas", "Status"), "example": {"status": text}}
         described[status] = {
-            "description": summary if text is None else f"`{text}`, for example",
+            "description": summary if text is None else f"For example `{text}`",
             "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
             "content": {kind: content},
         }
     return {"operationId": name, "summary": summary, "responses": _by_status(described)}
 
 
-def _by_status(answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Put the answers in order, with those that a request gets which no route gets to see."""
-    unseen = {
-        400: _blank("What came is no HTTP request.", "about:blank", 400),
-        417: _blank("`Expect` names something else than `100-continue`.", "about:blank", 417),
-        431: _blank("A line of the head is too long.", "about:blank", 431),
+def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Sort the responses, with those to requests that never reach a route."""
+    before_routing = {
+        400: _untyped("Malformed HTTP request.", "about:blank", 400),
+        417: _untyped("`Expect` is not `100-continue`.", "about:blank", 417),
+        431: _untyped("A line of the request head is too long.", "about:blank", 431),
     }
-    return {str(status): answer for status, answer in sorted((unseen | answers).items())}
+    return {str(status): response for status, response in sorted((before_routing | responses).items())}
 
 
 def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
     }
 
 
-def _blank(description: str, kind: str, status: int) -> dict[str, Any]:
+def _untyped(description: str, kind: str, status: int) -> dict[str, Any]:
     value = {"type": kind, "title": description.rstrip("."), "status": status, "request_id": "..."}
     return {
         "description": description,

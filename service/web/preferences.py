@@ -7,45 +7,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-# A comma inside a quoted string separates nothing.
+# A comma inside a quoted string is not a separator.
 _ITEM: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What was asked for: `wait` in seconds or None, and whether to answer without waiting."""
+    """How long to wait, and what the response says about it."""
 
-    wait: int | None = None
-    respond_async: bool = False
-
-    def seconds(self, limit: float) -> float:
-        """Return how long to wait: what was asked for, up to `limit` seconds; `limit` if nothing was asked for.
-
-        Both together mean: answer with the result within `wait` seconds, and with 202 after them (RFC 7240, 4.3).
-        """
-        if self.wait is not None:
-            return min(self.wait, limit)
-        return 0 if self.respond_async else limit
-
-    def applied(self, limit: float, *, waited: bool = True) -> str | None:
-        """Return the value of `Preference-Applied`, or None if nothing was asked for, or done of it."""
-        honoured = ["respond-async"] if self.respond_async else []
-        if self.wait is not None and waited:
-            honoured.append(f"wait={self.seconds(limit):g}")
-        return ", ".join(honoured) or None
+    wait: float
+    """Seconds to wait: what the caller requested, up to the limit."""
+    applied: str | None = None
+    """`Preference-Applied` of a response after the wait, or None if it honours no preference."""
+    applied_without_wait: str | None = None
+    """The same for an instance that did not wait, because it was full or stopping."""
 
 
-def parse(headers: Iterable[str]) -> Preferences:
-    """Read all `Prefer` headers of a request; as the RFC asks, what is unknown or malformed is left aside."""
+def parse(headers: Sequence[str], *, default: Preferences, limit: float) -> Preferences:
+    """Read all `Prefer` headers of a request; ignore what is unknown or malformed, as the RFC requires.
+
+    `default` is returned if the caller states no preference; `limit` is the longest wait in seconds. `respond-async`
+    alone means not to wait; with `wait=N` it means 200 within N seconds, else 202 (RFC 7240, 4.3).
+    """
+    if not headers:
+        return default
     found: dict[str, str] = {}
     for header in headers:
         for item in _ITEM.findall(header):
             name, _, value = item.partition(";")[0].partition("=")
-            found.setdefault(name.strip().lower(), value.strip().strip('"'))  # the first of a kind counts
-    wait = found.get("wait", "")
-    return Preferences(
-        wait=int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 10 else None,
-        respond_async="respond-async" in found,
-    )
+            found.setdefault(name.strip().lower(), value.strip().strip('"'))  # the first of each name counts
+    respond_async = "respond-async" if "respond-async" in found else None
+    requested = found.get("wait", "")
+    if not (requested.isascii() and requested.isdigit() and len(requested) < 10):
+        return default if respond_async is None else Preferences(0, respond_async, respond_async)
+    wait = min(int(requested), limit)
+    applied = ", ".join(filter(None, (respond_async, f"wait={wait:g}")))
+    return Preferences(wait, applied, respond_async if wait else applied)

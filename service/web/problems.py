@@ -1,4 +1,4 @@
-"""Problems as HTTP answers: RFC 9457, `application/problem+json`."""
+"""Problem details (RFC 9457, `application/problem+json`)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from service.errors import Problem, SchemaViolation, Unavailable, UnsupportedEncoding, WorkflowFailed
+from service.web.representation import Representation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aiohttp import web
+
 TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
-"""Problem types are names, not addresses: they stay the same wherever the service runs."""
+"""Problem types are names, not addresses, so they are the same wherever the service runs."""
 
 ENCODINGS: Final = ("gzip", "deflate", "identity")
-"""The content encodings that a body may have (RFC 9110, 8.4.1)."""
+"""Supported content encodings of a request body (RFC 9110, 8.4.1)."""
 
-SEND_ENCODED: Final = f"Send the body with one of these content encodings: {', '.join(ENCODINGS)}."
+ENCODINGS_DETAIL: Final = f"Use one of these content encodings: {', '.join(ENCODINGS)}."
 
-LONGEST_PAUSE: Final = 30
-"""Seconds that a caller is told to stay away at the most: every guess may be wrong."""
+MAX_RETRY_AFTER_S: Final = 30
+"""Upper limit of `Retry-After`, because every estimate may be wrong."""
 
 
-def from_problem(problem: Problem, instance: str, request_id: str) -> web.Response:
-    """Answer with an expected problem; `instance` is the path that was asked for."""
+def from_problem(problem: Problem, instance: str, request_id: str) -> Representation:
+    """Write an expected problem; `instance` is the path of the request."""
     more: dict[str, Any] = {}
     headers: dict[str, str] = {}
     if problem.execution_id is not None:
@@ -40,7 +43,7 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
         headers[hdrs.RETRY_AFTER] = retry_after(problem.retry_after)
     elif isinstance(problem, UnsupportedEncoding):
         headers[hdrs.ACCEPT_ENCODING] = ", ".join(ENCODINGS)
-    return answer(
+    return _problem(
         {
             "type": TYPE_PREFIX + problem.slug,
             "title": problem.title,
@@ -54,26 +57,26 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> web.Respon
     )
 
 
-def from_http(error: web.HTTPException, instance: str, request_id: str) -> web.Response:
-    """Answer with an error that aiohttp itself raised: an unknown path, a method that a path does not have."""
+def from_http(error: web.HTTPException, instance: str, request_id: str) -> Representation:
+    """Write an error that aiohttp itself raised: an unknown path, or a method the path does not support."""
     headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
     return from_status(error.status, headers, instance=instance, request_id=request_id)
 
 
-def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> web.Response:
-    """Answer with a problem that says no more than its status."""
+def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> Representation:
+    """Write a problem that consists of its status alone."""
     members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return answer(members | more, headers or {})
+    return _problem(members | more, headers or {})
 
 
-def unexpected(instance: str, request_id: str) -> web.Response:
-    """Answer with a fault of our own: nothing of it but the request id that leads to the log."""
-    return answer(
+def unexpected(instance: str, request_id: str) -> Representation:
+    """Write an internal error: only the request id, which leads to the log."""
+    return _problem(
         {
             "type": TYPE_PREFIX + "unexpected",
-            "title": "The service failed",
+            "title": "Internal error",
             "status": 500,
-            "detail": "The request id leads to the log of what went wrong.",
+            "detail": "Look up the request id in the service's log.",
             "instance": instance,
             "request_id": request_id,
         },
@@ -82,15 +85,9 @@ def unexpected(instance: str, request_id: str) -> web.Response:
 
 
 def retry_after(seconds: float) -> str:
-    """Write a guess of so many seconds as a `Retry-After`, from one second to half a minute."""
-    return str(max(1, min(LONGEST_PAUSE, math.ceil(seconds))))
+    """Write an estimate in seconds as `Retry-After`, from 1 to MAX_RETRY_AFTER_S."""
+    return str(max(1, min(MAX_RETRY_AFTER_S, math.ceil(seconds))))
 
 
-def answer(members: dict[str, Any], headers: Mapping[str, str]) -> web.Response:
-    """Answer with a problem of these members."""
-    return web.Response(
-        status=members["status"],
-        body=orjson.dumps(members),
-        content_type="application/problem+json",
-        headers=headers,
-    )
+def _problem(members: dict[str, Any], headers: Mapping[str, str]) -> Representation:
+    return Representation(members["status"], orjson.dumps(members), "application/problem+json", headers)

@@ -1,4 +1,4 @@
-"""The JSON Schema that request bodies are checked against."""
+"""Validation of request bodies against a JSON Schema."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_VIOLATIONS: Final = 20
-"""So many places are named at the most; a body of thousands of wrong items must not make a huge answer."""
+"""Violations reported per body: thousands of invalid items must not produce a huge response."""
 
 
 class RequestSchema:
-    """A compiled JSON Schema of any draft; without a `$schema` of its own it is read as draft 2020-12."""
+    """A compiled JSON Schema of any draft; draft 2020-12 without a `$schema`."""
 
     document: dict[str, Any] | bool
-    """The schema as it was read."""
+    """The schema itself."""
 
     def __init__(self, schema: dict[str, Any] | bool) -> None:
         self.document = schema
-        # Values are masked, for an error may never repeat what a caller sent. Offline: a `$ref` to a URL is refused
-        # when the service starts instead of being fetched.
+        # Values are masked, because an error must never repeat what a caller sent. Offline, so that a `$ref` to a URL
+        # is rejected when the service starts instead of being fetched.
         self._validator = jsonschema_rs.validator_for(schema, mask="the value", offline=True)
 
     @classmethod
     def load(cls, path: str | Path) -> RequestSchema:
-        """Compile the schema in the file at `path`; an empty path takes any JSON object. Raise ValueError."""
+        """Compile the schema in the file at `path`; an empty path accepts any JSON object. Raise ValueError."""
         if not path:
             return cls({"type": "object"})
         try:
@@ -45,11 +45,11 @@ class RequestSchema:
             raise ValueError(f"is not a JSON Schema: {str(error).splitlines()[0]}") from error
 
     def accepts(self, body: Any) -> bool:
-        """Tell whether a JSON value fits."""
+        """Return whether a JSON value is valid."""
         return bool(self._validator.is_valid(body))
 
     def check(self, body: Any) -> None:
-        """Check a JSON value; raise SchemaViolation, or MalformedJson if it is nested too deeply."""
+        """Validate a JSON value; raise SchemaViolation, or MalformedJson if it is nested too deeply."""
         try:
             if self._validator.is_valid(body):
                 return

@@ -136,7 +136,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
     logs.configure("INFO", "json")
     app = web.Application()
     app[context.METRICS], app[context.TRACES] = Metrics(), None
-    middleware.sample(app)
+    middleware.sample_log(app)
     app[context.SAMPLER]._most = most
 
     async def handle(_request: web.Request) -> web.Response:
@@ -154,7 +154,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
             request._match_info.add_app(app)
             id_ = f"exec-{number:032d}"
             answer = Result(id_, Succeeded(b"{}"), 0.01, 0.05, start_attempts=1)
-            request[context.CONTEXT] = context.Context("id", execution_id=id_, answer=answer, start_attempts=1)
+            request[context.CONTEXT] = context.Context("id", execution_id=id_, result=answer, start_attempts=1)
             requests.append(request)
 
     app.router.add_post("/event", handle)

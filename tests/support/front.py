@@ -1,4 +1,4 @@
-"""The service's HTTP side over real HTTP, with the bridge on its stage."""
+"""The HTTP interface over real HTTP, with the bridge on a test stage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Front:
-    """The service's HTTP side and a client for it."""
+    """The HTTP interface and a client for it."""
 
     def __init__(self, made: Stage, client: aiohttp.ClientSession, app: web.Application) -> None:
         self.stage = made
@@ -41,7 +41,7 @@ class Front:
         return await request
 
     async def problem(self, method: str, path: str, status: int, slug: str, **options: Any) -> dict[str, Any]:
-        """Send a request that has to end as this problem; return the problem."""
+        """Send a request that must end with this problem; return the problem."""
         async with self.client.request(method, path, **options) as response:
             text = await response.text()
             body: dict[str, Any] = json.loads(text)
@@ -59,7 +59,7 @@ class Front:
 
 
 def routes(made: Stage, **options: Any) -> Routes:
-    """Make the routes for a bridge on its stage."""
+    """Make the routes for the bridge on its stage."""
     ready = options.pop("ready", None)
     keys = IdempotencyKeys("a secret of the test") if options.pop("keys", True) else None
     return Routes(
@@ -80,7 +80,7 @@ _ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins")
 
 @asynccontextmanager
 async def front(**options: Any) -> AsyncIterator[Front]:
-    """Serve the routes; what is no option of theirs is one of the stage."""
+    """Serve the routes; options that they do not have go to the stage."""
     traces = options.pop("traces", None)
     chosen = {name: options.pop(name) for name in _ROUTES if name in options}
     async with stage(**options) as made:

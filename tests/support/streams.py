@@ -1,4 +1,4 @@
-"""A reader of Server-Sent Events, as the HTML standard parses them."""
+"""A reader of Server-Sent Events that parses them as the HTML standard does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Event: TypeAlias = tuple[str, str | None, Any]
 
 
 class Events:
-    """The events of one answer."""
+    """The events of one response."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._content = response.content
@@ -21,7 +21,7 @@ class Events:
         self.retry: int | None = None
 
     async def line(self) -> str | None:
-        """Return the next line that is no comment, None at the end; an empty string for a comment, which is counted."""
+        """Return the next line, None at the end; count a comment and return an empty string for it."""
         async with asyncio.timeout(20):
             raw = await self._content.readline()
         if not raw:

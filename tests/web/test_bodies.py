@@ -20,7 +20,7 @@ from service.web import bodies
         (None, {"id": "e", "output": None}),
     ],
 )
-def test_a_result_holds_the_executions_id_and_all_of_its_output(output: Any, expected: dict[str, Any]) -> None:
+def test_a_result_has_the_execution_id_and_the_whole_output(output: Any, expected: dict[str, Any]) -> None:
     for text in (json.dumps(output), json.dumps(output, indent=2), json.dumps(output, separators=(",", ":"))):
         assert json.loads(bodies.result("e", text.encode())) == expected
 
@@ -33,5 +33,5 @@ def test_a_result_holds_the_executions_id_and_all_of_its_output(output: Any, exp
         ("0.10", '{"id":"e","output":0.10}'),
     ],
 )
-def test_what_python_cannot_hold_is_passed_on_as_it_was_written(output: str, expected: str) -> None:
+def test_an_output_that_python_cannot_represent_is_passed_on_unchanged(output: str, expected: str) -> None:
     assert bodies.result("e", output.encode()) == expected.encode()

@@ -1,4 +1,4 @@
-"""Connections that are slow, silent or too many, over raw sockets."""
+"""HTTP connections that are slow, silent or too many, over raw sockets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Listening:
-    """A service that listens, and raw connections to it."""
+    """A listening service and raw connections to it."""
 
     def __init__(self, made: Stage, connections: Connections, port: int) -> None:
         self.stage = made
@@ -29,18 +29,18 @@ class Listening:
         self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self, sent: bytes = b"") -> asyncio.StreamReader:
-        """Connect and send something."""
+        """Open a connection and send `sent`."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1024)
         self._writers.append(writer)
         writer.write(sent)
         return reader
 
     def send(self, data: bytes) -> None:
-        """Send something on the newest connection."""
+        """Send `data` on the newest connection."""
         self._writers[-1].write(data)
 
     async def opened(self, number: int) -> None:
-        """Wait until so many connections are open."""
+        """Wait until `number` connections are open."""
         async with asyncio.timeout(10):
             while self.connections.open != number:  # noqa: ASYNC110 - the count has no event to wait for
                 await asyncio.sleep(0.01)
@@ -51,13 +51,13 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(most: int = 100, **limits: float) -> AsyncIterator[Listening]:
+async def listening(limit: int = 100, **limits: float) -> AsyncIterator[Listening]:
     async with stage() as made:
         runner = web.AppRunner(
             routes(made).application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
         await runner.setup()
-        connections = Connections(most, **limits)
+        connections = Connections(limit, **limits)
         site = Site(runner, "127.0.0.1", 0, backlog=128, connections=connections)
         await site.start()
         it = Listening(made, connections, runner.addresses[0][1])
@@ -69,7 +69,7 @@ async def listening(most: int = 100, **limits: float) -> AsyncIterator[Listening
 
 
 async def head(reader: asyncio.StreamReader) -> tuple[bytes, dict[bytes, bytes]]:
-    """Read the head of an answer."""
+    """Read a response head."""
     async with asyncio.timeout(20):
         status = await reader.readline()
         lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
@@ -79,7 +79,7 @@ async def head(reader: asyncio.StreamReader) -> tuple[bytes, dict[bytes, bytes]]
 
 
 async def closed(reader: asyncio.StreamReader) -> bytes:
-    """Wait until the other side ends the connection; return what came before."""
+    """Wait until the service closes the connection; return what it sent before."""
     async with asyncio.timeout(20):
         try:
             return await reader.read()
@@ -88,14 +88,14 @@ async def closed(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a head"])
-async def test_a_connection_that_sends_no_whole_head_is_cut(sent: bytes) -> None:
+async def test_a_connection_without_a_complete_head_is_dropped(sent: bytes) -> None:
     async with listening(head_timeout=0.3) as it:
         assert await closed(await it.connect(sent)) == b""
         await it.opened(0)
-        assert it.connections.cut == 1
+        assert it.connections.dropped == 1
 
 
-async def test_a_head_that_comes_byte_by_byte_is_cut_however_steadily_it_comes() -> None:
+async def test_a_head_sent_byte_by_byte_is_dropped_however_steady_it_is() -> None:
     async with listening(head_timeout=0.5) as it:
         reader = await it.connect(b"GET / HTTP/1.1\r\nX: ")
         ended = asyncio.create_task(closed(reader))
@@ -105,7 +105,7 @@ async def test_a_head_that_comes_byte_by_byte_is_cut_however_steadily_it_comes()
         assert await ended == b""
 
 
-async def test_the_time_for_a_next_head_begins_with_its_first_byte() -> None:
+async def test_the_timeout_of_the_next_head_starts_at_its_first_byte() -> None:
     async with listening(head_timeout=0.5) as it:
         reader = await it.connect(HEAD)
         assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
@@ -115,7 +115,7 @@ async def test_the_time_for_a_next_head_begins_with_its_first_byte() -> None:
         assert await closed(reader) == b""
 
 
-async def test_an_idle_connection_ends_after_its_time_and_is_none_that_was_cut() -> None:
+async def test_an_expired_idle_connection_does_not_count_as_dropped() -> None:
     async with listening(keep_alive=0.3) as it:
         reader = await it.connect(HEAD)
         assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
@@ -123,35 +123,37 @@ async def test_an_idle_connection_ends_after_its_time_and_is_none_that_was_cut()
         rest = await closed(reader)
         assert rest.count(b"HTTP/1.1 200 OK") == 1
         await it.opened(0)
-        assert it.connections.cut == 0
+        assert it.connections.dropped == 0
 
 
-async def test_a_request_at_work_takes_as_long_as_it_takes() -> None:
+async def test_a_busy_connection_has_no_timeout() -> None:
     async with listening(head_timeout=0.2) as it:
         body = b'{"nome": "a", "sobrenome": "b"}'
         post = b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
         reader = await it.connect(post % (len(body), body))
         execution_id = await it.stage.started()
-        patient = await it.connect()
-        await closed(patient)  # meanwhile the time for a head runs out
+        silent = await it.connect()
+        await closed(silent)  # by now the timeout for a head has passed
         it.stage.reply(execution_id, {})
         assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
 
 
-async def test_a_caller_that_does_not_read_its_answers_is_cut_and_its_memory_freed() -> None:
+async def test_a_caller_that_does_not_read_is_dropped_and_its_memory_freed() -> None:
     async with listening(read_timeout=0.5) as it:
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
-        await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 60)  # more than sockets hold
+        await it.connect(
+            f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 60
+        )  # more than the socket buffers hold
         async with asyncio.timeout(20):
-            while not it.connections.stuck:  # noqa: ASYNC110 - the table has no event to wait for
+            while not it.connections.blocked:  # noqa: ASYNC110 - the table has no event to wait for
                 await asyncio.sleep(0.01)
         await it.opened(0)
-        assert it.connections.cut == 1
-        for table in (it.connections.stuck, it.connections.idle, it.connections.expecting):
+        assert it.connections.dropped == 1
+        for table in (it.connections.blocked, it.connections.idle, it.connections.awaiting_head):
             assert not table
 
 
-async def test_a_stream_that_is_not_read_is_cut_and_frees_its_place() -> None:
+async def test_a_stream_that_is_not_read_is_dropped_and_its_slot_freed() -> None:
     async with listening(read_timeout=0.5) as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
         request = f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
@@ -167,8 +169,8 @@ async def test_a_stream_that_is_not_read_is_cut_and_frees_its_place() -> None:
         it.stage.assert_nothing_in_flight()
 
 
-async def test_when_there_is_no_room_the_one_that_waits_longest_makes_place() -> None:
-    async with listening(most=3) as it:
+async def test_at_the_limit_the_connection_that_waited_longest_is_dropped() -> None:
+    async with listening(limit=3) as it:
         first = await it.connect()
         await it.opened(1)
         for number in (2, 3):
@@ -179,8 +181,8 @@ async def test_when_there_is_no_room_the_one_that_waits_longest_makes_place() ->
         assert await closed(first) == b""
 
 
-async def test_an_idle_connection_makes_place_for_a_new_one() -> None:
-    async with listening(most=1) as it:
+async def test_at_the_limit_an_idle_connection_is_dropped_for_a_new_one() -> None:
+    async with listening(limit=1) as it:
         idle = await it.connect(HEAD)
         await head(idle)
         reader = await it.connect(HEAD)
@@ -188,10 +190,10 @@ async def test_an_idle_connection_makes_place_for_a_new_one() -> None:
         await closed(idle)
 
 
-async def test_when_all_connections_are_at_work_a_new_one_is_told_to_come_back() -> None:
-    async with listening(most=1) as it:
+async def test_a_new_connection_gets_a_503_if_all_others_are_busy() -> None:
+    async with listening(limit=1) as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
-        at_work = await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nPrefer: wait=9\r\n\r\n".encode())
+        busy = await it.connect(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nPrefer: wait=9\r\n\r\n".encode())
         async with asyncio.timeout(10):
             while ID not in it.stage.replies:  # noqa: ASYNC110 - the table has no event to wait for
                 await asyncio.sleep(0.01)
@@ -202,10 +204,10 @@ async def test_when_all_connections_are_at_work_a_new_one_is_told_to_come_back()
         problem = json.loads(await closed(reader))
         assert (problem["type"].rpartition(":")[2], problem["status"]) == ("at-capacity", 503)
         it.stage.reply(ID, {})
-        assert (await head(at_work))[0] == b"HTTP/1.1 200 OK"
+        assert (await head(busy))[0] == b"HTTP/1.1 200 OK"
 
 
-async def test_a_caller_that_waits_for_leave_to_send_its_body_gets_it() -> None:
+async def test_a_caller_that_expects_100_continue_gets_it() -> None:
     async with listening() as it:
         body = b"not json"
         post = b"POST /event HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: %d\r\n\r\n"
@@ -217,7 +219,7 @@ async def test_a_caller_that_waits_for_leave_to_send_its_body_gets_it() -> None:
 
 
 @pytest.mark.parametrize("target", ["POST /event", "POST /nowhere", "PUT /event", "GET /healthz"])
-async def test_an_expectation_that_nobody_knows_is_a_problem_wherever_it_is_sent(target: str) -> None:
+async def test_an_unknown_expectation_is_a_problem_on_every_path(target: str) -> None:
     async with listening() as it:
         with capture_logs() as logs:
             reader = await it.connect(f"{target} HTTP/1.1\r\nHost: x\r\nExpect: Secret\r\n\r\n".encode())
@@ -232,7 +234,7 @@ async def test_an_expectation_that_nobody_knows_is_a_problem_wherever_it_is_sent
         assert "Secret" not in f"{problem} {logs}"
 
 
-async def test_what_a_caller_of_the_first_http_expects_is_not_for_us() -> None:
+async def test_an_expectation_in_http_1_0_is_ignored() -> None:
     async with listening() as it:
         reader = await it.connect(b"GET /healthz HTTP/1.0\r\nExpect: anything\r\n\r\n")
         assert (await head(reader))[0] == b"HTTP/1.0 200 OK"
@@ -255,7 +257,7 @@ async def test_what_a_caller_of_the_first_http_expects_is_not_for_us() -> None:
         ),
     ],
 )
-async def test_what_no_route_gets_to_see_is_a_problem_and_nothing_of_it_is_logged(
+async def test_a_request_that_reaches_no_route_is_a_problem_and_is_not_logged(
     sent: bytes, status: bytes, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with listening() as it:

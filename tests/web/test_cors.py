@@ -14,7 +14,7 @@ from service.web.cors import parse_origins
         ("http://[::1]:3000", {"http://[::1]:3000"}),
     ],
 )
-def test_origins_are_read_as_browsers_send_them(text: str, expected: set[str]) -> None:
+def test_origins_are_parsed_as_browsers_send_them(text: str, expected: set[str]) -> None:
     assert parse_origins(text) == expected
 
 
@@ -30,6 +30,6 @@ def test_origins_are_read_as_browsers_send_them(text: str, expected: set[str]) -
         None,
     ],
 )
-def test_what_no_browser_would_send_is_refused(text: object) -> None:
+def test_an_origin_that_no_browser_sends_is_rejected(text: object) -> None:
     with pytest.raises(ValueError, match="must be"):
         parse_origins(text)

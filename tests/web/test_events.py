@@ -1,4 +1,4 @@
-"""Answers as streams of events, over real HTTP, with the bridge on its stage."""
+"""Event streams over real HTTP, with the bridge on a test stage."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ STREAM = {"Accept": "text/event-stream"}
 
 
 def opened(it: Front, **headers: str) -> asyncio.Task[aiohttp.ClientResponse]:
-    """POST an event whose answer is to be a stream."""
+    """POST an event and ask for a stream."""
     return asyncio.create_task(it.client.post("/event", json=NAMES, headers=STREAM | headers))
 
 
 async def written(logs: list[Any]) -> None:
-    """Wait until something is logged: that happens after the answer was sent."""
+    """Wait until something is logged, which happens after the response is sent."""
     async with asyncio.timeout(10):
         while not logs:  # noqa: ASYNC110 - a log has no event to wait for
             await asyncio.sleep(0.01)
@@ -36,7 +36,7 @@ def publish(it: Front, execution_id: str, progress: Any) -> None:
     it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "RUNNING", "progress": progress, "x": 1}))
 
 
-async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they_come() -> None:
+async def test_a_stream_reports_the_start_progress_and_result_as_they_happen() -> None:
     async with front() as it:
         request = opened(it)
         execution_id = await it.stage.started()
@@ -50,7 +50,7 @@ async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they
                 None,
                 {"id": execution_id, "status": "RUNNING", "location": location},
             )
-            assert stream.retry == events.RETRY
+            assert stream.retry == events.RECONNECT_DELAY_MS
             for number, step in enumerate(["a\nb", {"n": 2}], 1):
                 publish(it, execution_id, step)
                 assert await stream.next() == (
@@ -64,7 +64,7 @@ async def test_a_stream_tells_of_the_start_of_progress_and_of_the_result_as_they
         it.stage.assert_nothing_in_flight()
 
 
-async def test_what_goes_wrong_before_the_execution_exists_is_an_ordinary_problem() -> None:
+async def test_a_failure_before_the_execution_exists_is_an_ordinary_problem() -> None:
     async with front(timeout=1) as it:
         await it.problem("POST", "/event", 422, "schema-violation", json={}, headers=STREAM)
         it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))
@@ -97,7 +97,7 @@ async def test_a_workflow_that_fails_ends_the_stream_with_its_problem() -> None:
         assert [(line["status"], line["problem"]) for line in logs] == [(200, "workflow-failed")]
 
 
-async def test_a_fault_of_the_service_during_a_stream_tells_its_text_to_nobody(
+async def test_an_internal_error_during_a_stream_does_not_reveal_its_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def broken(*_: Any, on_start: Any, **__: Any) -> None:
@@ -133,7 +133,7 @@ async def test_a_wait_that_ends_first_ends_the_stream_with_the_location() -> Non
         assert seen[-1][2]["location"] == f"/event/{seen[-1][2]['id']}"
 
 
-async def test_a_stream_can_be_followed_again_and_its_count_goes_on() -> None:
+async def test_a_resumed_stream_continues_its_count() -> None:
     async with front() as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
         headers = STREAM | {"Last-Event-ID": "7"}
@@ -148,14 +148,14 @@ async def test_a_stream_can_be_followed_again_and_its_count_goes_on() -> None:
             assert await stream.next() == ("result", "end", {"id": ID})
 
 
-async def test_the_result_of_an_ended_execution_is_a_stream_of_one_event() -> None:
+async def test_a_finished_execution_is_a_stream_of_one_event() -> None:
     async with front() as it:
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output='{"a": 1}'))
         async with it.client.get(f"/event/{ID}", headers=STREAM) as response:
             assert await Events(response).all() == [("result", "end", {"id": ID, "a": 1})]
 
 
-async def test_who_has_seen_the_end_is_told_to_stay_away() -> None:
+async def test_a_client_that_has_seen_the_end_gets_a_204() -> None:
     async with front() as it:
         async with it.client.get(f"/event/{ID}", headers=STREAM | {"Last-Event-ID": "end"}) as response:
             assert (response.status, await response.read()) == (204, b"")
@@ -169,8 +169,8 @@ async def test_a_head_is_never_a_stream() -> None:
             assert (response.status, response.content_type) == (202, "application/json")
 
 
-async def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "KEEP_ALIVE", 0.05)
+async def test_comments_are_sent_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "COMMENT_INTERVAL_S", 0.05)
     async with front() as it:
         request = opened(it)
         execution_id = await it.stage.started()
@@ -184,7 +184,7 @@ async def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) 
             assert (await stream.all())[-1][0] == "result"
 
 
-async def test_a_caller_that_leaves_a_stream_frees_its_place_at_once() -> None:
+async def test_a_caller_that_leaves_a_stream_frees_its_slot_at_once() -> None:
     async with front() as it:
         request = opened(it)
         await it.stage.started()
@@ -200,7 +200,7 @@ async def test_a_caller_that_leaves_a_stream_frees_its_place_at_once() -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
-async def test_a_caller_that_leaves_during_the_start_frees_its_place_and_the_execution_is_stopped_if_wished(
+async def test_a_caller_that_leaves_during_the_start_frees_its_slot_and_its_execution_is_stopped_if_configured(
     accept: str,
 ) -> None:
     async with front(stop_abandoned=True) as it:
@@ -211,14 +211,14 @@ async def test_a_caller_that_leaves_during_the_start_frees_its_place_and_the_exe
         await it.stage.started()
         request.cancel()
         await asyncio.wait([request])
-        await it.stage.endpoint.arrived("StartExecution", 2)  # the same name again makes it certain
+        await it.stage.endpoint.arrived("StartExecution", 2)  # a second start with the same name settles it
         gate.set()
         await it.stage.endpoint.arrived("StopExecution")
         await it.stage.bridge.drain(5)
         it.stage.assert_nothing_in_flight()
 
 
-async def test_a_caller_that_leaves_a_stream_has_its_execution_stopped_if_wished() -> None:
+async def test_leaving_a_stream_stops_the_execution_if_configured() -> None:
     async with front(stop_abandoned=True) as it:
         it.stage.endpoint.script("StopExecution", ok(stopDate=1.0))
         response = await opened(it)
@@ -229,7 +229,7 @@ async def test_a_caller_that_leaves_a_stream_has_its_execution_stopped_if_wished
         it.stage.assert_nothing_in_flight()
 
 
-async def test_an_output_of_several_lines_is_sent_as_several_lines_of_data() -> None:
+async def test_an_output_with_several_lines_is_sent_as_several_data_fields() -> None:
     assert events.event("result", b'{\n  "a": 1e400\r\n}', "end") == (
         b'event: result\nid: end\ndata: {\ndata:   "a": 1e400\ndata: }\n\n'
     )
@@ -238,21 +238,21 @@ async def test_an_output_of_several_lines_is_sent_as_several_lines_of_data() -> 
 async def test_progress_is_passed_on_as_it_was_written() -> None:
     stream = events.Stream()
     stream.progress("x", b"[1e400, 12345678901234567890123]")
-    assert b'"progress":[1e400, 12345678901234567890123]}' in b"".join(stream._waiting)
+    assert b'"progress":[1e400, 12345678901234567890123]}' in b"".join(stream._queue)
 
 
-async def test_a_reader_that_is_too_slow_loses_the_oldest_progress_and_costs_a_bounded_memory() -> None:
+async def test_a_slow_reader_loses_the_oldest_progress_and_uses_bounded_memory() -> None:
     stream = Stream()
     for number in range(1000):
         stream.progress(ID, json.dumps(f"{number}" + "x" * 10_000).encode())
-    kept = list(stream._waiting)
-    assert sum(map(len, kept)) <= events.MOST_BYTES
+    kept = list(stream._queue)
+    assert sum(map(len, kept)) <= events.MAX_QUEUED_BYTES
     assert b"id: 1000\n" in kept[-1]
     assert len(kept) > 10
 
 
 @pytest.mark.parametrize("last_id", ["", "x", "-1", "9" * 16, "\u0663", "1 "])
-def test_a_last_event_id_that_is_not_ours_begins_the_count_anew(last_id: str) -> None:
+def test_an_unknown_last_event_id_restarts_the_count(last_id: str) -> None:
     stream = Stream(last_id)
     stream.progress("x", b"null")
-    assert b"id: 1\n" in stream._waiting[0]
+    assert b"id: 1\n" in stream._queue[0]

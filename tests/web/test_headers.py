@@ -1,4 +1,4 @@
-"""What stands in the heads of answers: where the time went, when to come back, who may call, which trace it is."""
+"""Response headers: timing, Retry-After, CORS and traces."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ORIGIN = "https://app.example"
 
 
 def timing(response: aiohttp.ClientResponse) -> dict[str, float]:
-    """Read `Server-Timing` into milliseconds by name."""
+    """Parse `Server-Timing` into milliseconds by name."""
     return {name: float(value) for name, value in re.findall(r"(\w+);dur=([\d.]+)", response.headers["Server-Timing"])}
 
 
-async def test_a_result_says_where_its_time_went() -> None:
+async def test_a_result_says_where_the_time_went() -> None:
     async with front() as it:
         request = asyncio.create_task(it.client.post("/event", json=NAMES))
         execution_id = await it.stage.started()
@@ -35,14 +35,14 @@ async def test_a_result_says_where_its_time_went() -> None:
         assert spent["bridge"] < 1000
 
 
-async def test_a_result_that_is_read_later_says_how_long_its_workflow_took() -> None:
+async def test_a_result_read_later_says_how_long_the_workflow_took() -> None:
     async with front() as it:
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}", stopDate=12.5))
         async with it.client.get(f"/event/{ID}") as response:
             assert timing(response)["workflow"] == 11_500
 
 
-async def test_a_failed_workflow_says_where_its_time_went_and_what_preference_was_applied() -> None:
+async def test_a_failed_workflow_says_where_the_time_went_and_which_preference_was_applied() -> None:
     async with front() as it:
         it.stage.endpoint.script("DescribeExecution", described("FAILED", error="Broken", stopDate=2.0))
         async with it.client.get(f"/event/{ID}", headers={"Prefer": "wait=1"}) as response:
@@ -51,21 +51,21 @@ async def test_a_failed_workflow_says_where_its_time_went_and_what_preference_wa
             assert response.headers["Preference-Applied"] == "wait=1"
 
 
-async def test_a_wait_that_there_was_no_room_for_is_none_that_was_applied() -> None:
+async def test_a_full_instance_does_not_claim_to_have_applied_the_wait() -> None:
     async with front(max_in_flight=1) as it:
-        held = asyncio.create_task(it.client.post("/event", json=NAMES))
+        in_flight = asyncio.create_task(it.client.post("/event", json=NAMES))
         own = await it.stage.started()
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
         async with it.client.get(f"/event/{ID}", headers={"Prefer": "wait=5"}) as response:
             assert response.status == 202
             assert "Preference-Applied" not in response.headers
         it.stage.reply(own, {})
-        assert (await held).status == 200
+        assert (await in_flight).status == 200
 
 
-def test_the_pause_until_the_next_try_is_what_is_left_of_a_usual_execution() -> None:
+def test_the_estimated_time_left_is_that_of_a_typical_execution() -> None:
     durations = Durations()
-    assert durations.remaining(4) == 4  # nothing is known: as long again
+    assert durations.remaining(4) == 4  # nothing is known, so as long again
     durations.add(10)
     assert durations.remaining(4) == 6
     assert durations.remaining(13) == 3  # overdue
@@ -74,7 +74,7 @@ def test_the_pause_until_the_next_try_is_what_is_left_of_a_usual_execution() -> 
     assert durations.typical == pytest.approx(20, rel=0.01)
 
 
-async def test_who_asked_too_early_is_told_to_come_back_when_the_execution_usually_ends() -> None:
+async def test_a_running_execution_says_when_to_ask_again() -> None:
     async with front() as it:
         for stop in (9.0, 9.0):
             it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}", stopDate=stop))
@@ -84,14 +84,14 @@ async def test_who_asked_too_early_is_told_to_come_back_when_the_execution_usual
             assert (response.status, response.headers["Retry-After"]) == (202, "8")
 
 
-async def test_nobody_is_sent_away_for_more_than_half_a_minute() -> None:
+async def test_retry_after_is_never_more_than_half_a_minute() -> None:
     async with front() as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING"))  # since 1970
         async with it.client.get(f"/event/{ID}") as response:
             assert (response.status, response.headers["Retry-After"]) == (202, "30")
 
 
-async def test_a_full_instance_says_when_half_of_its_requests_will_have_ended() -> None:
+async def test_a_full_instance_says_when_to_retry() -> None:
     async with front(max_in_flight=1) as it:
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}", stopDate=9.0))
         await it.client.get(f"/event/{ID}")
@@ -103,31 +103,31 @@ async def test_a_full_instance_says_when_half_of_its_requests_will_have_ended() 
         await first
 
 
-async def test_while_the_link_is_down_callers_stay_away_for_as_long_again() -> None:
+async def test_while_the_link_is_down_retry_after_grows_with_the_outage() -> None:
     async with front() as it:
         it.stage.channel.go_down(since=6.5)
         async with it.client.post("/event", json=NAMES) as response:
             assert (response.status, response.headers["Retry-After"]) == (503, "7")
 
 
-async def test_a_caller_that_reads_too_fast_is_told_when_the_quota_has_room() -> None:
+async def test_a_read_beyond_the_quota_says_when_to_retry() -> None:
     async with front(quotas={"describe": Quota(1, 1)}) as it:
         it.stage.endpoint.script("DescribeExecution", error("ThrottlingException"))
         bucket = it.stage.record.describing
         moment = bucket._clock()
-        bucket._clock = lambda: moment  # however long the request takes, nothing is refilled
+        bucket._clock = lambda: moment  # no refill, however long the request takes
         for _ in range(4):
             bucket.reserve(60)
         async with it.client.get(f"/event/{ID}") as response:
             assert (response.status, response.headers["Retry-After"]) == (503, "4")
 
 
-def test_a_class_of_problems_has_a_usual_pause_and_one_of_them_its_own() -> None:
+def test_retry_after_has_a_default_per_problem_that_an_instance_overrides() -> None:
     assert AtCapacity("full").retry_after == AtCapacity.retry_after == 1
     assert AtCapacity("full", retry_after=0.0).retry_after == 0
 
 
-async def test_the_trace_of_a_request_goes_on_in_the_execution() -> None:
+async def test_an_execution_joins_the_trace_of_its_request() -> None:
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     async with front() as it:
         await it.answered({}, headers=trace)
@@ -138,7 +138,7 @@ async def test_the_trace_of_a_request_goes_on_in_the_execution() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["compress", "gzip, gzip", "x"])
-async def test_a_content_encoding_that_is_not_known_is_refused_with_those_that_are(encoding: str) -> None:
+async def test_an_unknown_content_encoding_is_rejected_with_the_supported_ones(encoding: str) -> None:
     async with front() as it:
         headers = JSON | {"Content-Encoding": encoding}
         async with it.client.post("/event", data=b"{}", headers=headers, compress=None) as response:
@@ -152,13 +152,13 @@ async def test_a_content_encoding_that_is_not_known_is_refused_with_those_that_a
     ("method", "path", "allow"),
     [("PUT", "/event", "POST"), ("POST", f"/event/{ID}", "DELETE,GET,HEAD"), ("DELETE", "/healthz", "GET,HEAD")],
 )
-async def test_a_method_that_a_path_does_not_have_is_told_those_that_it_has(method: str, path: str, allow: str) -> None:
+async def test_an_unsupported_method_is_rejected_with_the_allowed_ones(method: str, path: str, allow: str) -> None:
     async with front() as it, it.client.request(method, path) as response:
         assert (response.status, response.headers["Allow"]) == (405, allow)
         assert response.content_type == "application/problem+json"
 
 
-async def test_without_configured_origins_there_is_no_cors_at_all() -> None:
+async def test_without_configured_origins_there_are_no_cors_headers() -> None:
     async with front() as it:
         async with it.client.options("/event", headers={"Origin": ORIGIN}) as response:
             assert (response.status, response.headers["Allow"]) == (405, "POST")
@@ -166,7 +166,7 @@ async def test_without_configured_origins_there_is_no_cors_at_all() -> None:
             assert not [name for name in response.headers if name.startswith("Access-Control")]
 
 
-async def test_a_preflight_from_a_configured_origin_is_told_what_it_may_send() -> None:
+async def test_a_preflight_from_a_configured_origin_lists_what_is_allowed() -> None:
     preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     async with front(cors_origins={ORIGIN}, stage_prefix="dev") as it:
         for path in ("/event", "/dev/event"):
@@ -183,7 +183,7 @@ async def test_a_preflight_from_a_configured_origin_is_told_what_it_may_send() -
             assert (response.status, response.headers["Allow"]) == (204, "OPTIONS, POST")
 
 
-async def test_answers_and_problems_alike_can_be_read_by_pages_of_a_configured_origin() -> None:
+async def test_pages_of_a_configured_origin_can_read_results_and_problems() -> None:
     async with front(cors_origins={ORIGIN}) as it:
         response = await it.answered({}, headers={"Origin": ORIGIN})
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -194,7 +194,7 @@ async def test_answers_and_problems_alike_can_be_read_by_pages_of_a_configured_o
             assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (404, ORIGIN)
 
 
-async def test_every_origin_may_be_allowed() -> None:
+async def test_every_origin_can_be_allowed() -> None:
     async with front(cors_origins={"*"}) as it, it.client.get("/healthz", headers={"Origin": ORIGIN}) as response:
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "Vary" not in response.headers

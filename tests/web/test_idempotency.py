@@ -37,6 +37,6 @@ def test_a_key_is_read_with_and_without_quotes(headers: list[str], key: str | No
         ["a\x00"],
     ],
 )
-def test_what_is_no_key_is_refused(headers: list[str]) -> None:
+def test_an_invalid_key_is_rejected(headers: list[str]) -> None:
     with pytest.raises(InvalidIdempotencyKey):
         idempotency.parse(headers)

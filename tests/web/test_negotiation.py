@@ -28,7 +28,7 @@ from service.web.negotiation import wants_stream
         ["application/json;q=0.1"],
     ],
 )
-def test_json_is_sent_unless_a_stream_is_wanted_more(headers: list[str]) -> None:
+def test_json_is_sent_unless_a_stream_is_preferred(headers: list[str]) -> None:
     assert not wants_stream(headers)
 
 
@@ -46,7 +46,7 @@ def test_json_is_sent_unless_a_stream_is_wanted_more(headers: list[str]) -> None
         ["text/event-stream;q=0.001, text/*;q=0"],
     ],
 )
-def test_a_stream_is_sent_to_those_who_want_it_more_than_json(headers: list[str]) -> None:
+def test_a_stream_is_sent_to_callers_that_prefer_it(headers: list[str]) -> None:
     assert wants_stream(headers)
 
 

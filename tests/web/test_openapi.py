@@ -1,4 +1,4 @@
-"""The description of the HTTP interface, held against the code."""
+"""The OpenAPI description, checked against the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def described(schema: RequestSchema | None = None) -> dict[str, Any]:
-    """Return the description, as a reader of its JSON has it."""
+    """Return the description as parsed from its JSON."""
     document: dict[str, Any] = json.loads(
         json.dumps(openapi.document(schema or RequestSchema.load(DEMO_SCHEMA), prefix="", response_timeout=25))
     )
@@ -38,7 +38,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-@pytest.mark.parametrize("schema", [DEMO_SCHEMA, ""], ids=["the demonstration's", "any object"])
+@pytest.mark.parametrize("schema", [DEMO_SCHEMA, ""], ids=["the demo's", "any object"])
 def test_the_description_is_valid(schema: str | Path) -> None:
     OpenAPIV31SpecValidator(described(RequestSchema.load(schema))).validate()
 
@@ -49,30 +49,30 @@ async def test_the_service_serves_it() -> None:
         assert await response.json() == described()
 
 
-async def test_behind_a_stage_prefix_it_says_where_it_stands() -> None:
+async def test_the_server_url_has_the_stage_prefix() -> None:
     async with front(stage_prefix="dev") as it, it.client.get("/dev/openapi.json") as response:
         assert (await response.json())["servers"] == [{"url": "/dev"}]
 
 
-async def test_it_names_every_route_and_no_other() -> None:
+async def test_it_describes_every_route_and_no_other() -> None:
     async with front() as it:
         routes = {(route.resource.canonical, route.method) for route in it.app.router.routes() if route.resource}
     written = {(path, method.upper()) for path, method, _ in operations()}
     assert written == {route for route in routes if route[1] != "HEAD"} | {("/event/{id}", "HEAD")}
 
 
-def test_every_kind_of_problem_has_its_place_under_its_status() -> None:
+def test_every_problem_is_described_under_its_status() -> None:
     found: dict[str, int] = {}
     for _, _, operation in operations():
-        for status, answer in operation["responses"].items():
-            for media in answer.get("content", {}).values():
+        for status, response in operation["responses"].items():
+            for media in response.get("content", {}).values():
                 for slug, sample in media.get("examples", {}).items():
                     assert sample["value"]["status"] == int(status)
                     found[slug] = int(status)
     assert found == {kind.slug: kind.status for kind in leaves(Problem)}
 
 
-def test_the_event_is_what_the_configured_schema_asks_for(tmp_path: Path) -> None:
+def test_the_event_has_the_configured_schema(tmp_path: Path) -> None:
     own = tmp_path / "schema.json"
     own.write_text(
         json.dumps(
@@ -112,11 +112,11 @@ def test_the_event_is_what_the_configured_schema_asks_for(tmp_path: Path) -> Non
         ({"required": ["a"], "properties": {"a": {"type": "number"}}}, {"a": 1.5}),
     ],
 )
-def test_an_example_is_made_of_what_a_schema_says_plainly(schema: Any, expected: Any) -> None:
+def test_an_example_is_made_from_simple_keywords(schema: Any, expected: Any) -> None:
     assert example(schema) == expected
 
 
-def test_an_example_that_would_not_fit_is_left_out(tmp_path: Path) -> None:
+def test_an_invalid_example_is_omitted(tmp_path: Path) -> None:
     own = tmp_path / "schema.json"
     own.write_text(
         '{"type": "object", "required": ["a"], "properties": {"a": {"type": "string", "pattern": "^[0-9]$"}}}'

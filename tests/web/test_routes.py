@@ -1,4 +1,4 @@
-"""The HTTP contract, over real HTTP, with the bridge on its stage."""
+"""The HTTP contract over real HTTP, with the bridge on a test stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.front import ID, JSON, NAMES, front
 from tests.support.step_functions import described, error, ok
 
 
-async def test_a_post_is_answered_with_the_workflows_output() -> None:
+async def test_a_post_returns_the_workflows_output() -> None:
     async with front() as it:
         response = await it.answered({"nome completo": "Ricardo Marques"})
         assert response.status == 200
@@ -30,7 +30,7 @@ async def test_a_post_is_answered_with_the_workflows_output() -> None:
         it.stage.assert_nothing_in_flight()
 
 
-async def test_the_workflow_gets_the_requests_text_byte_for_byte() -> None:
+async def test_the_workflow_gets_the_request_body_byte_for_byte() -> None:
     text = '{ "nome" : "R\u00ed\\u0063",\n"sobrenome":"\U0001f600", "n": 1.0 }'
     async with front() as it:
         await it.answered({}, json=None, data=text.encode(), headers=JSON)
@@ -59,13 +59,13 @@ async def test_a_wait_that_ends_first_is_accepted_with_a_location() -> None:
         assert "Preference-Applied" not in response.headers
 
 
-async def test_a_caller_that_does_not_want_to_wait_gets_its_location_at_once() -> None:
+async def test_a_caller_that_prefers_not_to_wait_gets_the_location_at_once() -> None:
     async with front() as it, it.client.post("/event", json=NAMES, headers={"Prefer": "respond-async"}) as response:
         assert response.status == 202
         assert response.headers["Preference-Applied"] == "respond-async"
 
 
-async def test_a_caller_may_say_how_long_it_waits() -> None:
+async def test_a_caller_can_choose_how_long_to_wait() -> None:
     async with front() as it:
         response = await it.answered({}, headers={"Prefer": "wait=600"})
         assert (response.status, response.headers["Preference-Applied"]) == (200, "wait=10")
@@ -87,7 +87,7 @@ async def test_a_caller_may_say_how_long_it_waits() -> None:
         b'{"nome": "a", "sobrenome": ' + b"[" * 2000 + b"]" * 2000 + b"}",
         b'{"nome": "a", "sobrenome": ' + b"[" * 300 + b"]" * 300 + b"}",
     ],
-    ids=["empty", "cut", "word", "utf-16", "latin-1", "bom", "lone surrogate", "nan", "very deep", "deep"],
+    ids=["empty", "truncated", "word", "utf-16", "latin-1", "bom", "lone surrogate", "nan", "very deep", "deep"],
 )
 async def test_a_body_that_is_not_json_is_a_bad_request(data: bytes) -> None:
     async with front() as it:
@@ -95,19 +95,19 @@ async def test_a_body_that_is_not_json_is_a_bad_request(data: bytes) -> None:
         assert it.stage.endpoint.calls == []
 
 
-async def test_a_body_may_be_compressed_and_has_to_be_if_it_says_so() -> None:
+async def test_a_body_may_be_compressed_and_must_match_its_content_encoding() -> None:
     headers = JSON | {"Content-Encoding": "gzip"}
     async with front() as it:
         response = await it.answered({}, json=None, data=gzip.compress(json.dumps(NAMES).encode()), headers=headers)
         assert response.status == 200
         await it.problem("POST", "/event", 400, "malformed-json", data=b"no gzip", headers=headers)
-        # The connection cannot be used again, and the caller was told so: the next request takes another one.
+        # The response closes the connection, so the next request opens a new one.
         bomb = gzip.compress(bytes(10_000_000))
         await it.problem("POST", "/event", 413, "body-too-large", data=bomb, headers=headers)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "jsonx/json"])
-async def test_a_content_type_that_is_not_json_is_refused(kind: str) -> None:
+async def test_a_content_type_that_is_not_json_is_rejected(kind: str) -> None:
     async with front() as it:
         await it.problem("POST", "/event", 415, "not-json", data=b"{}", headers={"Content-Type": kind})
 
@@ -115,13 +115,13 @@ async def test_a_content_type_that_is_not_json_is_refused(kind: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/cloudevents+json"]
 )
-async def test_json_content_types_are_taken(kind: str) -> None:
+async def test_json_content_types_are_accepted(kind: str) -> None:
     async with front() as it:
         response = await it.answered({}, json=None, data=json.dumps(NAMES), headers={"Content-Type": kind})
         assert response.status == 200
 
 
-async def test_a_body_against_the_schema_is_told_where_and_never_what() -> None:
+async def test_a_schema_violation_names_the_place_and_never_the_value() -> None:
     async with front() as it:
         body = {"nome": "", "sobrenome": {"private": 1}}
         problem = await it.problem("POST", "/event", 422, "schema-violation", json=body)
@@ -131,14 +131,14 @@ async def test_a_body_against_the_schema_is_told_where_and_never_what() -> None:
 
 
 @pytest.mark.parametrize("size", [256 * 1024 - 20, 256 * 1024, 900_000])
-async def test_a_body_that_no_execution_takes_is_too_large(size: int) -> None:
+async def test_a_body_larger_than_an_executions_input_is_too_large(size: int) -> None:
     async with front() as it:
         await it.problem("POST", "/event", 413, "body-too-large", json=NAMES | {"more": "x" * size})
         it.stage.assert_nothing_in_flight()
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.05)
+async def test_a_body_that_does_not_arrive_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.05)
 
     async def never() -> AsyncIterator[bytes]:
         yield b'{"nome": '
@@ -148,7 +148,7 @@ async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.Monke
         await it.problem("POST", "/event", 408, "body-too-slow", data=never(), headers=JSON)
 
 
-async def test_each_refusal_for_now_says_when_to_try_again() -> None:
+async def test_every_temporary_failure_has_a_retry_after() -> None:
     async with front(timeout=2) as it:
         it.stage.endpoint.script("StartExecution", error("ThrottlingException"))
         await it.problem("POST", "/event", 503, "throttled", json=NAMES)
@@ -160,7 +160,7 @@ async def test_each_refusal_for_now_says_when_to_try_again() -> None:
         await it.problem("POST", "/event", 503, "draining", json=NAMES)
 
 
-async def test_a_request_above_the_limit_is_refused() -> None:
+async def test_a_request_above_the_limit_is_rejected() -> None:
     async with front(max_in_flight=1) as it:
         first = asyncio.create_task(it.client.post("/event", json=NAMES))
         execution_id = await it.stage.started()
@@ -211,7 +211,7 @@ async def test_an_unknown_execution_is_not_found() -> None:
 
 
 @pytest.mark.parametrize("execution_id", ["x", "exec-1", ID.upper(), ID + "0", "exec-%0a", "..%2fhealthz"])
-async def test_an_id_of_another_form_is_not_found_without_a_call(execution_id: str) -> None:
+async def test_a_malformed_id_is_not_found_without_a_call_to_aws(execution_id: str) -> None:
     async with front() as it:
         for method in ("GET", "DELETE"):
             async with it.client.request(method, f"/event/{execution_id}") as response:
@@ -238,12 +238,12 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too() -> None:
 
 
 @pytest.mark.parametrize("path", ["/%ff%fe", "/%ed%a0%80", "/event/%00", "/event/%ff", "/" + "x" * 5000])
-async def test_any_path_at_all_is_a_problem_and_no_fault(path: str) -> None:
+async def test_no_path_causes_an_internal_error(path: str) -> None:
     async with front() as it, it.client.get(URL(path, encoded=True)) as response:
         assert (response.status, response.content_type) == (404, "application/problem+json")
 
 
-async def test_the_stage_prefix_is_accepted_and_stands_in_locations() -> None:
+async def test_the_stage_prefix_is_accepted_and_appears_in_locations() -> None:
     async with front(stage_prefix="dev", response_timeout=0.01) as it:
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}"))
         for path in ("/dev/event", "/event"):
@@ -254,7 +254,7 @@ async def test_the_stage_prefix_is_accepted_and_stands_in_locations() -> None:
                 assert response.status == 200
 
 
-async def test_health_and_readiness_are_told_apart() -> None:
+async def test_health_and_readiness_are_separate() -> None:
     async with front(ready="link down") as it:
         async with it.client.get("/healthz") as response:
             assert (response.status, await response.json()) == (200, {"status": "alive"})
@@ -264,7 +264,7 @@ async def test_health_and_readiness_are_told_apart() -> None:
         assert (response.status, await response.json()) == (200, {"status": "ready"})
 
 
-async def test_a_request_id_is_taken_echoed_and_logged() -> None:
+async def test_a_request_id_is_accepted_echoed_and_logged() -> None:
     async with front() as it:
         with capture_logs() as logs:
             async with it.client.get("/healthz", headers={"X-Request-Id": "abc-1"}) as response:
@@ -278,7 +278,7 @@ async def test_a_request_id_that_cannot_be_logged_is_replaced(given: str) -> Non
         assert UUID(response.headers["X-Request-Id"]).version == 4
 
 
-async def test_a_request_makes_one_log_line_that_holds_nothing_of_the_caller() -> None:
+async def test_a_request_makes_one_log_line_with_nothing_from_the_caller() -> None:
     async with front() as it:
         with capture_logs() as logs:
             response = await it.answered({"nome completo": "private"}, json=NAMES, params={"key": "private"})
@@ -290,7 +290,7 @@ async def test_a_request_makes_one_log_line_that_holds_nothing_of_the_caller() -
         assert not any(word in str(line) for word in ("private", "Ricardo", "Marques"))
 
 
-async def test_an_unexpected_fault_tells_its_text_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_does_not_reveal_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object) -> web.Response:
         raise RuntimeError("Ricardo's password")
 
@@ -302,7 +302,7 @@ async def test_an_unexpected_fault_tells_its_text_to_nobody(monkeypatch: pytest.
         assert [line["event"] for line in logs] == ["unexpected_error", "request"]
 
 
-async def test_a_caller_that_leaves_frees_its_place_at_once() -> None:
+async def test_a_caller_that_leaves_frees_its_slot_at_once() -> None:
     async with front() as it:
         request = asyncio.create_task(it.client.post("/event", json=NAMES))
         await it.stage.started()

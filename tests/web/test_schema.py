@@ -16,7 +16,7 @@ def violations(schema: RequestSchema, body: Any) -> dict[str, str]:
     return {fault.pointer: fault.detail for fault in raised.value.violations}
 
 
-def test_the_demo_schema_takes_two_names_and_other_members() -> None:
+def test_the_demo_schema_accepts_two_names_and_other_members() -> None:
     RequestSchema.load(DEMO_SCHEMA).check({"nome": "Ricardo", "sobrenome": "Marques", "age": 1})
 
 
@@ -35,17 +35,17 @@ def test_pointers_escape_tilde_and_slash() -> None:
     assert violations(schema, {"a/b~c": ["x", 1]}).keys() == {"/a~1b~0c/1"}
 
 
-def test_a_thousand_faults_make_a_short_answer() -> None:
+def test_a_thousand_violations_make_a_short_response() -> None:
     assert len(violations(RequestSchema({"items": {"type": "string"}}), [1] * 1000)) == MAX_VIOLATIONS
 
 
-def test_an_empty_path_takes_any_object_and_nothing_else() -> None:
+def test_an_empty_path_accepts_any_object_and_nothing_else() -> None:
     schema = RequestSchema.load("")
     schema.check({"anything": 1})
     assert violations(schema, []).keys() == {""}
 
 
-def test_a_body_nested_beyond_the_librarys_limit_is_refused() -> None:
+def test_a_body_nested_beyond_the_librarys_limit_is_rejected() -> None:
     body: list[Any] = []
     for _ in range(300):
         body = [body]
@@ -61,13 +61,13 @@ def test_a_body_nested_beyond_the_librarys_limit_is_refused() -> None:
         ('{"$ref": "https://example.com/other.json"}', "is not a JSON Schema"),
     ],
 )
-def test_a_file_that_holds_no_schema_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_file_without_a_schema_is_rejected(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "schema.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=complaint):
         RequestSchema.load(path)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         RequestSchema.load(tmp_path / "none.json")

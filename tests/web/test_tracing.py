@@ -45,11 +45,11 @@ def test_a_traceparent_becomes_an_x_ray_header_of_the_same_trace(traceparent: st
         ("", None),
     ],
 )
-def test_an_x_ray_header_loses_what_does_not_belong_to_it(given: str, expected: str | None) -> None:
+def test_an_x_ray_header_is_reduced_to_its_known_fields(given: str, expected: str | None) -> None:
     assert trace_header({AMZN_TRACE_ID: given}) == expected
 
 
-def test_the_callers_traceparent_wins_over_what_a_balancer_adds_unless_it_is_invalid() -> None:
+def test_a_valid_traceparent_takes_precedence_over_the_load_balancers_header() -> None:
     assert trace_header({TRACEPARENT: PARENT, AMZN_TRACE_ID: ROOT}) == CONVERTED
     assert trace_header({TRACEPARENT: "nonsense", AMZN_TRACE_ID: ROOT}) == ROOT
     assert trace_header({}) is None

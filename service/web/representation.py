@@ -1,0 +1,29 @@
+"""The representation of a result or problem, sent as a JSON response or as one event of a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(slots=True)
+class Representation:
+    """Status, headers and body of a result or a problem."""
+
+    status: int
+    """HTTP status code."""
+    body: bytes
+    """JSON text."""
+    content_type: str
+    """Media type of the body, without parameters."""
+    headers: Mapping[str, str]
+    """Headers other than Content-Type and Content-Length."""
+
+    def to_response(self) -> web.Response:
+        """Build the HTTP response."""
+        return web.Response(status=self.status, body=self.body, content_type=self.content_type, headers=self.headers)

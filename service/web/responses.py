@@ -1,0 +1,125 @@
+"""Responses from results and problems, as JSON or as an event stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+from aiohttp import hdrs, web
+
+from service.errors import Problem, WorkflowAborted, WorkflowFailed, WorkflowProblem, WorkflowTimedOut
+from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
+from service.web import bodies, events, problems
+from service.web.context import CONTEXT, REQUEST_ID_HEADER
+from service.web.negotiation import JSON
+from service.web.representation import Representation
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine
+
+    from service.bridge.bridge import Result
+    from service.web.events import Stream
+    from service.web.preferences import Preferences
+
+log = structlog.get_logger(__name__)
+
+_NO_STORE: Final[dict[str, str]] = {hdrs.CACHE_CONTROL: "no-store"}
+"""Results are private data, and what a URL returns changes when its execution ends: no cache may keep it."""
+
+
+class Responses:
+    """Writes responses; `prefix` is the stage prefix of the paths in them, such as `/dev`, or empty."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def json(self, request: web.Request, preferences: Preferences, result: Result, seconds: float) -> web.Response:
+        """Respond with a result that took the bridge `seconds`; raise a WorkflowProblem if the execution failed."""
+        context = request[CONTEXT]
+        context.note_result(result)
+        headers = context.headers = {"Server-Timing": _server_timing(result, seconds)}
+        # An instance that is full or shutting down responds at once with what it knows.
+        waited = result.outcome is not None or result.waited > 0
+        applied = preferences.applied if waited else preferences.applied_without_wait
+        if applied is not None:
+            headers["Preference-Applied"] = applied
+        return self._representation(result).to_response()
+
+    async def stream(
+        self, request: web.Request, preferences: Preferences, stream: Stream, work: Coroutine[Any, Any, Result]
+    ) -> web.StreamResponse:
+        """Respond with the events of `work`; the last one is its result or its problem."""
+        context = request[CONTEXT]
+        headers = {REQUEST_ID_HEADER: context.request_id}
+        if preferences.applied is not None:
+            headers["Preference-Applied"] = preferences.applied
+
+        def running(execution_id: str) -> bytes:
+            context.execution_id = execution_id
+            location = self._location(execution_id)
+            return events.event(
+                "running", orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
+            )
+
+        def end(task: asyncio.Task[Result]) -> bytes:
+            try:
+                result = task.result()
+                context.note_result(result)
+                if result.outcome is None:
+                    return running(result.execution_id)
+                return events.event("result", self._representation(result).body, events.END)
+            except WorkflowProblem as error:
+                return events.event("problem", problem(request, error).body, events.END)
+            except Exception as error:  # noqa: BLE001 - the head is sent, so only an event can report it
+                return events.event("problem", problem(request, error).body)
+
+        return await stream.send(request, work, headers, running, end)
+
+    def _location(self, execution_id: str) -> str:
+        # Behind API Gateway every public path begins with the stage.
+        return f"{self._prefix}/event/{execution_id}"
+
+    def _representation(self, result: Result) -> Representation:
+        execution_id = result.execution_id
+        match result.outcome:
+            case Succeeded(output):
+                return Representation(200, bodies.result(execution_id, output), JSON, _NO_STORE)
+            case Failed(error):
+                raise WorkflowFailed(error, execution_id=execution_id)
+            case Aborted():
+                raise WorkflowAborted("The execution was stopped before it finished.", execution_id=execution_id)
+            case TimedOut():
+                raise WorkflowTimedOut("The execution exceeded its time limit.", execution_id=execution_id)
+            case None:
+                body = orjson.dumps({"id": execution_id, "status": "RUNNING"})
+                headers: dict[str, str] = {
+                    hdrs.LOCATION: self._location(execution_id),
+                    hdrs.RETRY_AFTER: problems.retry_after(result.remaining),
+                    **_NO_STORE,
+                }
+                return Representation(202, body, JSON, headers)
+
+
+def problem(request: web.Request, error: Exception) -> Representation:
+    """Write the problem that ended a request, and note it for the log line."""
+    context = request[CONTEXT]
+    if isinstance(error, Problem):
+        context.note_problem(error)
+        return problems.from_problem(error, request.path, context.request_id)
+    if isinstance(error, web.HTTPException):
+        return problems.from_http(error, request.path, context.request_id)
+    # The operator gets the traceback without the exception's text, the caller gets neither.
+    context.problem = "unexpected"
+    log.error("unexpected_error", request_id=context.request_id, exc_info=error)
+    return problems.unexpected(request.path, context.request_id)
+
+
+def _server_timing(result: Result, seconds: float) -> str:
+    """Write where `seconds` went, in milliseconds (Server Timing, W3C); `bridge` is the rest."""
+    own = max(0.0, seconds - (result.start or 0.0) - result.waited)
+    text = f"bridge;dur={own * 1000:.1f}"
+    if result.workflow is not None:
+        text = f"workflow;dur={result.workflow * 1000:.1f}, {text}"
+    return text if result.start is None else f"start;dur={result.start * 1000:.1f}, {text}"

@@ -206,7 +206,7 @@ def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instanc
 async def _is_express(workflows: StepFunctionsClient) -> bool:
     """Tell whether nothing can be recovered, because the state machine keeps no record; say so in the log."""
     try:
-        express = await workflows.express()
+        express = await workflows.is_express()
     except Problem as problem:
         # Without the right to ask it is taken for what nearly all are.
         log.warning("state_machine_type_unknown", problem=problem.slug)

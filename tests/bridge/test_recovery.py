@@ -27,7 +27,7 @@ from tests.support.step_functions import (
     error,
     gated,
     ok,
-    workflows,
+    step_functions_client,
 )
 
 NONE_YET = ok(events=[])
@@ -105,7 +105,7 @@ class Scene:
 @asynccontextmanager
 async def scene(**quotas: Quota) -> AsyncIterator[Scene]:
     replies = PendingReplies()
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         record = RecordReader(client, **quotas)
         async with Recovery(replies, record) as recovery:
             made = Scene(endpoint, replies, record, recovery)
@@ -159,9 +159,9 @@ async def test_each_kind_of_end_is_told(record: Script, expected: Outcome) -> No
     ],
 )
 async def test_the_history_tells_each_kind_of_end_too(event: dict[str, Any], expected: Outcome | None) -> None:
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         endpoint.script("GetExecutionHistory", ok(events=[event] if event else []))
-        assert await client.ended("a") == expected
+        assert await client.outcome_from_history("a") == expected
         assert endpoint.calls[0][1]["reverseOrder"] is True
         assert endpoint.calls[0][1]["maxResults"] == 1
 
@@ -443,7 +443,7 @@ async def test_a_listing_that_hangs_holds_nobody_up() -> None:
 
 async def test_recovery_that_is_off_reads_nothing() -> None:
     replies = PendingReplies()
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         async with Recovery(replies, RecordReader(client), enabled=False) as recovery:
             with replies.expect("a"), recovery.polling("a"):
                 recovery.look(["a"])

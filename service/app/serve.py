@@ -110,7 +110,7 @@ async def run(
         express = await _is_express(workflows)
         watch = LinkObserver()
         link = await stack.enter_async_context(
-            Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=watch.told)
+            Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=watch.on_event)
         )
         recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
 
@@ -118,7 +118,7 @@ async def run(
             return link.subscribe(channel, replies.deliver, on_change)
 
         def on_replies(own: Subscription) -> None:
-            watch.changed(own)
+            watch.on_channel_change(own)
             if own.live:
                 recovery.link_back()
             else:
@@ -194,9 +194,9 @@ def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instanc
     """Begin to write what was chosen to be written; return where traces go, if anywhere."""
     stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
     if settings.EMF_INTERVAL:
-        cloudwatch = EmfWriter(metrics, settings.SERVICE_NAME)
-        stack.callback(cloudwatch.write)  # what was counted since the last time, while the link is up yet
-        stack.callback(asyncio.create_task(cloudwatch.run(settings.EMF_INTERVAL)).cancel)
+        emf = EmfWriter(metrics, settings.SERVICE_NAME)
+        stack.callback(emf.write)  # what was counted since the last time, while the link is up yet
+        stack.callback(asyncio.create_task(emf.run(settings.EMF_INTERVAL)).cancel)
     traces = from_environment(settings.SERVICE_NAME, instance)
     if traces is not None:
         stack.push_async_callback(traces.aclose)

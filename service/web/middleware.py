@@ -97,7 +97,7 @@ def sample(app: web.Application) -> None:
 
 
 def _tell_left_out(number: Mapping[str, int]) -> None:
-    log.info("requests_not_logged", number=sum(number.values()), outcomes=dict(number))
+    log.info("requests_suppressed", count=sum(number.values()), outcomes=dict(number))
 
 
 def _begin_trace(request: web.Request, context: Context) -> None:
@@ -127,7 +127,7 @@ def _end(request: web.Request, context: Context, began: float, *, status: int) -
         metrics = request.app[METRICS]
         metrics.ended(operation, outcome)
         if operation == "start" and answer is not None:
-            metrics.answered(seconds, answer.start, answer.workflow, answer.waited)
+            metrics.responded(seconds, answer.start, answer.workflow, answer.waited)
     if context.spans is not None:
         context.spans.end(
             status=status,
@@ -136,7 +136,7 @@ def _end(request: web.Request, context: Context, began: float, *, status: int) -
             start=answer.start if answer is not None else None,
             start_attempts=context.start_attempts,
         )
-    if not request.app[SAMPLER].lets(outcome):
+    if not request.app[SAMPLER].allows(outcome):
         return
     level = log.warning if status >= 500 else log.info
     if route.endswith(_PROBES):  # every few seconds; what keeps an instance from being ready has a line of its own

@@ -250,7 +250,7 @@ def _trace_header(request: web.Request) -> str | None:
     """Return the X-Ray trace header for StartExecution: that of its own span where there is one."""
     context = request[CONTEXT]
     if context.spans is not None:
-        context.trace_header = context.spans.start_execution()
+        context.trace_header = context.spans.begin_start_execution_span()
     return context.trace_header
 
 

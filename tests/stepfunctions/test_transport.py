@@ -128,13 +128,13 @@ async def test_temporary_credentials_are_renewed_and_sent_with_their_token(tmp_p
     (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
     seen = []
 
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         key = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
         seen.append((key, request.headers["X-Amz-Security-Token"]))
         return web.json_response({})
 
     app = web.Application()
-    app.router.add_post("/", answer)
+    app.router.add_post("/", respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -288,11 +288,11 @@ async def test_a_ca_bundle_of_the_sdks_settings_is_trusted(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         return web.json_response({"got": json.loads(await request.read())})
 
     app = web.Application()
-    app.router.add_post("/", answer)
+    app.router.add_post("/", respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()

@@ -88,7 +88,7 @@ class ScriptedStepFunctions:
         async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: self.count(action) >= number)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
         action = request.headers["X-Amz-Target"].removeprefix("AWSStepFunctions.")
         call = json.loads(await request.read())
         async with self._arrived:
@@ -100,7 +100,7 @@ class ScriptedStepFunctions:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**21)
-        app.router.add_post("/", self._answer)
+        app.router.add_post("/", self._respond)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()

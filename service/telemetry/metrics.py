@@ -10,9 +10,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
-
-from service.telemetry.histogram import Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 DURATION_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 12.5, 15, 20, 25, 30, 60)
 CALL_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -40,30 +38,33 @@ class Metrics:
         self._duration = Histogram(
             "sync_front_request_duration_seconds",
             "Duration of POST requests, from the first byte to the response.",
-            DURATION_BUCKETS_S,
+            buckets=DURATION_BUCKETS_S,
+            registry=self.registry,
         )
         self._start = Histogram(
             "sync_front_start_execution_duration_seconds",
             "Duration of StartExecution, retries included.",
-            CALL_BUCKETS_S,
+            buckets=CALL_BUCKETS_S,
+            registry=self.registry,
         )
         self._workflow = Histogram(
             "sync_front_workflow_duration_seconds",
             "Time from the start of an execution to its outcome.",
-            DURATION_BUCKETS_S,
+            buckets=DURATION_BUCKETS_S,
+            registry=self.registry,
         )
         self._overhead = Histogram(
             "sync_front_bridge_overhead_seconds",
             "Time that a request with a result took beyond its start and its workflow: the service's own share.",
-            OVERHEAD_BUCKETS_S,
+            buckets=OVERHEAD_BUCKETS_S,
+            registry=self.registry,
         )
         self._lag = Histogram(
             "sync_front_event_loop_lag_seconds",
             "Delay of timers on the event loop, measured twice a second.",
-            OVERHEAD_BUCKETS_S,
+            buckets=OVERHEAD_BUCKETS_S,
+            registry=self.registry,
         )
-        for histogram in (self._duration, self._start, self._workflow, self._overhead, self._lag):
-            self.registry.register(histogram)
         self._children: dict[tuple[str, str], Counter] = {}
         self.recent_overheads: deque[float] = deque(maxlen=MAX_RECENT_VALUES)
         """Overheads since the last `take_recent`, in seconds."""

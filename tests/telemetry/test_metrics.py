@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
@@ -195,6 +196,17 @@ def test_the_part_of_a_workflow_before_a_request_joined_it_is_not_overhead() -> 
     metrics = Metrics()
     metrics.responded(3.0, 0.5, 10.0, 2.25)
     assert metrics.recent_overheads[0] == 0.25
+
+
+def test_a_duration_counts_in_the_first_bucket_that_it_fits_and_in_all_wider_ones() -> None:
+    metrics = Metrics()
+    for seconds in (0.04, 0.05, 0.06, 61.0):
+        metrics.responded(seconds, None, None, 0.0)
+    now = Scrape(generate_latest(metrics.registry).decode())
+    buckets = {bound: now("request_duration_seconds_bucket", bound) for bound in ("0.05", "0.1", "60.0", "+Inf")}
+    assert buckets == {"0.05": 2, "0.1": 3, "60.0": 3, "+Inf": 4}
+    assert now("request_duration_seconds_count") == 4
+    assert now("request_duration_seconds_sum") == pytest.approx(61.15)
 
 
 async def test_names_and_units_follow_the_prometheus_conventions(http: aiohttp.ClientSession) -> None:

@@ -106,7 +106,7 @@ async def build(
     express = await _is_express(client)
     observer = LinkObserver()
     link = await stack.enter_async_context(
-        Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=observer.told)
+        Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=observer.on_event)
     )
     recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
     replies.on_ended = recovery.lookup_ended
@@ -116,7 +116,7 @@ async def build(
         return link.subscribe(channel, replies.deliver, on_change)
 
     def on_own_change(own: Subscription) -> None:
-        observer.changed(own)
+        observer.on_channel_change(own)
         if own.live:
             recovery.link_restored()
         else:
@@ -198,9 +198,9 @@ def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instanc
     """Start the exports that the settings ask for; return where traces are written, if anywhere."""
     stack.callback(asyncio.create_task(metrics.watch_loop()).cancel)
     if settings.EMF_INTERVAL:
-        cloudwatch = EmfWriter(metrics, settings.SERVICE_NAME)
-        stack.callback(cloudwatch.write)  # what was counted since the last time, while the link is still up
-        stack.callback(asyncio.create_task(cloudwatch.run(settings.EMF_INTERVAL)).cancel)
+        emf = EmfWriter(metrics, settings.SERVICE_NAME)
+        stack.callback(emf.write)  # what was counted since the last time, while the link is still up
+        stack.callback(asyncio.create_task(emf.run(settings.EMF_INTERVAL)).cancel)
     traces = from_environment(settings.SERVICE_NAME, instance)
     if traces is not None:
         stack.push_async_callback(traces.aclose)
@@ -222,7 +222,7 @@ async def _runner(stack: AsyncExitStack, application: web.Application) -> web.Ap
 async def _is_express(client: StepFunctionsClient) -> bool:
     """Return whether the state machine keeps no record, so that nothing can be recovered; log it if so."""
     try:
-        express = await client.express()
+        express = await client.is_express()
     except Problem as problem:
         # Without permission to ask, assume the usual type.
         log.warning("state_machine_type_unknown", problem=problem.slug)

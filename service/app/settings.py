@@ -76,9 +76,9 @@ class Settings(BaseSettings):
         DEMO_SCHEMA  # type: ignore[assignment]  # defaults are validated too, so this path is loaded like any other
     )
     IDEMPOTENCY_SECRET: SecretStr | None = Field(None, min_length=16)
-    DESCRIBE_QUOTA: _Quota = token_bucket.DESCRIBE_EXECUTION
-    HISTORY_QUOTA: _Quota = token_bucket.GET_EXECUTION_HISTORY
-    LIST_QUOTA: _Quota = token_bucket.LIST_EXECUTIONS
+    DESCRIBE_QUOTA: _Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
+    HISTORY_QUOTA: _Quota = token_bucket.GET_EXECUTION_HISTORY_QUOTA
+    LIST_QUOTA: _Quota = token_bucket.LIST_EXECUTIONS_QUOTA
     CORS_ORIGINS: Annotated[frozenset[str], NoDecode, BeforeValidator(cors.parse_origins)] = frozenset()
     ON_CLIENT_GONE: Literal["keep", "stop"] = "keep"
     LOCAL_AWS_PORT: int = Field(4566, ge=0, le=65535)

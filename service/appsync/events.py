@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from .throttle import Throttle
 
 
 class LinkEventKind(StrEnum):
@@ -65,15 +66,11 @@ class EventThrottle:
     """Seconds in which one event of such a kind is told; the next one that is told counts the others."""
 
     def __init__(self) -> None:
-        self._next: dict[LinkEventKind, float] = {}
-        self._suppressed: Counter[LinkEventKind] = Counter()
+        self._throttle = Throttle(self.INTERVAL)
 
     def throttle(self, event: LinkEvent, now: float) -> LinkEvent | None:
         """Return what is to be told, None for nothing; `now` is any monotonic clock."""
         if event.kind not in self.KINDS:
             return event
-        if now < self._next.get(event.kind, now):
-            self._suppressed[event.kind] += 1
-            return None
-        self._next[event.kind] = now + self.INTERVAL
-        return replace(event, suppressed=self._suppressed.pop(event.kind, 0))
+        suppressed = self._throttle.admit(event.kind, now)
+        return None if suppressed is None else replace(event, suppressed=suppressed)

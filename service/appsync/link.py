@@ -60,7 +60,7 @@ class Link:
         self._on_change = on_change
         self._timeouts = timeouts or Timeouts()
         self._backoff = backoff or Backoff()
-        self._damper = EventThrottle()
+        self._event_throttle = EventThrottle()
         self._acknowledged = 0
         self._up_since = 0.0
         self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
@@ -243,11 +243,11 @@ class Link:
         )
 
     def _report(self, event: LinkEvent) -> None:
-        told = self._damper.throttle(event, time.monotonic())
-        if self._on_change is None or told is None:
+        reported = self._event_throttle.throttle(event, time.monotonic())
+        if self._on_change is None or reported is None:
             return
         try:
-            self._on_change(told)
+            self._on_change(reported)
         except Exception as error:  # noqa: BLE001 - an observer must not end what it observes
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"on_change of {self!r} raised on {event.kind}", "exception": error}

@@ -2,7 +2,7 @@
 
 from service.local.definition import DefinitionError
 from service.local.faults import Faults
-from service.local.quotas import AWS_QUOTAS, Quota
+from service.local.quotas import AWS_QUOTAS, ActionQuota
 from service.local.server import WORKFLOW, LocalAws
 
-__all__ = ["AWS_QUOTAS", "WORKFLOW", "DefinitionError", "Faults", "LocalAws", "Quota"]
+__all__ = ["AWS_QUOTAS", "WORKFLOW", "ActionQuota", "DefinitionError", "Faults", "LocalAws"]

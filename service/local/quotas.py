@@ -1,7 +1,8 @@
-"""How often the Step Functions API may be called: one token bucket per action.
+"""Quotas of the Step Functions API: one token bucket per action.
 
 Source: AWS Step Functions Developer Guide, "Step Functions service quotas", "Quotas related to API action throttling",
-the values of US East (N. Virginia).
+the values of US East (N. Virginia). service/stepfunctions/token_bucket.py has three of them too: this package checks
+that client, so both must not share one wrong number.
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Quota(NamedTuple):
-    """A bucket's size in calls, and the calls that flow back into it in a second."""
+class ActionQuota(NamedTuple):
+    """The quota of one API action."""
 
     size: float
+    """Calls that a full bucket holds."""
     refill: float
+    """Calls that flow back into it each second."""
 
 
-AWS_QUOTAS: Final[Mapping[str, Quota]] = MappingProxyType(
+AWS_QUOTAS: Final[Mapping[str, ActionQuota]] = MappingProxyType(
     {
-        "StartExecution": Quota(1300, 300),
-        "DescribeExecution": Quota(300, 15),
-        "GetExecutionHistory": Quota(400, 20),
-        "ListExecutions": Quota(200, 5),
-        "StopExecution": Quota(1000, 200),
-        "DescribeStateMachine": Quota(200, 20),
-        "ListStateMachines": Quota(100, 5),
+        "StartExecution": ActionQuota(1300, 300),
+        "DescribeExecution": ActionQuota(300, 15),
+        "GetExecutionHistory": ActionQuota(400, 20),
+        "ListExecutions": ActionQuota(200, 5),
+        "StopExecution": ActionQuota(1000, 200),
+        "DescribeStateMachine": ActionQuota(200, 20),
+        "ListStateMachines": ActionQuota(100, 5),
     }
 )
 """What AWS grants an account that has asked for nothing more."""
@@ -38,7 +41,7 @@ AWS_QUOTAS: Final[Mapping[str, Quota]] = MappingProxyType(
 class Quotas:
     """The buckets of one account, full at first; an action without a quota is never throttled."""
 
-    def __init__(self, quotas: Mapping[str, Quota]) -> None:
+    def __init__(self, quotas: Mapping[str, ActionQuota]) -> None:
         self._quotas = quotas
         self._levels = {action: (quota.size, time.monotonic()) for action, quota in quotas.items()}
 

@@ -15,7 +15,7 @@ from service.local.faults import Faults
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter
 from service.local.json_text import dumps
-from service.local.quotas import Quota, Quotas
+from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
 from service.local.step_functions import StepFunctions
 from service.local.view import View
@@ -60,7 +60,7 @@ class LocalAws:
         port: int = 4566,
         wait: float = 10.0,
         definition: Path = WORKFLOW,
-        quotas: Mapping[str, Quota] | None = None,
+        quotas: Mapping[str, ActionQuota] | None = None,
         faults: Faults | None = None,
     ) -> None:
         self._host, self._port, self._wait, self._definition = host, port, wait, definition

@@ -1,4 +1,4 @@
-"""Names of state machines and executions, as AWS writes them (Amazon Resource Names)."""
+"""Amazon Resource Names (ARNs) of state machines and executions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ class StateMachineArn:
     """The parts of a state machine's ARN that the service needs."""
 
     text: str
+    """The whole ARN, with its version or alias."""
     partition: str
+    """Such as `aws` or `aws-cn`."""
     region: str
+    """Such as `eu-west-1`."""
     account: str
+    """The twelve digits of the AWS account."""
     name: str
+    """The state machine's name, without a version or alias."""
 
     @classmethod
     def parse(cls, text: str) -> StateMachineArn:
-        """Parse an ARN, with or without a version or alias; raise ValueError if it is none."""
+        """Parse an ARN, with or without a version or alias; raise ValueError if it is not one."""
         match = _ARN.fullmatch(text)
         if match is None:
             raise ValueError("must look like arn:aws:states:<region>:<account>:stateMachine:<name>")
         return cls(text, **match.groupdict())
 
     def execution(self, name: str) -> str:
-        """Return the ARN of this machine's execution called `name`."""
+        """Return the ARN of this state machine's execution called `name`."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.name}:{name}"

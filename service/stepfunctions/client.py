@@ -1,4 +1,4 @@
-"""Step Functions: the calls that concern the executions of one state machine, with typed results.
+"""A client for the executions of one state machine, with typed results.
 
 The quotas, names and errors are those of the AWS Step Functions API Reference and of "Service quotas" in the
 Step Functions Developer Guide.
@@ -7,17 +7,15 @@ Step Functions Developer Guide.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-import msgspec
-
 from service.errors import Problem
+from service.stepfunctions import json_text
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.stepfunctions.retry import THROTTLING, ExecutionExists, Retrying, Slot
+from service.stepfunctions.retry import THROTTLING_CODES, ExecutionExists, Retrying, Slot
 from service.stepfunctions.transport import AwsError, AwsJsonClient
 
 if TYPE_CHECKING:
@@ -30,48 +28,45 @@ if TYPE_CHECKING:
     from service.stepfunctions.arn import StateMachineArn
 
 MAX_OTHER_CALLS: Final = 64
-"""Other calls than starts under way at once: starts that are slow or throttled must not keep anybody from a result."""
+"""Calls other than starts that may be in flight at once: slow or throttled starts must not delay a result."""
 
-DESCRIBE_MACHINE_TIMEOUT: Final = 1.5
-"""Seconds that the question for the state machine's type may take: it is asked before the service takes requests."""
-
+DESCRIBE_STATE_MACHINE_TIMEOUT_S: Final = 1.5
+"""Seconds that reading the state machine's type may take: no request is accepted until then."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What Step Functions' record says of an execution; `outcome` is None while it runs.
-
-    `seconds` is how long it took, or has taken so far.
-    """
+    """Step Functions' record of an execution."""
 
     id: str
+    """Its name, by which callers know it."""
     input: str
+    """Its input, as JSON text; empty if the record withholds it."""
     outcome: Outcome | None
+    """How it ended; None while it runs."""
     seconds: float
+    """How long it took, or has run so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a listing: (execution id, status) pairs, newest first, and the token of the next page."""
+    """One page of a listing."""
 
     executions: list[tuple[str, ExecutionStatusType]]
+    """Pairs of execution id and status, newest first."""
     next_token: str | None
-
-
-_TEXT: Final = msgspec.json.Decoder(msgspec.Raw)
+    """The token of the next page; None on the last one."""
 
 
 class StepFunctionsClient:
     """The executions of one state machine.
 
-    At most `pool` starts and MAX_OTHER_CALLS other calls are under way at once; more wait for a slot. A call is
-    retried with full jitter for at most `timeout` seconds while it is throttled, unreachable or unanswered. That is
+    At most `pool` starts and MAX_OTHER_CALLS other calls are in flight at once; more wait for a slot. A call that is
+    throttled, cannot connect or gets no response is retried with full jitter for at most `timeout` seconds. That is
     safe because each call names its execution. After the last attempt it fails as Throttled, Unreachable (nothing was
-    sent), OutcomeUnknown (it may have been carried out) or Refused; as AtCapacity if no slot became free in time.
-
-    `throttled` counts throttled responses by action.
+    sent), OutcomeUnknown (it may have been carried out) or Refused. It fails as AtCapacity if no slot is free in time.
     """
 
     def __init__(
@@ -86,8 +81,9 @@ class StepFunctionsClient:
         backoff: float = 0.1,
     ) -> None:
         self.throttled: dict[str, int] = {}
+        """Throttled responses by action."""
         self._arn = arn
-        # Calls queue here and nowhere else: one that was never sent must not look like one that was never answered.
+        # Calls queue here and nowhere else: a call that was never sent must not look like one without a response.
         self._start_slots = asyncio.Semaphore(pool)
         self._other_slots = asyncio.Semaphore(MAX_OTHER_CALLS)
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
@@ -96,7 +92,7 @@ class StepFunctionsClient:
             session,
             "stepfunctions",
             "AWSStepFunctions",
-            # The ARN decides: a state machine cannot be started through another region's endpoint.
+            # The region is the ARN's: a state machine cannot be started through another region's endpoint.
             region=arn.region,
             endpoint_url=endpoint_url,
             connect_timeout=connect_timeout,
@@ -137,7 +133,7 @@ class StepFunctionsClient:
             nonlocal attempts
             attempts += 1
             response = await self._send("StartExecution", arguments)
-            response["executionArn"]  # a response without it is not one
+            response["executionArn"]  # a response without it is malformed
 
         try:
             await self._retrying.run(request, execution_id, deadline)
@@ -149,7 +145,7 @@ class StepFunctionsClient:
     async def describe(self, execution_id: str, *, timeout: float | None = None, retry: bool = True) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.
 
-        With `retry` False it is sent once.
+        With `retry` False there is one attempt.
         """
 
         async def request() -> Execution:
@@ -158,10 +154,11 @@ class StepFunctionsClient:
 
         return await self._call(request, execution_id, timeout=timeout, retry=retry)
 
-    async def ended(self, execution_id: str, *, timeout: float | None = None) -> Outcome | None:
-        """Tell by the last event of its history how an execution ended, None if it did not; one try.
+    async def outcome_from_history(self, execution_id: str, *, timeout: float | None = None) -> Outcome | None:
+        """Read how an execution ended from the last event of its history; None if it is running.
 
-        The same as `describe` tells, within a quota of its own. Raise as that does.
+        `describe` shows the same, but this call has a quota of its own. There is one attempt. Raise as `describe`
+        does.
         """
         arguments = {"executionArn": self._arn.execution(execution_id), "reverseOrder": True, "maxResults": 1}
 
@@ -170,17 +167,17 @@ class StepFunctionsClient:
 
         return await self._call(request, execution_id, timeout=timeout, retry=False)
 
-    async def express(self) -> bool:
-        """Tell whether the state machine is of the EXPRESS type, which keeps no record; one try.
+    async def is_express(self) -> bool:
+        """Return whether the state machine is of the EXPRESS type, which keeps no record.
 
-        Raise as `describe` does.
+        There is one attempt. Raise as `describe` does.
         """
 
         async def request() -> bool:
             machine = await self._send("DescribeStateMachine", {"stateMachineArn": self._arn.text})
             return bool(machine["type"] == "EXPRESS")
 
-        return await self._call(request, None, timeout=DESCRIBE_MACHINE_TIMEOUT, retry=False)
+        return await self._call(request, None, timeout=DESCRIBE_STATE_MACHINE_TIMEOUT_S, retry=False)
 
     async def list(
         self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
@@ -199,11 +196,11 @@ class StepFunctionsClient:
         return await self._call(request, None)
 
     async def stop(self, execution_id: str) -> None:
-        """Stop an execution; one that has ended already stays as it is. Raise as `describe` does."""
+        """Stop an execution; one that has already ended stays as it is. Raise as `describe` does."""
 
         async def request() -> None:
-            answer = await self._send("StopExecution", {"executionArn": self._arn.execution(execution_id)})
-            answer["stopDate"]  # an answer without it is none
+            response = await self._send("StopExecution", {"executionArn": self._arn.execution(execution_id)})
+            response["stopDate"]  # a response without it is malformed
 
         await self._call(request, execution_id)
 
@@ -222,7 +219,7 @@ class StepFunctionsClient:
         try:
             return await self._api.call(operation, arguments)
         except AwsError as error:
-            if error.code in THROTTLING:
+            if error.code in THROTTLING_CODES:
                 self.throttled[operation] = self.throttled.get(operation, 0) + 1
             raise
 
@@ -243,7 +240,7 @@ def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
 
 def _seconds(record: dict[str, Any]) -> float:
     end = float(record.get("stopDate", time.time()))
-    return max(0.0, end - float(record.get("startDate", end)))  # two clocks, where it runs yet
+    return max(0.0, end - float(record.get("startDate", end)))  # the two may be times of different clocks
 
 
 def _outcome(record: dict[str, Any]) -> Outcome | None:
@@ -256,20 +253,12 @@ def _outcome(record: dict[str, Any]) -> Outcome | None:
             return Aborted()
         case "TIMED_OUT":
             return TimedOut()
-    return None  # RUNNING, or PENDING_REDRIVE: not ended
+    return None  # RUNNING or PENDING_REDRIVE
 
 
 def _succeeded(record: dict[str, Any]) -> Outcome:
     try:
-        return Succeeded(_json(record["output"]))
-    except (KeyError, ValueError, RecursionError):
-        # Withheld by the record, or nested beyond reason: there is nothing to answer with.
+        return Succeeded(json_text.raw(record["output"]))
+    except (KeyError, ValueError):
+        # The record withholds the output, or it is nested too deeply: there is nothing to respond with.
         return Failed("UnreadableOutput")
-
-
-def _json(text: str) -> bytes:
-    try:
-        return bytes(_TEXT.decode(text))
-    except ValueError:
-        # Unpaired surrogates: JSON may have them and UTF-8 may not, so that only the slow way takes them.
-        return json.dumps(json.loads(text), allow_nan=False).encode()

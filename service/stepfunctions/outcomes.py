@@ -1,4 +1,4 @@
-"""How an execution ends: the same few values, whether a pushed reply or Step Functions' record told it."""
+"""The ways an execution can end, the same for a pushed reply and for Step Functions' record."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The execution succeeded; `output` is its output, as JSON text without blanks around it.
-
-    It stays the text that the workflow wrote: JSON can say more than Python's values, such as 1e400, a
-    number of thirty digits, or that one is 1.0 and not 1.
-    """
+    """The execution succeeded."""
 
     output: bytes
+    """Its output as JSON text, without blanks around it.
+
+    It stays the text that the workflow wrote, because JSON can express more than Python's values: 1e400, a number of
+    thirty digits, or 1.0 as opposed to 1.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The execution failed with the error named `error` (the cause may hold private data and is left behind)."""
+    """The execution failed."""
 
     error: str
+    """The error's name. The cause is left out: it may hold private data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Step Functions' record of executions, read within the account's quotas."""
+"""A reader of Step Functions' record of executions that stays within the account's API quotas."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import Throttled, UnknownExecution
 from service.stepfunctions.token_bucket import (
-    DESCRIBE_EXECUTION,
-    GET_EXECUTION_HISTORY,
-    LIST_EXECUTIONS,
+    DESCRIBE_EXECUTION_QUOTA,
+    GET_EXECUTION_HISTORY_QUOTA,
+    LIST_EXECUTIONS_QUOTA,
     Quota,
     TokenBucket,
 )
@@ -22,44 +22,46 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TURN_WITHIN: Final = 3.0
-"""Seconds that a caller's own reading waits for its turn; later than that it is told to come back."""
+TOKEN_TIMEOUT_S: Final = 3.0
+"""Seconds that a read may wait for a token of its quota. If the wait would be longer, the read fails at once."""
 
-READ_TIMEOUT: Final = 2.0
-"""Seconds that one reading for recovery may take."""
+RECOVERY_READ_TIMEOUT_S: Final = 2.0
+"""Seconds that one read for recovery may take."""
 
-READ_AGAIN: Final = (0.2, 0.6)
-"""Pauses in seconds before an unknown execution is asked for again: the record is eventually consistent
-("DescribeExecution", AWS Step Functions API Reference), and a URL that was just handed out must be found."""
+UNKNOWN_RETRY_DELAYS_S: Final = (0.2, 0.6)
+"""Pauses in seconds before an unknown execution is read again.
 
+The record is eventually consistent ("DescribeExecution", AWS Step Functions API Reference), and a URL that was just
+handed out must be found.
+"""
 
-READ_AGAIN_IF_EXISTS: Final = (*READ_AGAIN, 1.0, 2.0)
-"""The same for one of which Step Functions has just said that it exists."""
+EXISTING_RETRY_DELAYS_S: Final = (*UNKNOWN_RETRY_DELAYS_S, 1.0, 2.0)
+"""The same for an execution that Step Functions has just said exists."""
 
 
 class RecordReader:
-    """Reads outcomes: for callers in the order in which they come, for recovery with what they leave.
+    """Reads outcomes: first come, first served for callers, and with what is left over for recovery.
 
-    Two calls tell how an execution ended, each with a quota of its own: DescribeExecution, and the newest event of
-    GetExecutionHistory.
+    Two calls show how an execution ended, each with its own quota: DescribeExecution, and GetExecutionHistory for the
+    newest event.
     """
 
     def __init__(
         self,
-        workflows: StepFunctionsClient,
+        client: StepFunctionsClient,
         *,
-        describe: Quota = DESCRIBE_EXECUTION,
-        history: Quota = GET_EXECUTION_HISTORY,
-        list_: Quota = LIST_EXECUTIONS,
+        describe: Quota = DESCRIBE_EXECUTION_QUOTA,
+        history: Quota = GET_EXECUTION_HISTORY_QUOTA,
+        list_: Quota = LIST_EXECUTIONS_QUOTA,
     ) -> None:
-        self._workflows = workflows
+        self._client = client
         self.describing = TokenBucket(describe)
         self.history = TokenBucket(history)
         self.listing = TokenBucket(list_)
 
     @property
     def buckets(self) -> dict[str, TokenBucket]:
-        """What is left of each quota, by action."""
+        """The bucket of each quota, by action."""
         return {
             "DescribeExecution": self.describing,
             "GetExecutionHistory": self.history,
@@ -67,60 +69,63 @@ class RecordReader:
         }
 
     async def describe(self, execution_id: str, *, exists: bool = False) -> Execution:
-        """Read one record for a caller, more patiently if it is known that the execution exists.
+        """Read one record for a caller, with more retries if the execution is known to exist.
 
         Raise UnknownExecution, Throttled, or what `StepFunctionsClient.describe` raises.
         """
-        for pause in READ_AGAIN_IF_EXISTS if exists else READ_AGAIN:
+        for delay in EXISTING_RETRY_DELAYS_S if exists else UNKNOWN_RETRY_DELAYS_S:
             try:
                 return await self._describe(execution_id)
             except UnknownExecution:
-                # An id that nobody has may be a stranger's guess; it does not get what recovery may need. But one that
-                # was just handed out must not be called unknown, and one reading cannot tell them apart.
+                # An unknown id may be a guess, and a guess must not use up the tokens that recovery may need. But an
+                # id that was just handed out must not be called unknown, and one read cannot tell the two apart.
                 if not exists and self.describing.level < self.describing.size / 2:
                     raise Throttled(
                         "Not enough API quota left to look up this execution; try again later.",
                         execution_id=execution_id,
                     ) from None
-                await asyncio.sleep(pause)
+                await asyncio.sleep(delay)
         return await self._describe(execution_id)
 
     async def _describe(self, execution_id: str) -> Execution:
-        pause = self.describing.reserve(TURN_WITHIN)
-        if pause is None:
-            wait = self.describing.wait()
+        delay = self.describing.reserve(TOKEN_TIMEOUT_S)
+        if delay is None:
+            retry_after = self.describing.wait()
             raise Throttled(
-                "The API quota for reading executions is used up.", execution_id=execution_id, retry_after=wait
+                "The API quota for reading executions is used up.", execution_id=execution_id, retry_after=retry_after
             )
-        if pause:
-            await asyncio.sleep(pause)
-        return await self._counted(self.describing, self._workflows.describe(execution_id))
+        if delay:
+            await asyncio.sleep(delay)
+        return await self._run(self._client.describe(execution_id), self.describing)
 
     def wait(self) -> float:
-        """Tell in how many seconds there may be something to `claim`; 0 if now."""
+        """Return the seconds until `claim` may succeed; 0 if now."""
         return min(self.describing.wait(), self.history.wait())
 
     def claim(self) -> TokenBucket | None:
-        """Take the right to call `outcome` once, from whichever quota has something left; None if neither has."""
+        """Take a token for one call of `outcome` from either quota; None if both are used up."""
         for bucket in (self.describing, self.history):
             if bucket.take():
                 return bucket
         return None
 
     async def outcome(self, execution_id: str, claimed: TokenBucket) -> Outcome | None:
-        """Read how an execution ended by the call that was claimed; None if it runs.
+        """Read how an execution ended, by the call whose token was claimed; None if it is running.
 
-        One try, so that a throttled account is not pressed: raise Throttled, UnknownExecution, or the like.
+        There is one attempt only, to spare an account that is throttled. Raise Throttled, UnknownExecution, or the
+        like.
         """
         if claimed is self.history:
-            return await self._counted(claimed, self._workflows.ended(execution_id, timeout=READ_TIMEOUT))
-        read = self._workflows.describe(execution_id, timeout=READ_TIMEOUT, retry=False)
-        return (await self._counted(claimed, read)).outcome
+            read = self._client.outcome_from_history(execution_id, timeout=RECOVERY_READ_TIMEOUT_S)
+            return await self._run(read, claimed)
+        record = self._client.describe(execution_id, timeout=RECOVERY_READ_TIMEOUT_S, retry=False)
+        return (await self._run(record, claimed)).outcome
 
     async def confirm(self, execution_id: str) -> Outcome | None:
-        """Read how an execution ended that may not exist, None if it runs; raise UnknownExecution, Throttled, etc.
+        """Read how an execution ended that may not exist; None if it is running.
 
-        Starts are left in doubt by the thousand, so these readings keep to the quotas like all others.
+        One outage can leave thousands of starts in doubt, so these reads keep to the quotas too. Raise
+        UnknownExecution, Throttled, or the like.
         """
         claimed = self.claim()
         if claimed is None:
@@ -128,20 +133,21 @@ class RecordReader:
         return await self.outcome(execution_id, claimed)
 
     async def page(self, next_token: str | None) -> Page:
-        """List the newest executions, up to 1,000 at once; raise Throttled, or what the client's `list` raises."""
-        pause = self.listing.reserve(TURN_WITHIN)
-        if pause is None:
+        """List up to 1,000 executions, newest first; raise Throttled, or what `StepFunctionsClient.list` raises."""
+        delay = self.listing.reserve(TOKEN_TIMEOUT_S)
+        if delay is None:
             raise Throttled("The API quota for listing executions is used up.")
-        if pause:
-            await asyncio.sleep(pause)
-        return await self._counted(self.listing, self._workflows.list(next_token=next_token))
+        if delay:
+            await asyncio.sleep(delay)
+        return await self._run(self._client.list(next_token=next_token), self.listing)
 
     @staticmethod
-    async def _counted(bucket: TokenBucket, call: Awaitable[T]) -> T:
+    async def _run(call: Awaitable[T], bucket: TokenBucket) -> T:
+        """Carry out a call, and let its bucket know whether it was throttled."""
         try:
-            answer = await call
+            result = await call
         except Throttled:
-            bucket.throttled()
+            bucket.on_throttled()
             raise
         bucket.on_success()
-        return answer
+        return result

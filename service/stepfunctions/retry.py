@@ -1,4 +1,4 @@
-"""Slots and retries for calls to Step Functions, and the problems that failed calls become."""
+"""Slots and retries for calls to Step Functions, and the problems that failed calls turn into."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THROTTLING: Final = frozenset(
+THROTTLING_CODES: Final = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ExecutionLimitExceeded"}
 )
-"""The codes by which Step Functions says that calls come too fast."""
+"""The error codes of a call that was throttled."""
 
 
 class ExecutionExists(Exception):
-    """An execution of this name exists and has ended, or was started with another input.
-
-    `start_attempts` is how many calls of StartExecution it took to find out.
-    """
+    """An execution of this name exists and has ended, or was started with another input."""
 
     start_attempts = 0
+    """How many calls of StartExecution were made."""
 
 
 class Slot:
-    """One of the calls that may be under way at once, as an async context manager.
+    """One of the calls that may be in flight at once, as an async context manager.
 
     Entering it waits for a free slot of `slots` and returns `deadline`, by the event loop's clock. Raise AtCapacity
-    if none is free `margin` seconds before then: a call could not even connect.
+    if no slot is free `margin` seconds before then: a call could not even connect.
     """
 
     __slots__ = ("_deadline", "_margin", "_slots")
@@ -51,7 +49,7 @@ class Slot:
             else:
                 await self._slots.acquire()  # does not wait, so it needs no timer
         except TimeoutError:
-            raise AtCapacity("Too many calls to Step Functions are queued.") from None
+            raise AtCapacity("Too many calls to Step Functions are waiting for a slot.") from None
         return self._deadline
 
     async def __aexit__(self, *_: object) -> None:
@@ -61,9 +59,9 @@ class Slot:
 class Retrying:
     """Repeats a call with full jitter while that may help.
 
-    All attempts together take at most `timeout` seconds. `backoff` is the longest first pause, in seconds, and
-    doubles. An attempt begins only while `connect_timeout` seconds are left, so that it is certain to be sent or to
-    fail to connect.
+    All attempts together take at most `timeout` seconds. The first pause is at most twice `backoff` seconds, and the
+    limit doubles with each attempt. An attempt begins only while `connect_timeout` seconds are left, so that it is
+    certain to be sent or to fail to connect.
     """
 
     def __init__(self, *, timeout: float, backoff: float, connect_timeout: float) -> None:
@@ -81,8 +79,9 @@ class Retrying:
     ) -> T:
         """Carry out `request` until it succeeds, for as long as `timeout` and `deadline` allow.
 
-        With `retry` False it is sent once. Problems name `execution_id`. Raise Throttled, Unreachable, OutcomeUnknown
-        or Refused for what the last attempt came to, UnknownExecution or ExecutionExists if Step Functions says so.
+        With `retry` False there is one attempt. Problems name `execution_id`. Raise Throttled, Unreachable,
+        OutcomeUnknown or Refused for the way the last attempt failed, UnknownExecution or ExecutionExists if Step
+        Functions says so.
         """
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self.timeout)
@@ -93,9 +92,9 @@ class Retrying:
                 async with asyncio.timeout_at(deadline):
                     return await request()
             except TimeoutError:
-                # Every attempt has the time to connect or to fail to, so this one was sent.
+                # Every attempt has time to connect or to fail to, so this one was sent.
                 raise OutcomeUnknown("Step Functions did not respond in time.", execution_id=execution_id) from None
-            except Exception as error:  # includes a response that lacks what it must have
+            except Exception as error:  # includes a response without a required member
                 problem = _translate(error, execution_id)
                 if isinstance(problem, Refused) and unknown is not None:
                     raise unknown from error  # only this attempt was refused; an earlier one may have been carried out
@@ -104,30 +103,31 @@ class Retrying:
             if isinstance(problem, OutcomeUnknown):
                 unknown = problem
             attempt += 1
-            # Full jitter: callers that failed together do not come back together.
+            # Full jitter: calls that failed together are not repeated together. service/appsync/timing.py has its own,
+            # because the two packages stay independent.
             pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
             if not retry or loop.time() + pause + self._connect_timeout >= deadline:
-                # An attempt that may have been carried out outweighs later ones that certainly were not.
+                # An attempt that may have been carried out matters more than later ones that certainly were not.
                 raise unknown or problem
             await asyncio.sleep(pause)
 
 
 def _translate(error: Exception, execution_id: str | None) -> Problem | ExecutionExists:
     if isinstance(error, AwsError):
-        return _translate_answer(error, execution_id)
+        return _translate_error(error, execution_id)
     if isinstance(error, NotSentError):
-        return Unreachable("Could not connect to Step Functions.", execution_id=execution_id)
-    return OutcomeUnknown("Step Functions sent an unreadable response.", execution_id=execution_id)
+        return Unreachable("Cannot connect to Step Functions.", execution_id=execution_id)
+    return OutcomeUnknown("Step Functions sent no readable response.", execution_id=execution_id)
 
 
-def _translate_answer(error: AwsError, execution_id: str | None) -> Problem | ExecutionExists:
+def _translate_error(error: AwsError, execution_id: str | None) -> Problem | ExecutionExists:
     code = error.code
     if code == "ExecutionAlreadyExists":
         return ExecutionExists()
     if code in {"ExecutionDoesNotExist", "InvalidArn"}:
-        return UnknownExecution("No execution has this id.", execution_id=execution_id)
-    if code in THROTTLING:
-        return Throttled("Step Functions is throttling API calls.", execution_id=execution_id)
+        return UnknownExecution("There is no execution with this id.", execution_id=execution_id)
+    if code in THROTTLING_CODES:
+        return Throttled("Step Functions throttled the call.", execution_id=execution_id)
     if error.status >= 500:
         return OutcomeUnknown("Step Functions returned a server error.", execution_id=execution_id)
     return Refused(f"Step Functions returned {code}.", execution_id=execution_id)

@@ -1,7 +1,10 @@
 """AWS Signature Version 4 for one kind of request: POST of a JSON document to one endpoint.
 
-From "Create a signed AWS API request", AWS Identity and Access Management User Guide. botocore's signer takes any
-request and derives its key anew for each; this one does the same for what never changes only once.
+The steps are those of "Create a signed AWS API request", AWS Identity and Access Management User Guide.
+
+Why an own signer: it costs 4.8 microseconds a call, botocore's costs 63 (docs/performance.md). botocore's takes any
+request and derives the signing key for each one. This one keeps the key for the day and prepares the constant parts
+once. A property test compares its headers with botocore's (tests/stepfunctions/test_sigv4.py).
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Signer:
-    """Signs POST requests to `url`, an endpoint of the service that signatures call `service`, in `region`."""
+    """Signs POST requests to the endpoint `url` in `region`; `service` is the service's name in signatures."""
 
     def __init__(self, url: str, service: str, region: str) -> None:
         parts = urlsplit(url)
@@ -32,27 +35,26 @@ class Signer:
         self._head = f"POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}{port}\n"
         self._region = region
         self._service = service
-        self._second = -1
-        self._time = ""
+        self._timestamp_second = -1
+        self._timestamp = ""
         self._key = b""
-        self._key_of = ("", "")
+        self._key_for = ("", "")
         self._scope = ""
 
     def headers(self, target: str, body: bytes, credentials: ReadOnlyCredentials, now: float) -> dict[str, str]:
-        """Return the headers of a request that names its operation by `target`; `now` is the time since the epoch."""
-        stamp = self._stamp(int(now))
-        self._derive(credentials.secret_key or "", stamp[:8])
-        headers = {"Content-Type": CONTENT_TYPE, "X-Amz-Date": stamp, "X-Amz-Target": target}
+        """Return the headers of a request for the operation `target`; `now` is in seconds since the epoch."""
+        timestamp = self._format_time(int(now))
+        self._derive_key(credentials.secret_key or "", timestamp[:8])
+        headers = {"Content-Type": CONTENT_TYPE, "X-Amz-Date": timestamp, "X-Amz-Target": target}
         if credentials.token:
             headers["X-Amz-Security-Token"] = credentials.token
             token, token_name = f"x-amz-security-token:{credentials.token}\n", "x-amz-security-token;"
         else:
             token = token_name = ""
         signed = f"content-type;host;x-amz-date;{token_name}x-amz-target"
-        request = (
-            f"{self._head}x-amz-date:{stamp}\n{token}x-amz-target:{target}\n\n{signed}\n{sha256(body).hexdigest()}"
-        )
-        text = f"AWS4-HMAC-SHA256\n{stamp}\n{self._scope}\n{sha256(request.encode()).hexdigest()}"
+        body_hash = sha256(body).hexdigest()
+        request = f"{self._head}x-amz-date:{timestamp}\n{token}x-amz-target:{target}\n\n{signed}\n{body_hash}"
+        text = f"AWS4-HMAC-SHA256\n{timestamp}\n{self._scope}\n{sha256(request.encode()).hexdigest()}"
         signature = hmac.digest(self._key, text.encode(), "sha256").hex()
         headers["Authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{self._scope}, "
@@ -60,18 +62,18 @@ class Signer:
         )
         return headers
 
-    def _stamp(self, second: int) -> str:
-        if second != self._second:
-            self._time = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-            self._second = second
-        return self._time
+    def _format_time(self, second: int) -> str:
+        if second != self._timestamp_second:
+            self._timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            self._timestamp_second = second
+        return self._timestamp
 
-    def _derive(self, secret: str, date: str) -> None:
-        """Have the signing key of that day for that secret."""
-        if self._key_of == (secret, date):
+    def _derive_key(self, secret: str, date: str) -> None:
+        """Derive the signing key of that day for that secret, unless it is the current one."""
+        if self._key_for == (secret, date):
             return
         key = f"AWS4{secret}".encode()
         for part in (date, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
-        self._key, self._key_of = key, (secret, date)
+        self._key, self._key_for = key, (secret, date)
         self._scope = f"{date}/{self._region}/{self._service}/aws4_request"

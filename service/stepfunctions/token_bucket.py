@@ -1,4 +1,4 @@
-"""Token buckets: how fast one kind of call may be made."""
+"""Token buckets, which limit how fast each Step Functions API action is called."""
 
 from __future__ import annotations
 
@@ -10,43 +10,50 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TEXT: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
-_SLOWEST: Final = 1 / 16
-_RECOVERY: Final = 1.1
+_QUOTA_TEXT: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
+
+MIN_REFILL_FACTOR: Final = 1 / 16
+"""The lowest refill rate after repeated throttling, as a fraction of the quota's own."""
+
+REFILL_RECOVERY_FACTOR: Final = 1.1
+"""What each call that was not throttled multiplies a lowered refill rate by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A bucket of `size` calls, refilled by `refill` calls a second, as the service quotas of AWS are written."""
+    """A quota of an AWS API action, written as AWS writes it."""
 
     size: int
+    """Calls that a full bucket holds."""
     refill: int
+    """Calls that flow back into it each second."""
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Read `300/15`; raise ValueError for anything else, and for a bucket that nothing ever comes out of."""
+        """Read `300/15`; raise ValueError for anything else, and for a bucket that would never hold a token."""
         if isinstance(text, cls):
             return text
-        match = _TEXT.fullmatch(text) if isinstance(text, str) else None
+        match = _QUOTA_TEXT.fullmatch(text) if isinstance(text, str) else None
         if match is None or not (int(match[1]) and int(match[2])):
-            raise ValueError("must look like 300/15: a bucket's size and what refills it each second")
+            raise ValueError("must look like 300/15: a bucket's size and its refill per second")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"{self.size}/{self.refill}"
 
 
-# The values of the large regions ("Quotas related to API action throttling", AWS Step Functions Developer Guide).
-DESCRIBE_EXECUTION: Final = Quota(300, 15)
-GET_EXECUTION_HISTORY: Final = Quota(400, 20)
-LIST_EXECUTIONS: Final = Quota(200, 5)
+# The values of the large regions ("Quotas related to API action throttling", AWS Step Functions Developer Guide). The
+# local AWS has a table of its own: it checks this client, so both must not share one wrong number.
+DESCRIBE_EXECUTION_QUOTA: Final = Quota(300, 15)
+GET_EXECUTION_HISTORY_QUOTA: Final = Quota(400, 20)
+LIST_EXECUTIONS_QUOTA: Final = Quota(200, 5)
 
 
 class TokenBucket:
     """A quota in use.
 
-    A quota belongs to the whole account, so that others draw on it unseen: after a throttled call the bucket is empty
-    and refills at half the pace, which grows back with each call that goes through.
+    A quota belongs to the whole account, and other clients draw on it unseen. So a throttled call empties the bucket
+    and halves its refill rate, which grows back with each call that is not throttled.
     """
 
     def __init__(self, quota: Quota, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,12 +70,12 @@ class TokenBucket:
 
     @property
     def level(self) -> float:
-        """Calls that could be made at once; below zero when later ones are promised already."""
+        """Calls that could be made at once; below zero while tokens are reserved in advance."""
         self._refill()
         return self._tokens
 
     def wait(self) -> float:
-        """Tell in how many seconds a call may be made; 0 if now."""
+        """Return the seconds until a call may be made; 0 if now."""
         return max(0.0, (1 - self.level) / self._pace)
 
     def take(self) -> bool:
@@ -78,13 +85,13 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
-    def reserve(self, within: float) -> float | None:
+    def reserve(self, timeout: float) -> float | None:
         """Take a token in advance, first come, first served; return the seconds to wait for it.
 
-        None, and nothing taken, if that is longer than `within` seconds.
+        Return None, and take nothing, if that is longer than `timeout` seconds.
         """
         wait = self.wait()
-        if wait > within:
+        if wait > timeout:
             return None
         self._tokens -= 1
         return wait
@@ -92,13 +99,13 @@ class TokenBucket:
     def on_success(self) -> None:
         """Note a call that was not throttled."""
         self._refill()
-        self._pace = min(self._pace * _RECOVERY, float(self._quota.refill))
+        self._pace = min(self._pace * REFILL_RECOVERY_FACTOR, float(self._quota.refill))
 
-    def throttled(self) -> None:
-        """Note a call that was throttled: somebody else has emptied the account's bucket."""
+    def on_throttled(self) -> None:
+        """Note a call that was throttled: other clients have emptied the account's bucket."""
         self._refill()
         self._tokens = min(self._tokens, 0.0)
-        self._pace = max(self._pace / 2, self._quota.refill * _SLOWEST)
+        self._pace = max(self._pace / 2, self._quota.refill * MIN_REFILL_FACTOR)
 
     def _refill(self) -> None:
         now = self._clock()

@@ -1,13 +1,13 @@
-"""Calls of an AWS service that speaks JSON 1.0 over HTTP, such as Step Functions, at a fraction of an SDK's CPU time.
+"""Calls to an AWS service that speaks JSON 1.0 over HTTP, such as Step Functions, at a fraction of an SDK's CPU time.
 
-What makes a call correct stays the SDK's: credentials with their refresh, the endpoint, proxies and CA bundle come from
-aioboto3 and botocore. What makes it dear does not: aioboto3 spends several times as much on a call as all else that a
-request needs (docs/performance.md). The protocol is "AWS JSON 1.0", Smithy 2.0; errors are read as botocore reads them.
+What makes a call correct stays the SDK's: credentials and their refresh, the endpoint, proxies and CA bundle come from
+aioboto3 and botocore. What makes it expensive does not: aioboto3 spends several times as much CPU time on a call as
+everything else about a request takes (docs/performance.md). The protocol is "AWS JSON 1.0", Smithy 2.0; errors are
+parsed as botocore parses them.
 """
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from contextlib import AsyncExitStack
@@ -22,6 +22,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 from yarl import URL
 
+from service.stepfunctions import json_text
 from service.stepfunctions.sigv4 import Signer
 
 if TYPE_CHECKING:
@@ -33,27 +34,29 @@ if TYPE_CHECKING:
 
 
 class AwsError(Exception):
-    """The service answered with an error: its code, without namespace, and the HTTP status."""
+    """The service returned an error."""
 
     def __init__(self, code: str, status: int) -> None:
         super().__init__(code)
         self.code = code
+        """The error's code, without its namespace."""
         self.status = status
+        """The HTTP status; 0 if the error came while credentials were read."""
 
 
 class NotSentError(Exception):
     """Nothing was sent to the service: no connection, or no credentials."""
 
 
-class NoAnswerError(Exception):
-    """Something was sent, and no answer came that can be read: the call may have been carried out."""
+class NoResponseError(Exception):
+    """Something was sent, and no readable response came: the call may have been carried out."""
 
 
 class AwsJsonClient:
-    """Signed calls to `service`, named as in aioboto3; operations are called `target`.<operation> on the wire.
+    """Signed calls to `service`, named as in aioboto3; on the wire an operation is called `target`.<operation>.
 
-    A connection has to be made within `connect_timeout` seconds, and an answer may be silent for `read_timeout`. There
-    is no limit to the calls under way and nothing is tried again: both are the caller's.
+    `connect_timeout` limits the seconds to connect, `read_timeout` the seconds without a byte of the response. Limits
+    on concurrent calls and retries are left to the code that calls this.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class AwsJsonClient:
 
     async def __aenter__(self) -> Self:
         url, signing_name = await self._resolve()
-        # aiohttp's own look at the environment takes a thread for each request, and would add what .netrc says.
+        # aiohttp's `trust_env` reads the environment in a thread for each request, and would also apply .netrc.
         self._proxy = get_environ_proxies(url).get(URL(url).scheme)
         self._url = URL(url, encoded=True)
         self._signer = Signer(url, signing_name, self._region)
@@ -102,7 +105,7 @@ class AwsJsonClient:
         await self._stack.aclose()
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Call an operation and return its answer; raise AwsError, NotSentError or NoAnswerError."""
+        """Call an operation and return its response; raise AwsError, NotSentError or NoResponseError."""
         target = f"{self._target}.{operation}"
         body = orjson.dumps(arguments)
         headers = self._signer.headers(target, body, await self._frozen_credentials(), time.time())
@@ -115,16 +118,16 @@ class AwsJsonClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
             raise NotSentError(type(error).__name__) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NoAnswerError(type(error).__name__) from error
-        answer = _read(text, response.status)
+            raise NoResponseError(type(error).__name__) from error
+        result = _parse(text, response.status)
         if response.status >= 300:
-            code = answer.get("__type")
+            code = result.get("__type")
             raise AwsError(code.rpartition("#")[2] if isinstance(code, str) else str(response.status), response.status)
-        return answer
+        return result
 
     async def _resolve(self) -> tuple[str, str]:
-        """Return the URL that the SDK would call, whatever set it, and the service's name in signatures."""
-        # Unsigned, because it needs no credentials; a presigned URL without its query is where the call would go.
+        """Return the URL that the SDK would call, wherever it is configured, and the service's name in signatures."""
+        # A presigned URL without its query is where the call would go. Unsigned, so that no credentials are needed.
         config = AioConfig(signature_version=UNSIGNED)
         async with self._session.client(
             self._service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
@@ -150,16 +153,13 @@ class AwsJsonClient:
         raise NotSentError("no credentials")
 
 
-def _read(text: bytes, status: int) -> dict[str, Any]:
+def _parse(text: bytes, status: int) -> dict[str, Any]:
     try:
-        answer = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        try:
-            answer = json.loads(text)  # takes lone surrogates as well
-        except ValueError:
-            if status < 300 or status >= 500:
-                raise NoAnswerError("no JSON") from None
-            return {}  # a page of some proxy: its status says it all
-    if not isinstance(answer, dict):
-        raise NoAnswerError("no JSON object")
-    return answer
+        result = json_text.loads(text)
+    except ValueError:
+        if status < 300 or status >= 500:
+            raise NoResponseError("not JSON") from None
+        return {}  # a page of some proxy: its status says enough
+    if not isinstance(result, dict):
+        raise NoResponseError("not a JSON object")
+    return result

@@ -1,7 +1,7 @@
-"""Metrics for CloudWatch without an agent: Embedded Metric Format, one JSON line on standard output at a time.
+"""A writer of metrics in CloudWatch's Embedded Metric Format (EMF): JSON lines on standard output, without an agent.
 
-CloudWatch Logs takes metrics out of such lines by itself ("Specification: Embedded metric format", Amazon CloudWatch
-User Guide). They are read from the registry that Prometheus is served from, so that a request costs nothing more.
+CloudWatch Logs extracts metrics from such lines by itself ("Specification: Embedded metric format", Amazon CloudWatch
+User Guide). They are read from the registry that Prometheus scrapes, so they add nothing to the cost of a request.
 """
 
 from __future__ import annotations
@@ -27,41 +27,44 @@ log = structlog.get_logger(__name__)
 
 NAMESPACE: Final = "SyncFront"
 DIMENSION: Final = "service"
-"""The only dimension: its value is the same for all instances, so that CloudWatch reckons over all of them."""
+"""The only dimension: its value is the same for all instances, so that CloudWatch aggregates over all of them."""
 
-MOST_VALUES: Final = 100
+MAX_VALUES_PER_METRIC: Final = 100
 """Values that one metric may have in one line."""
 
-REJECTIONS: Final = frozenset(kind.slug for kind in Unavailable.__subclasses__())
+REJECTED_OUTCOMES: Final = frozenset(kind.slug for kind in Unavailable.__subclasses__())
 """The outcomes that callers see as 503."""
 
 
-class Name(NamedTuple):
-    """A metric of CloudWatch, and the one of Prometheus that it comes from.
+class EmfMetric(NamedTuple):
+    """A metric in EMF, and the Prometheus metric that it is read from.
 
-    A counter is told as what was counted since the last line, a gauge as its value, a histogram of seconds as the
-    milliseconds of single cases. `outcomes` are the values of that label which count; None for all.
+    A counter is written as its increase since the last line, a gauge as its value, and a histogram of seconds as a list
+    of single values in milliseconds.
     """
 
-    cloudwatch: str
+    emf: str
+    """Its name in EMF."""
     prometheus: str
+    """The name of the Prometheus metric."""
     outcomes: Collection[str] | None = None
+    """The values of the label `outcome` that count; None for all."""
 
 
-NAMES: Final = (
-    Name("RequestsInFlight", "sync_front_requests_in_flight"),
-    Name("MaxInFlight", "sync_front_requests_in_flight_limit"),
-    Name("Requests", "sync_front_requests"),
-    Name("Rejected", "sync_front_requests", REJECTIONS),
-    Name("LinkUp", "sync_front_link_up"),
-    Name("Reconnects", "sync_front_link_reconnects"),
-    Name("Recovered", "sync_front_recovered"),
-    Name("Throttles", "sync_front_throttled_calls"),
-    Name("BridgeOverheadMilliseconds", "sync_front_bridge_overhead_seconds"),
-    Name("EventLoopLagMilliseconds", "sync_front_event_loop_lag_seconds"),
-    Name("Draining", "sync_front_draining"),
+EMF_METRICS: Final = (
+    EmfMetric("RequestsInFlight", "sync_front_requests_in_flight"),
+    EmfMetric("MaxInFlight", "sync_front_requests_in_flight_limit"),
+    EmfMetric("Requests", "sync_front_requests"),
+    EmfMetric("Rejected", "sync_front_requests", REJECTED_OUTCOMES),
+    EmfMetric("LinkUp", "sync_front_link_up"),
+    EmfMetric("Reconnects", "sync_front_link_reconnects"),
+    EmfMetric("Recovered", "sync_front_recovered"),
+    EmfMetric("Throttles", "sync_front_throttled_calls"),
+    EmfMetric("BridgeOverheadMilliseconds", "sync_front_bridge_overhead_seconds"),
+    EmfMetric("EventLoopLagMilliseconds", "sync_front_event_loop_lag_seconds"),
+    EmfMetric("Draining", "sync_front_draining"),
 )
-"""The names that scaling, alarms and dashboard of the infrastructure use; CloudWatch asks a price for each."""
+"""The metrics that the infrastructure's scaling, alarms and dashboard use; CloudWatch charges for each one."""
 
 
 class EmfWriter:
@@ -73,16 +76,16 @@ class EmfWriter:
         self._counted: dict[str, float] = {}
 
     async def run(self, interval: float) -> None:
-        """Write every `interval` seconds, for ever."""
+        """Write a line every `interval` seconds until cancelled."""
         clock = asyncio.get_running_loop().time
         due = clock() + interval
         while True:
             await asyncio.sleep(due - clock())
             self.write()
-            due = max(due + interval, clock())  # in step, or a minute might be left without a value
+            due = max(due + interval, clock())  # without drift, or a minute might have no value
 
     def write(self) -> None:
-        """Write one line. A standard output that is gone is no reason to stop serving."""
+        """Write one line. A closed standard output must not stop the service."""
         try:
             sys.stdout.write(self.line(time.time()) + "\n")
             sys.stdout.flush()
@@ -90,10 +93,10 @@ class EmfWriter:
             log.warning("metrics_not_written", reason=error.strerror)
 
     def line(self, now: float) -> str:
-        """Return the line for all that happened since the last one; `now` is in seconds since 1970."""
+        """Return the line for the time since the last one; `now` is in seconds since the epoch."""
         families = {family.name: family for family in self._metrics.registry.collect()}
-        values = {name.cloudwatch: self._value(name, families[name.prometheus]) for name in NAMES}
-        values = {name: value for name, value in values.items() if value != []}  # a list may not be empty
+        values = {metric.emf: self._value(metric, families[metric.prometheus]) for metric in EMF_METRICS}
+        values = {name: value for name, value in values.items() if value != []}  # EMF does not allow empty lists
         units = [{"Name": name, "Unit": _unit(name)} for name in values]
         head = {
             "Timestamp": int(now * 1000),
@@ -101,27 +104,28 @@ class EmfWriter:
         }
         return orjson.dumps({"_aws": head, DIMENSION: self._service, **values}).decode()
 
-    def _value(self, name: Name, family: Metric) -> float | list[float]:
+    def _value(self, metric: EmfMetric, family: Metric) -> float | list[float]:
         if family.type == "histogram":
             return _milliseconds(self._metrics.take_recent(family.name))
         value = sum(
             sample.value
             for sample in family.samples
             if not sample.name.endswith("_created")
-            and (name.outcomes is None or sample.labels["outcome"] in name.outcomes)
+            and (metric.outcomes is None or sample.labels["outcome"] in metric.outcomes)
         )
         if family.type != "counter":
             return value
-        delta = value - self._counted.get(name.cloudwatch, 0.0)
-        self._counted[name.cloudwatch] = value
-        return delta
+        increase = value - self._counted.get(metric.emf, 0.0)
+        self._counted[metric.emf] = value
+        return increase
 
 
 def _milliseconds(seconds: list[float]) -> list[float]:
-    """Return as many as a line may hold, all of their percentiles if there are more: the last one is the longest."""
+    """Return the values in milliseconds; if a line cannot hold them all, their percentiles, the maximum included."""
     ordered = sorted(seconds)
-    if len(ordered) > MOST_VALUES:
-        ordered = [ordered[(number + 1) * len(ordered) // MOST_VALUES - 1] for number in range(MOST_VALUES)]
+    if len(ordered) > MAX_VALUES_PER_METRIC:
+        ranks = (rank * len(ordered) // MAX_VALUES_PER_METRIC for rank in range(1, MAX_VALUES_PER_METRIC + 1))
+        ordered = [ordered[rank - 1] for rank in ranks]
     return [round(value * 1000, 3) for value in ordered]
 
 

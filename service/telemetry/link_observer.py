@@ -1,4 +1,4 @@
-"""What happens to the link, as an operator is told: in the log, and counted."""
+"""An observer of the link: it logs and counts events, and adds up the time without a link."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# What an operator has to know is a warning; the rest of the link's life is information.
+# An operator has to know about the other events: they are warnings.
 _INFORMATION: Final = frozenset({LinkEventKind.UP, LinkEventKind.RENEWED, LinkEventKind.SUBSCRIPTION_CONFIRMED})
 
 
@@ -31,9 +31,10 @@ class _Channel(Protocol):
 
 
 class LinkObserver:
-    """Logs the events of a link and counts them by kind; adds up how long replies could not be heard.
+    """Logs the events of a link, counts them by kind, and adds up how long no reply could be received.
 
-    Those of the channels of single executions, which come and go with requests, are too many for more than `DEBUG`.
+    Confirmed subscriptions to the channels of single executions come and go with requests. There are too many of them
+    for a level above `DEBUG`.
     """
 
     def __init__(self) -> None:
@@ -41,8 +42,8 @@ class LinkObserver:
         self._lost_at: float | None = None
         self._lost_seconds = 0.0
 
-    def told(self, event: LinkEvent) -> None:
-        """Take an event, as the link's `on_change`."""
+    def on_event(self, event: LinkEvent) -> None:
+        """Log and count an event; to be the link's `on_change`."""
         self.events[event.kind] += 1 + event.suppressed
         if event.kind is LinkEventKind.SUBSCRIPTION_CONFIRMED and not (event.channel or "").endswith("/*"):
             level = log.debug
@@ -59,8 +60,8 @@ class LinkObserver:
             suppressed=event.suppressed,
         )
 
-    def changed(self, channel: _Channel) -> None:
-        """Take a change of the channel for replies, as its `on_change`."""
+    def on_channel_change(self, channel: _Channel) -> None:
+        """Note that the channel for replies went up or down; to be called by its `on_change`."""
         if not channel.live and channel.ever_live:
             self._lost_at = channel.down_since
         elif channel.live:
@@ -69,5 +70,5 @@ class LinkObserver:
 
     @property
     def disconnected(self) -> float:
-        """Seconds for which no reply could be heard since the first time that one could, until now."""
+        """Seconds without a subscription for replies until now, not counting those before the first one."""
         return self._lost_seconds + (0.0 if self._lost_at is None else max(0.0, time.monotonic() - self._lost_at))

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: JSON lines, or text for a terminal. Libraries' own records take the same form."""
+"""Structured logs on standard error: JSON lines, or text for a terminal, for libraries' own records too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 import structlog
+
+from service.appsync.throttle import Throttle
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -36,46 +38,43 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    # Libraries are heard from warnings on: their finer records repeat requests and headers, keys included.
+    # Libraries log warnings and above only: their lower levels repeat requests and headers, keys included.
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
-    # With no file left asyncio says so for each connection in the backlog, over and over.
+    # When no file descriptor is left, asyncio logs that over and over, for each connection in the backlog.
     logging.getLogger("asyncio").addFilter(_OncePerSecond("socket.accept() out of system resource"))
-    # aiohttp's server quotes what it could not parse of a request; the caller gets a 400 all the same.
+    # aiohttp's server quotes the part of a request that it could not parse; the caller gets a 400 anyway.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    # OpenTelemetry quotes what it could not read of a caller's `tracestate`.
+    # OpenTelemetry quotes the part of a caller's `tracestate` that it could not parse.
     logging.getLogger("opentelemetry.trace.span").setLevel(logging.CRITICAL)
 
 
 def processors() -> list[Processor]:
-    """Return what every record goes through, whoever makes it and in whatever form it is written."""
+    """Return the processors of every record, whatever logs it and in whatever form it is written."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _exception_without_text,
-        _without_nothing,
+        _replace_exception,
+        _drop_empty_fields,
     ]
 
 
 class _OncePerSecond(logging.Filter):
-    """Lets one record that begins with this message through each second."""
+    """Allows one record per second that begins with this message, and all others."""
 
     def __init__(self, message: str) -> None:
         super().__init__()
         self._message = message
-        self._next = 0.0
+        self._throttle = Throttle(1.0)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record is to be logged."""
+        """Return whether to log the record."""
         if not str(record.msg).startswith(self._message):
             return True
-        due = record.created >= self._next
-        if due:
-            self._next = record.created + 1.0
-        return due
+        return self._throttle.admit(self._message, record.created) is not None
 
 
-def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _drop_empty_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Leave out fields that do not apply."""
     return {name: value for name, value in event.items() if value is not None and value != ""}
 
@@ -84,8 +83,8 @@ def _dumps(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
-def _exception_without_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace an exception by its type and where it was raised: its text may quote a body, a name or a key."""
+def _replace_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace an exception by its type and its stack: its text may quote a body, a name or a key."""
     found = event.pop("exc_info", None)
     error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
     if isinstance(error, BaseException):

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry: for each request a span of the server, and one of the client for StartExecution.
+"""Traces by OpenTelemetry: a server span for each request, with a client span for StartExecution.
 
-Needs the extra `otel`. Names and attributes are those of the "Semantic conventions" of OpenTelemetry for HTTP servers
-and for RPC clients; a path, an argument or a header is never among them.
+This needs the extra `otel`. Names and attributes are those of OpenTelemetry's "Semantic conventions" for HTTP servers
+and for RPC clients. They never contain a path, an argument or a header.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
-CLOSE_WITHIN: Final = 3.0
-"""Seconds in which the last spans have to be sent when the service stops."""
+CLOSE_TIMEOUT_S: Final = 3.0
+"""Seconds that sending the last spans may take when the service stops."""
 
 _HEADER: Final = re.compile(
     r"Root=1-(?P<epoch>[0-9a-f]{8})-(?P<unique>[0-9a-f]{24})(;Parent=(?P<parent>[0-9a-f]{16}))?(;Sampled=(?P<sampled>.))?"
 )
 
 
-def exporting(service: str, instance: str) -> Traces:
-    """Return traces that are sent to the endpoint which OpenTelemetry's variables name, over HTTP."""
+def exported_traces(service: str, instance: str) -> Traces:
+    """Return traces that are exported over HTTP to the endpoint that OpenTelemetry's variables name."""
     names = {"service.instance.id": instance}
     if "OTEL_SERVICE_NAME" not in os.environ:
         names["service.name"] = service
@@ -63,10 +63,10 @@ class Traces:
 
     async def aclose(self) -> None:
         """See `service.telemetry.traces`."""
-        # In a thread of its own that ends with the process: the SDK waits for an endpoint that is gone for longer.
+        # In a thread that ends with the process, because the SDK waits longer than this for an endpoint that is gone.
         thread = threading.Thread(target=self._provider.shutdown, daemon=True)
         thread.start()
-        await asyncio.to_thread(thread.join, CLOSE_WITHIN)
+        await asyncio.to_thread(thread.join, CLOSE_TIMEOUT_S)
 
 
 class RequestTrace:
@@ -75,32 +75,33 @@ class RequestTrace:
     def __init__(self, tracer: Tracer, span: Span) -> None:
         self._tracer = tracer
         self._span = span
-        self._call: Span | None = None
-        self._called_at = 0
+        self._start_span: Span | None = None
+        self._started_at = 0
 
-    def start_execution(self) -> str:
+    def begin_start_execution_span(self) -> str:
         """See `service.telemetry.traces`."""
-        self._called_at = time.time_ns()
-        self._call = self._tracer.start_span(
+        self._started_at = time.time_ns()
+        self._start_span = self._tracer.start_span(
             "SFN.StartExecution",
             trace.set_span_in_context(self._span),
             SpanKind.CLIENT,
             {"rpc.system": "aws-api", "rpc.service": "SFN", "rpc.method": "StartExecution"},
-            start_time=self._called_at,
+            start_time=self._started_at,
         )
-        return _header(self._call.get_span_context())
+        return _header(self._start_span.get_span_context())
 
     def end(
         self, *, status: int, outcome: str, execution_id: str | None, start: float | None, start_attempts: int
     ) -> None:
         """See `service.telemetry.traces`."""
-        # Where nothing was sent, because another request had begun the execution, there was no call. Whether one was
-        # when its caller left nobody says; the execution may then name it as its parent.
-        if self._call is not None and (start_attempts or outcome == "client-disconnected"):
-            self._call.set_attribute("sync_front.start_attempts", start_attempts)
+        # If another request had started the execution, nothing was sent and the span is dropped. If the caller left, it
+        # is unknown whether something was sent; the span is kept, because the execution may name it as its parent.
+        span = self._start_span
+        if span is not None and (start_attempts or outcome == "client-disconnected"):
+            span.set_attribute("sync_front.start_attempts", start_attempts)
             if start is None:
-                _fail(self._call, outcome)
-            self._call.end(None if start is None else self._called_at + int(start * 1e9))
+                _fail(span, outcome)
+            span.end(None if start is None else self._started_at + int(start * 1e9))
         self._span.set_attribute("http.response.status_code", status)
         self._span.set_attribute("sync_front.outcome", outcome)
         if execution_id is not None:
@@ -116,18 +117,18 @@ def _fail(span: Span, outcome: str) -> None:
 
 
 def _parent(trace_header: str | None, tracestate: str | None) -> Context | None:
-    """Return the context that a span begins in; None for a trace of its own."""
+    """Return the context of the parent span; None to begin a new trace."""
     match = _HEADER.fullmatch(trace_header or "")
     if match is None:
         return None
     unique = match["unique"]
-    # A balancer names a trace and no span in it: an invented one keeps the trace together.
+    # A load balancer names a trace without a span in it; a made-up parent keeps the trace together.
     parent = match["parent"] or unique[-16:]
     context = SpanContext(
         int(match["epoch"] + unique, 16),
         int(parent, 16) or 1,
         is_remote=True,
-        # Who leaves the choice to us has everything sampled.
+        # A caller that leaves the decision to us gets everything sampled.
         trace_flags=TraceFlags(0 if match["sampled"] == "0" else TraceFlags.SAMPLED),
         trace_state=TraceState.from_header([tracestate]) if tracestate else None,
     )

@@ -1,4 +1,4 @@
-"""Traces: what the rest of the service knows of them, whether OpenTelemetry is installed or not."""
+"""The interface of traces, for use whether OpenTelemetry is installed or not."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_E
 
 
 class RequestTrace(Protocol):
-    """The part of a trace that is about one request."""
+    """The spans of one request."""
 
-    def start_execution(self) -> str:
-        """Begin the call of StartExecution; return its X-Ray trace header."""
+    def begin_start_execution_span(self) -> str:
+        """Begin the span of the StartExecution call; return the X-Ray trace header to send with it."""
 
     def end(
         self,
@@ -30,29 +30,29 @@ class RequestTrace(Protocol):
         start: float | None,
         start_attempts: int,
     ) -> None:
-        """End the request; `start` is how many seconds StartExecution took, None if it came to nothing."""
+        """End the request's spans; `start` is the seconds that StartExecution took, None if it did not succeed."""
 
 
 class Traces(Protocol):
-    """Where traces are written."""
+    """A destination of traces."""
 
     def begin(self, method: str, route: str, headers: Mapping[str, str], trace_header: str | None) -> RequestTrace:
-        """Begin a request, as part of the trace that the X-Ray `trace_header` names, if any."""
+        """Begin a request's span, in the trace that the X-Ray `trace_header` names, if any."""
 
     async def aclose(self) -> None:
-        """Send what is left, within seconds."""
+        """Send the remaining spans, within seconds."""
 
 
 def from_environment(service: str, instance: str) -> Traces | None:
-    """Return where traces are to be sent, as OpenTelemetry's own variables say; None if nowhere.
+    """Return the traces that OpenTelemetry's own variables configure; None if they name no endpoint.
 
-    Nothing of OpenTelemetry is loaded unless an endpoint is named, so that without one it costs nothing.
+    Without an endpoint OpenTelemetry is not even loaded, so that it costs nothing.
     """
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         return None
     try:
-        from service.telemetry import otel  # noqa: PLC0415 - an extra, which need not be installed
+        from service.telemetry import otel  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
         log.warning("traces_unavailable", missing=error.name)
         return None
-    return otel.exporting(service, instance)
+    return otel.exported_traces(service, instance)

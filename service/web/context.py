@@ -55,7 +55,7 @@ class Context:
     def begin_start(self) -> str | None:
         """Begin the StartExecution span if traces are exported; return the X-Ray trace header to send, if any."""
         if self.spans is not None:
-            self.trace_header = self.spans.start_execution()
+            self.trace_header = self.spans.begin_start_execution_span()
         return self.trace_header
 
 

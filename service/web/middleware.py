@@ -79,7 +79,7 @@ def sample_log(app: web.Application) -> None:
 
 
 def _log_suppressed(counts: Mapping[str, int]) -> None:
-    log.info("requests_not_logged", number=sum(counts.values()), outcomes=dict(counts))
+    log.info("requests_suppressed", count=sum(counts.values()), outcomes=dict(counts))
 
 
 def _begin_trace(request: web.Request, context: Context) -> None:
@@ -109,7 +109,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         metrics = request.app[METRICS]
         metrics.ended(operation, outcome)
         if operation == "start" and result is not None:
-            metrics.answered(seconds, result.start, result.workflow, result.waited)
+            metrics.responded(seconds, result.start, result.workflow, result.waited)
     if context.spans is not None:
         context.spans.end(
             status=status,
@@ -118,7 +118,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
             start=result.start if result is not None else None,
             start_attempts=context.start_attempts,
         )
-    if not request.app[SAMPLER].lets(outcome):
+    if not request.app[SAMPLER].allows(outcome):
         return
     level = log.warning if status >= 500 else log.info
     if route.endswith(_PROBES):  # every few seconds; why an instance is not ready has its own log event

@@ -137,7 +137,7 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
     app = web.Application()
     app[context.METRICS], app[context.TRACES] = Metrics(), None
     middleware.sample_log(app)
-    app[context.SAMPLER]._most = most
+    app[context.SAMPLER]._limit = most
 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response()

@@ -28,7 +28,7 @@ from tests.support.step_functions import (
     error,
     gated,
     ok,
-    workflows,
+    step_functions_client,
 )
 
 NONE_YET = ok(events=[])
@@ -106,7 +106,7 @@ class Scene:
 @asynccontextmanager
 async def scene(**quotas: Quota) -> AsyncIterator[Scene]:
     replies = PendingReplies()
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         record = RecordReader(client, **quotas)
         async with Recovery(replies, record) as recovery:
             replies.on_ended = recovery.lookup_ended
@@ -163,9 +163,9 @@ async def test_each_kind_of_end_in_the_record_gives_its_outcome(record: Script, 
 async def test_each_kind_of_end_in_the_history_gives_its_outcome(
     event: dict[str, Any], expected: Outcome | None
 ) -> None:
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         endpoint.script("GetExecutionHistory", ok(events=[event] if event else []))
-        assert await client.ended("a") == expected
+        assert await client.outcome_from_history("a") == expected
         assert endpoint.calls[0][1]["reverseOrder"] is True
         assert endpoint.calls[0][1]["maxResults"] == 1
 
@@ -447,7 +447,7 @@ async def test_a_listing_that_hangs_delays_no_other_lookup() -> None:
 
 async def test_disabled_recovery_reads_nothing() -> None:
     replies = PendingReplies()
-    async with ScriptedStepFunctions() as endpoint, workflows(endpoint.url) as client:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         async with Recovery(replies, RecordReader(client), enabled=False) as recovery:
             with replies.expect("a"), recovery.polling("a"):
                 recovery.lookup(["a"])

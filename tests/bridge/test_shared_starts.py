@@ -352,7 +352,7 @@ async def test_an_unknown_execution_is_not_waited_for() -> None:
 async def test_an_execution_that_cannot_be_compared_is_a_conflict(
     record: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record_module, "READ_AGAIN_IF_EXISTS", (0.01,) * 4)
+    monkeypatch.setattr(record_module, "EXISTING_RETRY_DELAYS_S", (0.01,) * 4)
     async with stage() as made:
         made.endpoint.script("StartExecution", EXISTS)
         made.endpoint.script("DescribeExecution", record)

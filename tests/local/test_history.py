@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError
 
-from service.local import AWS_QUOTAS, LocalAws, Quota
+from service.local import AWS_QUOTAS, ActionQuota, LocalAws
 from tests.local.conftest import Aws, until
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def test_an_unknown_execution_has_no_history(aws: Aws) -> None:
 
 
 async def test_calls_beyond_the_quota_are_throttled_and_counted() -> None:
-    quotas = {"ListStateMachines": Quota(2, 0.001)}
+    quotas = {"ListStateMachines": ActionQuota(2, 0.001)}
     async with LocalAws(port=0, quotas=quotas) as local, aiohttp.ClientSession() as session:
         aws = Aws(local, session)
         for _ in range(2):

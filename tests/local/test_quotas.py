@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.local.quotas import AWS_QUOTAS, Quota, Quotas
+from service.local.quotas import AWS_QUOTAS, ActionQuota, Quotas
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_a_bucket_gives_what_it_holds_then_what_flows_back(clock: list[float]) -
 
 
 def test_a_bucket_never_holds_more_than_its_size(clock: list[float]) -> None:
-    quotas = Quotas({"A": Quota(10, 5)})
+    quotas = Quotas({"A": ActionQuota(10, 5)})
     clock[0] += 3600
     assert granted(quotas, "A", 1000) == 10
 

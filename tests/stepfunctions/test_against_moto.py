@@ -1,4 +1,4 @@
-"""Our AWS calls against moto's server: a second opinion beside our own stand-ins."""
+"""Our AWS calls against moto's server, which is not ours, unlike the other stand-ins for AWS."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ async def test_an_execution_can_be_started_read_listed_and_stopped(client: StepF
     assert ("exec-1", "ABORTED") in (await client.list()).executions
 
 
-async def test_the_same_name_with_another_input_is_told_as_taken(client: StepFunctionsClient) -> None:
+async def test_a_name_in_use_with_another_input_raises_execution_exists(client: StepFunctionsClient) -> None:
     await client.start("exec-2", '{"a": 1}')
     with pytest.raises(ExecutionExists):
         await client.start("exec-2", '{"a": 2}')
 
 
-async def test_an_execution_that_never_was_is_unknown(client: StepFunctionsClient) -> None:
+async def test_an_execution_that_never_existed_is_unknown(client: StepFunctionsClient) -> None:
     with pytest.raises(UnknownExecution):
         await client.describe("exec-none")
     with pytest.raises(UnknownExecution):
@@ -91,7 +91,7 @@ async def test_a_state_machine_that_does_not_exist_is_refused(moto: str) -> None
 
 @pytest.fixture
 def secret(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    # The service leaves endpoints to the SDK, and this is how the SDK is told one.
+    # The service leaves endpoints to the SDK, and this variable sets the SDK's.
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto)
     client = sync_client("secretsmanager", moto)
     arn = client.create_secret(Name="key", SecretString="da2-first")["ARN"]
@@ -108,7 +108,7 @@ def authorizer(name: str = "key", region: str = REGION) -> SecretsManagerApiKey:
     return SecretsManagerApiKey("https://api.example.com/event", async_session(), name, region)
 
 
-async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refused(
+async def test_the_key_is_read_from_its_secret_once_and_again_after_a_refusal(
     secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = authorizer()
@@ -116,17 +116,17 @@ async def test_the_key_is_read_from_its_secret_once_and_again_when_it_was_refuse
     await asyncio.to_thread(secret, "da2-second\n")
     assert (await key.subscribe("/ns/x"))["x-api-key"] == "da2-first"
     first = await key.refresh()
-    assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-first"  # read but a moment ago
+    assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-first"  # it was read a moment ago
     monkeypatch.setattr(secrets_manager, "READ_EVERY", 0)
     assert first != await key.refresh()
     assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-second"
 
 
-async def test_a_link_finds_the_rotated_key_within_seconds_though_the_old_one_was_revoked_before(secret: Any) -> None:
+async def test_a_link_finds_a_rotated_key_within_seconds_even_if_the_old_one_was_revoked_first(secret: Any) -> None:
     refused = asyncio.Event()
 
     def on_change(event: LinkEvent) -> None:
-        if event.kind is LinkEventKind.REFUSED and event.attempt > 1:  # the second in a row: from here on it is slow
+        if event.kind is LinkEventKind.REFUSED and event.attempt > 1:  # from the second in a row, retries are slow
             refused.set()
 
     async with LocalAws(port=0) as aws:
@@ -140,7 +140,7 @@ async def test_a_link_finds_the_rotated_key_within_seconds_though_the_old_one_wa
             async with asyncio.timeout(20):
                 await refused.wait()
             await asyncio.to_thread(secret, "da2-rotated")
-            assert await subscription.wait_live(20)  # less than the 30 s between tries with the same key
+            assert await subscription.wait_live(20)  # less than the 30 s between attempts with the same key
 
 
 async def test_the_key_may_be_a_member_of_a_json_secret(secret: Any) -> None:
@@ -148,13 +148,13 @@ async def test_the_key_may_be_a_member_of_a_json_secret(secret: Any) -> None:
     assert (await authorizer().connect())["x-api-key"] == "da2-third"
 
 
-async def test_a_secret_named_by_its_arn_is_looked_for_in_the_arns_region(secret: Any) -> None:
+async def test_a_secret_given_by_its_arn_is_read_in_the_arns_region(secret: Any) -> None:
     arn = await asyncio.to_thread(secret, "da2-fourth")
     assert (await authorizer(arn, "us-west-2").connect())["x-api-key"] == "da2-fourth"
 
 
 @pytest.mark.parametrize("text", ['{"other": 1}', '{"api_key": 1}', "{"])
-async def test_a_secret_without_a_key_raises_for_the_link_to_try_again(secret: Any, text: str) -> None:
+async def test_a_secret_without_a_key_raises_so_that_the_link_retries(secret: Any, text: str) -> None:
     await asyncio.to_thread(secret, text)
     with pytest.raises((LookupError, TypeError, ValueError)):
         await authorizer().connect()

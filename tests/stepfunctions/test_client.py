@@ -1,4 +1,4 @@
-"""Our Step Functions client against a scripted endpoint: every fault, and what it is told as."""
+"""Our Step Functions client against a scripted endpoint: every fault, and the error that it becomes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.step_functions import (
     gated,
     ok,
     reset,
-    workflows,
+    step_functions_client,
 )
 
 
@@ -39,7 +39,7 @@ async def endpoint() -> AsyncIterator[ScriptedStepFunctions]:
 
 @pytest.fixture
 async def client(endpoint: ScriptedStepFunctions) -> AsyncIterator[StepFunctionsClient]:
-    async with workflows(endpoint.url) as opened:
+    async with step_functions_client(endpoint.url) as opened:
         yield opened
 
 
@@ -53,7 +53,7 @@ async def test_a_start_sends_name_input_and_state_machine(
     ]
 
 
-async def test_a_throttled_start_is_tried_again_until_it_is_taken(
+async def test_a_throttled_start_is_retried_until_it_is_accepted(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:
     endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
@@ -61,9 +61,9 @@ async def test_a_throttled_start_is_tried_again_until_it_is_taken(
     assert endpoint.count("StartExecution") == 3
 
 
-async def test_endless_throttling_ends_as_throttled_within_the_timeout(endpoint: ScriptedStepFunctions) -> None:
+async def test_endless_throttling_raises_throttled_within_the_timeout(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", error("ThrottlingException"))
-    async with workflows(endpoint.url, timeout=2, attempt_timeout=2) as client:
+    async with step_functions_client(endpoint.url, timeout=2, attempt_timeout=2) as client:
         began = time.monotonic()
         with pytest.raises(Throttled):
             await client.start("exec-1", "{}")
@@ -72,7 +72,7 @@ async def test_endless_throttling_ends_as_throttled_within_the_timeout(endpoint:
 
 
 def raw(text: str, status: int = 200) -> Script:
-    """Answer with a text that is no answer of Step Functions."""
+    """Respond with text that Step Functions would not send."""
 
     async def script(_request: web.Request, _call: Call) -> web.Response:
         return web.Response(text=text, status=status)
@@ -93,11 +93,11 @@ def raw(text: str, status: int = 200) -> Script:
     ],
     ids=["reset", "5xx", "5xx html", "html", "array", "array 400", "empty"],
 )
-async def test_a_start_that_was_never_answered_properly_has_an_unknown_outcome(
+async def test_a_start_without_a_valid_response_has_an_unknown_outcome(
     endpoint: ScriptedStepFunctions, script: object
 ) -> None:
     endpoint.script("StartExecution", script)  # type: ignore[arg-type]  # parametrize erases the type
-    async with workflows(endpoint.url, timeout=0.3) as client:
+    async with step_functions_client(endpoint.url, timeout=0.3) as client:
         with pytest.raises(OutcomeUnknown) as raised:
             await client.start("exec-1", "{}")
     assert raised.value.execution_id == "exec-1"
@@ -107,28 +107,30 @@ async def test_an_endpoint_that_hangs_has_an_unknown_outcome_within_the_timeout(
     endpoint: ScriptedStepFunctions,
 ) -> None:
     endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
-    async with workflows(endpoint.url, timeout=0.5, attempt_timeout=5) as client:
+    async with step_functions_client(endpoint.url, timeout=0.5, attempt_timeout=5) as client:
         with pytest.raises(OutcomeUnknown):
             await client.start("exec-1", "{}")
 
 
-async def test_a_silent_attempt_is_given_up_and_the_next_one_may_succeed(endpoint: ScriptedStepFunctions) -> None:
+async def test_an_attempt_without_a_response_times_out_and_is_retried(
+    endpoint: ScriptedStepFunctions,
+) -> None:
     endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
-    async with workflows(endpoint.url, attempt_timeout=0.2) as client:
+    async with step_functions_client(endpoint.url, attempt_timeout=0.2) as client:
         await client.start("exec-1", "{}")
     assert endpoint.count("StartExecution") == 2
 
 
 async def test_an_unknown_outcome_is_not_hidden_by_later_throttling(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", reset(), error("ThrottlingException"))
-    async with workflows(endpoint.url, timeout=0.3) as client:
+    async with step_functions_client(endpoint.url, timeout=0.3) as client:
         with pytest.raises(OutcomeUnknown):
             await client.start("exec-1", "{}")
 
 
 async def test_an_unknown_outcome_is_not_hidden_by_a_later_refusal(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", reset(), error("ExpiredTokenException"))
-    async with workflows(endpoint.url) as client:
+    async with step_functions_client(endpoint.url) as client:
         with pytest.raises(OutcomeUnknown):
             await client.start("exec-1", "{}")
     assert endpoint.count("StartExecution") == 2
@@ -137,12 +139,12 @@ async def test_an_unknown_outcome_is_not_hidden_by_a_later_refusal(endpoint: Scr
 async def test_an_endpoint_without_a_listener_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        async with workflows(f"http://127.0.0.1:{free.getsockname()[1]}", timeout=2) as client:
+        async with step_functions_client(f"http://127.0.0.1:{free.getsockname()[1]}", timeout=2) as client:
             with pytest.raises(Unreachable):
                 await client.start("exec-1", "{}")
 
 
-async def test_missing_credentials_are_unreachable_for_nothing_was_sent(
+async def test_missing_credentials_are_unreachable_because_nothing_was_sent(
     endpoint: ScriptedStepFunctions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -156,14 +158,14 @@ async def test_missing_credentials_are_unreachable_for_nothing_was_sent(
     assert endpoint.calls == []
 
 
-async def test_a_refused_call_is_not_tried_again(endpoint: ScriptedStepFunctions, client: StepFunctionsClient) -> None:
+async def test_a_refused_call_is_not_retried(endpoint: ScriptedStepFunctions, client: StepFunctionsClient) -> None:
     endpoint.script("StartExecution", error("AccessDeniedException"))
     with pytest.raises(Refused, match="AccessDeniedException"):
         await client.start("exec-1", "{}")
     assert endpoint.count("StartExecution") == 1
 
 
-async def test_a_name_that_is_taken_is_told_as_that(
+async def test_a_name_in_use_raises_execution_exists(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:
     endpoint.script("StartExecution", error("ExecutionAlreadyExists"))
@@ -233,10 +235,10 @@ async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout:
         return await client.start(execution_id, "{}", deadline)
 
 
-async def test_a_start_that_waited_for_its_slot_still_has_its_whole_timeout(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_start_that_waited_for_its_slot_still_has_its_full_timeout(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED), STARTED)
-    async with workflows(endpoint.url, pool=1, timeout=5, attempt_timeout=5) as client:
+    async with step_functions_client(endpoint.url, pool=1, timeout=5, attempt_timeout=5) as client:
         first = asyncio.create_task(start_in_slot(client, "exec-1"))
         await endpoint.arrived("StartExecution")
         second = asyncio.create_task(start_in_slot(client, "exec-2", 30))
@@ -249,7 +251,7 @@ async def test_a_start_that_waited_for_its_slot_still_has_its_whole_timeout(endp
 async def test_a_start_that_gets_no_slot_is_never_sent(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
-    async with workflows(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
+    async with step_functions_client(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
         first = asyncio.create_task(start_in_slot(client, "exec-1"))
         await endpoint.arrived("StartExecution")
         client._retrying.timeout = 0.1  # the second call need not wait as long as the first may take
@@ -260,10 +262,10 @@ async def test_a_start_that_gets_no_slot_is_never_sent(endpoint: ScriptedStepFun
     assert endpoint.count("StartExecution") == 1
 
 
-async def test_a_reading_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_read_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
     endpoint.script("DescribeExecution", described("SUCCEEDED", input="{}", output="1"))
-    async with workflows(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
+    async with step_functions_client(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
         starts = [asyncio.create_task(start_in_slot(client, f"exec-{number}")) for number in range(3)]
         await endpoint.arrived("StartExecution")
         async with asyncio.timeout(10):
@@ -274,12 +276,15 @@ async def test_a_reading_does_not_wait_for_starts_that_hang(endpoint: ScriptedSt
 
 
 async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint: ScriptedStepFunctions) -> None:
-    asyncio.get_running_loop().set_debug(False)  # it takes most of the time of so many tasks
+    asyncio.get_running_loop().set_debug(False)  # debug mode takes most of the time of 200 tasks
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
-    async with workflows(endpoint.url, timeout=20, attempt_timeout=20) as client, asyncio.TaskGroup() as tasks:
+    async with (
+        step_functions_client(endpoint.url, timeout=20, attempt_timeout=20) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
         for number in range(200):
             tasks.create_task(start_in_slot(client, f"exec-{number}"))
-        # No answer was given yet: all 200 arrive only if none waits for another's connection.
+        # There was no response yet: all 200 arrive only if none waits for another's connection.
         await endpoint.arrived("StartExecution", 200)
         gate.set()

@@ -1,4 +1,4 @@
-"""Our signer against botocore's: the same headers for every request that we make."""
+"""Our signer against botocore's: both write the same headers for every request that we make."""
 
 from __future__ import annotations
 

@@ -20,18 +20,18 @@ def bucket(size: int, refill: int) -> tuple[TokenBucket, Clock]:
     return TokenBucket(Quota(size, refill), clock), clock
 
 
-def test_a_quota_is_written_as_in_the_documentation() -> None:
+def test_a_quota_is_written_as_aws_documents_it() -> None:
     assert Quota.parse("300/15") == Quota(300, 15)
     assert str(Quota(300, 15)) == "300/15"
 
 
 @pytest.mark.parametrize("text", ["", "300", "300/", "/15", "0/15", "300/0", "-1/5", "3.5/1", "300/15/1", 300, None])
-def test_what_is_no_quota_is_refused(text: object) -> None:
+def test_any_other_text_is_refused_as_a_quota(text: object) -> None:
     with pytest.raises(ValueError, match="300/15"):
         Quota.parse(text)
 
 
-def test_a_full_bucket_lets_its_size_through_and_then_its_pace() -> None:
+def test_a_full_bucket_allows_its_size_and_then_its_refill_rate() -> None:
     tokens, clock = bucket(3, 2)
     assert [tokens.take() for _ in range(4)] == [True, True, True, False]
     assert tokens.wait() == pytest.approx(0.5)
@@ -47,16 +47,16 @@ def test_a_bucket_never_holds_more_than_its_size() -> None:
     assert tokens.level == 3
 
 
-def test_reserved_turns_come_one_after_the_other() -> None:
+def test_reserved_tokens_become_free_one_after_the_other() -> None:
     tokens, _ = bucket(1, 2)
     assert [tokens.reserve(1.1) for _ in range(3)] == [0.0, pytest.approx(0.5), pytest.approx(1.0)]
     assert tokens.reserve(1.1) is None
-    assert tokens.level == pytest.approx(-2)  # what was not promised was not taken
+    assert tokens.level == pytest.approx(-2)  # a token that was not reserved was not taken
 
 
-def test_a_throttled_bucket_is_empty_and_refills_at_half_the_pace() -> None:
+def test_a_throttled_bucket_is_empty_and_refills_at_half_the_rate() -> None:
     tokens, clock = bucket(10, 4)
-    tokens.throttled()
+    tokens.on_throttled()
     assert not tokens.take()
     clock.now += 1
     assert tokens.level == pytest.approx(2)
@@ -66,21 +66,21 @@ def test_a_throttled_bucket_is_empty_and_refills_at_half_the_pace() -> None:
     assert tokens.level == pytest.approx(6)
 
 
-def test_however_often_it_is_throttled_it_goes_on() -> None:
+def test_a_bucket_refills_however_often_it_was_throttled() -> None:
     tokens, clock = bucket(10, 16)
     for _ in range(100):
-        tokens.throttled()
+        tokens.on_throttled()
     clock.now += 1
     assert tokens.take()
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
-def test_no_stretch_of_time_lets_more_through_than_size_and_refill(steps: list[tuple[float, bool]]) -> None:
+def test_no_interval_allows_more_than_size_and_refill(steps: list[tuple[float, bool]]) -> None:
     tokens, clock = bucket(5, 3)
     began, taken = clock.now, 0
     for pause, throttled in steps:
         clock.now += pause
         taken += tokens.take()
         if throttled:
-            tokens.throttled()
+            tokens.on_throttled()
         assert taken <= 5 + 3 * (clock.now - began) + 1e-6

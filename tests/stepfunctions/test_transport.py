@@ -1,4 +1,4 @@
-"""Calls of an AWS service: what the SDK decides stays as the SDK decides it, and each end is told as what it is."""
+"""Calls to an AWS service: the SDK's settings apply, and each way to fail raises the right error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import aioboto3
 import pytest
 from aiohttp import web
 
-from service.stepfunctions.transport import AwsError, AwsJsonClient, NoAnswerError, NotSentError
+from service.stepfunctions.transport import AwsError, AwsJsonClient, NoResponseError, NotSentError
 from tests.support.step_functions import ScriptedStepFunctions, error, gated, ok, reset
 from tests.support.tls import self_signed
 
@@ -107,7 +107,7 @@ async def test_calls_go_where_the_sdk_would_send_them(
         assert api._signer._service == "states"
 
 
-async def test_an_answer_is_handed_over(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_response_is_returned(endpoint: ScriptedStepFunctions) -> None:
     async with calls(endpoint.url) as api:
         assert await api.call(*LIST) == {"stateMachines": []}
     assert endpoint.calls == [LIST]
@@ -128,13 +128,13 @@ async def test_temporary_credentials_are_renewed_and_sent_with_their_token(tmp_p
     (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
     seen = []
 
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         key = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
         seen.append((key, request.headers["X-Amz-Security-Token"]))
         return web.json_response({})
 
     app = web.Application()
-    app.router.add_post("/", answer)
+    app.router.add_post("/", respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -146,7 +146,7 @@ async def test_temporary_credentials_are_renewed_and_sent_with_their_token(tmp_p
 
 
 @pytest.mark.parametrize("process", ["/bin/false", "/no/such/program"])
-async def test_credentials_that_cannot_be_had_send_nothing(
+async def test_without_credentials_nothing_is_sent(
     endpoint: ScriptedStepFunctions, tmp_path: Path, process: str
 ) -> None:
     (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n")
@@ -156,7 +156,7 @@ async def test_credentials_that_cannot_be_had_send_nothing(
     assert endpoint.calls == []
 
 
-async def test_credentials_that_come_later_are_found(
+async def test_credentials_that_appear_later_are_found(
     endpoint: ScriptedStepFunctions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with calls(endpoint.url, aioboto3.Session()) as api:
@@ -168,7 +168,7 @@ async def test_credentials_that_come_later_are_found(
 
 
 @pytest.mark.parametrize("code", ["TooMany", "com.amazonaws.swf.service.v2.model#TooMany"])
-async def test_an_error_is_told_by_its_bare_code_and_status(endpoint: ScriptedStepFunctions, code: str) -> None:
+async def test_an_error_has_its_bare_code_and_status(endpoint: ScriptedStepFunctions, code: str) -> None:
     endpoint.script(LIST[0], error(code, 400))
     async with calls(endpoint.url) as api:
         with pytest.raises(AwsError) as raised:
@@ -177,7 +177,7 @@ async def test_an_error_is_told_by_its_bare_code_and_status(endpoint: ScriptedSt
 
 
 @pytest.mark.parametrize("status", [302, 403])
-async def test_an_error_page_of_something_else_is_told_by_its_status(
+async def test_an_error_page_of_another_server_has_its_status_as_its_code(
     endpoint: ScriptedStepFunctions, status: int
 ) -> None:
     async def page(_request: web.Request, _call: object) -> web.Response:
@@ -190,21 +190,21 @@ async def test_an_error_page_of_something_else_is_told_by_its_status(
     assert (raised.value.code, raised.value.status) == (str(status), status)
 
 
-async def test_a_connection_that_breaks_after_the_request_is_no_answer(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_connection_that_breaks_after_the_request_gave_no_response(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script(LIST[0], reset())
     async with calls(endpoint.url) as api:
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(NoResponseError):
             await api.call(*LIST)
 
 
-async def test_silence_is_no_answer(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_silent_server_gave_no_response(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script(LIST[0], gated(asyncio.Event(), ok()))
     async with calls(endpoint.url) as api:
-        with pytest.raises(NoAnswerError, match="SocketTimeoutError"):
+        with pytest.raises(NoResponseError, match="SocketTimeoutError"):
             await api.call(*LIST)
 
 
-async def test_an_answer_that_ends_early_is_no_answer() -> None:
+async def test_a_truncated_response_counts_as_no_response() -> None:
     async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
@@ -212,7 +212,7 @@ async def test_an_answer_that_ends_early_is_no_answer() -> None:
 
     server = await asyncio.start_server(cut, "127.0.0.1", 0)
     async with server, calls(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as api:
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(NoResponseError):
             await api.call(*LIST)
 
 
@@ -224,7 +224,7 @@ async def test_without_a_listener_nothing_was_sent() -> None:
                 await api.call(*LIST)
 
 
-async def test_a_text_with_lone_surrogates_is_read_all_the_same(endpoint: ScriptedStepFunctions) -> None:
+async def test_a_response_with_lone_surrogates_is_parsed(endpoint: ScriptedStepFunctions) -> None:
     async def script(_request: web.Request, _call: object) -> web.Response:
         return web.Response(text='{"output": "\\ud800"}')
 
@@ -234,21 +234,21 @@ async def test_a_text_with_lone_surrogates_is_read_all_the_same(endpoint: Script
 
 
 class _Proxy:
-    """Takes requests for http URLs, as a proxy gets them, and answers them all itself."""
+    """Takes requests for http URLs, as a proxy gets them, and responds to all of them itself."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        self.asked.append(head.partition(b"\r\n")[0].decode())
+        self.requests.append(head.partition(b"\r\n")[0].decode())
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         await writer.drain()
         writer.close()
 
 
 @pytest.mark.parametrize(("no_proxy", "through"), [("", True), ("states.test", False)])
-async def test_the_environments_proxy_is_used_but_for_what_no_proxy_names(
+async def test_the_environments_proxy_is_used_except_for_hosts_in_no_proxy(
     monkeypatch: pytest.MonkeyPatch, no_proxy: str, through: bool
 ) -> None:
     proxy = _Proxy()
@@ -260,12 +260,12 @@ async def test_the_environments_proxy_is_used_but_for_what_no_proxy_names(
             if through:
                 assert await api.call(*LIST) == {}
             else:
-                with pytest.raises(NotSentError):  # a name that nobody resolves
+                with pytest.raises(NotSentError):  # the name does not resolve
                     await api.call(*LIST)
-    assert proxy.asked == (["POST http://states.test/ HTTP/1.1"] if through else [])
+    assert proxy.requests == (["POST http://states.test/ HTTP/1.1"] if through else [])
 
 
-async def test_a_proxy_that_refuses_the_tunnel_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_a_proxy_that_refuses_the_tunnel_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"CONNECT states.test:443 ")
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
@@ -288,11 +288,11 @@ async def test_a_ca_bundle_of_the_sdks_settings_is_trusted(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         return web.json_response({"got": json.loads(await request.read())})
 
     app = web.Application()
-    app.router.add_post("/", answer)
+    app.router.add_post("/", respond)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()

@@ -18,7 +18,7 @@ from service.bridge.reply_channel import ReplyChannel
 from service.bridge.starter import Starter
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
-from tests.support.step_functions import STARTED, ScriptedStepFunctions, workflows
+from tests.support.step_functions import STARTED, ScriptedStepFunctions, step_functions_client
 
 
 class Channel:
@@ -120,7 +120,7 @@ class Stage:
 async def stage(*, timeout: float = 20, pool: int = 300, **options: Any) -> AsyncIterator[Stage]:
     async with (
         ScriptedStepFunctions() as endpoint,
-        workflows(endpoint.url, timeout=timeout, attempt_timeout=timeout, pool=pool) as client,
+        step_functions_client(endpoint.url, timeout=timeout, attempt_timeout=timeout, pool=pool) as client,
     ):
         made = Stage(endpoint, client, **options)
         async with made.recovery:

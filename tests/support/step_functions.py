@@ -1,4 +1,4 @@
-"""A Step Functions endpoint that answers as a test scripts it, over real HTTP."""
+"""A Step Functions endpoint over real HTTP whose responses a test scripts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Script: TypeAlias = Callable[[web.Request, Call], Awaitable[web.StreamResponse]]
 
 
 def ok(**body: Any) -> Script:
-    """Answer with `body`."""
+    """Respond with `body`."""
 
     async def script(_request: web.Request, _call: Call) -> web.Response:
         return web.json_response(body, content_type="application/x-amz-json-1.0")
@@ -29,7 +29,7 @@ def ok(**body: Any) -> Script:
 
 
 def error(code: str, status: int = 400) -> Script:
-    """Answer with an AWS error."""
+    """Respond with an AWS error."""
 
     async def script(_request: web.Request, _call: Call) -> web.Response:
         return web.json_response({"__type": code, "message": "scripted"}, status=status)
@@ -38,7 +38,7 @@ def error(code: str, status: int = 400) -> Script:
 
 
 def reset() -> Script:
-    """Take the request, then break the connection without an answer."""
+    """Take the request, then break the connection without a response."""
 
     async def script(request: web.Request, _call: Call) -> web.Response:
         assert request.transport is not None
@@ -49,7 +49,7 @@ def reset() -> Script:
 
 
 def gated(gate: asyncio.Event, then: Script) -> Script:
-    """Answer only once `gate` is set."""
+    """Respond only once `gate` is set."""
 
     async def script(request: web.Request, call: Call) -> web.StreamResponse:
         await gate.wait()
@@ -62,12 +62,12 @@ STARTED = ok(executionArn="arn:aws:states:us-east-1:000000000000:execution:event
 
 
 def described(status: str, **more: Any) -> Script:
-    """Answer DescribeExecution with a record of this status."""
+    """Respond to DescribeExecution with a record of this status."""
     return ok(executionArn=ARN.execution("x"), stateMachineArn=ARN.text, name="x", status=status, startDate=1.0, **more)
 
 
 class ScriptedStepFunctions:
-    """Answers each call by the next script for its action, and by the last one for ever after."""
+    """Responds to each call by the next script for its action; the last script repeats."""
 
     def __init__(self) -> None:
         self.scripts: dict[str, deque[Script]] = defaultdict(deque)
@@ -75,7 +75,7 @@ class ScriptedStepFunctions:
         self._arrived = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.url = ""
-        self.script("DescribeStateMachine", ok(stateMachineArn=ARN.text, type="STANDARD"))  # asked at each start
+        self.script("DescribeStateMachine", ok(stateMachineArn=ARN.text, type="STANDARD"))  # read at start
 
     def script(self, action: str, *scripts: Script) -> None:
         self.scripts[action] = deque(scripts)
@@ -84,11 +84,11 @@ class ScriptedStepFunctions:
         return sum(name == action for name, _ in self.calls)
 
     async def arrived(self, action: str, number: int = 1) -> None:
-        """Wait until `action` was called so many times."""
+        """Wait until `action` was called `number` times."""
         async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: self.count(action) >= number)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
         action = request.headers["X-Amz-Target"].removeprefix("AWSStepFunctions.")
         call = json.loads(await request.read())
         async with self._arrived:
@@ -100,7 +100,7 @@ class ScriptedStepFunctions:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**21)
-        app.router.add_post("/", self._answer)
+        app.router.add_post("/", self._respond)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -112,8 +112,8 @@ class ScriptedStepFunctions:
         await self._runner.cleanup()
 
 
-def workflows(url: str, **options: Any) -> StepFunctionsClient:
-    """Return our client for the endpoint at `url`, quick to try again."""
+def step_functions_client(url: str, **options: Any) -> StepFunctionsClient:
+    """Return our client for the endpoint at `url`, with short timeouts and pauses between retries."""
     options = {"pool": 300, "timeout": 2.0, "attempt_timeout": 1.0, "backoff": 0.01} | options
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
     return StepFunctionsClient(session, ARN, endpoint_url=url, **options)

@@ -1,4 +1,4 @@
-"""Dashboards show what is measured, and each alarm has its entry in the runbook."""
+"""Dashboards show every metric, and each alarm has its entry in the runbook."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 PANELS = [panel for panel in GRAFANA["panels"] if panel["type"] != "row"]
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 
-# Measured, and on no dashboard.
+# Metrics that are on no dashboard.
 NOT_SHOWN: set[str] = set()
 
 
-async def measured() -> dict[str, set[str]]:
-    """Return the samples of each metric that the service offers."""
+async def exported() -> dict[str, set[str]]:
+    """Return the samples of each metric that the service exports."""
     suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
     async with (
         LocalAws(port=0, wait=0) as aws,
@@ -38,18 +38,18 @@ async def measured() -> dict[str, set[str]]:
         return {
             family.name: {family.name + suffix for suffix in suffixes[family.type]}
             for family in text_string_to_metric_families(await response.text())
-            if not family.name.endswith("_created")  # when a counter began; the client library adds it
+            if not family.name.endswith("_created")  # the client library adds when a metric began
         }
 
 
-async def test_every_metric_on_the_grafana_dashboard_exists_and_every_one_that_exists_is_shown() -> None:
-    families = await measured()
+async def test_the_grafana_dashboard_shows_every_metric_and_no_other() -> None:
+    families = await exported()
     shown = set(re.findall(r"sync_front_\w+", " ".join(EXPRESSIONS)))
     assert shown - set().union(*families.values()) == set()
     assert {name for name, samples in families.items() if not samples & shown} == NOT_SHOWN
 
 
-def test_every_expression_is_of_the_instances_that_were_chosen_and_its_legend_of_labels_that_it_keeps() -> None:
+def test_every_expression_selects_the_chosen_instances_and_its_legend_uses_labels_that_it_keeps() -> None:
     targets = [target for panel in PANELS for target in panel["targets"]]
     assert len(targets) > 20
     for target in targets:
@@ -64,7 +64,7 @@ def test_every_expression_is_of_the_instances_that_were_chosen_and_its_legend_of
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= kept, expression
 
 
-def test_no_panel_covers_another_and_each_says_what_it_shows() -> None:
+def test_no_panel_covers_another_and_each_has_a_description() -> None:
     cells: list[tuple[int, int]] = []
     for panel in GRAFANA["panels"]:
         at = panel["gridPos"]
@@ -88,7 +88,7 @@ def entries() -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_every_alarm_has_its_entry_in_the_runbook_and_every_entry_its_alarm() -> None:
+def test_every_alarm_has_a_runbook_entry_and_every_entry_an_alarm() -> None:
     assert len(alarms()) > 15
     assert set(entries()) == alarms()
     for name, entry in entries().items():
@@ -96,7 +96,7 @@ def test_every_alarm_has_its_entry_in_the_runbook_and_every_entry_its_alarm() ->
         assert said == ["Means", "Look at", "Do"], name
 
 
-def test_every_alarm_says_where_its_entry_is() -> None:
+def test_every_alarm_links_to_its_runbook_entry() -> None:
     descriptions = re.findall(r'alarm_description\s*=\s*"(.*)"', ALARMS)
     singles = [name for name in alarms() if f"local.name}}-{name}" in ALARMS]
     assert len(descriptions) == ALARMS.count('resource "aws_cloudwatch_metric_alarm"') == 1 + len(singles)
@@ -104,7 +104,7 @@ def test_every_alarm_says_where_its_entry_is() -> None:
     assert sorted(links) == sorted(f"docs/runbook.md#{name}" for name in ["${each.key}", *singles])
 
 
-def test_what_the_runbook_names_is_there() -> None:
+def test_everything_that_the_runbook_names_exists() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", RUNBOOK):
         path, _, anchor = target.partition("#")
         file = ROOT / "docs" / path if path else ROOT / "docs" / "runbook.md"

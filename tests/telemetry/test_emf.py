@@ -1,4 +1,4 @@
-"""The metrics as CloudWatch takes them in, and their names as the infrastructure uses them."""
+"""The metrics in CloudWatch's Embedded Metric Format, and their names in the infrastructure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from service.local import LocalAws
 from service.telemetry import emf
-from service.telemetry.emf import DIMENSION, NAMES, NAMESPACE, EmfWriter
+from service.telemetry.emf import DIMENSION, EMF_METRICS, NAMESPACE, EmfWriter
 from service.telemetry.metrics import Metrics
 from tests.support.processes import Process, service
 
@@ -28,13 +28,13 @@ NOW = 1_800_000_000.25
 
 
 class Others(Collector):
-    """What the metrics are read from besides the instruments; a test moves it."""
+    """The metrics that other parts of the service collect; a test sets their values."""
 
     def __init__(self) -> None:
         self.gauges = {
-            name.prometheus: 0.0
-            for name in NAMES
-            if name.prometheus.endswith(("_in_flight", "_limit", "_up", "_draining"))
+            metric.prometheus: 0.0
+            for metric in EMF_METRICS
+            if metric.prometheus.endswith(("_in_flight", "_limit", "_up", "_draining"))
         }
         self.counters = {"sync_front_link_reconnects": 0.0, "sync_front_recovered": 0.0}
         self.throttles: dict[str, float] = {}
@@ -70,16 +70,16 @@ def line(source: EmfWriter) -> dict[str, Any]:
 
 
 def assert_follows_the_specification(found: dict[str, Any]) -> None:
-    """What CloudWatch Logs asks of a line, else it takes nothing out of it and says so nowhere."""
+    """Check a line as CloudWatch Logs does, which ignores an invalid line without reporting it."""
     assert isinstance(found["_aws"]["Timestamp"], int)
     (directive,) = found["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == NAMESPACE
     assert directive["Dimensions"] == [[DIMENSION]]
     assert isinstance(found[DIMENSION], str)
     assert 1 <= len(directive["Metrics"]) <= 100
-    told = [metric["Name"] for metric in directive["Metrics"]]
-    assert len(told) == len(set(told))
-    assert set(found) == {"_aws", DIMENSION, *told}  # every metric has its value, and nothing else is told
+    declared = [metric["Name"] for metric in directive["Metrics"]]
+    assert len(declared) == len(set(declared))
+    assert set(found) == {"_aws", DIMENSION, *declared}  # every metric has its value, and there is nothing else
     for metric in directive["Metrics"]:
         assert metric["Unit"] in {"Count", "Milliseconds"}
         values = found[metric["Name"]]
@@ -88,7 +88,7 @@ def assert_follows_the_specification(found: dict[str, Any]) -> None:
         assert all(isinstance(value, int | float) for value in values)
 
 
-def test_counters_are_told_as_what_was_counted_since_the_last_line(metrics: Metrics, others: Others) -> None:
+def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Metrics, others: Others) -> None:
     source = EmfWriter(metrics, "front")
     for outcome in ("succeeded", "succeeded", "throttled", "draining", "schema-violation"):
         metrics.ended("start", outcome)
@@ -106,7 +106,7 @@ def test_counters_are_told_as_what_was_counted_since_the_last_line(metrics: Metr
     assert (second["Throttles"], second["Recovered"]) == (0, 0)
 
 
-def test_gauges_are_told_as_they_are(metrics: Metrics, others: Others) -> None:
+def test_gauges_are_written_as_their_value(metrics: Metrics, others: Others) -> None:
     source = EmfWriter(metrics, "front")
     for number, name in enumerate(others.gauges, start=1):
         others.gauges[name] = number
@@ -118,10 +118,10 @@ def test_gauges_are_told_as_they_are(metrics: Metrics, others: Others) -> None:
         assert found["Draining"] == others.gauges["sync_front_draining"]
 
 
-def test_times_are_told_one_by_one_and_once(metrics: Metrics) -> None:
+def test_durations_are_written_one_by_one_and_once(metrics: Metrics) -> None:
     source = EmfWriter(metrics, "front")
-    metrics.answered(1.5, 0.25, 1.0, 1.0)
-    metrics.answered(1.0, 0.25, 0.5, 0.5)
+    metrics.responded(1.5, 0.25, 1.0, 1.0)
+    metrics.responded(1.0, 0.25, 0.5, 0.5)
     metrics.recent_lags.append(0.004)
     found = line(source)
     assert found["BridgeOverheadMilliseconds"] == [250, 250]
@@ -131,16 +131,14 @@ def test_times_are_told_one_by_one_and_once(metrics: Metrics) -> None:
     assert not {"BridgeOverheadMilliseconds", "EventLoopLagMilliseconds"} & set(later)
 
 
-def test_of_many_times_the_percentiles_are_told_and_the_longest(metrics: Metrics) -> None:
+def test_many_durations_are_written_as_percentiles_with_the_maximum(metrics: Metrics) -> None:
     metrics.recent_lags.extend(number / 1000 for number in range(1000, 0, -1))
     found = line(EmfWriter(metrics, "front"))
     assert_follows_the_specification(found)
     assert found["EventLoopLagMilliseconds"] == list(range(10, 1001, 10))
 
 
-def test_a_standard_output_that_is_gone_does_not_end_the_service(
-    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_standard_output_does_not_stop_the_service(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.StringIO):
         def flush(self) -> None:
             raise BrokenPipeError(32, "Broken pipe")
@@ -155,7 +153,7 @@ def lines(process: Process) -> list[dict[str, Any]]:
     return [json.loads(text) for text in process.stdout]
 
 
-async def test_the_service_writes_its_metrics_on_time_and_once_more_at_its_end() -> None:
+async def test_the_service_writes_metrics_each_interval_and_once_when_it_stops() -> None:
     env = {"EMF_INTERVAL": "0.2", "SERVICE_NAME": "other-front"}
     async with (
         LocalAws(port=0, wait=0) as aws,
@@ -196,23 +194,23 @@ def terraform_names() -> dict[str, str]:
     return dict(re.findall(r'(\w+)\s*=\s*"(\w+)"', block))
 
 
-def test_the_infrastructure_knows_these_names_and_no_other() -> None:
+def test_the_infrastructure_knows_exactly_these_metrics() -> None:
     names = terraform_names()
     assert names.pop("namespace") == emf.NAMESPACE
-    assert sorted(names.values()) == sorted(name.cloudwatch for name in NAMES)
+    assert sorted(names.values()) == sorted(metric.emf for metric in EMF_METRICS)
 
 
-def test_scaling_alarms_and_dashboard_use_each_name_and_none_that_there_is_not() -> None:
+def test_scaling_alarms_and_dashboard_use_every_metric_and_no_other() -> None:
     used = set()
     for file in TERRAFORM.glob("*.tf"):
         text = file.read_text()
         used |= set(re.findall(r"local\.metrics\.(\w+)", text))
-        assert file.name == "locals.tf" or "SyncFront" not in text  # taken from the one place only
+        assert file.name == "locals.tf" or "SyncFront" not in text  # written in one place only
     assert used == {*terraform_names(), "dimensions"}
 
 
-def test_the_task_writes_them_each_minute_under_the_dimension_that_is_looked_for() -> None:
+def test_the_task_writes_metrics_each_minute_under_the_dimension_of_the_alarms() -> None:
     locals_, task = (TERRAFORM / "locals.tf").read_text(), (TERRAFORM / "ecs.tf").read_text()
     (value,) = re.findall(rf"dimensions\s*=\s*{{ {DIMENSION} = (\S+) }}", locals_)
     assert re.search(rf"SERVICE_NAME\s*=\s*{re.escape(value)}\s", task)
-    assert re.search(r"EMF_INTERVAL\s*=\s*60\s", task)  # CloudWatch's own period, by which the alarms are reckoned
+    assert re.search(r"EMF_INTERVAL\s*=\s*60\s", task)  # CloudWatch's own period, on which the alarms are based

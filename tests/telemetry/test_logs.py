@@ -33,14 +33,14 @@ except ValueError:
 
 
 def lines(level: str, form: str) -> list[str]:
-    """Return what a process with this logging writes to standard error."""
+    """Return the lines that a process with this configuration writes to standard error."""
     script = SCRIPT.format(level=level, form=form)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == ""
     return done.stderr.splitlines()
 
 
-def test_json_logs_are_one_object_a_line_whoever_writes_them() -> None:
+def test_json_logs_are_one_object_per_line_for_libraries_too() -> None:
     events: list[dict[str, Any]] = [json.loads(line) for line in lines("INFO", "json")]
     assert [event["event"] for event in events] == [
         "hello",
@@ -55,7 +55,7 @@ def test_json_logs_are_one_object_a_line_whoever_writes_them() -> None:
     assert events[1]["logger"] == "library"
 
 
-def test_an_exception_is_told_by_type_and_place_never_by_its_text() -> None:
+def test_an_exception_is_logged_with_its_type_and_stack_without_its_text() -> None:
     written = lines("INFO", "json")
     assert not any("private" in line for line in written)
     for line in written[-2:]:
@@ -65,7 +65,7 @@ def test_an_exception_is_told_by_type_and_place_never_by_its_text() -> None:
 
 
 @pytest.mark.parametrize(("level", "number"), [("DEBUG", 6), ("INFO", 5), ("ERROR", 3)])
-def test_the_level_decides_what_is_heard(level: str, number: int) -> None:
+def test_the_level_decides_what_is_logged(level: str, number: int) -> None:
     assert len(lines(level, "json")) == number
 
 

@@ -1,4 +1,4 @@
-"""Every metric is moved by what it counts, over the whole service and the local AWS."""
+"""Every metric changes with what it counts, in the whole service with the local AWS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
@@ -32,7 +33,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 class Scrape:
-    """What `/metrics` says at one moment."""
+    """One response of `/metrics`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -61,7 +62,7 @@ async def post(http: aiohttp.ClientSession, url: str, **headers: str) -> int:
         return response.status
 
 
-async def test_requests_are_counted_by_what_became_of_them_and_timed(http: aiohttp.ClientSession) -> None:
+async def test_requests_are_counted_by_outcome_and_timed(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0.3) as aws, service(aws) as (_, url):
         assert await post(http, url) == 200
         assert await post(http, url, Prefer="respond-async") == 202
@@ -87,20 +88,20 @@ async def test_requests_are_counted_by_what_became_of_them_and_timed(http: aioht
         assert now("link_frames_total") >= 4
 
 
-async def test_what_is_held_shows_while_it_is(http: aiohttp.ClientSession) -> None:
+async def test_requests_in_flight_show_until_they_end(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=1) as aws, service(aws) as (_, url):
         posts = [asyncio.create_task(post(http, url)) for _ in range(3)]
         while (now := await scrape(http, url))("requests_in_flight") < 3:
             pass
         assert now("pending_executions") == 3
-        assert now("connections") == 4  # and the one that asks
+        assert now("connections") == 4  # and the one of this scrape
         assert await asyncio.gather(*posts) == [200] * 3
         later = await scrape(http, url)
         assert later("requests_in_flight") == 0
         assert now("event_loop_tasks") >= later("event_loop_tasks") + 3
 
 
-async def test_connections_that_are_one_too_many_show(http: aiohttp.ClientSession) -> None:
+async def test_connections_over_the_limit_show(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, MAX_IN_FLIGHT="1") as (_, url), AsyncExitStack() as stack:
         before = await scrape(http, url)
         assert before("connections_dropped_total") == 0
@@ -137,7 +138,7 @@ async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSes
         assert 0 <= now("link_frame_age_seconds") < 20
 
 
-async def test_the_last_frame_grows_old_and_without_a_connection_there_is_none(http: aiohttp.ClientSession) -> None:
+async def test_the_frame_age_grows_and_is_absent_without_a_connection(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
         age = (await scrape(http, url))("link_frame_age_seconds")
         assert (await scrape(http, url))("link_frame_age_seconds") > age
@@ -149,7 +150,7 @@ async def test_the_last_frame_grows_old_and_without_a_connection_there_is_none(h
         assert now("link_down_seconds") > 0
 
 
-async def test_events_are_counted_by_kind(http: aiohttp.ClientSession) -> None:
+async def test_replies_are_counted_by_kind(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (_, url):
         aws.faults.duplicate.on()
         aws.faults.junk.on()
@@ -161,7 +162,7 @@ async def test_events_are_counted_by_kind(http: aiohttp.ClientSession) -> None:
         assert now("replies_total", "malformed") >= 1
 
 
-async def test_throttling_shows_by_action(http: aiohttp.ClientSession) -> None:
+async def test_throttled_calls_are_counted_by_action(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as throttled:
         throttled.script("DescribeStateMachine", error("AccessDeniedException"))
         throttled.script("DescribeExecution", error("ThrottlingException"), error("ExecutionDoesNotExist"))
@@ -171,7 +172,7 @@ async def test_throttling_shows_by_action(http: aiohttp.ClientSession) -> None:
             assert (await scrape(http, url))("throttled_calls_total", "DescribeExecution") == 1
 
 
-async def test_a_stop_and_a_missing_link_show(http: aiohttp.ClientSession) -> None:
+async def test_draining_shows(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, DRAIN_DELAY="20") as (process, url):
         assert (await scrape(http, url))("draining") == 0
         process.send(signal.SIGTERM)
@@ -179,22 +180,33 @@ async def test_a_stop_and_a_missing_link_show(http: aiohttp.ClientSession) -> No
         assert (await scrape(http, url))("draining") == 1
 
 
-async def test_a_loop_that_is_held_up_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_module, "LAG_EVERY", 0.01)
+async def test_a_blocked_event_loop_shows_as_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_module, "LAG_INTERVAL_S", 0.01)
     metrics = Metrics()
     watching = asyncio.create_task(metrics.watch_loop())
     await asyncio.sleep(0)
-    time.sleep(0.1)  # noqa: ASYNC251 - what a fault in the service would do
+    time.sleep(0.1)  # noqa: ASYNC251 - blocks the loop, as a fault would
     while not metrics.recent_lags:  # noqa: ASYNC110 - a list has no event to wait for
         await asyncio.sleep(0)
     watching.cancel()
     assert max(metrics.recent_lags) >= 0.05
 
 
-def test_what_had_passed_of_a_workflow_before_a_request_joined_it_is_not_taken_for_its_own_time() -> None:
+def test_the_part_of_a_workflow_before_a_request_joined_it_is_not_overhead() -> None:
     metrics = Metrics()
-    metrics.answered(3.0, 0.5, 10.0, 2.25)
+    metrics.responded(3.0, 0.5, 10.0, 2.25)
     assert metrics.recent_overheads[0] == 0.25
+
+
+def test_a_duration_counts_in_the_first_bucket_that_it_fits_and_in_all_wider_ones() -> None:
+    metrics = Metrics()
+    for seconds in (0.04, 0.05, 0.06, 61.0):
+        metrics.responded(seconds, None, None, 0.0)
+    now = Scrape(generate_latest(metrics.registry).decode())
+    buckets = {bound: now("request_duration_seconds_bucket", bound) for bound in ("0.05", "0.1", "60.0", "+Inf")}
+    assert buckets == {"0.05": 2, "0.1": 3, "60.0": 3, "+Inf": 4}
+    assert now("request_duration_seconds_count") == 4
+    assert now("request_duration_seconds_sum") == pytest.approx(61.15)
 
 
 async def test_names_and_units_follow_the_prometheus_conventions(http: aiohttp.ClientSession) -> None:

@@ -1,4 +1,4 @@
-"""What callers send, what workflows hold and what opens doors is planted, and looked for in all that is told."""
+"""Unique words are planted in requests, workflows and secrets, and must not appear in any output."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tests.support.processes import Process, command, service, settings_for
 
 
 class Planted:
-    """Words that stand nowhere else, each for one place; and everything that was told."""
+    """Unique words, one for each place, and all output."""
 
     def __init__(self) -> None:
         self.words: dict[str, str] = {}
-        self.told: list[str] = []
+        self.output: list[str] = []
 
     def __call__(self, place: str) -> str:
         return self.words.setdefault(place, f"{place}0{uuid4().hex[:12]}")
 
-    def assert_untold(self) -> None:
-        text = "\n".join(self.told)
+    def assert_not_in_output(self) -> None:
+        text = "\n".join(self.output)
         assert len(text) > 100
         assert {
             place: text[max(0, text.find(word) - 80) :][:120] for place, word in self.words.items() if word in text
         } == {}
 
     def secrets(self) -> dict[str, str]:
-        """Return settings whose values open doors."""
+        """Return settings with secret values."""
         return {
             "AWS_SECRET_ACCESS_KEY": self("awssecret"),
             "AWS_SESSION_TOKEN": self("awstoken"),
@@ -46,7 +46,7 @@ class Planted:
         }
 
     def headers(self) -> dict[str, str]:
-        """Return headers that callers and what is between may send."""
+        """Return headers that callers and proxies may send."""
         return {
             "Authorization": f"Bearer {self('bearer')}",
             "Cookie": f"session={self('cookie')}",
@@ -59,12 +59,12 @@ class Planted:
         }
 
     def people(self) -> dict[str, str]:
-        """Return a body with a name."""
+        """Return a body with a person's name."""
         return {"nome": self("name"), "sobrenome": f'"{self("surname")}"'}
 
 
 class Caller:
-    """Sends requests, and keeps what problems and headers tell. Results are the caller's own."""
+    """Sends requests, and records problems and headers as output. Results are the caller's own."""
 
     def __init__(self, planted: Planted, http: aiohttp.ClientSession, url: str) -> None:
         self.planted, self.http, self.url = planted, http, url
@@ -76,13 +76,13 @@ class Caller:
             assert response.status == status, text
         if status != 200:
             body = json.loads(text) if text else {}
-            body.pop("instance", None)  # a caller is told the path that it asked for
-            self.planted.told.append(json.dumps(body, ensure_ascii=False))
-        self.planted.told.append(str(response.headers))
+            body.pop("instance", None)  # the path that the caller requested
+            self.planted.output.append(json.dumps(body, ensure_ascii=False))
+        self.planted.output.append(str(response.headers))
 
     async def metrics(self) -> None:
         async with self.http.get(f"{self.url}/metrics") as response:
-            self.planted.told.append(await response.text())
+            self.planted.output.append(await response.text())
 
 
 @pytest.fixture
@@ -101,14 +101,14 @@ async def staged(planted: Planted, **env: str) -> AsyncIterator[tuple[LocalAws, 
         yield aws, process, Caller(planted, http, url)
         await process.until(lambda: len(process.stdout) > 0)
         await process.end()
-        planted.told += [*process.stdout, *process.stderr]
-    planted.assert_untold()
+        planted.output += [*process.stdout, *process.stderr]
+    planted.assert_not_in_output()
 
 
 JSON = {"Content-Type": "application/json"}
 
 
-async def test_no_refusal_tells_what_it_refuses(planted: Planted) -> None:
+async def test_no_refusal_reveals_what_it_refuses(planted: Planted) -> None:
     people = planted.people()
     async with staged(planted) as (_, process, call):
         await call(200, json=people)
@@ -132,13 +132,13 @@ async def test_no_refusal_tells_what_it_refuses(planted: Planted) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(f"{line}\r\n{planted('rawheader')}: x\r\n\r\n".encode())
             async with asyncio.timeout(20):
-                planted.told.append((await reader.read(65536)).decode())
+                planted.output.append((await reader.read(65536)).decode())
             writer.close()
         await call.metrics()
         assert any(line.get("problem") == "schema-violation" for line in process.logs)
 
 
-async def test_no_failure_tells_what_failed(planted: Planted) -> None:
+async def test_no_failure_reveals_private_data(planted: Planted) -> None:
     people = planted.people()
     async with staged(planted, REQUEST_SCHEMA="") as (aws, process, call):
         await call(502, json={"nome": {planted("nested"): planted("inner")}})
@@ -150,7 +150,7 @@ async def test_no_failure_tells_what_failed(planted: Planted) -> None:
         aws.faults.mute.on()
         await call(200, json=people)  # found in the record
         aws.faults.off()
-        # Anybody who has the key may publish anything to this instance.
+        # Anyone with the key can publish anything to this instance.
         instance = (await process.logged("started"))["instance"]
         events = [json.dumps(planted("event")), json.dumps({"id": planted("eventid"), "status": planted("status")})]
         publish = {"channel": f"{aws.namespace}/{instance}/{planted('channel')}", "events": events}
@@ -158,12 +158,12 @@ async def test_no_failure_tells_what_failed(planted: Planted) -> None:
             assert response.status == 200
         aws.faults.mute.on()
         started = aws.calls["StartExecution"]
-        leaving = asyncio.create_task(call(200, json=people))
+        abandoned = asyncio.create_task(call(200, json=people))
         async with asyncio.timeout(20):
             while aws.calls["StartExecution"] == started:  # noqa: ASYNC110 - a count has no event to wait for
                 await asyncio.sleep(0.01)
-        leaving.cancel()
-        await asyncio.wait([leaving])
+        abandoned.cancel()
+        await asyncio.wait([abandoned])
         aws.faults.off()
         await aws.drop_connections(1006)
         await process.logged("link_down")
@@ -173,7 +173,7 @@ async def test_no_failure_tells_what_failed(planted: Planted) -> None:
         assert await process.wait() == 0
 
 
-async def test_a_key_that_is_refused_is_not_told(planted: Planted) -> None:
+async def test_a_refused_key_is_not_logged(planted: Planted) -> None:
     async with LocalAws(port=0, wait=0) as aws:
         env = (
             settings_for(aws)
@@ -183,11 +183,11 @@ async def test_a_key_that_is_refused_is_not_told(planted: Planted) -> None:
         async with command("service", "serve", env=env) as process:
             await process.logged("link_refused")
             await process.end()
-            planted.told += [*process.stdout, *process.stderr]
-    planted.assert_untold()
+            planted.output += [*process.stdout, *process.stderr]
+    planted.assert_not_in_output()
 
 
-async def test_settings_that_cannot_be_used_are_named_and_not_quoted(planted: Planted) -> None:
+async def test_invalid_settings_are_named_but_not_quoted(planted: Planted) -> None:
     wrong = {
         "STATE_MACHINE_ARN": planted("arn"),
         "APPSYNC_HTTP_URL": f"https://user:{planted('password')}@/event",
@@ -200,12 +200,12 @@ async def test_settings_that_cannot_be_used_are_named_and_not_quoted(planted: Pl
     }
     async with command("service", "serve", env=wrong) as process:
         assert await process.wait() == 2
-        planted.told += [*process.stdout, *process.stderr]
-    assert "STATE_MACHINE_ARN" in "\n".join(planted.told)
-    planted.assert_untold()
+        planted.output += [*process.stdout, *process.stderr]
+    assert "STATE_MACHINE_ARN" in "\n".join(planted.output)
+    planted.assert_not_in_output()
 
 
-def test_the_watch_over_all_tests_knows_names_and_keys_and_makes_a_test_fail() -> None:
+def test_the_leak_check_on_all_tests_finds_names_and_keys_and_fails_the_test() -> None:
     assert leaks('{"event": "request", "name": "Ricardo"}')
     assert leaks("x-api-key: da2-abc")
     assert not leaks('{"event": "link_up", "attempt": 1}')

@@ -1,4 +1,4 @@
-"""The line that each request leaves in the log."""
+"""The log line of each request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.front import JSON, NAMES, front
 from tests.support.step_functions import STARTED, error
 
 
-async def test_the_line_tells_how_often_step_functions_was_asked() -> None:
+async def test_the_line_has_the_number_of_start_attempts() -> None:
     async with front() as it:
         it.stage.endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
         with capture_logs() as logs:
@@ -25,7 +25,7 @@ async def test_the_line_tells_how_often_step_functions_was_asked() -> None:
         assert [(line["status"], line["start_attempts"]) for line in logs] == [(200, 3)]
 
 
-async def test_the_line_tells_the_same_of_a_start_that_came_to_nothing() -> None:
+async def test_the_line_of_a_failed_start_has_its_attempts_too() -> None:
     async with front(timeout=1.5) as it:
         it.stage.endpoint.script("StartExecution", error("ThrottlingException"))
         with capture_logs() as logs:
@@ -35,7 +35,7 @@ async def test_the_line_tells_the_same_of_a_start_that_came_to_nothing() -> None
         assert line["start_attempts"] == it.stage.endpoint.count("StartExecution") > 1
 
 
-async def test_the_questions_of_a_balancer_are_no_information_and_a_callers_fault_no_warning() -> None:
+async def test_probes_are_logged_at_debug_and_callers_errors_at_info() -> None:
     async with front(ready="link down") as it:
         with capture_logs() as logs:
             for path in ("/healthz", "/readyz", "/metrics", "/nowhere"):
@@ -50,20 +50,20 @@ async def test_the_questions_of_a_balancer_are_no_information_and_a_callers_faul
         ]
 
 
-async def test_under_load_successes_are_counted_and_each_kind_of_problem_is_told(
+async def test_under_load_successes_are_counted_and_each_kind_of_problem_is_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(middleware, "Sampler", partial(Sampler, most=2))
+    monkeypatch.setattr(middleware, "Sampler", partial(Sampler, limit=2))
     async with front() as it:
         with capture_logs() as logs:
             await asyncio.gather(*(it.client.get("/healthz") for _ in range(30)))
             await it.problem("POST", "/event", 400, "malformed-json", data="{", headers=JSON)
             async with asyncio.timeout(20):
-                while logs[-1]["event"] != "requests_not_logged":  # noqa: ASYNC110 - a list has no event to wait for
+                while logs[-1]["event"] != "requests_suppressed":  # noqa: ASYNC110 - a list has no event to wait for
                     await asyncio.sleep(0.01)
         lines = [line for line in logs if line["event"] == "request"]
-        left_out = [line for line in logs if line["event"] == "requests_not_logged"]
+        suppressed = [line for line in logs if line["event"] == "requests_suppressed"]
         assert [line["problem"] for line in lines if line["status"] != 200] == ["malformed-json"]
         # On a busy machine they may take more than one second.
-        assert len(lines) + sum(line["number"] for line in left_out) == 31
-        assert all(line["outcomes"] == {"succeeded": line["number"]} for line in left_out)
+        assert len(lines) + sum(line["count"] for line in suppressed) == 31
+        assert all(line["outcomes"] == {"succeeded": line["count"]} for line in suppressed)

@@ -17,41 +17,41 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def told() -> list[Mapping[str, int]]:
+def reported() -> list[Mapping[str, int]]:
     return []
 
 
-async def test_what_is_too_much_of_one_kind_is_counted_and_the_rest_is_let_through(
-    now: list[float], told: list[Mapping[str, int]]
+async def test_lines_over_the_limit_of_their_kind_are_counted_and_others_allowed(
+    now: list[float], reported: list[Mapping[str, int]]
 ) -> None:
-    sampler = Sampler(told.append, most=3)
-    assert [sampler.lets("succeeded") for _ in range(10)] == [True] * 3 + [False] * 7
-    assert sampler.lets("unreachable")
-    assert [sampler.lets("throttled") for _ in range(5)] == [True] * 3 + [False] * 2
-    assert told == []
+    sampler = Sampler(reported.append, limit=3)
+    assert [sampler.allows("succeeded") for _ in range(10)] == [True] * 3 + [False] * 7
+    assert sampler.allows("unreachable")
+    assert [sampler.allows("throttled") for _ in range(5)] == [True] * 3 + [False] * 2
+    assert reported == []
     now[0] += 1
-    assert [sampler.lets("succeeded") for _ in range(4)] == [True] * 3 + [False]
-    assert told == [{"succeeded": 7, "throttled": 2}]
+    assert [sampler.allows("succeeded") for _ in range(4)] == [True] * 3 + [False]
+    assert reported == [{"succeeded": 7, "throttled": 2}]
     sampler.flush()
-    assert told[1:] == [{"succeeded": 1}]
+    assert reported[1:] == [{"succeeded": 1}]
 
 
-async def test_a_quiet_service_says_nothing_of_what_it_left_out(
-    now: list[float], told: list[Mapping[str, int]]
+async def test_without_suppressed_lines_nothing_is_reported(
+    now: list[float], reported: list[Mapping[str, int]]
 ) -> None:
-    sampler = Sampler(told.append, most=3)
+    sampler = Sampler(reported.append, limit=3)
     for _ in range(20):
-        assert sampler.lets("succeeded")
+        assert sampler.allows("succeeded")
         now[0] += 0.4
     sampler.flush()
-    assert told == []
+    assert reported == []
 
 
-async def test_what_was_left_out_is_told_though_nothing_more_comes(told: list[Mapping[str, int]]) -> None:
-    sampler = Sampler(told.append, most=1)
-    sampler.lets("succeeded")
-    sampler.lets("succeeded")
+async def test_suppressed_lines_are_reported_even_if_no_line_follows(reported: list[Mapping[str, int]]) -> None:
+    sampler = Sampler(reported.append, limit=1)
+    sampler.allows("succeeded")
+    sampler.allows("succeeded")
     async with asyncio.timeout(20):
-        while not told:  # noqa: ASYNC110 - a list has no event to wait for
+        while not reported:  # noqa: ASYNC110 - a list has no event to wait for
             await asyncio.sleep(0.01)
-    assert told == [{"succeeded": 1}]
+    assert reported == [{"succeeded": 1}]

@@ -1,4 +1,4 @@
-"""What OpenTelemetry is given of a request, and that nothing is needed of it."""
+"""The spans of a request in OpenTelemetry, and the service without OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROOT = f"Root=1-{TRACE[:8]}-{TRACE[8:]}"
 
 
 class Written:
-    """The spans that were written."""
+    """The spans that were exported."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -62,14 +62,14 @@ def parent(span: ReadableSpan) -> str | None:
     return None if span.parent is None else f"{span.parent.span_id:016x}"
 
 
-def handed_on(it: Front) -> str:
-    """Return the trace header that the execution was started with."""
+def propagated(it: Front) -> str:
+    """Return the trace header of the StartExecution call."""
     (call,) = [call for action, call in it.stage.endpoint.calls if action == "StartExecution"]
     header: str = call["traceHeader"]
     return header
 
 
-async def test_a_request_is_a_span_in_its_callers_trace_and_its_start_is_a_span_in_it() -> None:
+async def test_a_request_is_a_span_in_its_callers_trace_with_its_start_as_a_child() -> None:
     async with traced() as (it, written):
         headers = {"traceparent": TRACEPARENT, "tracestate": "vendor=x"}
         with capture_logs() as logs:
@@ -80,7 +80,7 @@ async def test_a_request_is_a_span_in_its_callers_trace_and_its_start_is_a_span_
         assert server.context.trace_state.to_header() == "vendor=x"
         assert (ids(client)[0], parent(client)) == (TRACE, ids(server)[1])
         # The execution belongs to the call that started it.
-        assert handed_on(it) == f"{ROOT};Parent={ids(client)[1]};Sampled=1"
+        assert propagated(it) == f"{ROOT};Parent={ids(client)[1]};Sampled=1"
         assert (server.name, server.status.status_code) == ("POST /event", StatusCode.UNSET)
         assert dict(server.attributes or {}) == {
             "http.request.method": "POST",
@@ -102,35 +102,35 @@ async def test_a_request_is_a_span_in_its_callers_trace_and_its_start_is_a_span_
 
 
 @pytest.mark.parametrize("given", [f"{ROOT};Parent={PARENT};Sampled=1", ROOT, f"Self=1-x-y;{ROOT};Sampled=?"])
-async def test_an_x_ray_header_is_a_trace_to_go_on_with(given: str) -> None:
+async def test_the_trace_of_an_x_ray_header_is_continued(given: str) -> None:
     async with traced() as (it, written):
         await it.answered({}, headers={"X-Amzn-Trace-Id": given})
         (server,) = written(SpanKind.SERVER)
         assert ids(server)[0] == TRACE
         assert parent(server) == (PARENT if "Parent" in given else TRACE[-16:])
-        assert handed_on(it).startswith(f"{ROOT};Parent=")
+        assert propagated(it).startswith(f"{ROOT};Parent=")
 
 
-async def test_without_a_trace_one_is_begun_and_handed_on_and_logged() -> None:
+async def test_without_a_trace_one_is_begun_propagated_and_logged() -> None:
     async with traced() as (it, written):
         with capture_logs() as logs:
             await it.answered({}, headers={"traceparent": "nonsense", "tracestate": "vendor=x"})
         (server,), (client,) = written(SpanKind.SERVER), written(SpanKind.CLIENT)
         trace_id = ids(server)[0]
         assert parent(server) is None
-        assert handed_on(it) == f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={ids(client)[1]};Sampled=1"
+        assert propagated(it) == f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={ids(client)[1]};Sampled=1"
         assert [line["trace_id"] for line in logs] == [trace_id]
 
 
-async def test_a_trace_that_is_not_sampled_is_handed_on_and_not_written() -> None:
+async def test_an_unsampled_trace_is_propagated_but_not_exported() -> None:
     async with traced() as (it, written):
         await it.answered({}, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
         assert written.exporter.get_finished_spans() == ()
-        assert handed_on(it).startswith(ROOT)
-        assert handed_on(it).endswith("Sampled=0")
+        assert propagated(it).startswith(ROOT)
+        assert propagated(it).endswith("Sampled=0")
 
 
-async def test_a_start_that_fails_and_a_request_that_does_are_told_by_their_problem() -> None:
+async def test_the_spans_of_a_failed_start_and_its_request_name_the_problem() -> None:
     async with traced(timeout=1.5) as (it, written):
         it.stage.endpoint.script("StartExecution", error("AccessDeniedException"))
         await it.problem("POST", "/event", 503, "refused", json=NAMES)
@@ -140,7 +140,7 @@ async def test_a_start_that_fails_and_a_request_that_does_are_told_by_their_prob
         assert len(written.exporter.get_finished_spans()) == 2
 
 
-async def test_what_came_to_no_start_has_no_call_and_a_callers_fault_is_no_error() -> None:
+async def test_a_request_without_a_start_has_no_client_span_and_a_4xx_no_error() -> None:
     async with traced() as (it, written):
         it.stage.channel.go_down(since=60)
         await it.problem("POST", "/event", 503, "link-down", json=NAMES)
@@ -154,14 +154,14 @@ async def test_what_came_to_no_start_has_no_call_and_a_callers_fault_is_no_error
         assert "private" not in nowhere.to_json()
 
 
-async def test_probes_leave_no_trace() -> None:
+async def test_probes_have_no_spans() -> None:
     async with traced() as (it, written):
         for path in ("/healthz", "/readyz", "/metrics"):
             await it.client.get(path)
         assert written.exporter.get_finished_spans() == ()
 
 
-async def test_spans_reach_the_endpoint_that_the_environment_names_before_the_service_ends() -> None:
+async def test_spans_reach_the_configured_endpoint_before_the_service_ends() -> None:
     arrived: list[ExportTraceServiceRequest] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -189,7 +189,7 @@ async def test_spans_reach_the_endpoint_that_the_environment_names_before_the_se
     assert {span.trace_id.hex() for span in spans} == {TRACE}
 
 
-async def test_a_collector_that_is_gone_holds_up_neither_a_request_nor_the_end() -> None:
+async def test_an_unreachable_collector_delays_neither_requests_nor_the_shutdown() -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     async with (
         LocalAws(port=0, wait=0) as aws,
@@ -200,11 +200,11 @@ async def test_a_collector_that_is_gone_holds_up_neither_a_request_nor_the_end()
             assert response.status == 200
         began = asyncio.get_running_loop().time()
         await process.end()
-        assert asyncio.get_running_loop().time() - began < otel.CLOSE_WITHIN + 7
+        assert asyncio.get_running_loop().time() - began < otel.CLOSE_TIMEOUT_S + 7
         assert process.logs[-1]["event"] != "unexpected_error"
 
 
-def test_nothing_is_loaded_where_no_endpoint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_endpoint_opentelemetry_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in traces._ENDPOINTS:
         monkeypatch.delenv(name, raising=False)
     assert traces.from_environment("front", "i") is None
@@ -213,7 +213,7 @@ def test_nothing_is_loaded_where_no_endpoint_is_named(monkeypatch: pytest.Monkey
     assert done.stdout == "[]\n"
 
 
-def test_an_endpoint_without_the_extra_is_a_warning() -> None:
+def test_an_endpoint_without_the_extra_logs_a_warning() -> None:
     script = """
 import sys
 sys.modules["opentelemetry"] = None

@@ -95,10 +95,10 @@ async def test_the_page_says_when_the_service_is_gone_and_shows_it_when_it_is_ba
 
 async def test_a_page_that_was_refused_asks_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     async with LocalAws(port=0) as aws:
-        monkeypatch.setattr(feed, "MOST_VIEWERS", 0)
+        monkeypatch.setattr(feed, "MAX_VIEWERS", 0)
         await page.open(f"{aws.url}/_local/")
         await page.until(says("#connection", "not connected"))
-        monkeypatch.setattr(feed, "MOST_VIEWERS", 1)
+        monkeypatch.setattr(feed, "MAX_VIEWERS", 1)
         await page.until(says("#connection", "live"))
         assert await page.value("document.querySelector('#requests-part').hidden")
         assert all("status of 503" in complaint for complaint in await page.complaints())

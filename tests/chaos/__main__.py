@@ -16,7 +16,7 @@ from tests.chaos.stage import Report
 from tests.chaos.worker import SCENARIOS, batches, play
 
 
-def tell(line: str) -> None:
+def show(line: str) -> None:
     """Print at once: progress is for somebody who watches."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -30,13 +30,13 @@ def summary(name: str, reports: Iterable[Report]) -> list[Report]:
     kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(answers.items()))
     slowest = max(report.slowest for report in reports)
     verdict = "ok    " if not broken else "BROKEN"
-    tell(f"{verdict} {name:<50} {len(reports):>3} seeds  {kinds}  (slowest {slowest:.1f} s)")
+    show(f"{verdict} {name:<50} {len(reports):>3} seeds  {kinds}  (slowest {slowest:.1f} s)")
     for report in broken:
-        tell(f"       seed {report.seed}: make chaos ONLY={name} SEED={report.seed} SEEDS=1")
+        show(f"       seed {report.seed}: make chaos ONLY={name} SEED={report.seed} SEEDS=1")
         for fault in report.faults[:5]:
-            tell(f"         {fault}")
+            show(f"         {fault}")
         if len(report.faults) > 5:
-            tell(f"         and {len(report.faults) - 5} more")
+            show(f"         and {len(report.faults) - 5} more")
     return broken
 
 
@@ -49,7 +49,7 @@ def main() -> int:
     options = parser.parse_args()
     first = random.randrange(10**6) if options.seed is None else options.seed
     names = [name for name in SCENARIOS if options.only in name]
-    tell(f"seeds {first} to {first + options.seeds - 1}, {len(names)} faults")
+    show(f"seeds {first} to {first + options.seeds - 1}, {len(names)} faults")
     began = time.monotonic()
     runs = [(name, seed) for name in names for seed in range(first, first + options.seeds)]
     done: dict[str, list[Report]] = {name: [] for name in names}
@@ -63,7 +63,7 @@ def main() -> int:
                 if len(reports) == options.seeds:
                     broken += summary(report.scenario, reports)
     requests = sum(sum(report.answers.values()) for reports in done.values() for report in reports)
-    tell(f"{len(runs)} runs, {requests} requests, {len(broken)} broken, {time.monotonic() - began:.0f} s")
+    show(f"{len(runs)} runs, {requests} requests, {len(broken)} broken, {time.monotonic() - began:.0f} s")
     return 1 if broken else 0
 
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from service.local import AWS_QUOTAS, LocalAws
 from tests.chaos.callers import Callers
-from tests.chaos.history import Call, RecordReader, check
+from tests.chaos.history import Call, Record, check
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import ready, workflow
@@ -28,7 +28,7 @@ from tests.support.processes import settings_for
 
 
 @dataclass(slots=True)
-class Asked:
+class Request:
     """One request of a measured run: when its workflow was to end, and what came of it and when."""
 
     until: float
@@ -36,7 +36,7 @@ class Asked:
     answered: float = 0.0
 
 
-class Scene:
+class Deployment:
     """A local AWS with the quotas of AWS, a proxy before its WebSocket, and processes of the service."""
 
     def __init__(self, **environment: str) -> None:
@@ -53,7 +53,7 @@ class Scene:
         aws = LocalAws(port=0, definition=definition, quotas=self.quotas)
         self.aws = await self._stack.enter_async_context(aws)
         self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, random.Random(1)))
-        self.callers = Callers(self.balancer.choose, random.Random(1), patience=300)
+        self.callers = Callers(self.balancer.choose, random.Random(1), timeout=300)
         self._stack.push_async_callback(self.callers.close)
         return self
 
@@ -71,7 +71,7 @@ class Scene:
         self.balancer.targets.append(process.url)
         return process
 
-    async def judge(self) -> list[str]:
+    async def check(self) -> list[str]:
         """Resolve every Location without quotas, stop, and compare the history with the record."""
         self.quotas.clear()
         await self.callers.resolve()
@@ -79,40 +79,40 @@ class Scene:
         for instance in self.instances:
             await instance.stop()
             faults += instance.faults
-        records = {name: RecordReader.read(execution) for name, execution in self.aws.executions.items()}
+        records = {name: Record.read(execution) for name, execution in self.aws.executions.items()}
         return faults + check(self.callers.history, records, {"subscriptions": self.aws.subscriptions})
 
 
-def tell(line: str) -> None:
+def show(line: str) -> None:
     """Print at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-async def cut(pending: int, ending: int, patience: float, rate: float, seconds: float) -> list[str]:
+async def cut(pending: int, ending: int, timeout: float, rate: float, seconds: float) -> list[str]:
     """Cut the link for so many seconds while `ending` of `pending` executions end.
 
     Requests are sent at `rate` a second, as the quota of StartExecution wants it. Those that end in the gap wait for
-    `patience` seconds beyond its end.
+    `timeout` seconds beyond its end.
     """
-    async with Scene(RESPONSE_TIMEOUT="300") as scene:
+    async with Deployment(RESPONSE_TIMEOUT="300") as scene:
         await scene.add()
         cut_at = time.time() + pending / rate + 10
         back_at = cut_at + seconds
-        dice = random.Random(1)
-        asked = [Asked(dice.uniform(cut_at + 0.2, back_at - 0.2)) for _ in range(ending)]
-        asked += [Asked(dice.uniform(back_at + 15, back_at + 45)) for _ in range(pending - ending)]
-        dice.shuffle(asked)
+        rng = random.Random(1)
+        requests = [Request(rng.uniform(cut_at + 0.2, back_at - 0.2)) for _ in range(ending)]
+        requests += [Request(rng.uniform(back_at + 15, back_at + 45)) for _ in range(pending - ending)]
+        rng.shuffle(requests)
 
-        async def one(number: int, request: Asked) -> None:
-            wait = back_at + patience + dice.uniform(0, 5) - time.time() if request.until < back_at else 300
+        async def one(number: int, request: Request) -> None:
+            wait = back_at + timeout + rng.uniform(0, 5) - time.time() if request.until < back_at else 300
             event = {"nome": str(number), "sobrenome": "x", "until": request.until}
             request.call = await scene.callers.post(event, Prefer=f"wait={int(wait)}")
             request.answered = time.time()
 
         async with asyncio.TaskGroup() as group:
             began = time.time()
-            for number, request in enumerate(asked):
+            for number, request in enumerate(requests):
                 group.create_task(one(number, request))
                 await asyncio.sleep(max(0.0, began + number / rate - time.time()))
             await asyncio.sleep(cut_at - time.time())
@@ -124,33 +124,33 @@ async def cut(pending: int, ending: int, patience: float, rate: float, seconds: 
         throttled = Counter(scene.aws.throttled) - throttled
         reads = dict(sorted(scene.aws.calls.items()))
         ends = [execution.stop_date or back_at for execution in scene.aws.executions.values()]
-        unheard = sum(cut_at <= end < back_at for end in ends)
-        faults = await scene.judge()
-    return faults + _judge_cut(asked, back_at, (running, unheard), throttled, reads)
+        missed = sum(cut_at <= end < back_at for end in ends)
+        faults = await scene.check()
+    return faults + _check_cut(requests, back_at, (running, missed), throttled, reads)
 
 
-def _judge_cut(
-    asked: list[Asked], back_at: float, counted: tuple[int, int], throttled: Counter[str], calls: dict[str, int]
+def _check_cut(
+    requests: list[Request], back_at: float, counted: tuple[int, int], throttled: Counter[str], calls: dict[str, int]
 ) -> list[str]:
-    running, unheard = counted
-    gone = [request for request in asked if request.until < back_at]
-    others = [request for request in asked if request.until >= back_at]
+    running, missed = counted
+    gone = [request for request in requests if request.until < back_at]
+    others = [request for request in requests if request.until >= back_at]
     statuses = Counter(request.call.ending for request in gone if request.call)
     late = sorted(
         request.answered - back_at for request in gone if request.call is not None and request.call.status == 200
     )
     disturbed = sorted(request.answered - request.until for request in others)
-    tell(
-        f"  {running} pending at the cut, {unheard} of {len(gone)} ended in it: {dict(statuses)}; seconds from the "
+    show(
+        f"  {running} pending at the cut, {missed} of {len(gone)} ended in it: {dict(statuses)}; seconds from the "
         f"cut's end to the answer: {_quantiles(late)}; throttled {dict(throttled)}; calls {calls}"
     )
     other_statuses = Counter(request.call.ending for request in others if request.call)
-    tell(f"  the others: {dict(other_statuses)}, seconds from the workflow's end to it: {_quantiles(disturbed)}")
+    show(f"  the others: {dict(other_statuses)}, seconds from the workflow's end to it: {_quantiles(disturbed)}")
     faults = []
-    if running != len(asked):
-        faults.append(f"only {running} of {len(asked)} were pending at the cut: this machine is too slow")
-    if unheard != len(gone):
-        faults.append(f"only {unheard} of {len(gone)} ended in the cut: this machine is too slow")
+    if running != len(requests):
+        faults.append(f"only {running} of {len(requests)} were pending at the cut: this machine is too slow")
+    if missed != len(gone):
+        faults.append(f"only {missed} of {len(gone)} ended in the cut: this machine is too slow")
     if set(other_statuses) != {"200"}:
         faults.append(f"the others were disturbed: {dict(other_statuses)}")
     if throttled.total() > 20:
@@ -173,7 +173,7 @@ def _quantiles(seconds: list[float]) -> str:
 
 async def rolling(rate: float, seconds: float) -> list[str]:
     """Replace two instances, one after the other, under a steady load."""
-    async with Scene() as scene:
+    async with Deployment() as scene:
         old = [await scene.add(), await scene.add()]
         watching = asyncio.create_task(scene.balancer.watch())
         slowest = [0.0]
@@ -196,10 +196,10 @@ async def rolling(rate: float, seconds: float) -> list[str]:
         replaced = not loading.done()
         await loading
         watching.cancel()
-        faults = await scene.judge()
+        faults = await scene.check()
         answers = Counter(call.ending for call in scene.callers.history)
-        tell(f"  {len(scene.callers.history)} requests at {rate:.0f} a second: {dict(answers)}")
-        tell(f"  the sender itself was at most {slowest[0]:.2f} s behind")
+        show(f"  {len(scene.callers.history)} requests at {rate:.0f} a second: {dict(answers)}")
+        show(f"  the sender itself was at most {slowest[0]:.2f} s behind")
     if not replaced:
         faults.append("the load ended before both instances were replaced")
     if set(answers) - {"200", "202"}:
@@ -223,12 +223,12 @@ def main() -> int:
     for title, play in scenes.items():
         if options.only not in title:
             continue
-        tell(title)
+        show(title)
         began = time.monotonic()
         faults = asyncio.run(play())
-        tell(f"  {'BROKEN' if faults else 'ok'}, {time.monotonic() - began:.0f} s")
+        show(f"  {'BROKEN' if faults else 'ok'}, {time.monotonic() - began:.0f} s")
         for fault in faults[:10]:
-            tell(f"    {fault}")
+            show(f"    {fault}")
         broken += bool(faults)
     return 1 if broken else 0
 

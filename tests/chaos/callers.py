@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.chaos.history import OUTCOMES, Call
 
-PATIENCE: Final = 60.0
+REQUEST_TIMEOUT_S: Final = 60.0
 """Seconds that a caller waits for one answer, and for the outcome at a Location, if nothing else is said."""
 
 
@@ -28,7 +28,7 @@ class Mix:
     requests: int = 40
     seconds: float = 2.0
     waits: tuple[float, float] = (0.0, 1.0)
-    impatient: float = 0.1  # Prefer: wait=1
+    short_wait: float = 0.1  # Prefer: wait=1
     asynchronous: float = 0.15  # Prefer: respond-async; a third of them follow, a third stop it
     leaving: float = 0.05
     failing: float = 0.1  # half of them without telling anybody
@@ -42,14 +42,14 @@ class Callers:
     A caller with a key whose connection breaks, or who is refused, tries again, as the contract lets it.
     """
 
-    def __init__(self, choose: Callable[[], str], dice: random.Random, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, choose: Callable[[], str], rng: random.Random, timeout: float = REQUEST_TIMEOUT_S) -> None:
+        self._timeout = timeout
         self.history: list[Call] = []
         self._choose = choose
-        self._dice = dice
+        self._rng = rng
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=patience / 2),
+            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2),
         )
 
     async def close(self) -> None:
@@ -65,20 +65,20 @@ class Callers:
                 await asyncio.sleep(mix.seconds / mix.requests)
 
     def _plan(self, mix: Mix) -> list[Coroutine[Any, Any, object]]:
-        dice = self._dice
-        name = str(UUID(int=dice.getrandbits(128), version=4))
-        event: dict[str, Any] = {"nome": name, "sobrenome": "x", "wait": round(dice.uniform(*mix.waits), 3)}
-        if dice.random() < mix.failing:
-            event |= dice.choice([{"sobrenome": 1}, {"wait": -1}])
-        elif dice.random() < mix.large:
+        rng = self._rng
+        name = str(UUID(int=rng.getrandbits(128), version=4))
+        event: dict[str, Any] = {"nome": name, "sobrenome": "x", "wait": round(rng.uniform(*mix.waits), 3)}
+        if rng.random() < mix.failing:
+            event |= rng.choice([{"sobrenome": 1}, {"wait": -1}])
+        elif rng.random() < mix.large:
             event["sobrenome"] = "y" * 250_000
-        if dice.random() < mix.keyed:
+        if rng.random() < mix.keyed:
             return [self.post(event, key=name) for _ in range(2)]
-        if dice.random() < mix.leaving:
-            return [self.post(event, leave_after=dice.uniform(0, 0.5))]
-        if dice.random() < mix.asynchronous:
-            return [dice.choice((self.hand_in, self.follow, self.abort))(event)]
-        if dice.random() < mix.impatient:
+        if rng.random() < mix.leaving:
+            return [self.post(event, leave_after=rng.uniform(0, 0.5))]
+        if rng.random() < mix.asynchronous:
+            return [rng.choice((self.post_async, self.follow, self.abort))(event)]
+        if rng.random() < mix.short_wait:
             return [self.post(event, Prefer="wait=1")]
         return [self.post(event)]
 
@@ -106,37 +106,37 @@ class Callers:
             except aiohttp.ClientError as error:
                 call.ended = "" if key is not None else f"broken: {type(error).__name__}"
                 await asyncio.sleep(0.1)
-            if call.status == 503 and key is not None and time.monotonic() - began < self._patience / 2:
+            if call.status == 503 and key is not None and time.monotonic() - began < self._timeout / 2:
                 call.status = None  # as Retry-After asks, only sooner
                 await asyncio.sleep(0.2)
         call.seconds = time.monotonic() - began
         return call
 
-    async def hand_in(self, event: dict[str, Any]) -> Call:
+    async def post_async(self, event: dict[str, Any]) -> Call:
         """Send one request and do not wait."""
         return await self.post(event, Prefer="respond-async")
 
     async def follow(self, event: dict[str, Any]) -> None:
         """Send one request and wait at its Location, wherever that request ends up."""
-        call = await self.hand_in(event)
+        call = await self.post_async(event)
         if call.location is not None:
             await self._ask(call, "GET", call.location, Prefer="wait=5")
 
     async def abort(self, event: dict[str, Any]) -> None:
         """Send one request and stop its execution."""
-        call = await self.hand_in(event)
+        call = await self.post_async(event)
         if call.location is not None:
             await self._ask(call, "DELETE", call.location)
 
     async def resolve(self) -> None:
-        """Ask each Location until it tells an outcome, or for as long as the patience lasts."""
+        """Ask each Location until it tells an outcome, or for as long as the timeout lasts."""
         async with asyncio.TaskGroup() as group:
             for call in self.history:
                 if call.location is not None:
                     group.create_task(self._resolve(call, call.location))
 
     async def _resolve(self, call: Call, location: str) -> None:
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._timeout
         while time.monotonic() < end:
             await self._ask(call, "GET", location)
             if call.later and call.later[-1][0] in OUTCOMES | {404}:

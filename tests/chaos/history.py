@@ -15,7 +15,7 @@ NOTHING_STARTED = {"at-capacity", "draining", "link-down", "throttled", "unreach
 """Problems (the last part of their type) that say that nothing was started."""
 
 
-LONG_KNOWN = 2.5
+MAX_LOOKUP_DELAY_S = 2.5
 """Seconds for which the record knew an end that a wait to its full length has to have found."""
 
 OUTCOMES = {200, 502, 504}
@@ -24,7 +24,7 @@ OUTCOMES = {200, 502, 504}
 
 @dataclass(slots=True)
 class Call:
-    """One POST of a caller: what was asked, what was answered, and what its Location told in the end.
+    """One POST of a caller: what was sent, what was answered, and what its Location told in the end.
 
     `event` is the body that was sent; its `nome` is nobody else's but those with the same `key`. `status` is None
     when no answer came: `ended` says why. It was answered at the epoch second `at`, and `waits` as long as it may.
@@ -58,7 +58,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordReader:
+class Record:
     """What Step Functions says of an execution; `event` is the body that it was started with.
 
     It ended at the epoch second `ended_at`.
@@ -71,14 +71,14 @@ class RecordReader:
     ended_at: float | None = None
 
     @classmethod
-    def read(cls, execution: Any) -> RecordReader:
+    def read(cls, execution: Any) -> Record:
         """Read the local AWS's record."""
         output = None if execution.output is None else json.loads(execution.output)
         event = json.loads(json.loads(execution.input)["event"])
         return cls(execution.status, event, output, execution.error, execution.stop_date)
 
 
-def check(calls: Iterable[Call], records: Mapping[str, RecordReader], left_over: Mapping[str, int]) -> list[str]:
+def check(calls: Iterable[Call], records: Mapping[str, Record], left_over: Mapping[str, int]) -> list[str]:
     """Return every promise that was broken, a line each."""
     calls = list(calls)
     starts = Counter(json.dumps(record.event, sort_keys=True) for record in records.values())
@@ -95,7 +95,7 @@ def check(calls: Iterable[Call], records: Mapping[str, RecordReader], left_over:
     return faults
 
 
-def suppressed(calls: Iterable[Call], records: Mapping[str, RecordReader]) -> list[str]:
+def missed_outcomes(calls: Iterable[Call], records: Mapping[str, Record]) -> list[str]:
     """Return who waited in vain, a line each: the record had long known the outcome when the wait ended."""
     return [
         f"the record had known it for {call.at - record.ended_at:.1f} s: {call}"[:400]
@@ -104,7 +104,7 @@ def suppressed(calls: Iterable[Call], records: Mapping[str, RecordReader]) -> li
         and call.status == 202
         and (record := records.get(str(call.id))) is not None
         and record.ended_at is not None
-        and record.ended_at < call.at - LONG_KNOWN
+        and record.ended_at < call.at - MAX_LOOKUP_DELAY_S
     ]
 
 
@@ -112,12 +112,12 @@ def _asked(call: Call) -> str:
     return json.dumps(call.event, sort_keys=True)
 
 
-def _faults_of(call: Call, records: Mapping[str, RecordReader], starts: Counter[str]) -> Iterator[str]:
+def _faults_of(call: Call, records: Mapping[str, Record], starts: Counter[str]) -> Iterator[str]:
     if call.status is None:
         if not call.ended:
             yield f"no answer: {_asked(call)[:100]}"
         return
-    yield from (f"{fault}: {call}"[:600] for fault in _lies(call.status, call.body, call, records))
+    yield from (f"{fault}: {call}"[:600] for fault in _mismatches(call.status, call.body, call, records))
     if call.status == 202 or call.location is not None:
         if call.location is None or call.id is None or not call.location.endswith(f"/event/{call.id}"):
             yield f"202 without the URL of its own execution: {call}"[:400]
@@ -126,12 +126,12 @@ def _faults_of(call: Call, records: Mapping[str, RecordReader], starts: Counter[
         for status, body in call.later:
             if status == 404:
                 yield f"the Location was unknown: {call}"[:400]
-            yield from (f"later {fault}: {call}"[:600] for fault in _lies(status, body, call, records))
+            yield from (f"later {fault}: {call}"[:600] for fault in _mismatches(status, body, call, records))
     if call.problem in NOTHING_STARTED and call.key is None and starts[_asked(call)]:
         yield f"started, though the answer said that nothing was: {call}"[:400]
 
 
-def _lies(status: int, body: Any, call: Call, records: Mapping[str, RecordReader]) -> Iterator[str]:
+def _mismatches(status: int, body: Any, call: Call, records: Mapping[str, Record]) -> Iterator[str]:
     """Compare one answer with the record of the execution that it names."""
     if status not in {200, 202, 502, 503, 504}:
         yield f"unexpected {status}"
@@ -151,7 +151,7 @@ def _lies(status: int, body: Any, call: Call, records: Mapping[str, RecordReader
         yield fault
 
 
-def _contradiction(status: int, body: dict[str, Any], call: Call, record: RecordReader) -> str | None:
+def _contradiction(status: int, body: dict[str, Any], call: Call, record: Record) -> str | None:
     """Tell what an answer and the record of its execution do not agree about."""
     match status:
         case 200:

@@ -19,7 +19,7 @@ _TABLES: Final[dict[int, list[PendingReplies]]] = defaultdict(list)
 
 
 class _ListedReplies(PendingReplies):
-    """The very table of the service; who builds one can be asked for it by thread."""
+    """The very table of the service; who builds one can be requests for it by thread."""
 
     def __init__(self) -> None:
         super().__init__()

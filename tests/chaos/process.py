@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes import Process, running
 
-CUT_SHORT: Final = 3
+STATUS_RELEASED_EARLY: Final = 3
 """The exit status that says that requests were released before they came to their own end."""
 
 
@@ -104,16 +104,16 @@ class ProcessInstance:
         await self._stack.aclose()
 
     async def ended(self, *, released_early: bool = False) -> None:
-        """Wait for the end that it was asked for; `released_early` says that its status may tell of a quick one."""
+        """Wait for the end that it was requests for; `released_early` says that its status may tell of a quick one."""
         self._gone = True
         status = await self._process.wait(60)
-        if status and not (released_early and status == CUT_SHORT):
+        if status and not (released_early and status == STATUS_RELEASED_EARLY):
             self.faults.append(f"exit status {status}")
         self.faults += [f"logged: {line}" for line in self._process.logs if line["level"] in {"error", "critical"}]
 
 
 class Balancer:
-    """Chooses as a load balancer does: only instances that were ready when last asked, each in turn."""
+    """Chooses as a load balancer does: only instances that were ready when last requests, each in turn."""
 
     def __init__(self, period: float = 0.1) -> None:
         self._period = period

@@ -16,13 +16,13 @@ CHUNK = 64 * 1024
 class Proxy:
     """Forwards connections to `target` (host, port). Its attributes may be set at any time and act at once."""
 
-    def __init__(self, url: str, dice: random.Random) -> None:
+    def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
         self._url = parts
-        self._dice = dice
+        self._rng = rng
         self._server: asyncio.Server | None = None
         self._pairs: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, asyncio.StreamWriter | None]] = {}
         self.calm()
@@ -109,7 +109,7 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
-            pause = self.latency + self._dice.uniform(0, self.jitter)
+            pause = self.latency + self._rng.uniform(0, self.jitter)
             if self.bandwidth is not None:
                 pause += len(chunk) / self.bandwidth
             if pause:

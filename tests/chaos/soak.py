@@ -22,14 +22,14 @@ from tests.support.processes import settings_for
 SAMPLES: Final = 50
 """How often memory is measured."""
 
-WARM_UP: Final = 0.2
+WARM_UP_SHARE: Final = 0.2
 """The share of the requests after which memory has to be flat."""
 
-SLOPE: Final = 16.0
+MAX_GROWTH_BYTES: Final = 16.0
 """Bytes that memory may grow by for each request, which is 16 MB in a million: less than one leaked future each."""
 
 
-HELD: Final = {
+STABLE_METRICS: Final = {
     "tasks": "sync_front_event_loop_tasks",
     "table": "sync_front_pending_executions",
     "in flight": "sync_front_requests_in_flight",
@@ -49,13 +49,13 @@ def files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def held(process: ProcessInstance) -> dict[str, float]:
+async def counts(process: ProcessInstance) -> dict[str, float]:
     """Count what the process holds between requests, once that stays the same: sockets close after their callers."""
     async with aiohttp.ClientSession() as http:
 
         async def count() -> dict[str, float]:
             values = await process.metrics(http)
-            return {"files": files(process.pid)} | {what: values[name] for what, name in HELD.items()}
+            return {"files": files(process.pid)} | {what: values[name] for what, name in STABLE_METRICS.items()}
 
         counts, same = await count(), 0
         while same < 10:
@@ -98,12 +98,12 @@ async def soak(requests: int, callers: int) -> list[str]:
         await ready(process.url)
         began = time.monotonic()
         await play(process, range(requests // 20))
-        before = await held(process) | {"subscriptions": aws.subscriptions}
+        before = await counts(process) | {"subscriptions": aws.subscriptions}
         await play(process, range(requests // 20, requests))
         took = time.monotonic() - began
-        after = await held(process) | {"subscriptions": aws.subscriptions}
+        after = await counts(process) | {"subscriptions": aws.subscriptions}
         await process.stop()
-    warm = [(number, size) for number, size in samples if number >= requests * WARM_UP]
+    warm = [(number, size) for number, size in samples if number >= requests * WARM_UP_SHARE]
     slope = statistics.linear_regression(*zip(*warm, strict=True)).slope
     sys.stdout.write(
         f"\r{requests} requests in {took:.0f} s, {dict(answers)}; memory {samples[0][1] / 1e6:.1f} MB at first, "
@@ -114,7 +114,7 @@ async def soak(requests: int, callers: int) -> list[str]:
     faults += [f"{what}: {after[what]:g}, before {count:g}" for what, count in before.items() if after[what] > count]
     if set(answers) != {"right"}:
         faults.append(f"wrong answers: {dict(answers)}")
-    if slope > SLOPE:
+    if slope > MAX_GROWTH_BYTES:
         faults.append(f"memory grows by {slope:.1f} bytes a request")
     return faults
 

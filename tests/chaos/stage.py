@@ -16,17 +16,17 @@ from typing import Final, Self
 import aiohttp
 
 from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
-from tests.chaos.callers import PATIENCE, Callers, Mix
-from tests.chaos.history import RecordReader, check, suppressed
+from tests.chaos.callers import REQUEST_TIMEOUT_S, Callers, Mix
+from tests.chaos.history import Record, check, missed_outcomes
 from tests.chaos.instance import Instance
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.support import ended_apps
 
-RESPONSE_TIMEOUT: Final = 5.0
+RESPONSE_TIMEOUT_S: Final = 5.0
 """Seconds that a request may wait: short runs, many seeds."""
 
-LATE: Final = 10.0
+MAX_OVERRUN_S: Final = 10.0
 """Seconds beyond it in which every request must have its answer, on a busy machine."""
 
 
@@ -44,11 +44,11 @@ class Scenario:
     mix: Mix = field(default_factory=Mix)
     threads: int = 1
     processes: int = 0
-    breaks: bool = False
-    refuses: bool = True
-    tells: bool = False
+    may_break: bool = False
+    may_refuse: bool = True
+    recovers: bool = False
     jumping: bool = False
-    frozen: float = 0.0
+    frozen_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Stage:
     """Everything that one run needs; use as an async context manager."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        self.dice = random.Random(f"{scenario.name} {seed}")
+        self.rng = random.Random(f"{scenario.name} {seed}")
         self._scenario = scenario
         self._stack = AsyncExitStack()
         self._balancer = Balancer()
@@ -92,17 +92,17 @@ class Stage:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         definition = Path(folder) / "workflow.asl.json"
         definition.write_text(workflow())
-        faults = Faults(self.dice.getrandbits(32))
+        faults = Faults(self.rng.getrandbits(32))
         aws = self.aws = LocalAws(port=0, definition=definition, quotas=AWS_QUOTAS, faults=faults)
-        aws.realtime.keep_alive = 0.3
-        if self._scenario.refuses:
+        aws.realtime.keep_alive_s = 0.3
+        if self._scenario.may_refuse:
             # So that a dead link is found within a short run. Where the link is not to fail, the timeout stays that of
             # AWS: a stand-in that a busy machine keeps from its processor for two seconds is no dead link.
             aws.realtime.connection_timeout_ms = 1500
         await self._stack.enter_async_context(aws)
-        self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.dice))
-        self.api = await self._stack.enter_async_context(Proxy(aws.url, self.dice))
-        self.callers = Callers(self._balancer.choose, self.dice)
+        self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.rng))
+        self.api = await self._stack.enter_async_context(Proxy(aws.url, self.rng))
+        self.callers = Callers(self._balancer.choose, self.rng)
         self._stack.push_async_callback(self.callers.close)
         for _ in range(self._scenario.threads):
             await self._add(Instance(self.api.url, self._environment()))
@@ -123,7 +123,7 @@ class Stage:
             "APPSYNC_REALTIME_URL": self.link.url,
             "APPSYNC_API_KEY": self.aws.api_key,
             "REQUEST_SCHEMA": "",
-            "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT),
+            "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT_S),
             # The balancer of these runs asks ten times a second; a thread has none to tell.
             "DRAIN_DELAY": "1" if self._scenario.processes else "0",
         }
@@ -148,9 +148,9 @@ class Stage:
 
     async def pause(self, least: float, most: float) -> None:
         """Let a time pass that the seed decides."""
-        await asyncio.sleep(self.dice.uniform(least, most))
+        await asyncio.sleep(self.rng.uniform(least, most))
 
-    async def quiet(self) -> dict[str, int]:
+    async def wait_until_idle(self) -> dict[str, int]:
         """Wait until nothing of the requests is left, and count what is."""
         left: dict[str, int] = {}
         end = time.monotonic() + 10
@@ -178,10 +178,10 @@ class Stage:
         return dict(left)
 
 
-async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Report:
+async def run(scenario: Scenario, seed: int, barrier: asyncio.Barrier) -> Report:
     """Play a scenario once; begin `together` with others, as starting a service keeps a processor busy."""
     async with Stage(scenario, seed) as stage:
-        await together.wait()
+        await barrier.wait()
         began = time.monotonic()
         load = asyncio.create_task(stage.callers.play(scenario.mix))
         try:
@@ -190,21 +190,21 @@ async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Repor
             stage.calm()
         await load
         await stage.callers.resolve()
-        left = await stage.quiet()
+        left = await stage.wait_until_idle()
         left |= await stage.stop()
-        records = {name: RecordReader.read(execution) for name, execution in stage.aws.executions.items()}
+        records = {name: Record.read(execution) for name, execution in stage.aws.executions.items()}
         faults = check(stage.callers.history, records, left)
         faults += [fault for instance in stage.instances for fault in instance.faults]
-        if not scenario.breaks:
+        if not scenario.may_break:
             faults += [f"{call.ended}: {call}"[:400] for call in stage.callers.history if "broken" in call.ended]
-        if scenario.tells:
-            faults += suppressed(stage.callers.history, records)
-        if not scenario.refuses:
+        if scenario.recovers:
+            faults += missed_outcomes(stage.callers.history, records)
+        if not scenario.may_refuse:
             faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
         faults += [
             f"answered only after {call.seconds:.1f} s: {call}"[:400]
             for call in stage.callers.history
-            if call.seconds > RESPONSE_TIMEOUT + LATE + scenario.frozen and call.key is None
+            if call.seconds > RESPONSE_TIMEOUT_S + MAX_OVERRUN_S + scenario.frozen_s and call.key is None
         ]
         answers = Counter(call.ending.partition(":")[0] for call in stage.callers.history)
         slowest = max(call.seconds for call in stage.callers.history)
@@ -213,7 +213,7 @@ async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Repor
 
 async def ready(url: str) -> None:
     """Wait until an instance may take traffic."""
-    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(REQUEST_TIMEOUT_S):
         while True:
             try:
                 async with http.get(f"{url}/readyz") as response:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.history import Call, RecordReader, check, suppressed
+from tests.chaos.history import Call, Record, check, missed_outcomes
 
 EVENT = {"nome": "Ana", "sobrenome": "Lima"}
 OTHER = {"nome": "Bia", "sobrenome": "Reis"}
 OUTPUT = {"nome completo": "Ana Lima"}
-SUCCEEDED = RecordReader("SUCCEEDED", EVENT, OUTPUT)
-RUNNING = RecordReader("RUNNING", EVENT)
+SUCCEEDED = Record("SUCCEEDED", EVENT, OUTPUT)
+RUNNING = Record("RUNNING", EVENT)
 
 
 def answered(status: int, body: Any, **more: Any) -> Call:
@@ -32,9 +32,9 @@ ACCEPTED = answered(202, {"id": "a", "status": "RUNNING"}, location="/event/a")
     ("call", "records"),
     [
         (TRUE, {"a": SUCCEEDED}),
-        (problem(502, "workflow-failed", id="a", error="E"), {"a": RecordReader("FAILED", EVENT, error="E")}),
-        (problem(502, "workflow-aborted", id="a"), {"a": RecordReader("ABORTED", EVENT)}),
-        (problem(504, "workflow-timed-out", id="a"), {"a": RecordReader("TIMED_OUT", EVENT)}),
+        (problem(502, "workflow-failed", id="a", error="E"), {"a": Record("FAILED", EVENT, error="E")}),
+        (problem(502, "workflow-aborted", id="a"), {"a": Record("ABORTED", EVENT)}),
+        (problem(504, "workflow-timed-out", id="a"), {"a": Record("TIMED_OUT", EVENT)}),
         (problem(503, "link-down"), {}),
         (problem(503, "outcome-unknown", id="a"), {}),
         (problem(503, "outcome-unknown", id="a"), {"a": SUCCEEDED}),
@@ -42,7 +42,7 @@ ACCEPTED = answered(202, {"id": "a", "status": "RUNNING"}, location="/event/a")
         (replace(ACCEPTED, later=[(202, ACCEPTED.body), (503, {}), (200, TRUE.body)]), {"a": SUCCEEDED}),
     ],
 )
-def test_the_truth_is_no_fault(call: Call, records: dict[str, RecordReader]) -> None:
+def test_the_truth_is_no_fault(call: Call, records: dict[str, Record]) -> None:
     assert check([call], records, {"waiters": 0}) == []
 
 
@@ -51,19 +51,19 @@ def test_the_truth_is_no_fault(call: Call, records: dict[str, RecordReader]) -> 
     [
         (TRUE, {}, "invented: there is no such execution"),
         (TRUE, {"a": RUNNING}, "invented: the record says RUNNING"),
-        (TRUE, {"a": RecordReader("FAILED", EVENT, error="E")}, "invented: the record says FAILED"),
+        (TRUE, {"a": Record("FAILED", EVENT, error="E")}, "invented: the record says FAILED"),
         (answered(200, {"id": "a"}), {"a": SUCCEEDED}, "invented: the record says SUCCEEDED"),
         (answered(200, None), {"a": SUCCEEDED}, "no JSON object"),
-        (TRUE, {"a": RecordReader("SUCCEEDED", OTHER, OUTPUT)}, "somebody else's execution"),
+        (TRUE, {"a": Record("SUCCEEDED", OTHER, OUTPUT)}, "somebody else's execution"),
         (
             answered(200, {"id": "a", "nome completo": "Bia Reis"}),
-            {"a": RecordReader("SUCCEEDED", EVENT, {"nome completo": "Bia Reis"})},
+            {"a": Record("SUCCEEDED", EVENT, {"nome completo": "Bia Reis"})},
             "somebody else's answer",
         ),
         (problem(502, "workflow-failed", id="a", error="E"), {"a": SUCCEEDED}, "invented: the record says SUCCEEDED"),
         (
             problem(502, "workflow-failed", id="a", error="E"),
-            {"a": RecordReader("FAILED", EVENT, error="F")},
+            {"a": Record("FAILED", EVENT, error="F")},
             "another error: the record says F",
         ),
         (problem(504, "workflow-timed-out", id="a"), {"a": RUNNING}, "invented: the record says RUNNING"),
@@ -81,7 +81,7 @@ def test_the_truth_is_no_fault(call: Call, records: dict[str, RecordReader]) -> 
         (replace(ACCEPTED, location="/event/b"), {"a": SUCCEEDED}, "202 without the URL of its own execution"),
     ],
 )
-def test_each_kind_of_lie_is_caught(call: Call, records: dict[str, RecordReader], fault: str) -> None:
+def test_each_kind_of_lie_is_caught(call: Call, records: dict[str, Record], fault: str) -> None:
     assert fault in "\n".join(check([call], records, {}))
 
 
@@ -97,7 +97,7 @@ def test_a_key_allows_one_execution_however_often_it_was_sent() -> None:
 
 
 def test_an_execution_that_nobody_asked_for_is_caught() -> None:
-    faults = check([TRUE], {"a": SUCCEEDED, "b": RecordReader("RUNNING", OTHER)}, {})
+    faults = check([TRUE], {"a": SUCCEEDED, "b": Record("RUNNING", OTHER)}, {})
     assert faults == ['started by nobody: {"nome": "Bia", "sobrenome": "Reis"}']
 
 
@@ -108,7 +108,7 @@ def test_what_is_left_over_is_caught() -> None:
 def test_who_waited_in_vain_for_what_the_record_knew_is_caught() -> None:
     in_vain = replace(ACCEPTED, waits=True, at=100.0)
     known = {"a": replace(SUCCEEDED, ended_at=97.0)}
-    assert suppressed([in_vain], known)[0].startswith("the record had known it for 3.0 s")
-    assert suppressed([replace(in_vain, waits=False), replace(TRUE, waits=True, at=100.0)], known) == []
-    assert suppressed([in_vain], {"a": replace(SUCCEEDED, ended_at=99.0)}) == []
-    assert suppressed([in_vain], {"a": RUNNING}) == []
+    assert missed_outcomes([in_vain], known)[0].startswith("the record had known it for 3.0 s")
+    assert missed_outcomes([replace(in_vain, waits=False), replace(TRUE, waits=True, at=100.0)], known) == []
+    assert missed_outcomes([in_vain], {"a": replace(SUCCEEDED, ended_at=99.0)}) == []
+    assert missed_outcomes([in_vain], {"a": RUNNING}) == []

@@ -15,10 +15,10 @@ from tests.chaos.stage import Report, run
 
 __all__ = ["SCENARIOS", "batches", "play"]
 
-SIDE_BY_SIDE: Final = 6
+MAX_RUNS: Final = 6
 """Runs at once in a worker: they mostly wait."""
 
-PROCESSES_AT_ONCE: Final = 4
+MAX_PROCESSES: Final = 4
 """Processes of the service in those runs: the start of each is a second of work."""
 
 
@@ -28,7 +28,7 @@ def batches(runs: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
     processes = 0
     for run_ in runs:
         more = SCENARIOS[run_[0]].processes
-        if len(batch) == SIDE_BY_SIDE or (processes + more > PROCESSES_AT_ONCE and more):
+        if len(batch) == MAX_RUNS or (processes + more > MAX_PROCESSES and more):
             yield batch
             batch, processes = [], 0
         batch.append(run_)
@@ -41,18 +41,18 @@ def play(runs: list[tuple[str, int]]) -> list[Report]:
     logs.configure("CRITICAL", "json")
 
     async def all_of_them() -> list[Report]:
-        together = asyncio.Barrier(len(runs))
-        return await asyncio.gather(*(_safely(name, seed, together) for name, seed in runs))
+        barrier = asyncio.Barrier(len(runs))
+        return await asyncio.gather(*(_safely(name, seed, barrier) for name, seed in runs))
 
     return asyncio.run(all_of_them())
 
 
-async def _safely(name: str, seed: int, together: asyncio.Barrier) -> Report:
+async def _safely(name: str, seed: int, barrier: asyncio.Barrier) -> Report:
     """Play once; a fault of the suite itself is a fault."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(240):
-            return await run(SCENARIOS[name], seed, together)
+            return await run(SCENARIOS[name], seed, barrier)
     except Exception as error:  # noqa: BLE001 - the other runs go on
-        await together.abort()  # none of them waits for this one
+        await barrier.abort()  # none of them waits for this one
         return Report(name, seed, [f"the run itself broke: {error!r}"], Counter(), time.monotonic() - began)

@@ -85,7 +85,7 @@ def test_a_faulty_rule_is_refused_by_place(rule: dict[str, Any]) -> None:
         ({"States": []}, "States"),
         ({"More": 1}, "the definition, field More: is not implemented"),
         ({"TimeoutSeconds": "5"}, "TimeoutSeconds"),
-        ({"States": {"S": 1}}, "state 'S' is not an object"),
+        ({"States": {"S": 1}}, "state 'S' must be an object"),
     ],
 )
 def test_a_faulty_definition_is_refused(top: dict[str, Any], words: str) -> None:

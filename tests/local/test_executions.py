@@ -25,9 +25,11 @@ async def nothing(_: Any) -> None:
     return None
 
 
-def executions(state: Any, invoke: Callable[[Any], Awaitable[Any]] = nothing, keep: int = 3, **top: Any) -> Executions:
+def executions(
+    state: Any, invoke: Callable[[Any], Awaitable[Any]] = nothing, max_ended: int = 3, **top: Any
+) -> Executions:
     text = json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}} | top)
-    return Executions(parse(text), MACHINE, Interpreter(invoke), keep)
+    return Executions(parse(text), MACHINE, Interpreter(invoke), max_ended)
 
 
 async def ended(store: Executions) -> None:
@@ -59,7 +61,7 @@ async def test_only_the_newest_of_the_ended_are_remembered_and_all_that_run() ->
 
 
 async def test_fewer_are_remembered_when_their_data_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.local.executions._KEPT_SIZE", 1000)
+    monkeypatch.setattr("service.local.executions._MAX_ENDED_CHARS", 1000)
     store = executions({"Type": "Succeed", "Output": 1})
     for number in range(3):
         store.start(f"e{number}", '"' + "x" * 450 + '"')
@@ -68,7 +70,7 @@ async def test_fewer_are_remembered_when_their_data_is_large(monkeypatch: pytest
 
 
 async def test_a_forgotten_name_is_free_again_at_once() -> None:
-    store = executions(SLOW, keep=0)
+    store = executions(SLOW, max_ended=0)
     store.start("e", "{}")
     store.stop("e", None, None)
     again = store.start("e", "[]")

@@ -50,7 +50,7 @@ async def test_a_muted_event_is_accepted_and_reaches_nobody(aws: Aws) -> None:
     aws.local.faults.mute.on(times=2)
     await publish(aws, 1, 2, 3)
     assert await received(socket, 1) == [3]
-    assert aws.local.faults.mute.struck == 2
+    assert aws.local.faults.mute.triggered == 2
 
 
 async def test_an_event_can_come_twice_and_with_junk_before_it(aws: Aws) -> None:
@@ -68,8 +68,8 @@ async def test_an_event_can_come_twice_and_with_junk_before_it(aws: Aws) -> None
 
 async def test_late_events_are_overtaken_and_all_arrive(aws: Aws) -> None:
     socket = await listening(aws)
-    aws.local.faults.lateness = 0.1
-    aws.local.faults.slow.on()
+    aws.local.faults.max_delay_s = 0.1
+    aws.local.faults.delay.on()
     await publish(aws, *range(30))
     order = await received(socket, 30)
     assert sorted(order) == list(range(30))
@@ -78,11 +78,11 @@ async def test_late_events_are_overtaken_and_all_arrive(aws: Aws) -> None:
 
 async def test_a_late_event_of_a_stopped_local_aws_harms_nobody(aws: Aws) -> None:
     await listening(aws)
-    aws.local.faults.lateness = 60
-    aws.local.faults.slow.on()
+    aws.local.faults.max_delay_s = 60
+    aws.local.faults.delay.on()
     await publish(aws, 1)
     await aws.local.stop()
-    assert not aws.local.faults._late
+    assert not aws.local.faults._delayed
 
 
 async def test_calls_can_be_throttled_and_failed_so_many_times_by_action(aws: Aws) -> None:
@@ -99,8 +99,8 @@ async def test_calls_can_be_throttled_and_failed_so_many_times_by_action(aws: Aw
 
 
 async def test_a_start_that_is_not_answered_is_carried_out(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.local.step_functions._SILENCE", 0.05)
-    aws.local.faults.unanswered.on(times=1)
+    monkeypatch.setattr("service.local.step_functions._NO_RESPONSE_TIMEOUT_S", 0.05)
+    aws.local.faults.drop_response.on(times=1)
     with pytest.raises((HTTPClientError, ConnectionClosedError, ReadTimeoutError)):
         await aws.start("a", EVENT)
     assert "a" in aws.local.executions
@@ -121,10 +121,10 @@ async def test_a_listing_and_a_record_can_be_behind(aws: Aws) -> None:
     arn = await aws.start("new", EVENT)
     await aws.ended("new")
     assert await listed() == {"new": "SUCCEEDED", "old": "SUCCEEDED"}
-    aws.local.faults.lag["ListExecutions"] = 30
+    aws.local.faults.read_lag_s["ListExecutions"] = 30
     assert await listed() == {"old": "RUNNING"}
     assert (await aws.call("describe_execution", executionArn=arn))["status"] == "SUCCEEDED"
-    aws.local.faults.lag["DescribeExecution"] = 30
+    aws.local.faults.read_lag_s["DescribeExecution"] = 30
     assert await code_of(aws, "describe_execution", executionArn=arn) == "ExecutionDoesNotExist"
     old = await aws.call("describe_execution", executionArn=aws.local.executions["old"].arn)
     assert old["status"] == "RUNNING"
@@ -137,7 +137,7 @@ def test_the_same_seed_makes_the_same_choices() -> None:
     def choices(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.mute.on(0.5)
-        return [faults.mute.strikes() for _ in range(100)]
+        return [faults.mute.triggers() for _ in range(100)]
 
     assert choices(1) == choices(1)
     assert choices(1) != choices(2)
@@ -146,8 +146,8 @@ def test_the_same_seed_makes_the_same_choices() -> None:
 
 async def test_off_ends_every_fault(aws: Aws) -> None:
     faults = aws.local.faults
-    for switch in (faults.mute, faults.throttle, faults.fail, faults.unanswered):
-        switch.on()
+    for fault in (faults.mute, faults.throttle, faults.fail, faults.drop_response):
+        fault.on()
     faults.off()
     socket = await listening(aws)
     await aws.start("a", EVENT)

@@ -187,7 +187,7 @@ async def test_unknown_members_of_a_frame_are_ignored(aws: Aws) -> None:
 
 
 async def test_keep_alives_follow_without_an_answer(aws: Aws) -> None:
-    aws.local.realtime.keep_alive = 0.01
+    aws.local.realtime.keep_alive_s = 0.01
     aws.local.realtime.connection_timeout_ms = 1234
     socket = await aws.connect()
     assert await socket.ask(type="connection_init") == {"type": "connection_ack", "connectionTimeoutMs": 1234}
@@ -222,7 +222,7 @@ async def test_a_client_that_leaves_takes_its_subscriptions_with_it(aws: Aws) ->
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(aws: Aws) -> None:
-    aws.local.realtime.outbox_limit = 1_000_000
+    aws.local.realtime.max_outbox_chars = 1_000_000
     slow = await aws.connect()
     await slow.subscribe("s", "/AsyncEvents/a")
     assert slow.raw._conn is not None

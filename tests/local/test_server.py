@@ -110,8 +110,8 @@ async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch.setattr("sys.argv", ["local"])
     monkeypatch.delenv("LOCAL_AWS_PORT", raising=False)
     assert await asyncio.to_thread(main) == 1
-    told = "no, not on 127.0.0.1:4566 with 10.0, workflow.asl.json"
-    assert capsys.readouterr().err == f"the workflow cannot be run here: {told}\n"
+    reason = "no, not on 127.0.0.1:4566 with 10.0, workflow.asl.json"
+    assert capsys.readouterr().err == f"the local AWS cannot run this workflow: {reason}\n"
 
 
 async def test_stopping_is_prompt_with_executions_connections_and_requests_open(
@@ -157,7 +157,7 @@ async def test_the_command_prints_its_addresses_and_ends_quietly_on_a_signal(
     assert asyncio.get_running_loop().time() - began < 2
     assert (process.returncode, errors) == (0, b"")
     assert f"AWS_ENDPOINT_URL_SFN={url}\n".encode() in output
-    assert f"watch it at {url}/_local/\n".encode() in output
+    assert f"live view: {url}/_local/\n".encode() in output
 
 
 async def test_the_command_says_in_one_message_that_the_port_is_busy() -> None:

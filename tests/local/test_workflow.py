@@ -106,7 +106,7 @@ async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket = await listening(aws)
-    monkeypatch.setattr(appsync_events, "EVENT_LIMIT", 1000)
+    monkeypatch.setattr(appsync_events, "MAX_EVENT_BYTES", 1000)
     await aws.start("exec-1", given(json.dumps({"nome": "n" * 1000, "sobrenome": "B"})))
     reply = json.loads((await socket.receive())["event"])
     assert (reply["status"], reply["error"]) == ("FAILED", "ResultRefused")

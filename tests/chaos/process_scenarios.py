@@ -1,4 +1,4 @@
-"""What happens to processes: stopped, killed, frozen_s, replaced, with a second instance beside them."""
+"""Scenarios for processes: one of two instances is stopped, killed, frozen or replaced."""
 
 from __future__ import annotations
 
@@ -10,64 +10,64 @@ from tests.chaos.process import ProcessInstance
 from tests.chaos.scenarios import scenario
 from tests.chaos.stage import Stage
 
-PAIR: Final = 2
+TWO_PROCESSES: Final = 2
 FREEZE_S: Final = 30.0
 SHORT_FREEZE_S: Final = 4.0
 KEYED: Final = Mix(keyed=0.6)
 
 
 def any_process(stage: Stage) -> ProcessInstance:
-    """Choose one of the processes."""
+    """Choose one of the processes at random."""
     instance = stage.rng.choice(stage.instances)
     assert isinstance(instance, ProcessInstance)
     return instance
 
 
-@scenario(processes=PAIR, may_refuse=False)
+@scenario(processes=TWO_PROCESSES, may_refuse=False)
 async def sigterm(stage: Stage) -> None:
     await stage.pause(0.2, 1.5)
-    chosen = any_process(stage)
-    chosen.ask()
-    await chosen.ended()
+    instance = any_process(stage)
+    instance.terminate()
+    await instance.wait_for_exit()
 
 
-@scenario(processes=PAIR, may_break=True)
+@scenario(processes=TWO_PROCESSES, may_break=True)
 async def sigterm_twice(stage: Stage) -> None:
-    """It stops at once, before any balancer can notice: what was held is answered, what comes then is cut off."""
+    """It stops before the load balancer notices: requests in flight get a response, new ones are cut off."""
     await stage.pause(0.2, 1.5)
-    chosen = any_process(stage)
-    chosen.ask()
+    instance = any_process(stage)
+    instance.terminate()
     await stage.pause(0.1, 0.3)
-    chosen.ask()
-    await chosen.ended(released_early=True)
+    instance.terminate()
+    await instance.wait_for_exit(released_early=True)
 
 
-@scenario(KEYED, processes=PAIR, may_break=True)
+@scenario(KEYED, processes=TWO_PROCESSES, may_break=True)
 async def sigkill(stage: Stage) -> None:
     await stage.pause(0.2, 1.5)
     await any_process(stage).kill()
 
 
-@scenario(KEYED, processes=PAIR, frozen_s=FREEZE_S)
+@scenario(KEYED, processes=TWO_PROCESSES, frozen_s=FREEZE_S)
 async def sigstop(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     await any_process(stage).freeze(FREEZE_S)
 
 
-@scenario(KEYED, processes=PAIR, frozen_s=SHORT_FREEZE_S)
+@scenario(KEYED, processes=TWO_PROCESSES, frozen_s=SHORT_FREEZE_S)
 async def sigstop_for_a_moment(stage: Stage) -> None:
-    """Shorter than most waits: what is pending goes on afterwards."""
+    """Shorter than most waits: pending requests continue afterwards."""
     await stage.pause(0.1, 1)
     await any_process(stage).freeze(stage.rng.uniform(0.5, SHORT_FREEZE_S))
 
 
-@scenario(Mix(requests=80, seconds=10), processes=PAIR, may_refuse=False)
+@scenario(Mix(requests=80, seconds=10), processes=TWO_PROCESSES, may_refuse=False)
 async def rolling_restart(stage: Stage) -> None:
     for old in list(stage.instances):
         assert isinstance(old, ProcessInstance)
         await stage.add_process()
-        old.ask()
-        await old.ended()
+        old.terminate()
+        await old.wait_for_exit()
         await asyncio.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""The faults, each as a scenario: what is done to the service, and who calls meanwhile."""
+"""The scenarios: each injects one fault, or several, while callers send requests."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def scenario(
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
-    def register(act: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
-        name = act.__name__.replace("_", "-")
+    def register(inject: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
+        name = inject.__name__.replace("_", "-")
         SCENARIOS[name] = Scenario(
             name,
-            act,
+            inject,
             mix or Mix(),
             threads=0 if processes else threads,
             processes=processes,
@@ -39,7 +39,7 @@ def scenario(
             jumping=jumping,
             frozen_s=frozen_s,
         )
-        return act
+        return inject
 
     return register
 
@@ -87,7 +87,7 @@ async def link_black_hole(stage: Stage) -> None:
 
 @scenario(recovers=True)
 async def link_half_open(stage: Stage) -> None:
-    """Nothing is ever closed: only the watchdog can find out."""
+    """No connection is closed, so only the watchdog can detect it."""
     await stage.pause(0.1, 1)
     stage.link.black_hole = True
     await stage.pause(2, 4)
@@ -174,7 +174,7 @@ async def api_refused(stage: Stage) -> None:
 
 @scenario()
 async def record_behind(stage: Stage) -> None:
-    """Listings and records are eventually consistent, while replies are lost."""
+    """Replies are lost while listings and records are eventually consistent."""
     for action in ("ListExecutions", "DescribeExecution", "GetExecutionHistory"):
         stage.aws.faults.read_lag_s[action] = stage.rng.uniform(0, 2 if action == "ListExecutions" else 0.5)
     await stage.pause(0.1, 1)
@@ -199,7 +199,7 @@ async def event_loop_blocked(stage: Stage) -> None:
 
 
 async def random_faults(stage: Stage) -> None:
-    """Each fault for a while, several at a time."""
+    """Inject random faults, several at a time."""
     faults = stage.aws.faults
     for _ in range(stage.rng.randint(3, 6)):
         match stage.rng.randrange(8):

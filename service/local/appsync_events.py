@@ -126,7 +126,7 @@ class AppSyncEvents:
                     self._faults.deliver(event, deliver)
 
     async def handle_publish(self, request: web.Request) -> web.Response:
-        """Answer `POST /event`."""
+        """Handle `POST /event`."""
         try:
             self.authorize(request.headers)
             body = _parse_object(await request.read())

@@ -68,7 +68,7 @@ class Executions:
         max_ended: int = 100_000,
         on_change: Callable[[Execution], None] = lambda _: None,
     ) -> None:
-        """Keep `max_ended` ended executions, fewer if they are large; AWS forgets older ones after 90 days.
+        """Keep up to `max_ended` ended executions, fewer if they are large; AWS instead keeps them for 90 days.
 
         `on_change` is called with each execution that has started or ended.
         """

@@ -44,7 +44,7 @@ class HttpTask:
         await self._session.close()
 
     async def invoke(self, arguments: Json) -> Json:
-        """Send the request; StateError States.Http.StatusCode.NNN, States.Http.Socket or another of the source."""
+        """Send the request; StateError States.Http.StatusCode.NNN, States.Http.Socket and others, as in the source."""
         url, method, headers, query, body = self._request(arguments)
         try:
             async with self._session.request(

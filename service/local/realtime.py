@@ -41,9 +41,9 @@ class Realtime:
         self.keep_alive_s = 60.0
         """Seconds between keep-alives on new connections."""
         self.connection_timeout_ms = 300_000
-        """The timeout that new connections are given in their acknowledgement."""
+        """The timeout in the acknowledgement of new connections."""
         self.max_outbox_chars = 8 * 1024 * 1024
-        """Characters that may be queued for a slow client before a new connection is dropped."""
+        """Characters that may be queued for a slow client before it is dropped; applies to new connections."""
         self.connections: set[RealtimeConnection] = set()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
@@ -129,11 +129,9 @@ class RealtimeConnection:
             case {"type": "connection_init"}:
                 self._send({"type": "connection_ack", "connectionTimeoutMs": self._timeout_ms})
             case {"type": "subscribe" | "unsubscribe" | "publish" as kind, "id": str(id_)} if _ID.fullmatch(id_):
-                handler = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "publish": self._publish}[
-                    kind
-                ]
+                handlers = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "publish": self._publish}
                 try:
-                    handler(id_, message)
+                    handlers[kind](id_, message)
                 except EventsError as error:
                     self._send({"type": f"{kind}_error", "id": id_, "errors": [error.entry]})
             case _:

@@ -31,7 +31,7 @@ _ENDED_EVENT_DELAY_S = 0.2  # from the end of an execution until the EventBridge
 
 
 class LocalAws:
-    """Step Functions and AppSync Events on one port of this machine, for tests and laptops.
+    """Step Functions and AppSync Events on one port of this machine, for tests and local development.
 
     `definition` is the workflow to run and `wait` the demonstration workflow's wait in seconds. Port 0 picks a free
     port; the addresses are known after the start. API calls are unlimited unless `quotas` is given (AWS_QUOTAS). The

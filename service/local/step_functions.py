@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from service.local.quotas import Quotas
     from service.local.states import Machine
 
-_NO_RESPONSE_TIMEOUT_S: Final = 5.0  # before a call that gets no response is cut off
+_NO_RESPONSE_TIMEOUT_S: Final = 5.0  # until a call that gets no response is disconnected
 _SIGV4 = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/, ]+/\d{8}/[^/, ]+/[^/, ]+/aws4_request, ?SignedHeaders=\S+, ?Signature=\S+"
 )

@@ -1,4 +1,4 @@
-"""The fault suite: `python -m tests.chaos` runs every fault with many seeds and fails if a guarantee is failed."""
+"""The fault suite: `python -m tests.chaos` runs every fault with many seeds and fails if a guarantee is broken."""
 
 from __future__ import annotations
 

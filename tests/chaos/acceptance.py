@@ -127,15 +127,15 @@ async def cut(pending: int, ending: int, timeout: float, rate: float, seconds: f
         throttled = Counter(deployment.aws.throttled) - throttled
         reads = dict(sorted(deployment.aws.calls.items()))
         ends = [execution.stop_date or back_at for execution in deployment.aws.executions.values()]
-        missed = sum(cut_at <= end < back_at for end in ends)
+        ended_in_cut = sum(cut_at <= end < back_at for end in ends)
         faults = await deployment.check()
-    return faults + _check_cut(requests, back_at, (running, missed), throttled, reads)
+    return faults + _check_cut(requests, back_at, (running, ended_in_cut), throttled, reads)
 
 
 def _check_cut(
     requests: list[Request], back_at: float, counted: tuple[int, int], throttled: Counter[str], calls: dict[str, int]
 ) -> list[str]:
-    running, missed = counted
+    running, ended_in_cut = counted
     during_cut = [request for request in requests if request.until < back_at]
     afterwards = [request for request in requests if request.until >= back_at]
     statuses = Counter(request.call.ending for request in during_cut if request.call)
@@ -144,7 +144,7 @@ def _check_cut(
     )
     delays = sorted(request.answered - request.until for request in afterwards)
     show(
-        f"  {running} pending at the cut, {missed} of {len(during_cut)} ended during it: {dict(statuses)}; "
+        f"  {running} pending at the cut, {ended_in_cut} of {len(during_cut)} ended during it: {dict(statuses)}; "
         f"seconds from the end of the cut to the response: {_quantiles(recovery_delays)}; "
         f"throttled {dict(throttled)}; calls {calls}"
     )
@@ -153,8 +153,8 @@ def _check_cut(
     faults = []
     if running != len(requests):
         faults.append(f"only {running} of {len(requests)} were pending at the cut: this machine is too slow")
-    if missed != len(during_cut):
-        faults.append(f"only {missed} of {len(during_cut)} ended during the cut: this machine is too slow")
+    if ended_in_cut != len(during_cut):
+        faults.append(f"only {ended_in_cut} of {len(during_cut)} ended during the cut: this machine is too slow")
     if set(later_statuses) != {"200"}:
         faults.append(f"requests that ended after the cut were affected: {dict(later_statuses)}")
     if throttled.total() > 20:

@@ -57,11 +57,11 @@ class Feed:
         return response
 
     def open(self) -> None:
-        """Accept viewers, again after a close."""
+        """Accept viewers, also after a close."""
         self._closed = False
 
     def close(self) -> None:
-        """Disconnect every viewer, and new ones at once."""
+        """Disconnect every viewer, and later ones immediately."""
         self._closed = True
         self._journal.notify()
 

@@ -38,7 +38,7 @@ class Journal:
         """The number of the newest entry."""
 
     def entries_after(self, number: int) -> tuple[list[dict[str, Json]], int]:
-        """Return the entries after this number, and how many of those were dropped already."""
+        """Return the entries after this number, and how many of them have already been dropped."""
         forgotten = self.last_number - len(self._entries)
         entries = list(islice(self._entries, max(number - forgotten, 0), None))
         return entries, max(forgotten - number, 0)
@@ -59,7 +59,7 @@ class Journal:
             changed.set()
 
     def request(self, number: int, method: str, path: str, started: float, **end: Json) -> None:
-        """Add a request to the service; at its end with `ended` and `status` (None if the caller left)."""
+        """Add a request at its start, and again at its end with `ended` and `status` (None if the caller left)."""
         self._add("request", number=number, method=method, path=_shorten(path), started=started, **end)
 
     def execution(self, execution: Execution) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1 means that a port is taken or the workflow file cannot be run here, 2 that settings or numbers cannot be used,
-    3 that a stop did not let all requests come to their own end.
+    1 means that a port is taken, the workflow file cannot be run here or the extra for local use is not installed,
+    2 that settings or numbers cannot be used, 3 that a stop did not let all requests come to their own end.
     """
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -33,8 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "serve":
         return _run(_serve())
-    from service.app import local  # noqa: PLC0415 - `serve` has no use for the memory of an embedded AWS
-
+    try:
+        from service.app import local  # noqa: PLC0415 - `serve` needs neither the embedded AWS nor its package
+    except ModuleNotFoundError as error:
+        if error.name != "jsonata":
+            raise
+        print("local use needs the extra: pip install 'sync-front[local]'", file=sys.stderr)  # noqa: T201 - for a person
+        return 1
     return _run(local.run(options.wait, options.workflow))
 
 

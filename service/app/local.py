@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
     from service.web.schema import RequestSchema
 
-LOCAL_FILES = 2048
-"""Files that the embedded AWS opens: its ends of our connections, and those of its workflows' HTTP calls."""
+EMBEDDED_AWS_OPEN_FILES = 2048
+"""Files that the embedded AWS opens: its ends of the service's connections and its workflows' HTTP calls."""
 
-CURL = """\
-Listening on http://127.0.0.1:{port}  (Ctrl-C ends it). Try:
+BANNER = """\
+Listening on http://127.0.0.1:{port}  (Ctrl-C stops it). Try:
 
   curl -s http://127.0.0.1:{port}/event -H 'Content-Type: application/json' \\
     -d {event}
 
-and watch it at http://127.0.0.1:{port}/_local/
+and watch the live view at http://127.0.0.1:{port}/_local/
 """
 
-EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
-"""What the demonstration workflow takes."""
+DEMO_EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
+"""An event that the demonstration workflow accepts."""
 
 
 async def run(wait: float, workflow: Path | None) -> bool:
-    """Run both until a signal; `wait` is the demonstration's wait in seconds, `workflow` another definition to run.
+    """Run both until a signal; `wait` is how long the workflow waits in seconds, `workflow` another definition.
 
-    Raise SettingsError, or CannotStartError for a port that is taken or a definition that cannot be run here.
+    Raise SettingsError, or CannotStartError for a port that is taken or a workflow that the local AWS cannot run.
     """
-    # Nothing of the user's own AWS set-up may matter, least of all real credentials; nor may a proxy.
+    # Ignore the user's own AWS configuration, above all real credentials, and any proxy.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, NO_PROXY="127.0.0.1")
     os.environ.pop("AWS_PROFILE", None)
-    chosen = settings.load(
+    config = settings.load(
         {
             "STATE_MACHINE_ARN": LocalAws.state_machine_arn,
             "APPSYNC_HTTP_URL": "http://127.0.0.1/event",
@@ -52,42 +52,42 @@ async def run(wait: float, workflow: Path | None) -> bool:
             "APPSYNC_NAMESPACE": LocalAws.namespace,
             "APPSYNC_API_KEY": LocalAws.api_key,
             "APPSYNC_API_KEY_SECRET": "",
-            # No balancer has to notice that it stops, unless somebody tries out just that.
+            # There is no load balancer that has to notice the stop, unless somebody is testing that.
             "DRAIN_DELAY": os.environ.get("DRAIN_DELAY", "0"),
         }
     )
-    logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
+    logs.configure(config.LOG_LEVEL, config.LOG_FORMAT)
     stop = Stop()
     stop.listen()
 
     def announce(port: int) -> None:
         event_loop.freeze_heap()
-        print(CURL.format(port=port, event=_sample(chosen.REQUEST_SCHEMA)), flush=True)  # noqa: T201 - what `make run` is for
+        print(BANNER.format(port=port, event=_example_event(config.REQUEST_SCHEMA)), flush=True)  # noqa: T201 - for the person at the terminal
 
-    aws = LocalAws(port=chosen.LOCAL_AWS_PORT, wait=wait, definition=workflow or WORKFLOW)
+    aws = LocalAws(port=config.LOCAL_AWS_PORT, wait=wait, definition=workflow or WORKFLOW)
     try:
         await aws.start()
     except DefinitionError as error:
-        raise serve.CannotStartError(str(error)) from error
+        raise serve.CannotStartError(f"the local AWS cannot run this workflow: {error}") from error
     except OSError as error:
-        message = f"cannot listen on 127.0.0.1, port {chosen.LOCAL_AWS_PORT} (LOCAL_AWS_PORT): {error.strerror}"
+        message = f"cannot listen on 127.0.0.1, port {config.LOCAL_AWS_PORT} (LOCAL_AWS_PORT): {error.strerror}"
         raise serve.CannotStartError(message) from error
     try:
         session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local")  # noqa: S106 - no secret
-        chosen = chosen.model_copy(update={"APPSYNC_HTTP_URL": aws.http_url, "APPSYNC_REALTIME_URL": aws.realtime_url})
+        config = config.model_copy(update={"APPSYNC_HTTP_URL": aws.http_url, "APPSYNC_REALTIME_URL": aws.realtime_url})
         await serve.run(
-            chosen,
-            composition.AwsAccess(session, aws.url, LOCAL_FILES),
+            config,
+            composition.AwsAccess(session, aws.url, EMBEDDED_AWS_OPEN_FILES),
             stop,
             announce,
-            extend=aws.view.join,
+            extend=aws.view.attach,
         )
     finally:
         await aws.stop()
-    return True  # who tries it out and presses Ctrl-C knows what was under way
+    return True  # whoever presses Ctrl-C knows which requests were in flight
 
 
-def _sample(schema: RequestSchema) -> str:
-    """Give an event, quoted for a shell, that fits the schema; where none is known, an empty one to start from."""
-    events = (EVENT, example(schema.document))
-    return shlex.quote(json.dumps(next((event for event in events if schema.accepts(event)), {})))
+def _example_event(schema: RequestSchema) -> str:
+    """Return an event that matches the schema, quoted for a shell; an empty one if none is known."""
+    candidates = (DEMO_EVENT, example(schema.document))
+    return shlex.quote(json.dumps(next((event for event in candidates if schema.accepts(event)), {})))

@@ -1,4 +1,4 @@
-"""An embedded stand-in for the parts of AWS that the service talks to: Step Functions and AppSync Events."""
+"""An embedded stand-in for the parts of AWS that the service uses: Step Functions and AppSync Events."""
 
 from service.local.definition import DefinitionError
 from service.local.faults import Faults

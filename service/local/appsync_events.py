@@ -1,7 +1,7 @@
-"""AppSync Events without a transport: channels, authorisation, subscriptions and publishing; and publishing over HTTP.
+"""The Event API of AppSync: channels, authorization, subscriptions, and publishing over HTTP.
 
 Source: AWS AppSync Events Developer Guide, "Understanding channel namespaces", "Publish events via HTTP", "AWS AppSync
-endpoints and quotas"; error texts as public client test suites observed them.
+endpoints and quotas"; error texts as observed by public client test suites.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     Deliver: TypeAlias = Callable[[str], None]
 
-EVENT_LIMIT = 240 * 1024  # bytes of one event's text
-BATCH_LIMIT = 5  # events per publish
+MAX_EVENT_BYTES = 240 * 1024  # in UTF-8
+MAX_EVENTS_PER_PUBLISH = 5
 _SEGMENT = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?"
 _PUBLISH_CHANNEL = re.compile(rf"/?({_SEGMENT}(?:/{_SEGMENT}){{0,4}})/?")
 _SUBSCRIBE_CHANNEL = re.compile(rf"/?({_SEGMENT}(?:/{_SEGMENT}){{0,4}}|{_SEGMENT}(?:/{_SEGMENT}){{0,3}}/\*)/?")
@@ -37,7 +37,7 @@ _DATE = re.compile(r"(?P<day>[0-9]{8})T[0-9]{6}Z")
 
 
 class EventsError(Exception):
-    """A refusal; `status` is the HTTP status, and the `errorCode` of a connection_error."""
+    """An error of the Event API; `status` is the HTTP status, and the `errorCode` of a connection_error."""
 
     def __init__(self, kind: str, message: str | None = None, status: int = 400) -> None:
         super().__init__(kind, message)
@@ -46,25 +46,25 @@ class EventsError(Exception):
         self.status = status
 
     @property
-    def item(self) -> dict[str, Json]:
-        """The element of an `errors` list; `message` may be absent."""
+    def entry(self) -> dict[str, Json]:
+        """The entry for an `errors` list; `message` may be absent."""
         return {"errorType": self.kind} | ({} if self.message is None else {"message": self.message})
 
 
 class TooManyEventsError(EventsError):
-    """More events in one publish than the limit."""
+    """A publish has too many events."""
 
     def __init__(self) -> None:
-        super().__init__("BadRequestException", f"Input exceeded {BATCH_LIMIT} event limit")
+        super().__init__("BadRequestException", f"Input exceeded {MAX_EVENTS_PER_PUBLISH} event limit")
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A publish that was accepted: the answer for the publisher, the event texts for the subscribers."""
+    """An accepted publish: the response to the publisher and the event texts for the subscribers."""
 
     path: str
     events: list[str]
-    answer: dict[str, Json]
+    response: dict[str, Json]
 
 
 class AppSyncEvents:
@@ -76,48 +76,48 @@ class AppSyncEvents:
         self._faults = faults
         self._subscribers: defaultdict[str, dict[object, Deliver]] = defaultdict(dict)
 
-    def authorise(self, credentials: Mapping[str, Json]) -> None:
-        """Accept the API key or any signature of the right form, whatever the case of names; EventsError otherwise."""
-        shown = {name.lower(): value for name, value in credentials.items()}
-        if shown.get("x-api-key") != self._api_key and not _is_signed(shown):
+    def authorize(self, credentials: Mapping[str, Json]) -> None:
+        """Accept the API key or any well-formed signature; EventsError otherwise. Names are case-insensitive."""
+        headers = {name.lower(): value for name, value in credentials.items()}
+        if headers.get("x-api-key") != self._api_key and not _is_signed(headers):
             raise EventsError("UnauthorizedException", "You are not authorized to make this call.", 401)
 
     def subscribe(self, channel: Json, token: object, deliver: Deliver) -> str:
-        """Register and give the key to unsubscribe with; EventsError for a wrong channel or namespace."""
+        """Add a subscriber and return the path to unsubscribe with; EventsError for an invalid channel or namespace."""
         path = self._path(_SUBSCRIBE_CHANNEL, channel)
         self._subscribers[path][token] = deliver
         return path
 
     def unsubscribe(self, path: str, token: object) -> None:
-        """Forget what `subscribe` registered."""
+        """Remove a subscriber that `subscribe` added."""
         subscribers = self._subscribers[path]
         del subscribers[token]
         if not subscribers:
             del self._subscribers[path]
 
     def accept(self, channel: Json, events: Json) -> Publication:
-        """Check a publish; EventsError when all of it is refused, single events are listed as failed."""
+        """Validate a publish; EventsError rejects all of it, single events may be listed as failed."""
         path = self._path(_PUBLISH_CHANNEL, channel)
         if not isinstance(events, list) or not events:
-            raise EventsError("BadRequestException", "events must be a list of JSON texts")
-        if len(events) > BATCH_LIMIT:
+            raise EventsError("BadRequestException", "events must be a non-empty list of JSON texts")
+        if len(events) > MAX_EVENTS_PER_PUBLISH:
             raise TooManyEventsError
         for event in events:
             _check_json_text(event)
         accepted: list[str] = []
-        answer: dict[str, list[Json]] = {"failed": [], "successful": []}
+        response: dict[str, list[Json]] = {"failed": [], "successful": []}
         for index, event in enumerate(events):
-            place = {"identifier": str(uuid.uuid4()), "index": index}
-            if len(event.encode(errors="surrogatepass")) > EVENT_LIMIT:
+            entry = {"identifier": str(uuid.uuid4()), "index": index}
+            if len(event.encode(errors="surrogatepass")) > MAX_EVENT_BYTES:
                 message = "Transformed event is larger than 240KB"
-                answer["failed"].append(place | {"code": "EventTooLargeException", "message": message})
+                response["failed"].append(entry | {"code": "EventTooLargeException", "message": message})
             else:
-                answer["successful"].append(place)
+                response["successful"].append(entry)
                 accepted.append(event)
-        return Publication(path, accepted, answer)
+        return Publication(path, accepted, response)
 
     def broadcast(self, publication: Publication) -> None:
-        """Hand each event to each subscription that its channel matches."""
+        """Deliver each event to every subscription that matches its channel."""
         segments = publication.path.split("/")
         wildcards = ["/".join([*segments[:length], "*"]) for length in range(1, len(segments))]
         for event in publication.events:
@@ -126,15 +126,15 @@ class AppSyncEvents:
                     self._faults.deliver(event, deliver)
 
     async def handle_publish(self, request: web.Request) -> web.Response:
-        """Answer `POST /event`."""
+        """Handle `POST /event`."""
         try:
-            self.authorise(request.headers)
-            body = _object(await request.read())
+            self.authorize(request.headers)
+            body = _parse_object(await request.read())
             publication = self.accept(body.get("channel"), body.get("events"))
         except EventsError as error:
-            return _answer(error.status, {"errors": [error.item]})
+            return _json_response(error.status, {"errors": [error.entry]})
         self.broadcast(publication)
-        return _answer(200, publication.answer)
+        return _json_response(200, publication.response)
 
     def _path(self, grammar: re.Pattern[str], channel: Json) -> str:
         match = grammar.fullmatch(channel) if isinstance(channel, str) else None
@@ -146,13 +146,13 @@ class AppSyncEvents:
         return path
 
 
-def _is_signed(shown: Mapping[str, Json]) -> bool:
-    """Check what can be checked without the secret key: that this service, this day and what is shown were signed."""
-    match = _SIGNATURE.fullmatch(str(shown.get("authorization")))
-    date = _DATE.fullmatch(str(shown.get("x-amz-date")))
+def _is_signed(headers: Mapping[str, Json]) -> bool:
+    """Check what needs no secret key: the signed service and date, and that the signed headers are present."""
+    match = _SIGNATURE.fullmatch(str(headers.get("authorization")))
+    date = _DATE.fullmatch(str(headers.get("x-amz-date")))
     if match is None or date is None or match["day"] != date["day"]:
         return False
-    return {"host", "x-amz-date"} <= set(match["names"].split(";")) <= shown.keys()
+    return {"host", "x-amz-date"} <= set(match["names"].split(";")) <= headers.keys()
 
 
 def _check_json_text(event: Json) -> None:
@@ -162,10 +162,10 @@ def _check_json_text(event: Json) -> None:
             return
     except ValueError:
         pass
-    raise EventsError("BadRequestException", "every event must be a string that holds a JSON value")
+    raise EventsError("BadRequestException", "every event must be a string that contains JSON")
 
 
-def _object(body: bytes) -> dict[str, Json]:
+def _parse_object(body: bytes) -> dict[str, Json]:
     try:
         value = loads(body)
     except ValueError:
@@ -175,5 +175,5 @@ def _object(body: bytes) -> dict[str, Json]:
     return value
 
 
-def _answer(status: int, body: Json) -> web.Response:
+def _json_response(status: int, body: Json) -> web.Response:
     return web.Response(status=status, body=encode(body), content_type="application/json")

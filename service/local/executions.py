@@ -1,4 +1,4 @@
-"""The executions of one state machine: started once per name, run as tasks, kept for a while after their end."""
+"""The executions of one state machine: one per name, each a task, kept for a while after their end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from service.local.states import Machine
 
-_KEPT_SIZE = 256 * 1024 * 1024  # characters of input and output of ended executions
+_MAX_ENDED_CHARS = 256 * 1024 * 1024  # of input and output
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Execution:
-    """The record of one execution; times are epoch seconds, `input` and `output` are JSON text."""
+    """The record of one execution; dates are epoch seconds, `input` and `output` are JSON text."""
 
     name: str
     arn: str
@@ -43,39 +43,39 @@ class Execution:
 
     @property
     def size(self) -> int:
-        """Characters of data that the record holds."""
+        """Characters of input and output."""
         return len(self.input) + len(self.output or "")
 
     def status_at(self, moment: float) -> str | None:
-        """Tell the status as it was at a moment (epoch seconds); None before the start."""
+        """Return the status at a moment (epoch seconds); None before the start."""
         if self.start_date > moment:
             return None
         return self.status if self.stop_date is None or self.stop_date <= moment else "RUNNING"
 
 
 class AlreadyExistsError(Exception):
-    """The name belongs to another execution, or to one that has ended."""
+    """The name belongs to an execution with another input, or to one that has ended."""
 
 
 class Executions:
-    """Starts, stops and remembers; all executions that run and the newest of the ended ones are kept."""
+    """Starts, stops and keeps executions: all that are running and the newest that have ended."""
 
     def __init__(
         self,
         machine: Machine,
         machine_arn: str,
         interpreter: Interpreter,
-        keep: int = 100_000,
+        max_ended: int = 100_000,
         on_change: Callable[[Execution], None] = lambda _: None,
     ) -> None:
-        """Keep this many ended executions, fewer if large; older ones are forgotten, as AWS does after 90 days.
+        """Keep up to `max_ended` ended executions, fewer if they are large; AWS instead keeps them for 90 days.
 
-        `on_change` is called with each that has started or ended.
+        `on_change` is called with each execution that has started or ended.
         """
         self._machine = machine
         self._machine_arn = machine_arn
         self._interpreter = interpreter
-        self._keep = keep
+        self._max_ended = max_ended
         self._on_change = on_change
         self._executions: dict[str, Execution] = {}
         self._ended: deque[Execution] = deque()
@@ -85,24 +85,24 @@ class Executions:
 
     @property
     def by_name(self) -> Mapping[str, Execution]:
-        """Every execution that is remembered, oldest first."""
+        """Every execution that is kept, oldest first."""
         return MappingProxyType(self._executions)
 
     @property
     def running(self) -> int:
-        """How many run now."""
+        """How many executions are running."""
         return len(self._tasks)
 
     def start(self, name: str | None, text: str, trace_header: str | None = None) -> Execution:
-        """Start one, or give the one that runs with this name and input; AlreadyExistsError otherwise.
+        """Start an execution, or return the running one with this name and input; AlreadyExistsError otherwise.
 
-        Idempotency as in the API reference of StartExecution. The text must be JSON: ValueError.
+        It is idempotent as the API reference of StartExecution says. ValueError if the text is not JSON.
         """
         name = name or str(uuid.uuid4())
-        if known := self._executions.get(name):
-            if known.status == "RUNNING" and known.input == text:
-                return known
-            raise AlreadyExistsError(known.arn)
+        if existing := self._executions.get(name):
+            if existing.status == "RUNNING" and existing.input == text:
+                return existing
+            raise AlreadyExistsError(existing.arn)
         data = loads(text)
         self._started += 1
         arn = f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
@@ -115,21 +115,21 @@ class Executions:
         return execution
 
     def stop(self, name: str, error: str | None, cause: str | None) -> Execution:
-        """End one as ABORTED if it still runs; KeyError when there is none of this name."""
+        """Abort an execution if it is still running; KeyError for an unknown name."""
         execution = self._executions[name]
         if execution.status == "RUNNING":
             self._end(execution, "ABORTED", error=error, cause=cause)
             self._tasks[execution.number].cancel()
         return execution
 
-    def newest(
+    def list_newest(
         self, status: str | None, below: int | None, count: int, moment: float = math.inf
     ) -> list[tuple[Execution, str]]:
-        """List the newest that had this status at that moment and were numbered below, newest first, each with it."""
+        """List executions with their status at a moment, newest first: those with this status and a lower number."""
         return list(islice(self._matching(status, below, moment), count))
 
     async def close(self) -> None:
-        """Cancel all that run."""
+        """Cancel all running executions."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -151,15 +151,15 @@ class Executions:
             },
             "StateMachine": {"Id": self._machine_arn, "Name": self._machine_arn.rpartition(":")[2]},
         }
-        overdue = StateError("States.Timeout", "the execution took longer than its TimeoutSeconds")
+        timed_out = StateError("States.Timeout", "the execution ran longer than its TimeoutSeconds")
         try:
-            async with time_limit(self._machine.timeout, overdue):
+            async with time_limit(self._machine.timeout, timed_out):
                 output = await self._interpreter.run(self._machine.flow, data, context)
         except StateError as error:
-            status = "TIMED_OUT" if error is overdue else "FAILED"
+            status = "TIMED_OUT" if error is timed_out else "FAILED"
             self._end(execution, status, error=error.error, cause=error.cause)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the execution must have an end
-            _log.exception("execution %s met a fault of the local AWS", execution.name)
+        except Exception as error:  # noqa: BLE001 - every execution must end
+            _log.exception("the local AWS failed to run execution %s", execution.name)
             self._end(execution, "FAILED", error="States.Runtime", cause=f"{type(error).__name__} in the local AWS")
         else:
             self._end(execution, "SUCCEEDED", output=dumps(output))
@@ -180,7 +180,7 @@ class Executions:
         execution.output, execution.error, execution.cause = output, error, cause
         self._ended.append(execution)
         self._ended_size += execution.size
-        while len(self._ended) > self._keep or self._ended_size > _KEPT_SIZE:
+        while len(self._ended) > self._max_ended or self._ended_size > _MAX_ENDED_CHARS:
             forgotten = self._ended.popleft()
             self._ended_size -= forgotten.size
             del self._executions[forgotten.name]

@@ -1,4 +1,4 @@
-"""JSONata as Step Functions uses it: `{% ... %}` strings anywhere in a JSON value, compiled once, evaluated often.
+"""JSONata templates: JSON values with `{% ... %}` strings, as Step Functions evaluates them.
 
 Source: AWS Step Functions Developer Guide, "Transforming data with JSONata in Step Functions".
 """
@@ -18,29 +18,29 @@ from service.local.json_text import Json, loads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_UNDEFINED = None  # what the library passes and returns for JSONata's undefined; JSON's null has its own object
+_UNDEFINED = None  # how the library represents JSONata's undefined; JSON's null is an object of its own
 
 
 class EvaluationError(Exception):
-    """An expression failed or gave no JSON value: `States.QueryEvaluationError`."""
+    """An expression failed or its value is not JSON: `States.QueryEvaluationError`."""
 
 
 class UnsupportedExpressionError(ValueError):
-    """An expression does not compile, or names what is not there."""
+    """An expression does not compile or uses what Step Functions does not have."""
 
 
 class Template:
-    """A JSON value in which strings of the form `{% expression %}` stand for what they evaluate to."""
+    """A JSON value in which strings of the form `{% expression %}` are replaced by their values."""
 
     def __init__(self, source: Json) -> None:
-        """Compile; UnsupportedExpressionError says what is wrong."""
+        """Compile every expression, once; UnsupportedExpressionError for the first that cannot be."""
         self.source = source
         self.variables: frozenset[str] = frozenset()
-        """Variables that somebody else must bind, `states` among them."""
+        """Variables that the expressions use and do not bind themselves, such as `states`."""
         self._evaluate = self._compile(source)
 
     def evaluate(self, bindings: Mapping[str, Json]) -> Json:
-        """Fill in everything; EvaluationError when one expression fails or is undefined."""
+        """Evaluate every expression; EvaluationError if one fails or is undefined."""
         return self._evaluate(bindings)
 
     def _compile(self, source: Json) -> Callable[[Mapping[str, Json]], Json]:
@@ -65,40 +65,40 @@ class Expression:
     """One compiled JSONata expression."""
 
     def __init__(self, text: str) -> None:
-        """Compile; UnsupportedExpressionError for a syntax error or a function that Step Functions lacks."""
+        """Compile; UnsupportedExpressionError for a syntax error or a function that Step Functions does not have."""
         try:
             self._compiled = Jsonata(text)
         except JException as error:
-            raise UnsupportedExpressionError(f"not a JSONata expression: {error}") from error
+            raise UnsupportedExpressionError(f"not a valid JSONata expression: {error}") from error
         self._compiled.set_validate_input(validate_input=False)
         self._compiled.set_output_convert_nulls(output_convert_nulls=False)
         for name, function in _FUNCTIONS.items():
             self._compiled.register_lambda(name, function)
         self.variables = frozenset(_free_variables(self._compiled.ast)) - _KNOWN
         if "eval" in self.variables:
-            raise UnsupportedExpressionError("$eval does not exist in Step Functions; $parse reads JSON text")
+            raise UnsupportedExpressionError("$eval does not exist in Step Functions; use $parse for JSON text")
 
     def evaluate(self, bindings: Mapping[str, Json]) -> Json:
-        """Give the value; EvaluationError when the expression fails or is undefined."""
-        # The library's functions ($now, $millis) read the clock of the instance that was made last in the thread.
+        """Return the value; EvaluationError if the expression fails or is undefined."""
+        # $now and $millis read the clock of the current instance, by default the newest one of the thread.
         Jsonata.CURRENT.jsonata = self._compiled
         try:
             result = self._compiled.evaluate(None, bindings)
             if result is not _UNDEFINED:
                 return _plain(result)
-        except Exception as error:  # the library lets Python's own errors through for odd operands
+        except Exception as error:  # the library lets Python's own errors through for unexpected operands
             raise EvaluationError(str(error)) from error
         raise EvaluationError("the expression is undefined")
 
 
 @lru_cache(maxsize=1024)
 def compile_expression(text: str) -> Expression:
-    """Compile once per text; UnsupportedExpressionError as from Expression."""
+    """Compile each text once; UnsupportedExpressionError as from Expression."""
     return Expression(text)
 
 
 def _plain(value: Json) -> Json:
-    """Turn the library's nulls and sequences into JSON; values that need no change are passed as they are."""
+    """Convert the library's nulls and sequences to JSON."""
     if value is None or isinstance(value, str | int | float):
         return value
     if value is Utils.NULL_VALUE:
@@ -107,15 +107,15 @@ def _plain(value: Json) -> Json:
         return {name: _plain(member) for name, member in value.items()}
     if isinstance(value, list | range):
         return [_plain(item) for item in value]
-    raise EvaluationError("the expression is a function, which is no JSON value")
+    raise EvaluationError("the value of the expression is a function, which is not JSON")
 
 
 def _free_variables(node: object, bound: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Name the variables of a syntax tree that it does not bind itself."""
+    """Yield the variables that a syntax tree uses and does not bind itself."""
     if isinstance(node, list | tuple):
-        # A block's statements see the names bound by their neighbours.
+        # The statements of a block see each other's variables.
         bound |= {item.lhs.value for item in node if isinstance(item, Parser.Symbol) and item.type == "bind"}
-        # `@$v` and `#$i` bind in all later steps of a path.
+        # `@$v` and `#$i` bind variables for all later steps of a path.
         bound |= {
             name for item in node for name in (getattr(item, "focus", None), getattr(item, "index", None)) if name
         }
@@ -134,14 +134,14 @@ def _free_variables(node: object, bound: frozenset[str] = frozenset()) -> Iterat
             yield from _free_variables(child, bound)
 
 
-# The functions that Step Functions adds to JSONata: same guide, "JSONata functions provided by Step Functions".
+# The functions that Step Functions adds to JSONata; same guide, "JSONata functions provided by Step Functions".
 
 
 def _parse(text: str | None = None) -> Json:
     if text is None:
         return _UNDEFINED
     if not isinstance(text, str):
-        raise EvaluationError("$parse takes a string")
+        raise EvaluationError("$parse needs a string")
     value = loads(text)
     return Utils.NULL_VALUE if value is None else value
 
@@ -156,12 +156,12 @@ def _range(first: int, last: int, step: int) -> list[int]:
 
 def _hash(content: str, algorithm: str) -> str:
     if algorithm not in {"MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512"}:
-        raise EvaluationError("$hash takes MD5, SHA-1, SHA-256, SHA-384 or SHA-512")
+        raise EvaluationError("the algorithm of $hash must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512")
     return hashlib.new(algorithm.replace("-", ""), content.encode(), usedforsecurity=False).hexdigest()
 
 
 def _random(seed: float | None = None) -> float:
-    return random.Random(seed).random()  # noqa: S311 - a workflow's die, not a key
+    return random.Random(seed).random()  # noqa: S311 - $random is not for secrets
 
 
 _FUNCTIONS: dict[str, Callable[..., Json]] = {

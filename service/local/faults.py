@@ -1,4 +1,4 @@
-"""Faults that the local AWS shows when it is told to: what goes wrong on AWS, on demand and repeatable."""
+"""Fault injection for the local AWS: what goes wrong on AWS, on demand and repeatable."""
 
 from __future__ import annotations
 
@@ -9,93 +9,102 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-# No replies, in several ways: no JSON, no object, no members, members of wrong types.
-_JUNK: Final = ("", "{", "null", "[]", '"x"', "{}", '{"id":1,"status":"SUCCEEDED"}', '{"id":"x","status":"?"}')
+# Not JSON, not an object, members missing or of the wrong type.
+_MALFORMED_REPLIES: Final = (
+    "",
+    "{",
+    "null",
+    "[]",
+    '"x"',
+    "{}",
+    '{"id":1,"status":"SUCCEEDED"}',
+    '{"id":"x","status":"?"}',
+)
 
 
-class Switch:
-    """A fault that is off at first. It may strike only some of the chances, some actions, or so many times."""
+class Fault:
+    """One kind of fault, off at first. It may be limited in probability, number and API actions."""
 
-    def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
-        self.struck = 0
-        """How often it struck."""
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.triggered = 0
+        """How often it was triggered."""
         self.off()
 
-    def on(self, share: float = 1.0, *, times: int | None = None, actions: Collection[str] | None = None) -> None:
-        """Let it strike this share of the chances, `times` at the most, only for these API actions."""
-        self._share, self._left, self._actions = share, times, actions
+    def on(self, probability: float = 1.0, *, times: int | None = None, actions: Collection[str] | None = None) -> None:
+        """Trigger with this probability, no more than `times` times, and only for these API actions."""
+        self._probability, self._remaining, self._actions = probability, times, actions
 
     def off(self) -> None:
-        """Let it strike no more."""
+        """Stop triggering."""
         self.on(0.0)
 
-    def strikes(self, action: str | None = None) -> bool:
-        """Decide for one chance."""
-        if self._left == 0 or (self._actions is not None and action not in self._actions):
+    def triggers(self, action: str | None = None) -> bool:
+        """Decide for one event or API call, and count it if the fault is triggered."""
+        if self._remaining == 0 or (self._actions is not None and action not in self._actions):
             return False
-        if self._dice.random() >= self._share:
+        if self._rng.random() >= self._probability:
             return False
-        if self._left is not None:
-            self._left -= 1
-        self.struck += 1
+        if self._remaining is not None:
+            self._remaining -= 1
+        self.triggered += 1
         return True
 
 
 class Faults:
-    """Everything that can be made to go wrong; `seed` makes the choices repeatable."""
+    """Every fault that can be injected; `seed` makes the random choices repeatable."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._dice = dice = random.Random(seed)  # noqa: S311 - repeatable, guards nothing
-        self.mute = Switch(dice)
-        """An event is published, and reaches no subscriber."""
-        self.duplicate = Switch(dice)
+        self._rng = rng = random.Random(seed)  # noqa: S311 - repeatable, not for secrets
+        self.mute = Fault(rng)
+        """An event is accepted but reaches no subscriber."""
+        self.duplicate = Fault(rng)
         """An event reaches its subscribers twice."""
-        self.junk = Switch(dice)
-        """Events that are no replies reach the subscribers before it."""
-        self.slow = Switch(dice)
-        """An event is late by up to `lateness` seconds, so that others overtake it."""
-        self.lateness = 0.5
-        self.throttle = Switch(dice)
+        self.junk = Fault(rng)
+        """Malformed events reach the subscribers before an event."""
+        self.delay = Fault(rng)
+        """An event is delayed by up to `max_delay_s`, so that later ones overtake it."""
+        self.max_delay_s = 0.5
+        self.throttle = Fault(rng)
         """An API call gets ThrottlingException."""
-        self.fail = Switch(dice)
-        """An API call gets a server error, and is not carried out."""
-        self.unanswered = Switch(dice)
-        """An API call is carried out, and its answer never comes."""
-        self.lag: dict[str, float] = {}
-        """By how many seconds what an API action reads is behind: the record is eventually consistent."""
-        self._late: set[asyncio.TimerHandle] = set()
+        self.fail = Fault(rng)
+        """An API call gets a server error and has no effect."""
+        self.drop_response = Fault(rng)
+        """An API call takes effect, but its response never arrives."""
+        self.read_lag_s: dict[str, float] = {}
+        """How many seconds an API action's reads are behind, as the record is eventually consistent."""
+        self._delayed: set[asyncio.TimerHandle] = set()
 
     def off(self) -> None:
-        """End every fault; what is late still comes."""
-        for switch in vars(self).values():
-            if isinstance(switch, Switch):
-                switch.off()
-        self.lag.clear()
+        """Turn every fault off; delayed events still arrive."""
+        for fault in vars(self).values():
+            if isinstance(fault, Fault):
+                fault.off()
+        self.read_lag_s.clear()
 
     def deliver(self, event: str, deliver: Callable[[str], None]) -> None:
-        """Bring an event to one subscriber, or not, as the switches are set."""
-        if self.mute.strikes():
+        """Deliver an event to one subscriber, subject to the faults that are on."""
+        if self.mute.triggers():
             return
-        if self.junk.strikes():
-            for text in _JUNK:
+        if self.junk.triggers():
+            for text in _MALFORMED_REPLIES:
                 deliver(text)
-        for _ in range(2 if self.duplicate.strikes() else 1):
-            if self.slow.strikes():
-                self._later(event, deliver)
+        for _ in range(2 if self.duplicate.triggers() else 1):
+            if self.delay.triggers():
+                self._deliver_later(event, deliver)
             else:
                 deliver(event)
 
     def close(self) -> None:
-        """Forget what is late."""
-        for timer in self._late:
+        """Discard delayed events."""
+        for timer in self._delayed:
             timer.cancel()
-        self._late.clear()
+        self._delayed.clear()
 
-    def _later(self, event: str, deliver: Callable[[str], None]) -> None:
-        def bring() -> None:
-            self._late.discard(timer)
+    def _deliver_later(self, event: str, deliver: Callable[[str], None]) -> None:
+        def deliver_now() -> None:
+            self._delayed.discard(timer)
             deliver(event)
 
-        timer = asyncio.get_running_loop().call_later(self._dice.uniform(0, self.lateness), bring)
-        self._late.add(timer)
+        timer = asyncio.get_running_loop().call_later(self._rng.uniform(0, self.max_delay_s), deliver_now)
+        self._delayed.add(timer)

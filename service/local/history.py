@@ -1,6 +1,6 @@
-"""The history of an execution as GetExecutionHistory tells it: how it started and, once it has, how it ended.
+"""The history of an execution, as GetExecutionHistory returns it: its start and, once it has ended, its end.
 
-The states in between are left out: nobody here reads them, and a record of each would outweigh the execution.
+The states in between are left out: the service does not read them, and they would take more memory than the execution.
 Source: AWS Step Functions API Reference, "GetExecutionHistory" and "HistoryEvent".
 """
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from service.local.executions import Execution
     from service.local.json_text import Json
 
-_ENDS: Final = {
+_END_EVENTS: Final = {
     "SUCCEEDED": "ExecutionSucceeded",
     "FAILED": "ExecutionFailed",
     "TIMED_OUT": "ExecutionTimedOut",
@@ -21,12 +21,12 @@ _ENDS: Final = {
 
 
 def events(execution: Execution, status: str, *, data: bool) -> list[dict[str, Json]]:
-    """List the events up to this status, oldest first; `data` says whether with input and output."""
+    """List the events up to this status, oldest first; `data` includes input and output."""
     started = {"roleArn": execution.arn.replace(":states:", ":iam:").partition(":execution:")[0] + ":role/local"}
     history = [
         _event(1, execution.start_date, "ExecutionStarted", started | _data("input", execution.input, included=data))
     ]
-    if (kind := _ENDS.get(status)) is not None and execution.stop_date is not None:
+    if (kind := _END_EVENTS.get(status)) is not None and execution.stop_date is not None:
         details: dict[str, Json] = {
             name: value for name, value in (("error", execution.error), ("cause", execution.cause)) if value is not None
         }
@@ -36,9 +36,9 @@ def events(execution: Execution, status: str, *, data: bool) -> list[dict[str, J
     return history
 
 
-def _event(number: int, when: float, kind: str, details: dict[str, Json]) -> dict[str, Json]:
+def _event(number: int, timestamp: float, kind: str, details: dict[str, Json]) -> dict[str, Json]:
     member = f"{kind[0].lower()}{kind[1:]}EventDetails"
-    return {"timestamp": when, "type": kind, "id": number, "previousEventId": number - 1, member: details}
+    return {"timestamp": timestamp, "type": kind, "id": number, "previousEventId": number - 1, member: details}
 
 
 def _data(member: str, text: str, *, included: bool) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""The optimised integration http:invoke: an HTTP request with the credentials of an EventBridge connection.
+"""The http:invoke task: an HTTP request with the credentials of an EventBridge connection.
 
 Source: AWS Step Functions Developer Guide, "Call HTTPS APIs in Step Functions workflows".
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from service.local.interpreter import DATA_LIMIT, StateError
+from service.local.interpreter import MAX_DATA_BYTES, StateError
 from service.local.json_text import Json, encode, loads
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ _FORBIDDEN_HEADERS = re.compile(
     r"|server|te|trailer|transfer-encoding|upgrade|via|warning|www-authenticate|x-forwarded-.*|x-amz-.*|x-amzn-.*",
     re.IGNORECASE,
 )
-_LONGEST = 60  # seconds, whatever TimeoutSeconds says
+_REQUEST_TIMEOUT_S = 60  # applies even if TimeoutSeconds is longer
 
 
 class HttpTask:
-    """Performs http:invoke for all executions in one session; the interpreter bounds how many at a time."""
+    """Sends the requests of all executions over one session; the interpreter limits how many at a time."""
 
     def __init__(self, connections: Mapping[str, Mapping[str, str]]) -> None:
-        """Take the headers that each connection ARN adds to a request."""
+        """Take the headers that each connection adds to a request, by its ARN."""
         self._connections = connections
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=_LONGEST),
+            timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -44,7 +44,7 @@ class HttpTask:
         await self._session.close()
 
     async def invoke(self, arguments: Json) -> Json:
-        """Make the request; StateError States.Http.StatusCode.NNN, States.Http.Socket and what the source names."""
+        """Send the request; StateError States.Http.StatusCode.NNN, States.Http.Socket and others, as in the source."""
         url, method, headers, query, body = self._request(arguments)
         try:
             async with self._session.request(
@@ -54,7 +54,7 @@ class HttpTask:
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             raise StateError("States.Http.Socket", f"the request failed: {type(error).__name__}") from error
         except ValueError as error:
-            raise StateError("States.Runtime", "the request cannot be made of these arguments") from error
+            raise StateError("States.Runtime", "the arguments do not make a valid request") from error
         if not 200 <= response.status < 300:
             raise StateError(f"States.Http.StatusCode.{response.status}", text[:1000])
         return {
@@ -65,7 +65,7 @@ class HttpTask:
         }
 
     def _request(self, arguments: Json) -> tuple[str, str, dict[str, str], dict[str, str] | None, bytes | None]:
-        """Check the arguments; StateError States.Runtime for those that Step Functions refuses."""
+        """Check the arguments; StateError States.Runtime for those that Step Functions rejects."""
         try:
             unknown = set(arguments) - _ARGUMENTS
             url, method = arguments["ApiEndpoint"], arguments["Method"]
@@ -75,14 +75,14 @@ class HttpTask:
         except (TypeError, KeyError, AttributeError) as error:
             raise StateError("States.Runtime", "http:invoke needs ApiEndpoint, Method and Authentication") from error
         if unknown:
-            raise StateError("States.Runtime", f"http:invoke takes no {', '.join(sorted(unknown))} here")
+            raise StateError("States.Runtime", f"http:invoke does not support {', '.join(sorted(unknown))} here")
         if not isinstance(url, str) or method not in _METHODS:
-            raise StateError("States.Runtime", "ApiEndpoint or Method of http:invoke is wrong")
+            raise StateError("States.Runtime", "ApiEndpoint or Method of http:invoke is invalid")
         for name in headers:
             if _FORBIDDEN_HEADERS.fullmatch(name):
-                raise StateError("States.Runtime", f"the header {name} may not be set")
+                raise StateError("States.Runtime", f"http:invoke does not allow the header {name}")
         if connection not in self._connections:
-            raise StateError("Events.ConnectionResource.ResourceNotFound", f"there is no connection {connection!r}")
+            raise StateError("Events.ConnectionResource.ResourceNotFound", f"connection {connection!r} does not exist")
         headers |= self._connections[connection]
         body = encode(arguments["RequestBody"]) if "RequestBody" in arguments else None
         if body is not None and "content-type" not in {name.lower() for name in headers}:
@@ -91,12 +91,12 @@ class HttpTask:
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:
-    """Read the whole body, but no more than a state may take in."""
+    """Read the body; StateError if it is more than a state may take."""
     content = b""
     async for chunk in response.content.iter_any():
         content += chunk
-        if len(content) > DATA_LIMIT:
-            raise StateError("States.DataLimitExceeded", "the response is too large")
+        if len(content) > MAX_DATA_BYTES:
+            raise StateError("States.DataLimitExceeded", f"the response is larger than {MAX_DATA_BYTES} bytes")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""JSON as the services of AWS take it: fast where the text is ordinary, lenient where JSON itself is."""
+"""JSON text as AWS accepts it: a fast parser, and the standard library for what it does not support."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NoReturn, TypeAlias
 
 import orjson
 
-# What a definition does with a value is checked when it runs; a recursive type would add casts and no safety.
+# Definitions are checked when they run, so a recursive type would add casts but no safety.
 Json: TypeAlias = Any
 
 
 def loads(text: str | bytes) -> Json:
-    """Parse JSON text; ValueError when it is none.
+    """Parse JSON text; ValueError if it is not valid.
 
-    The slow way serves the little that JSON allows and the fast parser does not, such as unpaired surrogates.
+    The fallback is for what JSON allows and the fast parser does not, such as unpaired surrogates.
     """
     try:
         return orjson.loads(text)
@@ -26,11 +26,11 @@ def loads(text: str | bytes) -> Json:
 
 
 def encode(value: Json) -> bytes:
-    """Write compact JSON; TypeError or ValueError for what JSON cannot say."""
+    """Write compact JSON; TypeError or ValueError for what JSON cannot represent."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        # Unpaired surrogates, integers beyond 64 bits, deep nesting: JSON can say them, the fast writer will not.
+        # The fast writer does not support unpaired surrogates, integers beyond 64 bits and deep nesting; JSON does.
         try:
             return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
         except RecursionError:
@@ -38,7 +38,7 @@ def encode(value: Json) -> bytes:
 
 
 def dumps(value: Json) -> str:
-    """Write compact JSON text; errors as from encode."""
+    """Write compact JSON text; the errors are those of encode."""
     return encode(value).decode()
 
 

@@ -1,7 +1,7 @@
 """AppSync Events over WebSockets.
 
 Source: AWS AppSync Events Developer Guide, "Understanding the Event API WebSocket protocol" and "Publish events via
-WebSocket"; error texts as public client test suites observed them.
+WebSocket"; error texts as observed by public client test suites.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
     from service.local.view import Journal
 
 SUBPROTOCOL = "aws-appsync-event-ws"
-SUBSCRIPTION_LIMIT = 200  # per connection
-_MESSAGE_LIMIT = 2 * 1024 * 1024  # bytes; five events of the largest size and their quoting
-_CLOSE_TIMEOUT = 0.3  # seconds that a client has to answer the close
-_ABNORMAL = 1006  # RFC 6455: the connection ended without a close frame
+MAX_SUBSCRIPTIONS = 200  # per connection
+_MAX_MESSAGE_BYTES = 2 * 1024 * 1024  # five events of the largest size, with their escapes
+_CLOSE_TIMEOUT_S = 0.3  # for the client to answer a close frame
+_ABNORMAL_CLOSURE = 1006  # RFC 6455: the connection ended without a close frame
 _ID = re.compile(r"[a-zA-Z0-9\-_+]{1,128}")
 
 
 class Realtime:
-    """Accepts WebSockets at `/event/realtime`."""
+    """The WebSocket endpoint at `/event/realtime`."""
 
     def __init__(self, events: AppSyncEvents, journal: Journal) -> None:
         self._events = events
         self.journal = journal
-        self._accepted = 0
-        self.keep_alive = 60.0
-        """Seconds between keep-alives, for connections made from now on."""
+        self._accepted_count = 0
+        self.keep_alive_s = 60.0
+        """Seconds between keep-alives on new connections."""
         self.connection_timeout_ms = 300_000
-        """What the acknowledgement promises, for connections made from now on."""
-        self.outbox_limit = 8 * 1024 * 1024
-        """Characters that may wait for one slow client before it is cut off, for connections made from now on."""
-        self.connections: set[Connection] = set()
+        """The timeout in the acknowledgement of new connections."""
+        self.max_outbox_chars = 8 * 1024 * 1024
+        """Characters that may be queued for a slow client before it is dropped; applies to new connections."""
+        self.connections: set[RealtimeConnection] = set()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve one connection until it closes; a refused one is told why over the open WebSocket first."""
+        """Serve one connection until it closes; one that is not authorized gets the error as a frame first."""
         socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), timeout=_CLOSE_TIMEOUT, max_msg_size=_MESSAGE_LIMIT, compress=False
+            protocols=(SUBPROTOCOL,), timeout=_CLOSE_TIMEOUT_S, max_msg_size=_MAX_MESSAGE_BYTES, compress=False
         )
         await socket.prepare(request)
         try:
-            self._authorise(request)
+            self._authorize(request)
         except EventsError as error:
-            errors = [error.item | {"errorCode": error.status}]
+            errors = [error.entry | {"errorCode": error.status}]
             await socket.send_str(dumps({"type": "connection_error", "errors": errors}))
             await socket.close()
             return socket
-        self._accepted += 1
-        connection = Connection(self._accepted, socket, request.transport, self._events, self)
+        self._accepted_count += 1
+        connection = RealtimeConnection(self._accepted_count, socket, request.transport, self._events, self)
         self.connections.add(connection)
         self.journal.opened(connection.number)
         writer = asyncio.create_task(connection.write(), name="AppSync Events writer")
@@ -76,11 +76,11 @@ class Realtime:
         return socket
 
     async def drop(self, code: int) -> None:
-        """Close every connection with this code; 1006 cuts them without a close frame."""
+        """Close every connection with this code; 1006 drops them without a close frame."""
         dropped, self.connections = self.connections, set()
         await asyncio.gather(*(connection.close(code) for connection in dropped))
 
-    def _authorise(self, request: web.Request) -> None:
+    def _authorize(self, request: web.Request) -> None:
         offered = [token.strip() for token in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         if SUBPROTOCOL not in offered:
             raise EventsError("NoProtocolError", f"the subprotocol {SUBPROTOCOL} is missing")
@@ -91,11 +91,11 @@ class Realtime:
             raise EventsError("BadRequestException", "Missing host header")
         if not names & {"x-api-key", "authorization"}:
             raise EventsError("BadRequestException", "Required headers are missing")
-        self._events.authorise(credentials)
+        self._events.authorize(credentials)
 
 
-class Connection:
-    """One client: its subscriptions and the frames that wait for it."""
+class RealtimeConnection:
+    """One client's WebSocket: its subscriptions and its queued frames."""
 
     def __init__(
         self,
@@ -103,83 +103,85 @@ class Connection:
         socket: web.WebSocketResponse,
         transport: asyncio.Transport | None,
         events: AppSyncEvents,
-        options: Realtime,
+        realtime: Realtime,
     ) -> None:
         self.number = number
         self._socket = socket
         self._transport = transport
         self._events = events
-        self._journal = options.journal
-        self._keep_alive = options.keep_alive
-        self._timeout_ms = options.connection_timeout_ms
-        self._outbox_limit = options.outbox_limit
+        self._journal = realtime.journal
+        self._keep_alive_s = realtime.keep_alive_s
+        self._timeout_ms = realtime.connection_timeout_ms
+        self._max_outbox_chars = realtime.max_outbox_chars
         self.subscriptions: dict[str, str] = {}
-        """Subscription id to path."""
+        """Paths by subscription id."""
         self._outbox: deque[str] = deque()
-        self._waiting = 0
-        self._filled = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._ended = False
+        self._queued_chars = 0
+        self._has_frames = asyncio.Event()
+        self._keep_alive_timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def receive(self, text: str | None) -> None:
-        """Act on one frame; None stands for a binary one."""
-        message = _object(text)
+        """Handle one frame; None stands for a binary frame."""
+        message = _parse_object(text)
         self._journal.received(self.number, message)
         match message:
             case {"type": "connection_init"}:
                 self._send({"type": "connection_ack", "connectionTimeoutMs": self._timeout_ms})
             case {"type": "subscribe" | "unsubscribe" | "publish" as kind, "id": str(id_)} if _ID.fullmatch(id_):
-                act = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "publish": self._publish}[kind]
+                handlers = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "publish": self._publish}
                 try:
-                    act(id_, message)
+                    handlers[kind](id_, message)
                 except EventsError as error:
-                    self._send({"type": f"{kind}_error", "id": id_, "errors": [error.item]})
+                    self._send({"type": f"{kind}_error", "id": id_, "errors": [error.entry]})
             case _:
-                refusal = EventsError("UnsupportedOperation", "Operation not supported through the realtime channel")
-                self._send({"type": "error", "errors": [refusal.item]})
-        if self._timer is None and not self._ended:
+                unsupported = EventsError(
+                    "UnsupportedOperation", "Operation not supported through the realtime channel"
+                )
+                self._send({"type": "error", "errors": [unsupported.entry]})
+        if self._keep_alive_timer is None and not self._closed:
             self._schedule_keep_alive()
 
     async def write(self) -> None:
-        """Send what waits, as fast as the client takes it, until cancelled or the connection is gone."""
+        """Send queued frames at the client's pace until cancelled or the connection is lost."""
         with contextlib.suppress(ConnectionError):
             while True:
-                await self._filled.wait()
+                await self._has_frames.wait()
                 while self._outbox:
                     text = self._outbox.popleft()
                     self._journal.sent(self.number, text)
                     await self._socket.send_str(text)
-                    self._waiting -= len(text)
-                self._filled.clear()
+                    self._queued_chars -= len(text)
+                self._has_frames.clear()
 
     async def close(self, code: int) -> None:
         """Close with this code; see Realtime.drop."""
         self.end()
-        if code == _ABNORMAL:
+        if code == _ABNORMAL_CLOSURE:
             self._abort()
         else:
             try:
-                async with asyncio.timeout(2 * _CLOSE_TIMEOUT):
+                async with asyncio.timeout(2 * _CLOSE_TIMEOUT_S):
                     await self._socket.close(code=code)
             except (ConnectionError, TimeoutError):
                 self._abort()
 
     def end(self) -> None:
-        """Release everything; nothing is delivered afterwards."""
-        self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        """Drop all subscriptions and stop the keep-alives; nothing is delivered afterwards."""
+        self._closed = True
+        if self._keep_alive_timer is not None:
+            self._keep_alive_timer.cancel()
         for id_, path in self.subscriptions.items():
             self._events.unsubscribe(path, (self, id_))
         self.subscriptions.clear()
 
     def _subscribe(self, id_: str, message: dict[str, Json]) -> None:
-        self._events.authorise(_authorisation(message))
+        self._events.authorize(_authorization(message))
         if id_ in self.subscriptions:
-            raise EventsError("DuplicatedOperationError", f"Operation {id_} exists already")
-        if len(self.subscriptions) >= SUBSCRIPTION_LIMIT:
+            raise EventsError("DuplicatedOperationError", f"Operation {id_} already exists")
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise EventsError(
-                "MaxSubscriptionsReachedError", f"Max number of {SUBSCRIPTION_LIMIT} subscriptions reached"
+                "MaxSubscriptionsReachedError", f"Max number of {MAX_SUBSCRIPTIONS} subscriptions reached"
             )
 
         def deliver(event: str) -> None:
@@ -195,34 +197,34 @@ class Connection:
         self._send({"type": "unsubscribe_success", "id": id_})
 
     def _publish(self, id_: str, message: dict[str, Json]) -> None:
-        self._events.authorise(_authorisation(message))
+        self._events.authorize(_authorization(message))
         try:
             publication = self._events.accept(message.get("channel"), message.get("events"))
         except TooManyEventsError as error:
-            # The WebSocket has its own name and spelling for this one.
+            # Over the WebSocket this error has another type and spelling.
             raise EventsError("InvalidInputError", str(error.message).replace("Input", "input")) from error
-        self._send({"type": "publish_success", "id": id_} | publication.answer)
+        self._send({"type": "publish_success", "id": id_} | publication.response)
         self._events.broadcast(publication)
 
     def _send(self, frame: dict[str, Json]) -> None:
-        """Queue a frame; a client that lets too many wait is cut off, so that it delays and costs nobody."""
-        if self._ended:
+        """Queue a frame; a client whose queue is full is dropped, so that it neither delays others nor fills memory."""
+        if self._closed:
             return
         text = dumps(frame)
-        self._waiting += len(text)
-        if self._waiting > self._outbox_limit:
+        self._queued_chars += len(text)
+        if self._queued_chars > self._max_outbox_chars:
             self.end()
             self._abort()
             return
         self._outbox.append(text)
-        self._filled.set()
+        self._has_frames.set()
 
     def _schedule_keep_alive(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._keep_alive, self._send_keep_alive)
+        self._keep_alive_timer = asyncio.get_running_loop().call_later(self._keep_alive_s, self._send_keep_alive)
 
     def _send_keep_alive(self) -> None:
         self._send({"type": "ka"})
-        if not self._ended:
+        if not self._closed:
             self._schedule_keep_alive()
 
     def _abort(self) -> None:
@@ -231,13 +233,13 @@ class Connection:
             self._transport.abort()
 
 
-def _authorisation(message: dict[str, Json]) -> Mapping[str, Json]:
+def _authorization(message: dict[str, Json]) -> Mapping[str, Json]:
     value = message.get("authorization")
     return value if isinstance(value, dict) else {}
 
 
-def _object(text: str | bytes | None) -> dict[str, Json]:
-    """Read a JSON object; anything else is as good as an empty one."""
+def _parse_object(text: str | bytes | None) -> dict[str, Json]:
+    """Parse a JSON object; an empty one for anything else."""
     try:
         value = None if text is None else loads(text)
     except ValueError:
@@ -246,9 +248,9 @@ def _object(text: str | bytes | None) -> dict[str, Json]:
 
 
 def _decode(token: str) -> dict[str, Json]:
-    """Read the authorisation subprotocol: base64url of a JSON object, padded or not."""
-    bare = token.rstrip("=")
+    """Decode the authorization subprotocol: a JSON object in base64url, padded or not."""
+    unpadded = token.rstrip("=")
     try:
-        return _object(base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4)))
+        return _parse_object(base64.urlsafe_b64decode(unpadded + "=" * (-len(unpadded) % 4)))
     except ValueError:
         return {}

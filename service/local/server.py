@@ -1,4 +1,4 @@
-"""The embedded local AWS: one server, one port, started and stopped as one thing."""
+"""The embedded local AWS: Step Functions and AppSync Events in one server on one port."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 WORKFLOW = Path(__file__).parents[2] / "IaC" / "workflow.asl.json"
-_BODY_LIMIT = 2 * 1024 * 1024  # bytes; above the 1.2 MB that AppSync takes in one publish
-_STOP_TIMEOUT = 0.3  # seconds that requests in hand have to end
-_HINT_DELAY = 0.2  # seconds from the end of an execution until EventBridge's rule has told of it
+_MAX_BODY_BYTES = 2 * 1024 * 1024  # more than the 1.2 MB that AppSync accepts in one publish
+_SHUTDOWN_TIMEOUT_S = 0.3  # for requests in flight
+_ENDED_EVENT_DELAY_S = 0.2  # from the end of an execution until the EventBridge rule publishes it
 
 
 class LocalAws:
-    """Step Functions and AppSync Events on one port of this machine, for tests and laptops.
+    """Step Functions and AppSync Events on one port of this machine, for tests and local development.
 
-    `wait` is the demonstration workflow's wait in seconds; port 0 takes a free one; `definition` is the workflow that
-    runs. The addresses are known once started. Calls are unlimited unless `quotas` says otherwise (AWS_QUOTAS). The
-    newest 100,000 ended executions are remembered, fewer if their data exceeds 256 MiB. Use as an async context
-    manager, or start and stop.
+    `definition` is the workflow to run and `wait` the demonstration workflow's wait in seconds. Port 0 picks a free
+    port; the addresses are known after the start. API calls are unlimited unless `quotas` is given (AWS_QUOTAS). The
+    newest 100,000 ended executions are kept, fewer if their data exceeds 256 MiB. Use it as an async context manager,
+    or call start and stop.
     """
 
     region = "us-east-1"
@@ -49,9 +49,9 @@ class LocalAws:
     url: str
     """Step Functions, for AWS_ENDPOINT_URL_SFN."""
     http_url: str
-    """AppSync Events, publishing."""
+    """AppSync Events: publishing over HTTP."""
     realtime_url: str
-    """AppSync Events, WebSocket."""
+    """AppSync Events: WebSocket."""
 
     def __init__(
         self,
@@ -66,24 +66,24 @@ class LocalAws:
         self._host, self._port, self._wait, self._definition = host, port, wait, definition
         self._quotas = Quotas(quotas or {})
         self.faults = faults or Faults()
-        """What goes wrong, on demand."""
+        """Faults to inject on demand."""
         self.view = View(lambda: self.running, lambda: self.connections)
-        """The page that shows what happens here."""
+        """The live view at `/_local/`."""
         self._events = AppSyncEvents(self.namespace, self.api_key, self.faults)
         self.realtime = Realtime(self._events, self.view.journal)
-        """Its `keep_alive` and `connection_timeout_ms` may be set for tests."""
+        """Its `keep_alive_s` and `connection_timeout_ms` may be set for tests."""
         self._executions: Executions | None = None
         self._http_task: HttpTask | None = None
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen; OSError when the port is taken, DefinitionError when the workflow cannot be run here."""
-        app = web.Application(client_max_size=_BODY_LIMIT)
+        """Listen; OSError if the port is taken, DefinitionError if the workflow cannot be run here."""
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.router.add_post("/", self._step_functions)
         app.router.add_post("/event", self._events.handle_publish)
         app.router.add_get("/event/realtime", self.realtime.handle)
         self.view.mount(app)
-        runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_TIMEOUT)
+        runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, backlog=1024).start()
@@ -105,41 +105,41 @@ class LocalAws:
             self._runner = None
 
     async def drop_connections(self, code: int = 1000) -> None:
-        """Close every open WebSocket with this close code, as a fault would; 1006 cuts them without a close frame."""
+        """Close every open WebSocket with this close code; 1006 drops them without a close frame."""
         await self.realtime.drop(code)
 
     @property
     def executions(self) -> Mapping[str, Execution]:
-        """The records of executions by name, oldest first; read them only."""
+        """The executions' records by name, oldest first; read-only."""
         return {} if self._executions is None else self._executions.by_name
 
     @property
     def connections(self) -> int:
-        """WebSockets open now."""
+        """WebSockets open at the moment."""
         return len(self.realtime.connections)
 
     @property
     def subscriptions(self) -> int:
-        """Live subscriptions over all WebSockets."""
+        """Subscriptions of all open WebSockets."""
         return sum(len(connection.subscriptions) for connection in self.realtime.connections)
 
     @property
     def running(self) -> int:
-        """Executions now running."""
+        """Executions running at the moment."""
         return 0 if self._executions is None else self._executions.running
 
     @property
     def calls(self) -> Mapping[str, int]:
-        """Calls of the Step Functions API so far, by action."""
+        """Step Functions API calls so far, by action."""
         return self._api.calls
 
     @property
     def throttled(self) -> Mapping[str, int]:
-        """Those of them that got ThrottlingException."""
+        """Calls so far that got ThrottlingException, by action."""
         return self._api.throttled
 
     def _start_workflow(self, port: int) -> None:
-        """Compile the definition, which names this server's own address."""
+        """Compile the definition; it contains this server's own address."""
         self.url = f"http://{self._host}:{port}"
         self.http_url = f"{self.url}/event"
         self.realtime_url = f"ws://{self._host}:{port}/event/realtime"
@@ -156,14 +156,14 @@ class LocalAws:
         machine = parse(render(text, values))
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
         interpreter = Interpreter(self._http_task.invoke, on_state=self.view.journal.state)
-        self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._changed)
+        self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._on_change)
         self._api = StepFunctions(self.state_machine_arn, machine, self._executions, self._quotas, self.faults)
 
-    def _changed(self, execution: Execution) -> None:
-        """Show it; and publish, as the deployed EventBridge rule does, an end that no state can tell."""
+    def _on_change(self, execution: Execution) -> None:
+        """Show the change, and publish an end that no state can publish, as the deployed EventBridge rule does."""
         self.view.journal.execution(execution)
         if execution.status in {"FAILED", "TIMED_OUT", "ABORTED"}:
-            asyncio.get_running_loop().call_later(_HINT_DELAY, self._publish_end, execution.name)
+            asyncio.get_running_loop().call_later(_ENDED_EVENT_DELAY_S, self._publish_end, execution.name)
 
     def _publish_end(self, name: str) -> None:
         try:
@@ -171,7 +171,7 @@ class LocalAws:
                 f"{self.namespace}/ended/{name}", [dumps({"id": name, "status": "ENDED"})]
             )
         except EventsError:
-            return  # a name that no channel can have is not one that the service gave
+            return  # the service never gives a name that is not valid in a channel
         self._events.broadcast(publication)
 
     async def _step_functions(self, request: web.Request) -> web.Response:

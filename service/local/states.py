@@ -1,4 +1,4 @@
-"""The states of the Amazon States Language that the local AWS runs, compiled; names are the language's own."""
+"""The compiled states of the Amazon States Language that the local AWS runs; names follow the language."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """One element of Retry; times are in seconds."""
+    """One entry of Retry."""
 
     errors: tuple[str, ...]
-    interval: float = 1
-    attempts: int = 3
+    interval_s: float = 1
+    max_attempts: int = 3
     backoff: float = 2
-    longest: float | None = None
+    max_delay_s: float | None = None
     full_jitter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Catcher:
-    """One element of Catch."""
+    """One entry of Catch."""
 
     errors: tuple[str, ...]
     next: str
@@ -35,7 +35,7 @@ class Catcher:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One element of Choices."""
+    """One entry of Choices."""
 
     condition: Template
     next: str
@@ -45,7 +45,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What every state but Fail has; `next` is None at an end."""
+    """What every state but Fail has; `next` is None for a state that ends its flow."""
 
     next: str | None = None
     output: Template | None = None
@@ -54,26 +54,26 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass(Step):
-    """Gives its input, or Output, on; Succeed is a Pass that ends."""
+    """Passes on its input or its Output; Succeed is a Pass that ends its flow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait(Step):
-    """Sleeps."""
+    """Waits for a number of seconds."""
 
     seconds: Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice(Step):
-    """Goes where the first true condition says; `next` is its Default."""
+    """Follows the first rule whose condition is true; `next` is its Default."""
 
     rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work(Step):
-    """What Task and Parallel share."""
+class Retryable(Step):
+    """A Task or a Parallel: a state with Retry and Catch."""
 
     arguments: Template | None
     retry: tuple[Retrier, ...]
@@ -81,15 +81,15 @@ class Work(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(Work):
+class Task(Retryable):
     """Calls http:invoke."""
 
     timeout: Template | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parallel(Work):
-    """Runs all its branches; the result is the list of their outputs."""
+class Parallel(Retryable):
+    """Runs its branches at once; the result is the list of their outputs."""
 
     branches: tuple[Flow, ...]
 
@@ -107,7 +107,7 @@ State: TypeAlias = Pass | Wait | Choice | Task | Parallel | Fail
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """States and where they start: a whole machine or one branch."""
+    """States and the first of them: a whole state machine or one branch."""
 
     start_at: str
     states: Mapping[str, State]
@@ -115,7 +115,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A definition ready to run; `text` is what it was made from, `timeout` is in seconds."""
+    """A compiled definition; `text` is its source, `timeout` is in seconds."""
 
     text: str
     flow: Flow

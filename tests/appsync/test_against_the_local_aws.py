@@ -9,7 +9,7 @@ import pytest
 
 from service.appsync import ApiKey, Link, LinkEventKind, Publisher, PublishRefusedError
 from service.local import LocalAws
-from service.local.realtime import SUBSCRIPTION_LIMIT
+from service.local.realtime import MAX_SUBSCRIPTIONS
 
 from .conftest import QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
 
@@ -74,7 +74,7 @@ async def test_the_limit_of_subscriptions_is_told_and_costs_the_others_nothing(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
 ) -> None:
     own = link.subscribe(f"/{aws.namespace}/own/*", inbox)
-    others = [link.subscribe(f"/{aws.namespace}/other/{number}", print) for number in range(SUBSCRIPTION_LIMIT - 1)]
+    others = [link.subscribe(f"/{aws.namespace}/other/{number}", print) for number in range(MAX_SUBSCRIPTIONS - 1)]
     assert all(await asyncio.gather(*(one.wait_live(10) for one in [own, *others])))
     extra = link.subscribe(f"/{aws.namespace}/other/extra", inbox)
     assert not await extra.wait_answered(10)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def chrome() -> Iterator[Chrome]:
     reason = missing()
     if reason is not None:
-        pytest.skip(f"no browser to test with: {reason}")
+        pytest.skip(f"cannot run browser tests: {reason}")
     with browser() as chrome:
         yield chrome
 
@@ -25,11 +25,11 @@ async def page(chrome: Chrome) -> AsyncIterator[Page]:
     first = chrome.current_window_handle
     chrome.switch_to.new_window("tab")
     page = Page(chrome)
-    await page.complaints()
+    await page.console_errors()
     await page.hosts()
     try:
         yield page
-        assert await page.complaints() == []
+        assert await page.console_errors() == []
         assert len(await page.hosts()) == 1
     finally:
         chrome.close()

@@ -1,4 +1,4 @@
-"""A page in headless Chromium, driven by Selenium in a thread so that the event loop stays free."""
+"""A page in headless Chromium; Selenium runs in a thread so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEADLINE = 20.0
+"""Seconds for one operation or one wait."""
 ARGUMENTS = (
     "--headless=new",
-    "--no-sandbox",  # it cannot be had as root, and nothing but this project's own pages is opened
+    "--no-sandbox",  # the sandbox does not work as root, and only this project's own pages are opened
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -30,9 +31,9 @@ ARGUMENTS = (
 
 
 def missing() -> str | None:
-    """Tell what is not there of all that a browser test needs; None if nothing is missing."""
+    """Return what a browser test needs and does not find; None if nothing is missing."""
     if find_spec("selenium") is None:
-        return "Selenium is not installed (make test-browser does that)"
+        return "Selenium is not installed (make test-browser installs it)"
     for name, path in zip(("chromium", "chromium-driver"), _programs(), strict=True):
         if path is None:
             return f"{name} is not installed (apt-get install {name})"
@@ -41,8 +42,8 @@ def missing() -> str | None:
 
 @contextmanager
 def browser() -> Iterator[Chrome]:
-    """Start a browser, end it afterwards."""
-    from selenium import webdriver  # noqa: PLC0415 - `make test` does without
+    """Start a browser and quit it afterwards."""
+    from selenium import webdriver  # noqa: PLC0415 - `make test` runs without Selenium
 
     program, driver = _programs()
     assert program is not None, missing()
@@ -62,39 +63,39 @@ def browser() -> Iterator[Chrome]:
 
 
 class Page:
-    """One tab. Nothing waits longer than DEADLINE seconds."""
+    """One browser tab."""
 
     def __init__(self, chrome: Chrome) -> None:
         self._chrome = chrome
         self.size(1280, 900)
 
     def size(self, width: int, height: int) -> None:
-        """Set the size of the window, in pixels."""
+        """Set the size of the viewport in pixels."""
         self._chrome.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
         )
 
     async def open(self, url: str) -> None:
-        """Go to an address."""
-        await self._do(lambda: self._chrome.get(url))
+        """Open a URL."""
+        await self._run(lambda: self._chrome.get(url))
 
     async def dark(self) -> None:
-        """Prefer dark colours, as a person's system may."""
+        """Emulate a system that prefers dark colours."""
         features = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-        await self._do(lambda: self._chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", features))
+        await self._run(lambda: self._chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", features))
 
     async def value(self, expression: str) -> Any:
-        """Evaluate a JavaScript expression."""
-        return await self._do(lambda: self._chrome.execute_script(f"return ({expression})"))
+        """Return the value of a JavaScript expression."""
+        return await self._run(lambda: self._chrome.execute_script(f"return ({expression})"))
 
     async def text(self, selector: str) -> str:
-        """Give the visible text of the first element that the CSS selector finds."""
+        """Return the visible text of the first element that matches the CSS selector."""
         text: str = await self.value(f"document.querySelector({json.dumps(selector)}).innerText")
         return text
 
     async def until(self, expression: str) -> Any:
-        """Wait until a JavaScript expression is true and give its value; TimeoutError with what the page shows."""
+        """Wait until a JavaScript expression is true and return it; TimeoutError includes the page's text."""
         shown = ""
         try:
             async with asyncio.timeout(DEADLINE):
@@ -102,37 +103,37 @@ class Page:
                     shown = await self.text("body")
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise TimeoutError(f"never true: {expression}\nThe page shows:\n{shown}") from None
+            raise TimeoutError(f"still false: {expression}\nThe page shows:\n{shown}") from None
         return value
 
     async def click(self, selector: str) -> None:
-        """Click the first element that the CSS selector finds, where it is."""
-        from selenium.webdriver.common.by import By  # noqa: PLC0415 - `make test` does without
+        """Click the first element that matches the CSS selector."""
+        from selenium.webdriver.common.by import By  # noqa: PLC0415 - `make test` runs without Selenium
 
-        await self._do(lambda: self._chrome.find_element(By.CSS_SELECTOR, selector).click())
+        await self._run(lambda: self._chrome.find_element(By.CSS_SELECTOR, selector).click())
 
     async def screenshot(self, path: Path) -> None:
-        """Write a picture of the window as PNG."""
-        await self._do(lambda: self._chrome.save_screenshot(str(path)))
+        """Save a screenshot as PNG."""
+        await self._run(lambda: self._chrome.save_screenshot(str(path)))
 
-    async def complaints(self) -> list[str]:
-        """Give the errors of the console since the last call, which include what the page's policy refused."""
+    async def console_errors(self) -> list[str]:
+        """Return the console's errors since the last call, including violations of the page's policy."""
         return [entry["message"] for entry in await self._log("browser") if entry["level"] == "SEVERE"]
 
     async def hosts(self) -> set[str]:
-        """Give every host that the page sent a request to since the last call."""
+        """Return the hosts to which the page has sent requests since the last call."""
         messages = [json.loads(entry["message"])["message"] for entry in await self._log("performance")]
         urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         return {urlsplit(url).netloc for url in urls} - {""}  # data: and about: have none
 
     async def _log(self, kind: str) -> list[dict[str, Any]]:
-        answer = await self._do(lambda: self._chrome.execute("getLog", {"type": kind}))
-        entries: list[dict[str, Any]] = answer["value"]
+        response = await self._run(lambda: self._chrome.execute("getLog", {"type": kind}))
+        entries: list[dict[str, Any]] = response["value"]
         return entries
 
-    async def _do(self, act: Callable[[], T]) -> T:
+    async def _run(self, action: Callable[[], T]) -> T:
         async with asyncio.timeout(DEADLINE):
-            return await asyncio.to_thread(act)
+            return await asyncio.to_thread(action)
 
 
 def _programs() -> tuple[str | None, str | None]:

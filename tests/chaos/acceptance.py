@@ -1,7 +1,7 @@
-"""`python -m tests.chaos.acceptance`: the promises at full size, under AWS's documented quotas, with figures.
+"""The acceptance runs: `python -m tests.chaos.acceptance` tests the guarantees at full size and under AWS's quotas.
 
-A cut of the link while thousands are pending, and a rolling restart under load. Each prints what it measured and is
-broken if a bound is exceeded or the history shows a lie.
+The link is cut while thousands of executions are pending, and two instances are replaced under load. Each run prints
+what it measured, and fails if a limit is exceeded or a response contradicts the record.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ from typing import Any, Self
 
 from service.local import AWS_QUOTAS, LocalAws
 from tests.chaos.callers import Callers
-from tests.chaos.history import Call, RecordReader, check
+from tests.chaos.history import Call, Record, check
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
-from tests.chaos.stage import ready, workflow
+from tests.chaos.stage import wait_until_ready, workflow
 from tests.support.processes import settings_for
 
 
 @dataclass(slots=True)
-class Asked:
-    """One request of a measured run: when its workflow was to end, and what came of it and when."""
+class Request:
+    """One request of a measured run."""
 
     until: float
+    """When its workflow has to end, in epoch seconds."""
     call: Call | None = None
+    """What the caller got."""
     answered: float = 0.0
+    """When the caller got it, in epoch seconds."""
 
 
-class Scene:
-    """A local AWS with the quotas of AWS, a proxy before its WebSocket, and processes of the service."""
+class Deployment:
+    """A local AWS with the quotas of AWS, a proxy in front of its WebSocket, and processes of the service."""
 
     def __init__(self, **environment: str) -> None:
         self._environment = {"REQUEST_SCHEMA": "", "DRAIN_DELAY": "2"} | environment
@@ -53,7 +56,7 @@ class Scene:
         aws = LocalAws(port=0, definition=definition, quotas=self.quotas)
         self.aws = await self._stack.enter_async_context(aws)
         self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, random.Random(1)))
-        self.callers = Callers(self.balancer.choose, random.Random(1), patience=300)
+        self.callers = Callers(self.balancer.choose, random.Random(1), timeout=300)
         self._stack.push_async_callback(self.callers.close)
         return self
 
@@ -61,17 +64,17 @@ class Scene:
         await self._stack.aclose()
 
     async def add(self) -> ProcessInstance:
-        """Start one more process, ready for its share of the requests."""
+        """Start another process and add it to the load balancer once it is ready."""
         environment = settings_for(self.aws) | {"APPSYNC_REALTIME_URL": self.link.url} | self._environment
         process = ProcessInstance(self.aws.url, environment)
         self._stack.push_async_callback(process.stop)
         await process.start()
-        await ready(process.url)
+        await wait_until_ready(process.url)
         self.instances.append(process)
         self.balancer.targets.append(process.url)
         return process
 
-    async def judge(self) -> list[str]:
+    async def check(self) -> list[str]:
         """Resolve every Location without quotas, stop, and compare the history with the record."""
         self.quotas.clear()
         await self.callers.resolve()
@@ -79,89 +82,90 @@ class Scene:
         for instance in self.instances:
             await instance.stop()
             faults += instance.faults
-        records = {name: RecordReader.read(execution) for name, execution in self.aws.executions.items()}
+        records = {name: Record.read(execution) for name, execution in self.aws.executions.items()}
         return faults + check(self.callers.history, records, {"subscriptions": self.aws.subscriptions})
 
 
-def tell(line: str) -> None:
-    """Print at once."""
+def show(line: str) -> None:
+    """Print a line without buffering."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-async def cut(pending: int, ending: int, patience: float, rate: float, seconds: float) -> list[str]:
-    """Cut the link for so many seconds while `ending` of `pending` executions end.
+async def cut(pending: int, ending: int, timeout: float, rate: float, seconds: float) -> list[str]:
+    """Cut the link for `seconds` while `ending` of `pending` executions end.
 
-    Requests are sent at `rate` a second, as the quota of StartExecution wants it. Those that end in the gap wait for
-    `patience` seconds beyond its end.
+    Requests are sent at `rate` per second, within the quota of StartExecution. Those that end during the cut wait for
+    `timeout` seconds after it.
     """
-    async with Scene(RESPONSE_TIMEOUT="300") as scene:
-        await scene.add()
+    async with Deployment(RESPONSE_TIMEOUT="300") as deployment:
+        await deployment.add()
         cut_at = time.time() + pending / rate + 10
         back_at = cut_at + seconds
-        dice = random.Random(1)
-        asked = [Asked(dice.uniform(cut_at + 0.2, back_at - 0.2)) for _ in range(ending)]
-        asked += [Asked(dice.uniform(back_at + 15, back_at + 45)) for _ in range(pending - ending)]
-        dice.shuffle(asked)
+        rng = random.Random(1)
+        requests = [Request(rng.uniform(cut_at + 0.2, back_at - 0.2)) for _ in range(ending)]
+        requests += [Request(rng.uniform(back_at + 15, back_at + 45)) for _ in range(pending - ending)]
+        rng.shuffle(requests)
 
-        async def one(number: int, request: Asked) -> None:
-            wait = back_at + patience + dice.uniform(0, 5) - time.time() if request.until < back_at else 300
+        async def send(number: int, request: Request) -> None:
+            wait = back_at + timeout + rng.uniform(0, 5) - time.time() if request.until < back_at else 300
             event = {"nome": str(number), "sobrenome": "x", "until": request.until}
-            request.call = await scene.callers.post(event, Prefer=f"wait={int(wait)}")
+            request.call = await deployment.callers.post(event, Prefer=f"wait={int(wait)}")
             request.answered = time.time()
 
         async with asyncio.TaskGroup() as group:
             began = time.time()
-            for number, request in enumerate(asked):
-                group.create_task(one(number, request))
+            for number, request in enumerate(requests):
+                group.create_task(send(number, request))
                 await asyncio.sleep(max(0.0, began + number / rate - time.time()))
             await asyncio.sleep(cut_at - time.time())
-            running, throttled = scene.aws.running, Counter(scene.aws.throttled)
-            scene.link.refusing = True
-            scene.link.reset()
+            running, throttled = deployment.aws.running, Counter(deployment.aws.throttled)
+            deployment.link.refusing = True
+            deployment.link.reset()
             await asyncio.sleep(back_at - time.time())
-            scene.link.calm()
-        throttled = Counter(scene.aws.throttled) - throttled
-        reads = dict(sorted(scene.aws.calls.items()))
-        ends = [execution.stop_date or back_at for execution in scene.aws.executions.values()]
-        unheard = sum(cut_at <= end < back_at for end in ends)
-        faults = await scene.judge()
-    return faults + _judge_cut(asked, back_at, (running, unheard), throttled, reads)
+            deployment.link.calm()
+        throttled = Counter(deployment.aws.throttled) - throttled
+        reads = dict(sorted(deployment.aws.calls.items()))
+        ends = [execution.stop_date or back_at for execution in deployment.aws.executions.values()]
+        ended_in_cut = sum(cut_at <= end < back_at for end in ends)
+        faults = await deployment.check()
+    return faults + _check_cut(requests, back_at, (running, ended_in_cut), throttled, reads)
 
 
-def _judge_cut(
-    asked: list[Asked], back_at: float, counted: tuple[int, int], throttled: Counter[str], calls: dict[str, int]
+def _check_cut(
+    requests: list[Request], back_at: float, counted: tuple[int, int], throttled: Counter[str], calls: dict[str, int]
 ) -> list[str]:
-    running, unheard = counted
-    gone = [request for request in asked if request.until < back_at]
-    others = [request for request in asked if request.until >= back_at]
-    statuses = Counter(request.call.ending for request in gone if request.call)
-    late = sorted(
-        request.answered - back_at for request in gone if request.call is not None and request.call.status == 200
+    running, ended_in_cut = counted
+    during_cut = [request for request in requests if request.until < back_at]
+    afterwards = [request for request in requests if request.until >= back_at]
+    statuses = Counter(request.call.ending for request in during_cut if request.call)
+    recovery_delays = sorted(
+        request.answered - back_at for request in during_cut if request.call is not None and request.call.status == 200
     )
-    disturbed = sorted(request.answered - request.until for request in others)
-    tell(
-        f"  {running} pending at the cut, {unheard} of {len(gone)} ended in it: {dict(statuses)}; seconds from the "
-        f"cut's end to the answer: {_quantiles(late)}; throttled {dict(throttled)}; calls {calls}"
+    delays = sorted(request.answered - request.until for request in afterwards)
+    show(
+        f"  {running} pending at the cut, {ended_in_cut} of {len(during_cut)} ended during it: {dict(statuses)}; "
+        f"seconds from the end of the cut to the response: {_quantiles(recovery_delays)}; "
+        f"throttled {dict(throttled)}; calls {calls}"
     )
-    other_statuses = Counter(request.call.ending for request in others if request.call)
-    tell(f"  the others: {dict(other_statuses)}, seconds from the workflow's end to it: {_quantiles(disturbed)}")
+    later_statuses = Counter(request.call.ending for request in afterwards if request.call)
+    show(f"  the others: {dict(later_statuses)}; seconds from the workflow's end to the response: {_quantiles(delays)}")
     faults = []
-    if running != len(asked):
-        faults.append(f"only {running} of {len(asked)} were pending at the cut: this machine is too slow")
-    if unheard != len(gone):
-        faults.append(f"only {unheard} of {len(gone)} ended in the cut: this machine is too slow")
-    if set(other_statuses) != {"200"}:
-        faults.append(f"the others were disturbed: {dict(other_statuses)}")
+    if running != len(requests):
+        faults.append(f"only {running} of {len(requests)} were pending at the cut: this machine is too slow")
+    if ended_in_cut != len(during_cut):
+        faults.append(f"only {ended_in_cut} of {len(during_cut)} ended during the cut: this machine is too slow")
+    if set(later_statuses) != {"200"}:
+        faults.append(f"requests that ended after the cut were affected: {dict(later_statuses)}")
     if throttled.total() > 20:
-        faults.append(f"throttled: {dict(throttled)}")
-    # Two buckets, full at first: 300 + 15 a second and 400 + 20 a second.
-    if len(gone) <= 500 and (statuses["200"] < len(gone) or late[-1] > 5):
-        faults.append("not every one was answered within five seconds of the cut's end")
-    if statuses["200"] < min(len(gone), 650):
-        faults.append(f"the quotas allow more than {statuses['200']} answers")
+        faults.append(f"throttled API calls: {dict(throttled)}")
+    # Two token buckets, full at first: 300 + 15 per second and 400 + 20 per second.
+    if len(during_cut) <= 500 and (statuses["200"] < len(during_cut) or recovery_delays[-1] > 5):
+        faults.append("some requests got no response within five seconds after the cut")
+    if statuses["200"] < min(len(during_cut), 650):
+        faults.append(f"the quotas allow more than {statuses['200']} responses")
     if set(statuses) - {"200", "202"}:
-        faults.append(f"unexpected answers: {dict(statuses)}")
+        faults.append(f"unexpected responses: {dict(statuses)}")
     return faults
 
 
@@ -173,64 +177,64 @@ def _quantiles(seconds: list[float]) -> str:
 
 async def rolling(rate: float, seconds: float) -> list[str]:
     """Replace two instances, one after the other, under a steady load."""
-    async with Scene() as scene:
-        old = [await scene.add(), await scene.add()]
-        watching = asyncio.create_task(scene.balancer.watch())
-        slowest = [0.0]
+    async with Deployment() as deployment:
+        old = [await deployment.add(), await deployment.add()]
+        watching = asyncio.create_task(deployment.balancer.watch())
+        sender_delay = [0.0]
 
         async def load() -> None:
             async with asyncio.TaskGroup() as group:
                 began = time.time()
                 for number in range(int(rate * seconds)):
                     event = {"nome": str(number), "sobrenome": "x", "wait": 1.0}
-                    group.create_task(scene.callers.post(event))
+                    group.create_task(deployment.callers.post(event))
                     await asyncio.sleep(max(0.0, began + number / rate - time.time()))
-                    slowest[0] = max(slowest[0], time.time() - began - number / rate)
+                    sender_delay[0] = max(sender_delay[0], time.time() - began - number / rate)
 
         loading = asyncio.create_task(load())
         await asyncio.sleep(seconds / 6)
         for instance in old:
-            await scene.add()
-            instance.ask()
-            await instance.ended()
+            await deployment.add()
+            instance.terminate()
+            await instance.wait_for_exit()
         replaced = not loading.done()
         await loading
         watching.cancel()
-        faults = await scene.judge()
-        answers = Counter(call.ending for call in scene.callers.history)
-        tell(f"  {len(scene.callers.history)} requests at {rate:.0f} a second: {dict(answers)}")
-        tell(f"  the sender itself was at most {slowest[0]:.2f} s behind")
+        faults = await deployment.check()
+        responses = Counter(call.ending for call in deployment.callers.history)
+        show(f"  {len(deployment.callers.history)} requests at {rate:.0f} per second: {dict(responses)}")
+        show(f"  the sender was up to {sender_delay[0]:.2f} s behind schedule")
     if not replaced:
         faults.append("the load ended before both instances were replaced")
-    if set(answers) - {"200", "202"}:
-        faults.append(f"unexpected answers: {dict(answers)}")
+    if set(responses) - {"200", "202"}:
+        faults.append(f"unexpected responses: {dict(responses)}")
     return faults
 
 
 def main() -> int:
-    """Run all, or those that are named; 0 if every promise held."""
+    """Run all, or the selected ones; 0 if every guarantee held."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.acceptance", description=__doc__)
-    parser.add_argument("--only", default="", help="those whose titles contain this")
-    parser.add_argument("--pending", type=int, default=5000, help="requests that are pending at a cut (default: 5000)")
-    parser.add_argument("--rate", type=float, default=200.0, help="requests a second (default: 200)")
+    parser.add_argument("--only", default="", help="only runs whose titles contain this text")
+    parser.add_argument("--pending", type=int, default=5000, help="requests in flight at a cut (default: 5000)")
+    parser.add_argument("--rate", type=float, default=200.0, help="requests per second (default: 200)")
     options = parser.parse_args()
-    scenes: dict[str, Any] = {
-        "cut: 500 end while the link is gone": lambda: cut(options.pending, 500, 20, options.rate, 2),
-        "cut: 2000 end while the link is gone": lambda: cut(options.pending, 2000, 8, options.rate, 8),
+    runs: dict[str, Any] = {
+        "cut: 500 executions end while the link is down": lambda: cut(options.pending, 500, 20, options.rate, 2),
+        "cut: 2000 executions end while the link is down": lambda: cut(options.pending, 2000, 8, options.rate, 8),
         "rolling restart of two instances": lambda: rolling(options.rate, 30),
     }
-    broken = 0
-    for title, play in scenes.items():
+    failed = 0
+    for title, play in runs.items():
         if options.only not in title:
             continue
-        tell(title)
+        show(title)
         began = time.monotonic()
         faults = asyncio.run(play())
-        tell(f"  {'BROKEN' if faults else 'ok'}, {time.monotonic() - began:.0f} s")
+        show(f"  {'FAILED' if faults else 'ok'}, {time.monotonic() - began:.0f} s")
         for fault in faults[:10]:
-            tell(f"    {fault}")
-        broken += bool(faults)
-    return 1 if broken else 0
+            show(f"    {fault}")
+        failed += bool(faults)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

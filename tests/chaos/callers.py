@@ -1,4 +1,4 @@
-"""Callers of every kind, who write down what they were told."""
+"""Callers of every kind, and the history of what they got."""
 
 from __future__ import annotations
 
@@ -14,42 +14,46 @@ import aiohttp
 
 from tests.chaos.history import OUTCOMES, Call
 
-PATIENCE: Final = 60.0
-"""Seconds that a caller waits for one answer, and for the outcome at a Location, if nothing else is said."""
+REQUEST_TIMEOUT_S: Final = 60.0
+"""Default timeout of one request, and of the wait for an outcome at a Location."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How many requests in how many seconds, and which share of them is of which kind; the rest just wait.
-
-    `waits` are the bounds of a workflow's length in seconds.
-    """
+    """A mix of requests over a time, with the share of each kind; the rest simply wait for their results."""
 
     requests: int = 40
     seconds: float = 2.0
     waits: tuple[float, float] = (0.0, 1.0)
-    impatient: float = 0.1  # Prefer: wait=1
-    asynchronous: float = 0.15  # Prefer: respond-async; a third of them follow, a third stop it
+    """The shortest and the longest workflow, in seconds."""
+    short_wait: float = 0.1
+    """Prefer: wait=1."""
+    asynchronous: float = 0.15
+    """Prefer: respond-async; a third of these callers follow the execution, a third stop it."""
     leaving: float = 0.05
-    failing: float = 0.1  # half of them without telling anybody
-    large: float = 0.0  # a result that is too large for an event
-    keyed: float = 0.0  # an Idempotency-Key, sent twice at once
+    """The caller disconnects before the response."""
+    failing: float = 0.1
+    """The workflow fails, for half of them without publishing a reply."""
+    large: float = 0.0
+    """The result is too large for an event."""
+    keyed: float = 0.0
+    """Two requests at once with the same Idempotency-Key."""
 
 
 class Callers:
-    """Sends requests to the URL that `choose` gives for each try, and keeps the history.
+    """Sends requests to the URL that `choose` returns for each attempt, and keeps the history.
 
-    A caller with a key whose connection breaks, or who is refused, tries again, as the contract lets it.
+    With a key, callers retry after a broken connection and after a 503, as the contract allows.
     """
 
-    def __init__(self, choose: Callable[[], str], dice: random.Random, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, choose: Callable[[], str], rng: random.Random, timeout: float = REQUEST_TIMEOUT_S) -> None:
+        self._timeout = timeout
         self.history: list[Call] = []
         self._choose = choose
-        self._dice = dice
+        self._rng = rng
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=patience / 2),
+            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2),
         )
 
     async def close(self) -> None:
@@ -57,35 +61,35 @@ class Callers:
         await self._http.close()
 
     async def play(self, mix: Mix) -> None:
-        """Send a mix of requests, evenly spread; return when each has its answer."""
+        """Send a mix of requests at regular intervals; return when each has its response."""
         async with asyncio.TaskGroup() as group:
             for _ in range(mix.requests):
-                for act in self._plan(mix):
-                    group.create_task(act)
+                for request in self._plan(mix):
+                    group.create_task(request)
                 await asyncio.sleep(mix.seconds / mix.requests)
 
     def _plan(self, mix: Mix) -> list[Coroutine[Any, Any, object]]:
-        dice = self._dice
-        name = str(UUID(int=dice.getrandbits(128), version=4))
-        event: dict[str, Any] = {"nome": name, "sobrenome": "x", "wait": round(dice.uniform(*mix.waits), 3)}
-        if dice.random() < mix.failing:
-            event |= dice.choice([{"sobrenome": 1}, {"wait": -1}])
-        elif dice.random() < mix.large:
+        rng = self._rng
+        name = str(UUID(int=rng.getrandbits(128), version=4))
+        event: dict[str, Any] = {"nome": name, "sobrenome": "x", "wait": round(rng.uniform(*mix.waits), 3)}
+        if rng.random() < mix.failing:
+            event |= rng.choice([{"sobrenome": 1}, {"wait": -1}])
+        elif rng.random() < mix.large:
             event["sobrenome"] = "y" * 250_000
-        if dice.random() < mix.keyed:
+        if rng.random() < mix.keyed:
             return [self.post(event, key=name) for _ in range(2)]
-        if dice.random() < mix.leaving:
-            return [self.post(event, leave_after=dice.uniform(0, 0.5))]
-        if dice.random() < mix.asynchronous:
-            return [dice.choice((self.hand_in, self.follow, self.abort))(event)]
-        if dice.random() < mix.impatient:
+        if rng.random() < mix.leaving:
+            return [self.post(event, leave_after=rng.uniform(0, 0.5))]
+        if rng.random() < mix.asynchronous:
+            return [rng.choice((self.post_async, self.follow, self.abort))(event)]
+        if rng.random() < mix.short_wait:
             return [self.post(event, Prefer="wait=1")]
         return [self.post(event)]
 
     async def post(
         self, event: dict[str, Any], *, key: str | None = None, leave_after: float | None = None, **headers: str
     ) -> Call:
-        """Send one request and write down its answer; with a key, again where a connection breaks."""
+        """Send one request and record its response; with a key, retry after a broken connection."""
         call = Call(event, key, waits=not headers)
         self.history.append(call)
         if key is not None:
@@ -106,45 +110,45 @@ class Callers:
             except aiohttp.ClientError as error:
                 call.ended = "" if key is not None else f"broken: {type(error).__name__}"
                 await asyncio.sleep(0.1)
-            if call.status == 503 and key is not None and time.monotonic() - began < self._patience / 2:
-                call.status = None  # as Retry-After asks, only sooner
+            if call.status == 503 and key is not None and time.monotonic() - began < self._timeout / 2:
+                call.status = None  # a retry, sooner than Retry-After says
                 await asyncio.sleep(0.2)
         call.seconds = time.monotonic() - began
         return call
 
-    async def hand_in(self, event: dict[str, Any]) -> Call:
-        """Send one request and do not wait."""
+    async def post_async(self, event: dict[str, Any]) -> Call:
+        """Send one request without waiting for its result."""
         return await self.post(event, Prefer="respond-async")
 
     async def follow(self, event: dict[str, Any]) -> None:
-        """Send one request and wait at its Location, wherever that request ends up."""
-        call = await self.hand_in(event)
+        """Send one request and wait for its outcome at its Location, at any instance."""
+        call = await self.post_async(event)
         if call.location is not None:
-            await self._ask(call, "GET", call.location, Prefer="wait=5")
+            await self._request(call, "GET", call.location, Prefer="wait=5")
 
     async def abort(self, event: dict[str, Any]) -> None:
         """Send one request and stop its execution."""
-        call = await self.hand_in(event)
+        call = await self.post_async(event)
         if call.location is not None:
-            await self._ask(call, "DELETE", call.location)
+            await self._request(call, "DELETE", call.location)
 
     async def resolve(self) -> None:
-        """Ask each Location until it tells an outcome, or for as long as the patience lasts."""
+        """Request each Location until it has an outcome or the timeout expires."""
         async with asyncio.TaskGroup() as group:
             for call in self.history:
                 if call.location is not None:
                     group.create_task(self._resolve(call, call.location))
 
     async def _resolve(self, call: Call, location: str) -> None:
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._timeout
         while time.monotonic() < end:
-            await self._ask(call, "GET", location)
+            await self._request(call, "GET", location)
             if call.later and call.later[-1][0] in OUTCOMES | {404}:
                 return
             await asyncio.sleep(0.2)
 
-    async def _ask(self, call: Call, method: str, location: str, **headers: str) -> None:
-        """Write down what a Location tells; a broken connection tells nothing."""
+    async def _request(self, call: Call, method: str, location: str, **headers: str) -> None:
+        """Record the response of a Location, if there is one."""
         try:
             async with self._http.request(method, self._choose() + location, headers=headers) as response:
                 if response.status != 204:

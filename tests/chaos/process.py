@@ -1,4 +1,4 @@
-"""The service as a process of its own: it can be killed, frozen and replaced."""
+"""An instance of the service as a process, which can be killed, frozen and replaced."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes import Process, running
 
-CUT_SHORT: Final = 3
-"""The exit status that says that requests were released before they came to their own end."""
+STATUS_RELEASED_EARLY: Final = 3
+"""The exit status if requests were released before they were done."""
 
-
-# Wherever the service or a library asks time.time, it gets a time that SIGUSR1 moves to and fro by a day.
-JUMPING: Final = """
+JUMPING_CLOCK: Final = """
 import random, signal, sys, time
 real, moved = time.time, [0.0]
 time.time = lambda: real() + moved[0]
 signal.signal(signal.SIGUSR1, lambda *_: moved.__setitem__(0, random.choice([-86400.0, -30.0, 0.0, 30.0, 86400.0])))
-from service.cli import main
+from service.app.cli import main
 sys.exit(main(["serve"]))
 """
+"""A start of the service in which SIGUSR1 moves time.time by up to a day, for libraries too."""
 
 
 class ProcessInstance:
-    """One instance of the service. `faults` lists what its exit status and its log had to say against it."""
+    """One instance of the service."""
 
     def __init__(self, sfn_url: str, environment: Mapping[str, str], *, jumping: bool = False) -> None:
-        self._command = ("-c", JUMPING) if jumping else ("-m", "service", "serve")
+        self._command = ("-c", JUMPING_CLOCK) if jumping else ("-m", "service", "serve")
         self._environment = {
             **environment,
             "LOG_FORMAT": "json",
@@ -44,14 +43,15 @@ class ProcessInstance:
         }
         self._stack = AsyncExitStack()
         self._process: Process
-        self._gone = False
+        self._exited = False
         self.url = ""
         self.faults: list[str] = []
+        """An unexpected exit status, and errors in its log."""
         self.left_over: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Start it; nothing is waited for."""
-        with socket.socket() as free:  # its log may be too quiet to tell which port it took
+        """Start it without waiting until it is ready."""
+        with socket.socket() as free:  # at this log level it does not log its port
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         environment = self._environment | {"PORT": str(port)}
@@ -64,72 +64,72 @@ class ProcessInstance:
         return self._process._process.pid
 
     async def metrics(self, http: aiohttp.ClientSession) -> dict[str, float]:
-        """Read what it tells of itself, by metric."""
+        """Read its metrics, by name."""
         async with http.get(f"{self.url}/metrics", timeout=aiohttp.ClientTimeout(total=10)) as response:
             families = text_string_to_metric_families(await response.text())
             return {sample.name: sample.value for family in families for sample in family.samples}
 
     async def counts(self) -> dict[str, int]:
-        """Count its waiters now; none once it has ended."""
-        if self._gone:
+        """Return how many waiters it has; none once it has ended."""
+        if self._exited:
             return {"waiters": 0}
         async with aiohttp.ClientSession() as http:
             return {"waiters": int((await self.metrics(http))["sync_front_pending_executions"])}
 
     async def kill(self) -> None:
-        """End it as a machine's failure does."""
-        self._gone = True
+        """Kill it, as the failure of a machine would."""
+        self._exited = True
         self._process.send(signal.SIGKILL)
         await self._process.wait()
 
     async def freeze(self, seconds: float) -> None:
-        """Let it stand still for so long, as a machine does that is moved or swaps."""
+        """Suspend it for this time, as when a machine migrates or swaps."""
         self._process.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         self._process.send(signal.SIGCONT)
 
     def jump(self) -> None:
-        """Set its clock, if it was started with one that can be set."""
+        """Move its clock, if it was started with `jumping`."""
         self._process.send(signal.SIGUSR1)
 
-    def ask(self) -> None:
-        """Ask it to stop, once."""
+    def terminate(self) -> None:
+        """Send it one SIGTERM."""
         self._process.send(signal.SIGTERM)
 
     async def stop(self) -> None:
-        """Ask it to stop and wait for its end, which has to be an orderly one."""
-        if not self._gone:
-            self.ask()
-            await self.ended()
+        """Terminate it and check that it stops gracefully."""
+        if not self._exited:
+            self.terminate()
+            await self.wait_for_exit()
         await self._stack.aclose()
 
-    async def ended(self, *, released_early: bool = False) -> None:
-        """Wait for the end that it was asked for; `released_early` says that its status may tell of a quick one."""
-        self._gone = True
+    async def wait_for_exit(self, *, released_early: bool = False) -> None:
+        """Wait for its exit after a SIGTERM; with `released_early` its status may say that requests were released."""
+        self._exited = True
         status = await self._process.wait(60)
-        if status and not (released_early and status == CUT_SHORT):
+        if status and not (released_early and status == STATUS_RELEASED_EARLY):
             self.faults.append(f"exit status {status}")
         self.faults += [f"logged: {line}" for line in self._process.logs if line["level"] in {"error", "critical"}]
 
 
 class Balancer:
-    """Chooses as a load balancer does: only instances that were ready when last asked, each in turn."""
+    """A round-robin load balancer over the instances that passed their last readiness check."""
 
-    def __init__(self, period: float = 0.1) -> None:
-        self._period = period
+    def __init__(self, check_interval_s: float = 0.1) -> None:
+        self._check_interval_s = check_interval_s
         self._ready: list[str] = []
-        self._turn = 0
+        self._next = 0
         self.targets: list[str] = []
-        """The URLs that it may choose from."""
+        """The URLs of all instances."""
 
     def choose(self) -> str:
-        """Give the next one that is ready; any if none is."""
-        among = self._ready or self.targets
-        self._turn += 1
-        return among[self._turn % len(among)]
+        """Return the next instance that is ready, or any if none is ready."""
+        candidates = self._ready or self.targets
+        self._next += 1
+        return candidates[self._next % len(candidates)]
 
     async def watch(self) -> None:
-        """Ask for readiness again and again, until cancelled."""
+        """Check readiness periodically until cancelled."""
         timeout = aiohttp.ClientTimeout(total=1)
         async with aiohttp.ClientSession(timeout=timeout) as http:
 
@@ -144,4 +144,4 @@ class Balancer:
                 targets = list(self.targets)
                 ready = await asyncio.gather(*map(is_ready, targets))
                 self._ready = [url for url, up in zip(targets, ready, strict=True) if up]
-                await asyncio.sleep(self._period)
+                await asyncio.sleep(self._check_interval_s)

@@ -1,4 +1,4 @@
-"""What happens to processes: stopped, killed, frozen, replaced, with a second instance beside them."""
+"""Scenarios for processes: one of two instances is stopped, killed, frozen or replaced."""
 
 from __future__ import annotations
 
@@ -10,69 +10,69 @@ from tests.chaos.process import ProcessInstance
 from tests.chaos.scenarios import scenario
 from tests.chaos.stage import Stage
 
-PAIR: Final = 2
-FREEZE: Final = 30.0
-BLINK: Final = 4.0
+TWO_PROCESSES: Final = 2
+FREEZE_S: Final = 30.0
+SHORT_FREEZE_S: Final = 4.0
 KEYED: Final = Mix(keyed=0.6)
 
 
-def one_of(stage: Stage) -> ProcessInstance:
-    """Choose one of the processes."""
-    instance = stage.dice.choice(stage.instances)
+def any_process(stage: Stage) -> ProcessInstance:
+    """Choose one of the processes at random."""
+    instance = stage.rng.choice(stage.instances)
     assert isinstance(instance, ProcessInstance)
     return instance
 
 
-@scenario(processes=PAIR, refuses=False)
+@scenario(processes=TWO_PROCESSES, may_refuse=False)
 async def sigterm(stage: Stage) -> None:
     await stage.pause(0.2, 1.5)
-    chosen = one_of(stage)
-    chosen.ask()
-    await chosen.ended()
+    instance = any_process(stage)
+    instance.terminate()
+    await instance.wait_for_exit()
 
 
-@scenario(processes=PAIR, breaks=True)
+@scenario(processes=TWO_PROCESSES, may_break=True)
 async def sigterm_twice(stage: Stage) -> None:
-    """It stops at once, before any balancer can notice: what was held is answered, what comes then is cut off."""
+    """It stops before the load balancer notices: requests in flight get a response, new ones are cut off."""
     await stage.pause(0.2, 1.5)
-    chosen = one_of(stage)
-    chosen.ask()
+    instance = any_process(stage)
+    instance.terminate()
     await stage.pause(0.1, 0.3)
-    chosen.ask()
-    await chosen.ended(released_early=True)
+    instance.terminate()
+    await instance.wait_for_exit(released_early=True)
 
 
-@scenario(KEYED, processes=PAIR, breaks=True)
+@scenario(KEYED, processes=TWO_PROCESSES, may_break=True)
 async def sigkill(stage: Stage) -> None:
     await stage.pause(0.2, 1.5)
-    await one_of(stage).kill()
+    await any_process(stage).kill()
 
 
-@scenario(KEYED, processes=PAIR, frozen=FREEZE)
+@scenario(KEYED, processes=TWO_PROCESSES, frozen_s=FREEZE_S)
 async def sigstop(stage: Stage) -> None:
     await stage.pause(0.1, 1)
-    await one_of(stage).freeze(FREEZE)
+    await any_process(stage).freeze(FREEZE_S)
 
 
-@scenario(KEYED, processes=PAIR, frozen=BLINK)
+@scenario(KEYED, processes=TWO_PROCESSES, frozen_s=SHORT_FREEZE_S)
 async def sigstop_for_a_moment(stage: Stage) -> None:
-    """Shorter than most waits: what is pending goes on afterwards."""
+    """Shorter than most waits: pending requests continue afterwards."""
     await stage.pause(0.1, 1)
-    await one_of(stage).freeze(stage.dice.uniform(0.5, BLINK))
+    await any_process(stage).freeze(stage.rng.uniform(0.5, SHORT_FREEZE_S))
 
 
-@scenario(Mix(requests=80, seconds=10), processes=PAIR, refuses=False)
+@scenario(Mix(requests=80, seconds=10), processes=TWO_PROCESSES, may_refuse=False)
 async def rolling_restart(stage: Stage) -> None:
     for old in list(stage.instances):
         assert isinstance(old, ProcessInstance)
         await stage.add_process()
-        old.ask()
-        await old.ended()
+        old.terminate()
+        await old.wait_for_exit()
         await asyncio.sleep(0.1)
 
 
-@scenario(Mix(keyed=0.2), processes=1, refuses=False, jumping=True)
+@scenario(Mix(keyed=0.2), processes=1, may_refuse=False, jumping=True)
 async def clock_jumps(stage: Stage) -> None:
-    for _ in range(stage.dice.randint(3, 6)):
+    for _ in range(stage.rng.randint(3, 6)):
         await stage.pause(0.1, 0.6)
-        one_of(stage).jump()
+        any_process(stage).jump()

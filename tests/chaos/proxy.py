@@ -1,4 +1,4 @@
-"""A TCP proxy that treats its connections as badly as it is told to, between the service and the local AWS."""
+"""A TCP proxy that injects network faults between the service and the local AWS."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Forwards connections to `target` (host, port). Its attributes may be set at any time and act at once."""
+    """Forwards connections to the host and port of `url`. Its attributes may be set at any time and apply at once."""
 
-    def __init__(self, url: str, dice: random.Random) -> None:
+    def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
         self._url = parts
-        self._dice = dice
+        self._rng = rng
         self._server: asyncio.Server | None = None
         self._pairs: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, asyncio.StreamWriter | None]] = {}
         self.calm()
 
     def calm(self) -> None:
-        """Forward everything as it comes from now on."""
+        """Turn every fault off."""
         self.latency = 0.0
-        """Seconds that every chunk is held back; `jitter` is the most that is added to it."""
+        """Seconds by which every chunk is delayed, plus a random time of up to `jitter`."""
         self.jitter = 0.0
         self.bandwidth: float | None = None
-        """Bytes per second and direction."""
+        """Bytes per second in each direction; None for no limit."""
         self.black_hole = False
-        """Whether everything vanishes, without any connection being closed."""
+        """Whether all data is discarded while connections stay open."""
         self.refusing = False
-        """Whether new connections are reset at once."""
+        """Whether new connections are reset."""
 
     @property
     def url(self) -> str:
-        """The target's URL by way of this proxy."""
+        """The target's URL with the address of this proxy."""
         assert self._server is not None
         port = self._server.sockets[0].getsockname()[1]
         return self._url._replace(netloc=f"127.0.0.1:{port}").geturl()
 
     @property
     def connections(self) -> int:
-        """Connections open now."""
+        """Connections open at the moment."""
         return len(self._pairs)
 
     def reset(self) -> None:
-        """Break every connection as a crashed peer does: with RST, both ways."""
+        """Reset every connection in both directions, as a crashed peer does."""
         for client, server in self._pairs.values():
             _reset(client)
             _reset(server)
 
     def half_close(self) -> None:
-        """End what the target says on every connection, and go on listening to the client."""
+        """End the stream to the client on every connection and keep the stream from the client open."""
         for client, _ in self._pairs.values():
             if not client.is_closing() and client.can_write_eof():
                 client.write_eof()
@@ -100,7 +100,7 @@ class Proxy:
         except OSError:
             _reset(writer)
         except asyncio.CancelledError:
-            pass  # the end of the proxy; asyncio's server would log it as an error
+            pass  # the proxy is closing; asyncio's server would log an error
         finally:
             del self._pairs[task]
             for end in (writer, to_target):
@@ -109,13 +109,13 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
-            pause = self.latency + self._dice.uniform(0, self.jitter)
+            pause = self.latency + self._rng.uniform(0, self.jitter)
             if self.bandwidth is not None:
                 pause += len(chunk) / self.bandwidth
             if pause:
                 await asyncio.sleep(pause)
             if self.black_hole:
-                continue  # for good: TCP would repeat what was dropped, a vanished peer never does
+                continue  # discarded for good, as by a peer that has vanished
             writer.write(chunk)
             await writer.drain()
         if not self.black_hole and writer.can_write_eof():

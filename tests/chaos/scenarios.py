@@ -1,4 +1,4 @@
-"""The faults, each as a scenario: what is done to the service, and who calls meanwhile."""
+"""The scenarios: each injects one fault, or several, while callers send requests."""
 
 from __future__ import annotations
 
@@ -17,66 +17,66 @@ def scenario(
     *,
     threads: int = 1,
     processes: int = 0,
-    breaks: bool = False,
-    refuses: bool = True,
-    tells: bool = False,
+    may_break: bool = False,
+    may_refuse: bool = True,
+    recovers: bool = False,
     jumping: bool = False,
-    frozen: float = 0.0,
+    frozen_s: float = 0.0,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
-    def register(act: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
-        name = act.__name__.replace("_", "-")
+    def register(inject: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], Awaitable[None]]:
+        name = inject.__name__.replace("_", "-")
         SCENARIOS[name] = Scenario(
             name,
-            act,
+            inject,
             mix or Mix(),
             threads=0 if processes else threads,
             processes=processes,
-            breaks=breaks,
-            refuses=refuses,
-            tells=tells,
+            may_break=may_break,
+            may_refuse=may_refuse,
+            recovers=recovers,
             jumping=jumping,
-            frozen=frozen,
+            frozen_s=frozen_s,
         )
-        return act
+        return inject
 
     return register
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def nothing_goes_wrong(stage: Stage) -> None:
     await stage.pause(1, 2)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_slow(stage: Stage) -> None:
-    stage.link.latency = stage.dice.uniform(0, 1)
-    stage.link.jitter = stage.dice.uniform(0, 1)
+    stage.link.latency = stage.rng.uniform(0, 1)
+    stage.link.jitter = stage.rng.uniform(0, 1)
     await stage.pause(1, 3)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_narrow(stage: Stage) -> None:
-    stage.link.bandwidth = stage.dice.uniform(1000, 5000)
+    stage.link.bandwidth = stage.rng.uniform(1000, 5000)
     await stage.pause(1, 3)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_reset(stage: Stage) -> None:
-    for _ in range(stage.dice.randint(1, 4)):
+    for _ in range(stage.rng.randint(1, 4)):
         await stage.pause(0.1, 0.8)
         stage.link.reset()
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_closed_with_a_code(stage: Stage) -> None:
-    for _ in range(stage.dice.randint(1, 3)):
+    for _ in range(stage.rng.randint(1, 3)):
         await stage.pause(0.1, 0.8)
-        await stage.aws.drop_connections(stage.dice.choice([1000, 1001, 1006, 1011, 1012, 4000]))
+        await stage.aws.drop_connections(stage.rng.choice([1000, 1001, 1006, 1011, 1012, 4000]))
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_black_hole(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.link.black_hole = True
@@ -85,22 +85,22 @@ async def link_black_hole(stage: Stage) -> None:
     stage.link.reset()
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_half_open(stage: Stage) -> None:
-    """Nothing is ever closed: only the watchdog can find out."""
+    """No connection is closed, so only the watchdog can detect it."""
     await stage.pause(0.1, 1)
     stage.link.black_hole = True
     await stage.pause(2, 4)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_half_closed(stage: Stage) -> None:
     await stage.pause(0.1, 1.5)
     stage.link.half_close()
     await stage.pause(0.5, 1)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def link_refused(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.link.refusing = True
@@ -108,49 +108,49 @@ async def link_refused(stage: Stage) -> None:
     await stage.pause(0.5, 4)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def replies_muted(stage: Stage) -> None:
-    stage.aws.faults.mute.on(stage.dice.uniform(0.2, 1))
+    stage.aws.faults.mute.on(stage.rng.uniform(0.2, 1))
     await stage.pause(1, 4)
 
 
-@scenario(tells=True)
+@scenario(recovers=True)
 async def replies_repeated_reordered_late_and_among_junk(stage: Stage) -> None:
-    stage.aws.faults.duplicate.on(stage.dice.uniform(0.2, 1))
-    stage.aws.faults.junk.on(stage.dice.uniform(0.2, 1))
-    stage.aws.faults.slow.on(stage.dice.uniform(0.2, 1))
-    stage.aws.faults.lateness = stage.dice.uniform(0.1, 3)
+    stage.aws.faults.duplicate.on(stage.rng.uniform(0.2, 1))
+    stage.aws.faults.junk.on(stage.rng.uniform(0.2, 1))
+    stage.aws.faults.delay.on(stage.rng.uniform(0.2, 1))
+    stage.aws.faults.max_delay_s = stage.rng.uniform(0.1, 3)
     await stage.pause(2, 3)
 
 
 @scenario()
 async def api_throttled(stage: Stage) -> None:
-    stage.aws.faults.throttle.on(stage.dice.uniform(0.3, 1))
+    stage.aws.faults.throttle.on(stage.rng.uniform(0.3, 1))
     await stage.pause(0.5, 3)
 
 
 @scenario()
 async def api_fails(stage: Stage) -> None:
-    stage.aws.faults.fail.on(stage.dice.uniform(0.3, 1))
+    stage.aws.faults.fail.on(stage.rng.uniform(0.3, 1))
     await stage.pause(0.5, 3)
 
 
 @scenario()
 async def start_carried_out_but_not_answered(stage: Stage) -> None:
-    stage.aws.faults.unanswered.on(stage.dice.uniform(0.2, 1), actions={"StartExecution"})
+    stage.aws.faults.drop_response.on(stage.rng.uniform(0.2, 1), actions={"StartExecution"})
     await stage.pause(0.5, 3)
 
 
 @scenario()
 async def api_slow(stage: Stage) -> None:
-    stage.api.latency = stage.dice.uniform(0, 0.5)
-    stage.api.jitter = stage.dice.uniform(0, 1)
+    stage.api.latency = stage.rng.uniform(0, 0.5)
+    stage.api.jitter = stage.rng.uniform(0, 1)
     await stage.pause(1, 3)
 
 
 @scenario()
 async def api_reset(stage: Stage) -> None:
-    for _ in range(stage.dice.randint(2, 10)):
+    for _ in range(stage.rng.randint(2, 10)):
         await stage.pause(0, 0.5)
         stage.api.reset()
 
@@ -174,15 +174,15 @@ async def api_refused(stage: Stage) -> None:
 
 @scenario()
 async def record_behind(stage: Stage) -> None:
-    """Listings and records are eventually consistent, while replies are lost."""
+    """Replies are lost while listings and records are eventually consistent."""
     for action in ("ListExecutions", "DescribeExecution", "GetExecutionHistory"):
-        stage.aws.faults.lag[action] = stage.dice.uniform(0, 2 if action == "ListExecutions" else 0.5)
+        stage.aws.faults.read_lag_s[action] = stage.rng.uniform(0, 2 if action == "ListExecutions" else 0.5)
     await stage.pause(0.1, 1)
     stage.link.reset()
     await stage.pause(1, 3)
 
 
-@scenario(Mix(large=0.3), tells=True)
+@scenario(Mix(large=0.3), recovers=True)
 async def results_too_large_for_an_event(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.link.reset()
@@ -191,51 +191,51 @@ async def results_too_large_for_an_event(stage: Stage) -> None:
 
 @scenario()
 async def event_loop_blocked(stage: Stage) -> None:
-    for _ in range(stage.dice.randint(1, 3)):
+    for _ in range(stage.rng.randint(1, 3)):
         await stage.pause(0.1, 1)
         for instance in stage.instances:
             assert isinstance(instance, Instance)
-            instance.block(stage.dice.uniform(0.2, 3))
+            instance.block(stage.rng.uniform(0.2, 3))
 
 
-async def bad_day(stage: Stage) -> None:
-    """Each fault for a while, several at a time."""
+async def random_faults(stage: Stage) -> None:
+    """Inject random faults, several at a time."""
     faults = stage.aws.faults
-    for _ in range(stage.dice.randint(3, 6)):
-        match stage.dice.randrange(8):
+    for _ in range(stage.rng.randint(3, 6)):
+        match stage.rng.randrange(8):
             case 0:
-                faults.mute.on(stage.dice.random())
+                faults.mute.on(stage.rng.random())
             case 1:
-                faults.throttle.on(stage.dice.random() / 2)
+                faults.throttle.on(stage.rng.random() / 2)
             case 2:
-                faults.fail.on(stage.dice.random() / 2)
+                faults.fail.on(stage.rng.random() / 2)
             case 3:
-                faults.unanswered.on(stage.dice.random() / 2, actions={"StartExecution"})
+                faults.drop_response.on(stage.rng.random() / 2, actions={"StartExecution"})
             case 4:
                 stage.link.reset()
             case 5:
                 stage.api.reset()
             case 6:
-                stage.link.latency = stage.dice.uniform(0, 1)
+                stage.link.latency = stage.rng.uniform(0, 1)
             case _:
-                faults.lag["ListExecutions"] = 1.0
+                faults.read_lag_s["ListExecutions"] = 1.0
         await stage.pause(0.1, 0.8)
-        if stage.dice.random() < 0.3:
+        if stage.rng.random() < 0.3:
             stage.calm()
 
 
 @scenario()
 async def all_at_once(stage: Stage) -> None:
-    await bad_day(stage)
+    await random_faults(stage)
 
 
 @scenario(Mix(keyed=0.4, asynchronous=0.5), threads=2)
 async def all_at_once_at_two_instances(stage: Stage) -> None:
-    await bad_day(stage)
+    await random_faults(stage)
 
 
 @scenario(Mix(keyed=0.5), threads=2)
 async def keys_at_two_instances(stage: Stage) -> None:
-    for _ in range(stage.dice.randint(1, 3)):
+    for _ in range(stage.rng.randint(1, 3)):
         await stage.pause(0.1, 1)
-        stage.dice.choice([stage.link, stage.api]).reset()
+        stage.rng.choice([stage.link, stage.api]).reset()

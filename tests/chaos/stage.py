@@ -1,4 +1,4 @@
-"""One run: a local AWS, proxies before it, the service, callers, a fault in the midst, and the check afterwards."""
+"""One run of a scenario: local AWS, proxies, service and callers, then a fault, then the check."""
 
 from __future__ import annotations
 
@@ -16,59 +16,66 @@ from typing import Final, Self
 import aiohttp
 
 from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
-from tests.chaos.callers import PATIENCE, Callers, Mix
-from tests.chaos.history import RecordReader, check, suppressed
+from tests.chaos.callers import REQUEST_TIMEOUT_S, Callers, Mix
+from tests.chaos.history import Record, check, missed_outcomes
 from tests.chaos.instance import Instance
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.support import ended_apps
 
-RESPONSE_TIMEOUT: Final = 5.0
-"""Seconds that a request may wait: short runs, many seeds."""
+RESPONSE_TIMEOUT_S: Final = 5.0
+"""Short, so that many seeds can be run."""
 
-LATE: Final = 10.0
-"""Seconds beyond it in which every request must have its answer, on a busy machine."""
+MAX_OVERRUN_S: Final = 10.0
+"""Every request must have its response within this time after the timeout, on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What goes wrong in a run, and who calls meanwhile; `act` makes the faults, and all are ended after it.
-
-    The service runs in so many `threads` or `processes`; `breaks` says that it may break connections, `refuses` that
-    it may take no work for a while, `tells` that it tells each outcome that the record had known for a while. The
-    clocks of `jumping` processes can be set. For `frozen` seconds a process may stand still.
-    """
+    """The faults of a run and the requests that are sent meanwhile."""
 
     name: str
-    act: Callable[[Stage], Awaitable[None]]
+    inject: Callable[[Stage], Awaitable[None]]
+    """Injects the faults; all of them are turned off after it."""
     mix: Mix = field(default_factory=Mix)
+    """The requests."""
     threads: int = 1
+    """Instances of the service in threads."""
     processes: int = 0
-    breaks: bool = False
-    refuses: bool = True
-    tells: bool = False
+    """Instances of the service in processes."""
+    may_break: bool = False
+    """Whether connections to the service may break."""
+    may_refuse: bool = True
+    """Whether the service may respond with 503."""
+    recovers: bool = False
+    """Whether every outcome that the record has had for a while must be returned."""
     jumping: bool = False
-    frozen: float = 0.0
+    """Whether the clocks of the processes can be moved."""
+    frozen_s: float = 0.0
+    """How long a process may be frozen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended: the broken promises, how many answers of which kind were given, and the seconds that all of it
-    and the slowest answer took."""
+    """The result of a run."""
 
     scenario: str
     seed: int
     faults: list[str]
-    answers: Counter[str]
+    """Broken guarantees."""
+    responses: Counter[str]
+    """Numbers of responses by kind."""
     seconds: float
+    """Duration of the run."""
     slowest: float = 0.0
+    """Duration of the slowest request, in seconds."""
 
 
 class Stage:
-    """Everything that one run needs; use as an async context manager."""
+    """Everything that one run needs, as an async context manager."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        self.dice = random.Random(f"{scenario.name} {seed}")
+        self.rng = random.Random(f"{scenario.name} {seed}")
         self._scenario = scenario
         self._stack = AsyncExitStack()
         self._balancer = Balancer()
@@ -92,17 +99,17 @@ class Stage:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         definition = Path(folder) / "workflow.asl.json"
         definition.write_text(workflow())
-        faults = Faults(self.dice.getrandbits(32))
+        faults = Faults(self.rng.getrandbits(32))
         aws = self.aws = LocalAws(port=0, definition=definition, quotas=AWS_QUOTAS, faults=faults)
-        aws.realtime.keep_alive = 0.3
-        if self._scenario.refuses:
-            # So that a dead link is found within a short run. Where the link is not to fail, the timeout stays that of
-            # AWS: a stand-in that a busy machine keeps from its processor for two seconds is no dead link.
+        aws.realtime.keep_alive_s = 0.3
+        if self._scenario.may_refuse:
+            # A dead link must be detected within a short run. Where the link must not fail, the timeout of AWS stays:
+            # on a busy machine the local AWS may get no processor time for two seconds.
             aws.realtime.connection_timeout_ms = 1500
         await self._stack.enter_async_context(aws)
-        self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.dice))
-        self.api = await self._stack.enter_async_context(Proxy(aws.url, self.dice))
-        self.callers = Callers(self._balancer.choose, self.dice)
+        self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.rng))
+        self.api = await self._stack.enter_async_context(Proxy(aws.url, self.rng))
+        self.callers = Callers(self._balancer.choose, self.rng)
         self._stack.push_async_callback(self.callers.close)
         for _ in range(self._scenario.threads):
             await self._add(Instance(self.api.url, self._environment()))
@@ -123,40 +130,40 @@ class Stage:
             "APPSYNC_REALTIME_URL": self.link.url,
             "APPSYNC_API_KEY": self.aws.api_key,
             "REQUEST_SCHEMA": "",
-            "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT),
-            # The balancer of these runs asks ten times a second; a thread has none to tell.
+            "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT_S),
+            # The load balancer of these runs checks ten times per second; threads are not behind it.
             "DRAIN_DELAY": "1" if self._scenario.processes else "0",
         }
 
     async def add_process(self) -> None:
-        """Start one more process and send it its share of the requests."""
+        """Start another process and add it to the load balancer."""
         process = ProcessInstance(self.api.url, self._environment(), jumping=self._scenario.jumping)
         self._stack.push_async_callback(process.stop)
         await self._add(process)
 
     async def _add(self, instance: Instance | ProcessInstance) -> None:
         await instance.start()
-        await ready(instance.url)
+        await wait_until_ready(instance.url)
         self.instances.append(instance)
         self._balancer.targets.append(instance.url)
 
     def calm(self) -> None:
-        """End every fault."""
+        """Turn every fault off."""
         self.aws.faults.off()
         self.link.calm()
         self.api.calm()
 
-    async def pause(self, least: float, most: float) -> None:
-        """Let a time pass that the seed decides."""
-        await asyncio.sleep(self.dice.uniform(least, most))
+    async def pause(self, minimum_s: float, maximum_s: float) -> None:
+        """Sleep for a random time in this range."""
+        await asyncio.sleep(self.rng.uniform(minimum_s, maximum_s))
 
-    async def quiet(self) -> dict[str, int]:
-        """Wait until nothing of the requests is left, and count what is."""
+    async def wait_until_idle(self) -> dict[str, int]:
+        """Wait until no waiters and subscriptions of requests are left; return how many are."""
         left: dict[str, int] = {}
         end = time.monotonic() + 10
         while time.monotonic() < end:
             counts = [await instance.counts() for instance in self.instances]
-            # One lasting subscription for replies and one for ends; joined executions have more, for a while.
+            # Each instance has permanent subscriptions for replies and for ends; others belong to single executions.
             subscriptions = max(0, self.aws.subscriptions - 2 * len(self.instances))
             left = {"waiters": sum(count["waiters"] for count in counts), "subscriptions": subscriptions}
             if not any(left.values()):
@@ -165,55 +172,55 @@ class Stage:
         return left
 
     async def stop(self) -> dict[str, int]:
-        """Stop every instance, and count what it left."""
+        """Stop every instance and return what is left over."""
         left: Counter[str] = Counter()
         for instance in self.instances:
             await instance.stop()
             left.update(instance.left_over)
-        end = time.monotonic() + 10  # a close takes its time through a proxy that was slow a moment ago
-        while self.aws.connections and time.monotonic() < end:  # noqa: ASYNC110 - nobody tells when
+        end = time.monotonic() + 10  # a close is slow through a proxy that has just been slow
+        while self.aws.connections and time.monotonic() < end:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.05)
         left["connections of AppSync"] = self.aws.connections
         left["subscriptions of AppSync"] = self.aws.subscriptions
         return dict(left)
 
 
-async def run(scenario: Scenario, seed: int, together: asyncio.Barrier) -> Report:
-    """Play a scenario once; begin `together` with others, as starting a service keeps a processor busy."""
+async def run(scenario: Scenario, seed: int, barrier: asyncio.Barrier) -> Report:
+    """Run a scenario once; `barrier` delays it until others have started too, as a start keeps a processor busy."""
     async with Stage(scenario, seed) as stage:
-        await together.wait()
+        await barrier.wait()
         began = time.monotonic()
         load = asyncio.create_task(stage.callers.play(scenario.mix))
         try:
-            await scenario.act(stage)
+            await scenario.inject(stage)
         finally:
             stage.calm()
         await load
         await stage.callers.resolve()
-        left = await stage.quiet()
+        left = await stage.wait_until_idle()
         left |= await stage.stop()
-        records = {name: RecordReader.read(execution) for name, execution in stage.aws.executions.items()}
+        records = {name: Record.read(execution) for name, execution in stage.aws.executions.items()}
         faults = check(stage.callers.history, records, left)
         faults += [fault for instance in stage.instances for fault in instance.faults]
-        if not scenario.breaks:
+        if not scenario.may_break:
             faults += [f"{call.ended}: {call}"[:400] for call in stage.callers.history if "broken" in call.ended]
-        if scenario.tells:
-            faults += suppressed(stage.callers.history, records)
-        if not scenario.refuses:
+        if scenario.recovers:
+            faults += missed_outcomes(stage.callers.history, records)
+        if not scenario.may_refuse:
             faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
         faults += [
-            f"answered only after {call.seconds:.1f} s: {call}"[:400]
+            f"response only after {call.seconds:.1f} s: {call}"[:400]
             for call in stage.callers.history
-            if call.seconds > RESPONSE_TIMEOUT + LATE + scenario.frozen and call.key is None
+            if call.seconds > RESPONSE_TIMEOUT_S + MAX_OVERRUN_S + scenario.frozen_s and call.key is None
         ]
-        answers = Counter(call.ending.partition(":")[0] for call in stage.callers.history)
+        responses = Counter(call.ending.partition(":")[0] for call in stage.callers.history)
         slowest = max(call.seconds for call in stage.callers.history)
-    return Report(scenario.name, seed, faults, answers, time.monotonic() - began, slowest)
+    return Report(scenario.name, seed, faults, responses, time.monotonic() - began, slowest)
 
 
-async def ready(url: str) -> None:
-    """Wait until an instance may take traffic."""
-    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+async def wait_until_ready(url: str) -> None:
+    """Wait until an instance is ready."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(REQUEST_TIMEOUT_S):
         while True:
             try:
                 async with http.get(f"{url}/readyz") as response:
@@ -225,12 +232,12 @@ async def ready(url: str) -> None:
 
 
 def workflow() -> str:
-    """Give the deployed workflow with a wait that each event chooses: `wait` seconds, or `until` an epoch second.
+    """Return the deployed workflow with a wait that each event sets: `wait` seconds, or `until` an epoch second.
 
-    A negative wait fails in a state that nothing catches; nobody publishes that.
+    A negative wait fails in a state without a Catch, so no reply is published.
     """
     text = WORKFLOW.read_text(encoding="utf-8")
-    chosen = "($e := $parse($states.input.event); $exists($e.until) ? $max([0, $e.until - $millis() / 1000]) : $e.wait)"
-    own = text.replace("${wait_seconds}", chosen)
-    assert own != text
-    return own
+    wait = "($e := $parse($states.input.event); $exists($e.until) ? $max([0, $e.until - $millis() / 1000]) : $e.wait)"
+    changed = text.replace("${wait_seconds}", wait)
+    assert changed != text
+    return changed

@@ -1,4 +1,4 @@
-"""The proxy has to do what its name says, or a scenario tests nothing."""
+"""The proxy must inject its faults, or the scenarios test nothing."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ async def connect(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     return await asyncio.open_connection("127.0.0.1", int(proxy.url.split(":")[2].partition("/")[0]))
 
 
-async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
+async def echoed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
     writer.write(text)
     async with asyncio.timeout(10):
         return await reader.readexactly(len(text))
 
 
-async def test_it_forwards_both_ways_and_ends_with_its_block() -> None:
+async def test_it_forwards_in_both_directions_until_it_is_closed() -> None:
     async with echo_behind_a_proxy() as proxy:
         reader, writer = await connect(proxy)
-        assert await said(reader, writer, b"hello") == b"hello"
+        assert await echoed(reader, writer, b"hello") == b"hello"
         assert proxy.connections == 1
         writer.write_eof()
         async with asyncio.timeout(10):
@@ -53,7 +53,7 @@ async def test_it_forwards_both_ways_and_ends_with_its_block() -> None:
 async def test_a_reset_breaks_both_sides() -> None:
     async with echo_behind_a_proxy() as proxy:
         reader, writer = await connect(proxy)
-        await said(reader, writer, b"x")
+        await echoed(reader, writer, b"x")
         proxy.reset()
         with pytest.raises(ConnectionResetError):
             async with asyncio.timeout(10):
@@ -61,10 +61,10 @@ async def test_a_reset_breaks_both_sides() -> None:
         writer.close()
 
 
-async def test_a_black_hole_says_nothing_and_closes_nothing() -> None:
+async def test_a_black_hole_discards_data_and_keeps_connections_open() -> None:
     async with echo_behind_a_proxy() as proxy:
         reader, writer = await connect(proxy)
-        await said(reader, writer, b"x")
+        await echoed(reader, writer, b"x")
         proxy.black_hole = True
         writer.write(b"lost")
         with pytest.raises(TimeoutError):
@@ -72,14 +72,14 @@ async def test_a_black_hole_says_nothing_and_closes_nothing() -> None:
                 await reader.read()
         assert proxy.connections == 1
         proxy.calm()
-        assert await said(reader, writer, b"found") == b"found"
+        assert await echoed(reader, writer, b"found") == b"found"
         writer.close()
 
 
-async def test_a_half_close_ends_what_the_target_says_alone() -> None:
+async def test_a_half_close_ends_only_the_stream_to_the_client() -> None:
     async with echo_behind_a_proxy() as proxy:
         reader, writer = await connect(proxy)
-        await said(reader, writer, b"x")
+        await echoed(reader, writer, b"x")
         proxy.half_close()
         async with asyncio.timeout(10):
             assert await reader.read() == b""
@@ -87,24 +87,24 @@ async def test_a_half_close_ends_what_the_target_says_alone() -> None:
         writer.close()
 
 
-async def test_refusing_breaks_new_connections_and_leaves_the_old_ones() -> None:
+async def test_refusing_resets_new_connections_and_keeps_existing_ones() -> None:
     async with echo_behind_a_proxy() as proxy:
         old = await connect(proxy)
-        await said(*old, b"x")
+        await echoed(*old, b"x")
         proxy.refusing = True
         with pytest.raises(ConnectionError):
-            await said(*await connect(proxy), b"x")
-        assert await said(*old, b"y") == b"y"
+            await echoed(*await connect(proxy), b"x")
+        assert await echoed(*old, b"y") == b"y"
         old[1].close()
 
 
 @pytest.mark.parametrize(("latency", "bandwidth"), [(0.1, None), (0.0, 10.0)])
-async def test_latency_and_bandwidth_take_their_time(latency: float, bandwidth: float | None) -> None:
+async def test_latency_and_bandwidth_slow_data_down(latency: float, bandwidth: float | None) -> None:
     async with echo_behind_a_proxy() as proxy:
         reader, writer = await connect(proxy)
-        await said(reader, writer, b"x")
+        await echoed(reader, writer, b"x")
         proxy.latency, proxy.bandwidth = latency, bandwidth
         began = asyncio.get_running_loop().time()
-        await said(reader, writer, b"y")  # there and back
+        await echoed(reader, writer, b"y")  # there and back
         assert asyncio.get_running_loop().time() - began >= 0.2
         writer.close()

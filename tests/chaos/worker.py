@@ -1,4 +1,4 @@
-"""What a worker process of the fault suite does."""
+"""The work of one worker process of the fault suite."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.chaos.stage import Report, run
 
 __all__ = ["SCENARIOS", "batches", "play"]
 
-SIDE_BY_SIDE: Final = 6
-"""Runs at once in a worker: they mostly wait."""
+MAX_RUNS: Final = 6
+"""Concurrent runs in a worker, as they mostly wait."""
 
-PROCESSES_AT_ONCE: Final = 4
-"""Processes of the service in those runs: the start of each is a second of work."""
+MAX_PROCESSES: Final = 4
+"""Processes of the service in those runs, as each takes a second of processor time to start."""
 
 
 def batches(runs: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
-    """Divide runs among workers."""
+    """Divide the runs into batches for the workers."""
     batch: list[tuple[str, int]] = []
     processes = 0
     for run_ in runs:
         more = SCENARIOS[run_[0]].processes
-        if len(batch) == SIDE_BY_SIDE or (processes + more > PROCESSES_AT_ONCE and more):
+        if len(batch) == MAX_RUNS or (processes + more > MAX_PROCESSES and more):
             yield batch
             batch, processes = [], 0
         batch.append(run_)
@@ -37,22 +37,22 @@ def batches(runs: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
 
 
 def play(runs: list[tuple[str, int]]) -> list[Report]:
-    """Play several scenarios at once, each with its seed."""
+    """Run several scenarios at once, each with its seed."""
     logs.configure("CRITICAL", "json")
 
-    async def all_of_them() -> list[Report]:
-        together = asyncio.Barrier(len(runs))
-        return await asyncio.gather(*(_safely(name, seed, together) for name, seed in runs))
+    async def run_all() -> list[Report]:
+        barrier = asyncio.Barrier(len(runs))
+        return await asyncio.gather(*(_safely(name, seed, barrier) for name, seed in runs))
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(run_all())
 
 
-async def _safely(name: str, seed: int, together: asyncio.Barrier) -> Report:
-    """Play once; a fault of the suite itself is a fault."""
+async def _safely(name: str, seed: int, barrier: asyncio.Barrier) -> Report:
+    """Run once; an error of the suite itself counts as a failure."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(240):
-            return await run(SCENARIOS[name], seed, together)
-    except Exception as error:  # noqa: BLE001 - the other runs go on
-        await together.abort()  # none of them waits for this one
-        return Report(name, seed, [f"the run itself broke: {error!r}"], Counter(), time.monotonic() - began)
+            return await run(SCENARIOS[name], seed, barrier)
+    except Exception as error:  # noqa: BLE001 - the other runs continue
+        await barrier.abort()  # none of them waits for this run
+        return Report(name, seed, [f"the run itself failed: {error!r}"], Counter(), time.monotonic() - began)

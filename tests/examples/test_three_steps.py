@@ -1,4 +1,4 @@
-"""The second example workflow, run by the real service: progress comes live, by curl as the documents tell it."""
+"""The second example workflow, run by the real service, and the curl command that documents it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40))
 
 
-async def test_an_order_is_answered_with_its_receipt_and_one_that_breaks_the_schema_is_refused() -> None:
+async def test_an_order_gets_its_receipt_and_an_invalid_order_is_rejected() -> None:
     async with (
         LocalAws(port=0, wait=0, definition=WORKFLOW) as aws,
         service(aws, REQUEST_SCHEMA=str(SCHEMA)) as (_, url),
@@ -39,7 +39,7 @@ async def test_an_order_is_answered_with_its_receipt_and_one_that_breaks_the_sch
             assert (response.status, problem["errors"][0]["pointer"]) == (422, "/lines/0/quantity")
 
 
-async def test_a_failure_of_the_workflow_is_a_reply_too() -> None:
+async def test_a_failure_of_the_workflow_is_published_as_a_reply() -> None:
     async with (
         LocalAws(port=0, wait=0, definition=WORKFLOW) as aws,
         service(aws, REQUEST_SCHEMA="") as (_, url),
@@ -73,13 +73,13 @@ async def test_a_stream_shows_each_step_before_the_next_one_is_done() -> None:
 
 
 def commands(page: str) -> list[str]:
-    """Return the curl commands of a document, a line each."""
+    """Return the curl commands of a document, one per line."""
     text = (ROOT / page).read_text().replace("\\\n", " ")
     return re.findall(r"^ *(curl .*)$", text, re.MULTILINE)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-async def test_the_curl_command_of_the_document_shows_progress_live() -> None:
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_the_documented_curl_command_shows_progress_live() -> None:
     (command,) = [line for line in commands("docs/workflows.md") if "text/event-stream" in line]
     async with (
         LocalAws(port=0, wait=1, definition=WORKFLOW) as aws,
@@ -90,7 +90,7 @@ async def test_the_curl_command_of_the_document_shows_progress_live() -> None:
         )
         assert curl.stdout is not None
         async with asyncio.timeout(30):
-            # What curl has written while the execution still runs is what a person sees live.
+            # Events that curl prints while the execution is still running were sent live.
             seen = [
                 (line[7:].decode().strip(), aws.running) async for line in curl.stdout if line.startswith(b"event: ")
             ]

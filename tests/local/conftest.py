@@ -21,14 +21,14 @@ AUTHORISED = {"authorization": KEY}
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Return once the condition holds; TimeoutError after the deadline."""
+    """Wait until the condition holds; TimeoutError after the deadline."""
     async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.002)
 
 
 class Aws:
-    """A started local AWS with a boto3 client and an HTTP session, each call with a deadline."""
+    """A started local AWS with a boto3 client and an HTTP session; every call has a deadline."""
 
     def __init__(self, local: LocalAws, session: aiohttp.ClientSession) -> None:
         self.local = local
@@ -45,8 +45,8 @@ class Aws:
 
     async def call(self, action: str, **arguments: Any) -> dict[str, Any]:
         async with asyncio.timeout(DEADLINE):
-            answer: dict[str, Any] = await asyncio.to_thread(getattr(self.sfn, action), **arguments)
-        return answer
+            response: dict[str, Any] = await asyncio.to_thread(getattr(self.sfn, action), **arguments)
+        return response
 
     async def start(self, name: str, data: Any = None, **more: Any) -> str:
         arn: str = (
@@ -89,7 +89,7 @@ class Aws:
 
 
 class Socket:
-    """A WebSocket client that speaks JSON and never waits without a deadline."""
+    """A WebSocket client for JSON; every operation has a deadline."""
 
     def __init__(self, raw: aiohttp.ClientWebSocketResponse) -> None:
         self.raw = raw
@@ -102,12 +102,12 @@ class Socket:
         async with asyncio.timeout(DEADLINE):
             return json.loads(await self.raw.receive_str())
 
-    async def ask(self, **frame: Any) -> Any:
+    async def request(self, **frame: Any) -> Any:
         await self.send(**frame)
         return await self.receive()
 
     async def subscribe(self, id_: str, channel: Any) -> Any:
-        return await self.ask(type="subscribe", id=id_, channel=channel, **AUTHORISED)
+        return await self.request(type="subscribe", id=id_, channel=channel, **AUTHORISED)
 
     async def closed(self) -> int | None:
         async with asyncio.timeout(DEADLINE):

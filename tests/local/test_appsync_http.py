@@ -14,7 +14,7 @@ UNAUTHORISED = {"errorType": "UnauthorizedException", "message": "You are not au
 BAD_CHANNEL = {"errorType": "BadRequestException", "message": "Invalid Channel Format"}
 
 
-async def test_a_publish_lists_every_event_with_its_place_and_its_own_identifier(aws: Aws) -> None:
+async def test_a_publish_lists_every_event_with_its_index_and_a_unique_identifier(aws: Aws) -> None:
     status, body = await aws.publish("/AsyncEvents/a", ['{"n":1}', "true", '"text"'])
     assert (status, body["failed"]) == (200, [])
     assert [item["index"] for item in body["successful"]] == [0, 1, 2]
@@ -24,7 +24,7 @@ async def test_a_publish_lists_every_event_with_its_place_and_its_own_identifier
 @pytest.mark.parametrize(
     "headers", [{}, {"x-api-key": "da2-other"}, {"Authorization": "AWS4-HMAC-SHA256 Credential=a"}]
 )
-async def test_a_publish_without_the_key_is_unauthorised(aws: Aws, headers: dict[str, str]) -> None:
+async def test_a_publish_without_the_key_is_unauthorized(aws: Aws, headers: dict[str, str]) -> None:
     assert await aws.publish("/AsyncEvents/a", ["1"], headers) == (401, {"errors": [UNAUTHORISED]})
 
 
@@ -35,7 +35,7 @@ SIGNED = {
 }
 
 
-async def test_any_signature_of_the_right_form_is_authorised(aws: Aws) -> None:
+async def test_any_well_formed_signature_is_authorized(aws: Aws) -> None:
     assert (await aws.publish("/AsyncEvents/a", ["1"], SIGNED))[0] == 200
 
 
@@ -51,13 +51,13 @@ async def test_any_signature_of_the_right_form_is_authorised(aws: Aws) -> None:
         ("X-Amz-Date", "T000000Z", ""),
     ],
 )
-async def test_a_signature_of_another_form_is_unauthorised(aws: Aws, name: str, part: str, other: str) -> None:
+async def test_a_malformed_signature_is_unauthorized(aws: Aws, name: str, part: str, other: str) -> None:
     headers = SIGNED | {name: SIGNED[name].replace(part, other)}
     assert headers != SIGNED
     assert await aws.publish("/AsyncEvents/a", ["1"], headers) == (401, {"errors": [UNAUTHORISED]})
 
 
-async def test_an_unknown_namespace_is_unauthorised_without_a_message(aws: Aws) -> None:
+async def test_an_unknown_namespace_is_unauthorized_without_a_message(aws: Aws) -> None:
     assert await aws.publish("/Other/a", ["1"]) == (401, {"errors": [{"errorType": "UnauthorizedException"}]})
 
 
@@ -80,12 +80,12 @@ async def test_an_unknown_namespace_is_unauthorised_without_a_message(aws: Aws) 
         None,
     ],
 )
-async def test_a_channel_outside_the_grammar_is_a_bad_request(aws: Aws, channel: Any) -> None:
+async def test_an_invalid_channel_is_a_bad_request(aws: Aws, channel: Any) -> None:
     assert await aws.publish(channel, ["1"]) == (400, {"errors": [BAD_CHANNEL]})
 
 
 @pytest.mark.parametrize("channel", ["AsyncEvents", "AsyncEvents/", "/AsyncEvents/" + "a" * 50, "/AsyncEvents/1/2/3/4"])
-async def test_a_channel_within_the_grammar_is_taken(aws: Aws, channel: str) -> None:
+async def test_a_valid_channel_is_accepted(aws: Aws, channel: str) -> None:
     assert (await aws.publish(channel, ["1"]))[0] == 200
 
 
@@ -95,18 +95,18 @@ async def test_six_events_are_too_many(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("events", [[], None, "1", {"a": 1}, [{"a": 1}], ["{"], ["1", "nope"], [1], ["NaN"]])
-async def test_events_that_are_no_list_of_json_texts_are_a_bad_request(aws: Aws, events: Any) -> None:
+async def test_events_other_than_a_list_of_json_texts_are_a_bad_request(aws: Aws, events: Any) -> None:
     status, body = await aws.publish("/AsyncEvents/a", events)
     assert (status, body["errors"][0]["errorType"]) == (400, "BadRequestException")
 
 
 @pytest.mark.parametrize("body", ["", "nope", "[]", "1"])
-async def test_a_body_that_is_no_json_object_is_a_bad_request(aws: Aws, body: str) -> None:
-    status, answer = await aws.post(body)
-    assert (status, answer["errors"][0]["errorType"]) == (400, "BadRequestException")
+async def test_a_body_other_than_a_json_object_is_a_bad_request(aws: Aws, body: str) -> None:
+    status, response = await aws.post(body)
+    assert (status, response["errors"][0]["errorType"]) == (400, "BadRequestException")
 
 
-async def test_an_event_above_the_limit_fails_alone_and_the_status_is_200(aws: Aws) -> None:
+async def test_an_event_above_the_limit_fails_by_itself_with_status_200(aws: Aws) -> None:
     socket = await aws.connect()
     await socket.subscribe("s", "/AsyncEvents/a")
     status, body = await aws.publish("/AsyncEvents/a", ['"' + "a" * 1_000_000 + '"', '"small"'])
@@ -118,19 +118,19 @@ async def test_an_event_above_the_limit_fails_alone_and_the_status_is_200(aws: A
     assert await socket.receive() == {"type": "data", "id": "s", "event": '"small"'}
 
 
-async def test_an_event_of_exactly_the_limit_goes_out(aws: Aws) -> None:
+async def test_an_event_of_exactly_the_limit_is_published(aws: Aws) -> None:
     status, body = await aws.publish("/AsyncEvents/a", ['"' + "a" * (240 * 1024 - 2) + '"'])
     assert (status, body["failed"]) == (200, [])
 
 
-async def test_the_content_type_and_amz_encoding_are_not_looked_at(aws: Aws) -> None:
+async def test_the_content_type_and_the_amz_encoding_are_ignored(aws: Aws) -> None:
     body = json.dumps({"channel": "AsyncEvents", "events": ["1"]})
     for extra in ({"Content-Type": "text/plain;charset=UTF-8"}, {"Content-Encoding": "amz-1.0"}):
         status, _ = await aws.post(body, KEY | extra)
         assert status == 200
 
 
-async def test_an_event_with_an_unpaired_surrogate_arrives_as_it_was(aws: Aws) -> None:
+async def test_an_event_with_an_unpaired_surrogate_arrives_unchanged(aws: Aws) -> None:
     socket = await aws.connect()
     await socket.subscribe("s", "/AsyncEvents/a")
     await aws.publish("/AsyncEvents/a", ['"\ud83d"'])

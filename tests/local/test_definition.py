@@ -11,8 +11,8 @@ HTTP = "arn:aws:states:::http:invoke"
 END = {"Type": "Succeed"}
 
 
-def refusal(state: Any, **top: Any) -> str:
-    """Give the message for a machine whose only faulty part is this state S, or these top-level fields."""
+def error_of(state: Any, **top: Any) -> str:
+    """Return the message for a definition whose only error is in this state S, or in these top-level fields."""
     definition = {"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state, "End": END}} | top
     with pytest.raises(DefinitionError) as caught:
         parse(json.dumps(definition))
@@ -49,8 +49,8 @@ def refusal(state: Any, **top: Any) -> str:
         ({}, "Type"),
     ],
 )
-def test_what_is_not_implemented_is_refused_by_state_and_field(state: dict[str, Any], field: str) -> None:
-    assert f"state 'S', field {field}:" in refusal(state)
+def test_an_error_in_a_state_names_the_state_and_the_field(state: dict[str, Any], field: str) -> None:
+    assert f"state 'S', field {field}:" in error_of(state)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,16 @@ def test_what_is_not_implemented_is_refused_by_state_and_field(state: dict[str, 
         ("Catch", {"ErrorEquals": ["A"], "Next": "End", "ResultPath": "$"}, "ResultPath"),
     ],
 )
-def test_a_faulty_retrier_or_catcher_is_refused_by_place(list_field: str, item: dict[str, Any], field: str) -> None:
+def test_an_error_in_a_retrier_or_catcher_names_its_index_and_field(
+    list_field: str, item: dict[str, Any], field: str
+) -> None:
     state = {"Type": "Task", "Resource": HTTP, "Arguments": {}, "End": True, list_field: [item]}
-    assert f"state 'S', {list_field}[0], field {field}:" in refusal(state)
+    assert f"state 'S', {list_field}[0], field {field}:" in error_of(state)
 
 
 @pytest.mark.parametrize("rule", [{"Next": "End"}, {"Condition": "{% true %}"}, {"Variable": "$.a", "Next": "End"}])
-def test_a_faulty_rule_is_refused_by_place(rule: dict[str, Any]) -> None:
-    assert "state 'S', Choices[0]" in refusal({"Type": "Choice", "Choices": [rule]})
+def test_an_error_in_a_rule_names_its_index(rule: dict[str, Any]) -> None:
+    assert "state 'S', Choices[0]" in error_of({"Type": "Choice", "Choices": [rule]})
 
 
 @pytest.mark.parametrize(
@@ -85,11 +87,11 @@ def test_a_faulty_rule_is_refused_by_place(rule: dict[str, Any]) -> None:
         ({"States": []}, "States"),
         ({"More": 1}, "the definition, field More: is not implemented"),
         ({"TimeoutSeconds": "5"}, "TimeoutSeconds"),
-        ({"States": {"S": 1}}, "state 'S' is not an object"),
+        ({"States": {"S": 1}}, "state 'S' must be an object"),
     ],
 )
-def test_a_faulty_definition_is_refused(top: dict[str, Any], words: str) -> None:
-    assert words in refusal(END, **top)
+def test_an_invalid_definition_is_rejected(top: dict[str, Any], words: str) -> None:
+    assert words in error_of(END, **top)
 
 
 @pytest.mark.parametrize(
@@ -113,22 +115,22 @@ def test_a_faulty_definition_is_refused(top: dict[str, Any], words: str) -> None
         },
     ],
 )
-def test_a_transition_to_nowhere_is_refused(state: dict[str, Any]) -> None:
-    assert "does not exist" in refusal(state)
+def test_a_transition_to_an_unknown_state_is_rejected(state: dict[str, Any]) -> None:
+    assert "does not exist" in error_of(state)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]"])
-def test_text_that_is_no_json_object_is_refused(text: str) -> None:
+def test_text_other_than_a_json_object_is_rejected(text: str) -> None:
     with pytest.raises(DefinitionError):
         parse(text)
 
 
-def test_unknown_functions_and_variables_are_refused_wherever_they_stand() -> None:
+def test_unknown_functions_and_variables_are_rejected_anywhere_in_a_definition() -> None:
     inner = {"Type": "Pass", "Output": "{% $nosuch(1) %}", "End": True}
     parallel = {"Type": "Parallel", "Branches": [{"StartAt": "A", "States": {"A": inner}}], "End": True}
-    assert "$nosuch" in refusal(parallel)
-    assert "$gone" in refusal({"Type": "Fail", "Error": "{% $gone %}"})
-    assert "$gone" in refusal({"Type": "Choice", "Choices": [{"Condition": "{% $gone %}", "Next": "End"}]})
+    assert "$nosuch" in error_of(parallel)
+    assert "$gone" in error_of({"Type": "Fail", "Error": "{% $gone %}"})
+    assert "$gone" in error_of({"Type": "Choice", "Choices": [{"Condition": "{% $gone %}", "Next": "End"}]})
 
 
 def test_variables_that_an_expression_or_a_state_binds_are_known() -> None:
@@ -143,7 +145,7 @@ def test_variables_that_an_expression_or_a_state_binds_are_known() -> None:
         parse(json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}}))
 
 
-def test_every_partition_is_known() -> None:
+def test_every_aws_partition_is_accepted() -> None:
     for partition in ("aws", "aws-cn", "aws-us-gov"):
         state = {"Type": "Task", "Resource": HTTP.replace("aws", partition), "Arguments": {}, "End": True}
         parse(json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}}))
@@ -154,6 +156,6 @@ def test_placeholders_are_filled_in_and_escaped_for_a_json_string() -> None:
     assert json.loads(render(text, {"x": '"\\', "n": "10"})) == {"a": '"\\', "b": "{% $x & 10 %}", "c": "$x"}
 
 
-def test_an_unknown_placeholder_is_refused() -> None:
+def test_an_unknown_placeholder_is_rejected() -> None:
     with pytest.raises(DefinitionError, match="unknown placeholder: y"):
         render('"${x} ${y}"', {"x": "1"})

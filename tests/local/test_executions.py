@@ -25,9 +25,11 @@ async def nothing(_: Any) -> None:
     return None
 
 
-def executions(state: Any, invoke: Callable[[Any], Awaitable[Any]] = nothing, keep: int = 3, **top: Any) -> Executions:
+def executions(
+    state: Any, invoke: Callable[[Any], Awaitable[Any]] = nothing, max_ended: int = 3, **top: Any
+) -> Executions:
     text = json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}} | top)
-    return Executions(parse(text), MACHINE, Interpreter(invoke), keep)
+    return Executions(parse(text), MACHINE, Interpreter(invoke), max_ended)
 
 
 async def ended(store: Executions) -> None:
@@ -46,7 +48,7 @@ async def test_an_execution_knows_its_own_name_arn_input_and_start() -> None:
     assert store.running == 0
 
 
-async def test_only_the_newest_of_the_ended_are_remembered_and_all_that_run() -> None:
+async def test_all_running_and_only_the_newest_ended_executions_are_kept() -> None:
     store = executions(ECHO)
     for number in range(5):
         store.start(f"e{number}", "{}")
@@ -58,8 +60,8 @@ async def test_only_the_newest_of_the_ended_are_remembered_and_all_that_run() ->
     await ended(store)
 
 
-async def test_fewer_are_remembered_when_their_data_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.local.executions._KEPT_SIZE", 1000)
+async def test_fewer_executions_are_kept_if_their_data_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.local.executions._MAX_ENDED_CHARS", 1000)
     store = executions({"Type": "Succeed", "Output": 1})
     for number in range(3):
         store.start(f"e{number}", '"' + "x" * 450 + '"')
@@ -67,8 +69,8 @@ async def test_fewer_are_remembered_when_their_data_is_large(monkeypatch: pytest
     assert list(store.by_name) == ["e1", "e2"]
 
 
-async def test_a_forgotten_name_is_free_again_at_once() -> None:
-    store = executions(SLOW, keep=0)
+async def test_the_name_of_a_dropped_execution_can_be_used_again() -> None:
+    store = executions(SLOW, max_ended=0)
     store.start("e", "{}")
     store.stop("e", None, None)
     again = store.start("e", "[]")
@@ -78,14 +80,14 @@ async def test_a_forgotten_name_is_free_again_at_once() -> None:
     await store.close()
 
 
-async def test_an_execution_that_takes_too_long_is_timed_out() -> None:
+async def test_an_execution_that_takes_too_long_times_out() -> None:
     store = executions(SLOW, TimeoutSeconds=0)
     execution = store.start("e", "{}")
     await ended(store)
     assert (execution.status, execution.error) == ("TIMED_OUT", "States.Timeout")
 
 
-async def test_a_failure_of_the_local_aws_itself_ends_the_execution_and_is_logged(
+async def test_an_error_of_the_local_aws_itself_fails_the_execution_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def broken(_: Any) -> None:
@@ -100,7 +102,7 @@ async def test_a_failure_of_the_local_aws_itself_ends_the_execution_and_is_logge
     assert "a fault" in caplog.text
 
 
-async def test_the_end_of_one_that_was_stopped_stays_what_it_was() -> None:
+async def test_a_stopped_execution_stays_aborted() -> None:
     release = asyncio.Event()
 
     async def stubborn(_: Any) -> int:
@@ -118,7 +120,7 @@ async def test_the_end_of_one_that_was_stopped_stays_what_it_was() -> None:
     assert (execution.status, execution.error, execution.output) == ("ABORTED", "Mine", None)
 
 
-async def test_closing_ends_all_that_run() -> None:
+async def test_close_cancels_all_running_executions() -> None:
     store = executions(SLOW)
     for number in range(10):
         store.start(f"e{number}", "{}")
@@ -127,7 +129,7 @@ async def test_closing_ends_all_that_run() -> None:
     assert store.running == 0
 
 
-async def test_a_start_that_is_refused_leaves_nothing() -> None:
+async def test_a_rejected_start_leaves_no_execution() -> None:
     store = executions(SLOW)
     with pytest.raises(ValueError, match="Expecting"):
         store.start("e", "{")

@@ -40,7 +40,7 @@ def evaluate(expression: str) -> Any:
         ("$length($uuid())", 36),
     ],
 )
-def test_an_expression_gives_json(expression: str, value: Any) -> None:
+def test_the_value_of_an_expression_is_json(expression: str, value: Any) -> None:
     assert evaluate(expression) == value
 
 
@@ -64,13 +64,13 @@ def test_an_expression_gives_json(expression: str, value: Any) -> None:
         "($f := function($n) { 1 + $f($n) }; $f(1))",
     ],
 )
-def test_an_expression_that_fails_or_gives_no_json_is_an_evaluation_error(expression: str) -> None:
+def test_an_expression_that_fails_or_is_not_json_is_an_evaluation_error(expression: str) -> None:
     with pytest.raises(EvaluationError):
         evaluate(expression)
 
 
 @pytest.mark.parametrize("expression", ["1 +", "'", "$eval('1')"])
-def test_an_expression_that_does_not_compile_is_refused(expression: str) -> None:
+def test_an_expression_that_does_not_compile_is_rejected(expression: str) -> None:
     with pytest.raises(UnsupportedExpressionError):
         Template("{% " + expression + " %}")
 
@@ -79,7 +79,7 @@ def test_an_expression_is_compiled_once() -> None:
     assert compile_expression("1 + 2") is compile_expression("1 + 2")
 
 
-def test_now_is_the_time_of_each_evaluation_whatever_was_compiled_or_evaluated_between() -> None:
+def test_millis_is_the_time_of_the_evaluation_whatever_was_compiled_in_between() -> None:
     template = Template("{% $millis() %}")
     Template("{% 1 %}")
     first = template.evaluate({})
@@ -89,7 +89,7 @@ def test_now_is_the_time_of_each_evaluation_whatever_was_compiled_or_evaluated_b
     assert template.evaluate({}) > first
 
 
-def test_evaluation_does_not_change_what_is_bound() -> None:
+def test_evaluation_does_not_change_its_bindings() -> None:
     states = {"input": {"a": [1, {"b": None}]}}
     result = Template("{% $states.input %}").evaluate({"states": states})
     result["a"].append(2)

@@ -39,21 +39,21 @@ async def code_of(aws: Aws, action: str, **arguments: Any) -> str:
     return "fine"
 
 
-async def test_nothing_goes_wrong_unless_it_is_told_to(aws: Aws) -> None:
+async def test_there_are_no_faults_by_default(aws: Aws) -> None:
     socket = await listening(aws)
     await publish(aws, *range(20))
     assert await received(socket, 20) == list(range(20))
 
 
-async def test_a_muted_event_is_accepted_and_reaches_nobody(aws: Aws) -> None:
+async def test_a_muted_event_is_accepted_but_not_delivered(aws: Aws) -> None:
     socket = await listening(aws)
     aws.local.faults.mute.on(times=2)
     await publish(aws, 1, 2, 3)
     assert await received(socket, 1) == [3]
-    assert aws.local.faults.mute.struck == 2
+    assert aws.local.faults.mute.triggered == 2
 
 
-async def test_an_event_can_come_twice_and_with_junk_before_it(aws: Aws) -> None:
+async def test_an_event_can_be_duplicated_and_follow_malformed_ones(aws: Aws) -> None:
     socket = await listening(aws)
     aws.local.faults.duplicate.on(times=1)
     await publish(aws, 1)
@@ -66,26 +66,26 @@ async def test_an_event_can_come_twice_and_with_junk_before_it(aws: Aws) -> None
     assert len(texts) > 5
 
 
-async def test_late_events_are_overtaken_and_all_arrive(aws: Aws) -> None:
+async def test_delayed_events_arrive_out_of_order_and_complete(aws: Aws) -> None:
     socket = await listening(aws)
-    aws.local.faults.lateness = 0.1
-    aws.local.faults.slow.on()
+    aws.local.faults.max_delay_s = 0.1
+    aws.local.faults.delay.on()
     await publish(aws, *range(30))
     order = await received(socket, 30)
     assert sorted(order) == list(range(30))
     assert order != sorted(order)
 
 
-async def test_a_late_event_of_a_stopped_local_aws_harms_nobody(aws: Aws) -> None:
+async def test_a_stop_discards_delayed_events(aws: Aws) -> None:
     await listening(aws)
-    aws.local.faults.lateness = 60
-    aws.local.faults.slow.on()
+    aws.local.faults.max_delay_s = 60
+    aws.local.faults.delay.on()
     await publish(aws, 1)
     await aws.local.stop()
-    assert not aws.local.faults._late
+    assert not aws.local.faults._delayed
 
 
-async def test_calls_can_be_throttled_and_failed_so_many_times_by_action(aws: Aws) -> None:
+async def test_a_number_of_calls_of_an_action_can_be_throttled_or_fail(aws: Aws) -> None:
     arn = await aws.start("a", EVENT)
     faults = aws.local.faults
     faults.throttle.on(times=2, actions={"DescribeExecution"})
@@ -98,17 +98,17 @@ async def test_calls_can_be_throttled_and_failed_so_many_times_by_action(aws: Aw
     assert await code_of(aws, "list_state_machines") == "fine"
 
 
-async def test_a_start_that_is_not_answered_is_carried_out(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.local.step_functions._SILENCE", 0.05)
-    aws.local.faults.unanswered.on(times=1)
+async def test_a_start_without_a_response_still_takes_effect(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.local.step_functions._NO_RESPONSE_TIMEOUT_S", 0.05)
+    aws.local.faults.drop_response.on(times=1)
     with pytest.raises((HTTPClientError, ConnectionClosedError, ReadTimeoutError)):
         await aws.start("a", EVENT)
     assert "a" in aws.local.executions
-    # The same start again finds it.
+    # A retry of the same start finds it.
     assert (await aws.ended("a"))["status"] == "SUCCEEDED"
 
 
-async def test_a_listing_and_a_record_can_be_behind(aws: Aws) -> None:
+async def test_listings_and_records_can_lag_behind(aws: Aws) -> None:
     await aws.start("old", EVENT)
     await aws.ended("old")
     aws.local.executions["old"].start_date -= 60
@@ -121,10 +121,10 @@ async def test_a_listing_and_a_record_can_be_behind(aws: Aws) -> None:
     arn = await aws.start("new", EVENT)
     await aws.ended("new")
     assert await listed() == {"new": "SUCCEEDED", "old": "SUCCEEDED"}
-    aws.local.faults.lag["ListExecutions"] = 30
+    aws.local.faults.read_lag_s["ListExecutions"] = 30
     assert await listed() == {"old": "RUNNING"}
     assert (await aws.call("describe_execution", executionArn=arn))["status"] == "SUCCEEDED"
-    aws.local.faults.lag["DescribeExecution"] = 30
+    aws.local.faults.read_lag_s["DescribeExecution"] = 30
     assert await code_of(aws, "describe_execution", executionArn=arn) == "ExecutionDoesNotExist"
     old = await aws.call("describe_execution", executionArn=aws.local.executions["old"].arn)
     assert old["status"] == "RUNNING"
@@ -137,17 +137,17 @@ def test_the_same_seed_makes_the_same_choices() -> None:
     def choices(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.mute.on(0.5)
-        return [faults.mute.strikes() for _ in range(100)]
+        return [faults.mute.triggers() for _ in range(100)]
 
     assert choices(1) == choices(1)
     assert choices(1) != choices(2)
     assert 20 < Counter(choices(3))[True] < 80
 
 
-async def test_off_ends_every_fault(aws: Aws) -> None:
+async def test_off_turns_every_fault_off(aws: Aws) -> None:
     faults = aws.local.faults
-    for switch in (faults.mute, faults.throttle, faults.fail, faults.unanswered):
-        switch.on()
+    for fault in (faults.mute, faults.throttle, faults.fail, faults.drop_response):
+        fault.on()
     faults.off()
     socket = await listening(aws)
     await aws.start("a", EVENT)

@@ -22,39 +22,39 @@ async def local() -> AsyncIterator[LocalAws]:
         yield local
 
 
-async def told(aws: Aws, name: str, **arguments: Any) -> dict[str, Any]:
+async def history(aws: Aws, name: str, **arguments: Any) -> dict[str, Any]:
     return await aws.call("get_execution_history", executionArn=aws.local.executions[name].arn, **arguments)
 
 
-async def test_the_newest_event_of_a_success_tells_its_output(aws: Aws) -> None:
+async def test_the_last_event_of_a_success_has_its_output(aws: Aws) -> None:
     await aws.start("a", EVENT)
     described = await aws.ended("a")
-    page = await told(aws, "a", reverseOrder=True, maxResults=1)
+    page = await history(aws, "a", reverseOrder=True, maxResults=1)
     (event,) = page["events"]
     assert event["type"] == "ExecutionSucceeded"
     assert event["executionSucceededEventDetails"]["output"] == described["output"]
     assert event["timestamp"] == described["stopDate"]
-    rest = await told(aws, "a", reverseOrder=True, maxResults=1, nextToken=page["nextToken"])
+    rest = await history(aws, "a", reverseOrder=True, maxResults=1, nextToken=page["nextToken"])
     assert [event["type"] for event in rest["events"]] == ["ExecutionStarted"]
     assert "nextToken" not in rest
 
 
-async def test_a_history_begins_with_its_start_and_its_input(aws: Aws) -> None:
+async def test_a_history_begins_with_the_start_and_the_input(aws: Aws) -> None:
     await aws.start("a", EVENT)
     await aws.ended("a")
-    first, last = (await told(aws, "a"))["events"]
+    first, last = (await history(aws, "a"))["events"]
     assert (first["type"], first["id"], last["previousEventId"]) == ("ExecutionStarted", 1, 1)
     assert json.loads(first["executionStartedEventDetails"]["input"]) == EVENT
     assert last["type"] == "ExecutionSucceeded"
-    bare = (await told(aws, "a", includeExecutionData=False))["events"]
-    assert "input" not in bare[0]["executionStartedEventDetails"]
-    assert "output" not in bare[1]["executionSucceededEventDetails"]
+    without_data = (await history(aws, "a", includeExecutionData=False))["events"]
+    assert "input" not in without_data[0]["executionStartedEventDetails"]
+    assert "output" not in without_data[1]["executionSucceededEventDetails"]
 
 
-async def test_a_failure_tells_its_error_and_cause(aws: Aws) -> None:
+async def test_the_last_event_of_a_failure_has_its_error_and_cause(aws: Aws) -> None:
     await aws.start("a", EVENT | {"event": "{}"})
     await aws.ended("a")
-    event = (await told(aws, "a", reverseOrder=True))["events"][0]
+    event = (await history(aws, "a", reverseOrder=True))["events"][0]
     assert event["type"] == "ExecutionFailed"
     assert event["executionFailedEventDetails"] == {
         "error": "InvalidEvent",
@@ -62,13 +62,13 @@ async def test_a_failure_tells_its_error_and_cause(aws: Aws) -> None:
     }
 
 
-async def test_what_still_runs_has_no_end_and_what_was_stopped_says_so() -> None:
+async def test_a_running_execution_has_no_last_event_and_a_stopped_one_is_aborted() -> None:
     async with LocalAws(port=0, wait=200) as local, aiohttp.ClientSession() as session:
         aws = Aws(local, session)
         arn = await aws.start("a", EVENT)
-        assert [event["type"] for event in (await told(aws, "a"))["events"]] == ["ExecutionStarted"]
+        assert [event["type"] for event in (await history(aws, "a"))["events"]] == ["ExecutionStarted"]
         await aws.call("stop_execution", executionArn=arn, error="Gone", cause="why")
-        event = (await told(aws, "a", reverseOrder=True))["events"][0]
+        event = (await history(aws, "a", reverseOrder=True))["events"][0]
         assert event["type"] == "ExecutionAborted"
         assert event["executionAbortedEventDetails"] == {"error": "Gone", "cause": "why"}
         await aws.close()
@@ -100,7 +100,7 @@ async def ended_hints(aws: Aws) -> Any:
     return socket
 
 
-async def test_a_failed_execution_is_told_on_the_ended_channel_and_a_success_is_not(aws: Aws) -> None:
+async def test_a_failed_execution_is_published_on_the_ended_channel_and_a_success_is_not(aws: Aws) -> None:
     socket = await ended_hints(aws)
     await aws.start("good", EVENT)
     await aws.ended("good")
@@ -108,7 +108,7 @@ async def test_a_failed_execution_is_told_on_the_ended_channel_and_a_success_is_
     assert json.loads((await socket.receive())["event"]) == {"id": "bad", "status": "ENDED"}
 
 
-async def test_an_aborted_execution_is_told_and_a_name_that_is_no_channel_is_passed_over(aws: Aws) -> None:
+async def test_an_aborted_execution_is_published_unless_its_name_is_not_valid_in_a_channel(aws: Aws) -> None:
     socket = await ended_hints(aws)
     for name in ("名前", "a.b", "x" * 51, "stopped"):
         arn = await aws.start(name, EVENT | {"event": "{}"})

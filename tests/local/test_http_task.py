@@ -18,7 +18,7 @@ CONNECTION = "arn:aws:events:us-east-1:000000000000:connection/test/1"
 
 
 class Server:
-    """An HTTP server that answers what a test wants and keeps what came."""
+    """An HTTP server with a configurable response; it keeps the requests."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -26,7 +26,7 @@ class Server:
         self.requests: list[tuple[web.Request, bytes]] = []
         self.task = HttpTask({CONNECTION: {"x-api-key": "from the connection"}})
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         self.requests.append((request, await request.read()))
         return self.response
 
@@ -45,7 +45,7 @@ class Server:
 async def server() -> AsyncIterator[Server]:
     server = Server()
     app = web.Application()
-    app.router.add_route("*", "/path", server.answer)
+    app.router.add_route("*", "/path", server.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -55,7 +55,7 @@ async def server() -> AsyncIterator[Server]:
     await runner.cleanup()
 
 
-async def test_the_request_carries_body_headers_query_and_the_connections_credentials(server: Server) -> None:
+async def test_a_request_has_its_body_headers_query_and_the_credentials_of_its_connection(server: Server) -> None:
     server.response = web.json_response({"a": [1]}, headers={"X-Two": "1"})
     result = await server.invoke(
         RequestBody={"é": ["x"]}, Headers={"X-Mine": 7, "x-api-key": "mine"}, QueryParameters={"q": "a b"}
@@ -70,25 +70,25 @@ async def test_the_request_carries_body_headers_query_and_the_connections_creden
     assert result["Headers"]["x-two"] == ["1"]
 
 
-async def test_a_response_that_is_no_json_is_text_and_no_body_is_sent_unasked(server: Server) -> None:
+async def test_a_response_that_is_not_json_is_text_and_a_request_needs_no_body(server: Server) -> None:
     server.response = web.Response(text="hello")
     assert (await server.invoke(Method="GET"))["ResponseBody"] == "hello"
     assert server.requests[0][1] == b""
 
 
 @pytest.mark.parametrize("status", [302, 400, 429, 500, 599])
-async def test_any_status_but_2xx_is_an_error_of_its_own_name(server: Server, status: int) -> None:
+async def test_any_other_status_than_2xx_is_an_error_with_its_own_name(server: Server, status: int) -> None:
     server.response = web.Response(status=status, text="why", headers={"Location": "/elsewhere"})
     assert await server.error() == (f"States.Http.StatusCode.{status}", "why")
     assert len(server.requests) == 1
 
 
-async def test_an_endpoint_that_cannot_be_reached_is_a_socket_error(server: Server) -> None:
+async def test_an_unreachable_endpoint_is_a_socket_error(server: Server) -> None:
     assert (await server.error(ApiEndpoint="http://127.0.0.1:1/"))[0] == "States.Http.Socket"
     assert (await server.error(ApiEndpoint="nonsense"))[0] == "States.Http.Socket"
 
 
-async def test_a_response_above_the_limit_or_not_of_text_fails(server: Server) -> None:
+async def test_a_response_that_is_too_large_or_not_text_is_an_error(server: Server) -> None:
     server.response = web.Response(body=b"x" * 262_145)
     assert (await server.error())[0] == "States.DataLimitExceeded"
     server.response = web.Response(body=b"\xff\xfe")
@@ -98,7 +98,7 @@ async def test_a_response_above_the_limit_or_not_of_text_fails(server: Server) -
 @pytest.mark.parametrize(
     "header", ["Host", "authorization", "X-Amz-Date", "x-forwarded-for", "Content-Encoding", "If-Match", "X-A\n"]
 )
-async def test_a_header_that_may_not_be_set_is_a_runtime_error(server: Server, header: str) -> None:
+async def test_a_forbidden_header_is_a_runtime_error(server: Server, header: str) -> None:
     assert (await server.error(Headers={header: "x"}))[0] == "States.Runtime"
     assert server.requests == []
 
@@ -107,18 +107,18 @@ async def test_a_header_that_may_not_be_set_is_a_runtime_error(server: Server, h
     "wrong",
     [{"Method": "CONNECT"}, {"ApiEndpoint": None}, {"Authentication": None}, {"Headers": []}, {"Transform": {}}],
 )
-async def test_a_wrong_argument_is_a_runtime_error(server: Server, wrong: dict[str, Any]) -> None:
+async def test_an_invalid_argument_is_a_runtime_error(server: Server, wrong: dict[str, Any]) -> None:
     assert (await server.error(**wrong))[0] == "States.Runtime"
 
 
 @pytest.mark.parametrize("arguments", [None, [], {}, "x"])
-async def test_arguments_that_are_no_request_are_a_runtime_error(server: Server, arguments: Any) -> None:
+async def test_incomplete_arguments_are_a_runtime_error(server: Server, arguments: Any) -> None:
     with pytest.raises(StateError) as caught:
         await server.task.invoke(arguments)
     assert caught.value.error == "States.Runtime"
 
 
-async def test_an_unknown_connection_is_named(server: Server) -> None:
+async def test_an_unknown_connection_is_an_error_that_names_it(server: Server) -> None:
     error, cause = await server.error(Authentication={"ConnectionArn": "arn:other"})
     assert error == "Events.ConnectionResource.ResourceNotFound"
     assert "arn:other" in cause

@@ -18,24 +18,24 @@ ALL = ["States.ALL"]
 
 
 class Endpoint:
-    """Stands for http:invoke: gives or raises one answer per call, the last one for ever."""
+    """A stand-in for http:invoke: returns or raises one result per call, and repeats the last one."""
 
-    def __init__(self, *answers: Any) -> None:
-        self.answers = answers
+    def __init__(self, *results: Any) -> None:
+        self.results = results
         self.calls: list[Any] = []
 
     async def __call__(self, arguments: Any) -> Any:
-        answer = self.answers[min(len(self.calls), len(self.answers) - 1)]
+        result = self.results[min(len(self.calls), len(self.results) - 1)]
         self.calls.append(arguments)
-        if isinstance(answer, StateError):
-            raise answer
-        return await answer if asyncio.iscoroutine(answer) else answer
+        if isinstance(result, StateError):
+            raise result
+        return await result if asyncio.iscoroutine(result) else result
 
 
 async def run(
     states: dict[str, Any], data: Any = None, invoke: Callable[[Any], Awaitable[Any]] | None = None, context: Any = None
 ) -> Any:
-    """Run a machine made of these states, the first one first."""
+    """Run a state machine made of these states, starting at the first one."""
     definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states}
     machine = parse(json.dumps(definition))
     async with asyncio.timeout(DEADLINE):
@@ -56,16 +56,16 @@ def ending(output: Any) -> dict[str, Any]:
     return {"Type": "Succeed", "Output": output}
 
 
-async def test_a_pass_without_output_gives_its_input_on() -> None:
+async def test_a_pass_without_output_passes_on_its_input() -> None:
     assert await run({"A": {"Type": "Pass", "End": True}}, {"a": [None]}) == {"a": [None]}
 
 
-async def test_templates_are_filled_in_at_any_depth_and_other_values_stay() -> None:
+async def test_templates_are_evaluated_at_any_depth_and_other_values_stay() -> None:
     output = {"a": [1, {"b": "{% $states.input.x %}"}, None, True], "c": "plain"}
     assert await run({"A": ending(output)}, {"x": None}) == {"a": [1, {"b": None}, None, True], "c": "plain"}
 
 
-async def test_output_and_assign_see_the_variables_as_they_were() -> None:
+async def test_output_and_assign_see_the_variables_before_the_assignment() -> None:
     states = {
         "A": {"Type": "Pass", "Assign": {"n": 1}, "Next": "B"},
         "B": {"Type": "Pass", "Assign": {"n": "{% $n + 1 %}", "m": "{% $n %}"}, "Output": "{% $n %}", "Next": "C"},
@@ -74,7 +74,7 @@ async def test_output_and_assign_see_the_variables_as_they_were() -> None:
     assert await run(states) == {"n": 2, "m": 1, "input": 1}
 
 
-async def test_the_context_is_at_hand() -> None:
+async def test_expressions_can_use_the_context_object() -> None:
     output = "{% $states.context.Execution.Name %}"
     assert await run({"A": ending(output)}, context={"Execution": {"Name": "exec-1"}}) == "exec-1"
 
@@ -97,18 +97,18 @@ async def test_a_choice_takes_the_first_true_rule_with_its_own_output_and_assign
     assert await run(states, 1) == ["default", "small"]
 
 
-async def test_a_choice_that_nothing_matches_fails() -> None:
+async def test_a_choice_without_a_match_fails() -> None:
     choice = {"Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "A"}]}
     assert (await failure({"A": choice}))[0] == "States.NoChoiceMatched"
 
 
-async def test_a_condition_that_is_no_boolean_fails() -> None:
+async def test_a_condition_other_than_a_boolean_fails() -> None:
     choice = {"Type": "Choice", "Choices": [{"Condition": "{% 1 %}", "Next": "A"}], "Default": "A"}
     assert (await failure({"A": choice}))[0] == "States.QueryEvaluationError"
 
 
 @pytest.mark.parametrize("seconds", ["{% $states.input.no %}", "{% 'x' %}", True, -1, 100_000_000])
-async def test_a_wait_that_is_no_time_fails(seconds: Any) -> None:
+async def test_a_wait_with_invalid_seconds_fails(seconds: Any) -> None:
     assert (await failure({"A": {"Type": "Wait", "Seconds": seconds, "End": True}}))[0] == "States.QueryEvaluationError"
 
 
@@ -119,21 +119,21 @@ async def test_a_wait_waits() -> None:
     assert loop.time() - began >= 0.045
 
 
-async def test_a_fail_state_ends_with_what_its_expressions_say() -> None:
+async def test_a_fail_state_evaluates_its_error_and_cause() -> None:
     fail = {"Type": "Fail", "Error": "{% $states.input.e %}", "Cause": "why"}
     assert await failure({"A": fail}, {"e": "Mine"}) == ("Mine", "why")
     assert await failure({"A": {"Type": "Fail"}}) == ("", "")
     assert (await failure({"A": fail}, {"e": 1}))[0] == "States.QueryEvaluationError"
 
 
-async def test_a_task_gives_its_result_on_and_output_sees_it() -> None:
+async def test_a_task_passes_on_its_result_and_output_can_use_it() -> None:
     assert await run({"A": task()}, {"a": 1}, Endpoint({"r": 1})) == {"r": 1}
     assert await run({"A": task()}, {"a": 1}, Endpoint(None)) is None
     output = "{% $states.result.r + $states.input.a %}"
     assert await run({"A": task(Output=output)}, {"a": 1}, Endpoint({"r": 1})) == 2
 
 
-async def test_a_retrier_repeats_as_often_as_it_says_and_a_later_one_counts_for_itself() -> None:
+async def test_each_retrier_counts_its_own_attempts() -> None:
     retry = [
         {"ErrorEquals": ["A"], "MaxAttempts": 2, "IntervalSeconds": 0},
         {"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1, "IntervalSeconds": 0},
@@ -145,7 +145,7 @@ async def test_a_retrier_repeats_as_often_as_it_says_and_a_later_one_counts_for_
     assert len(endpoint.calls) == 3
 
 
-async def test_a_retrier_of_no_attempts_shields_its_errors_from_the_next() -> None:
+async def test_a_retrier_with_zero_attempts_hides_its_errors_from_the_next_one() -> None:
     retry = [{"ErrorEquals": ["A"], "MaxAttempts": 0}, {"ErrorEquals": ALL, "IntervalSeconds": 0}]
     endpoint = Endpoint(StateError("A"), 7)
     assert (await failure({"T": task(Retry=retry)}, 1, endpoint))[0] == "A"
@@ -159,7 +159,7 @@ async def test_a_retrier_of_no_attempts_shields_its_errors_from_the_next() -> No
         ({"JitterStrategy": "FULL"}, [0.5, 1, 2]),
     ],
 )
-async def test_the_delays_grow_up_to_a_bound_and_jitter_spreads_them(
+async def test_retry_delays_grow_up_to_a_maximum_and_have_jitter(
     more: dict[str, Any], expected: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -173,7 +173,7 @@ async def test_the_delays_grow_up_to_a_bound_and_jitter_spreads_them(
     assert slept == expected
 
 
-async def test_a_catcher_goes_on_with_the_error_and_its_own_output_and_assign() -> None:
+async def test_a_catcher_continues_with_the_error_and_its_own_output_and_assign() -> None:
     catch = [
         {"ErrorEquals": ["Other"], "Next": "End"},
         {
@@ -204,7 +204,7 @@ async def test_a_catcher_goes_on_with_the_error_and_its_own_output_and_assign() 
         ("States.Http.StatusCode.500", "States.Http.StatusCode.502", False),
     ],
 )
-async def test_wildcards_match_what_the_specification_says(handler: str, error: str, caught: bool) -> None:
+async def test_wildcards_match_as_specified(handler: str, error: str, caught: bool) -> None:
     states = {"T": task(Catch=[{"ErrorEquals": [handler], "Next": "End"}]), "End": ending("caught")}
     if caught:
         assert await run(states, 1, Endpoint(StateError(error))) == "caught"
@@ -225,7 +225,7 @@ async def test_a_task_that_takes_too_long_times_out(seconds: Any) -> None:
     assert "'T'" in cause
 
 
-async def test_a_timeout_of_the_task_itself_is_no_timeout_of_the_state() -> None:
+async def test_a_timeout_error_of_the_task_is_not_a_timeout_of_the_state() -> None:
     async def invoke(_: Any) -> None:
         raise TimeoutError("from inside")
 
@@ -243,7 +243,7 @@ def branch(**states: Any) -> dict[str, Any]:
     return {"StartAt": next(iter(states)), "States": states}
 
 
-async def test_a_parallel_gives_the_outputs_of_its_branches_in_order() -> None:
+async def test_a_parallel_returns_the_outputs_of_its_branches_in_order() -> None:
     slow = {"Type": "Wait", "Seconds": "{% 0.02 %}", "Output": "{% $states.input.a & $v %}", "End": True}
     both = {"Type": "Parallel", "Branches": [branch(W=slow), branch(P=ending("{% $states.input %}"))], "End": True}
     states = {"A": {"Type": "Pass", "Assign": {"v": "!"}, "Next": "P"}, "P": both}
@@ -252,7 +252,7 @@ async def test_a_parallel_gives_the_outputs_of_its_branches_in_order() -> None:
     assert await run(states, {"a": "x"}) == "y!"
 
 
-async def test_variables_of_a_branch_stay_in_it() -> None:
+async def test_variables_of_a_branch_are_local_to_it() -> None:
     inner = branch(A={"Type": "Pass", "Assign": {"v": 2}, "Next": "B"}, B=ending("{% $v %}"))
     states = {
         "A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "P"},
@@ -262,7 +262,7 @@ async def test_variables_of_a_branch_stay_in_it() -> None:
     assert await run(states) == [2, 1]
 
 
-async def test_a_branch_that_fails_ends_the_others_and_is_caught_by_its_own_name() -> None:
+async def test_a_failed_branch_cancels_the_others_and_can_be_caught_by_its_error() -> None:
     cancelled = asyncio.Event()
 
     async def invoke(_: Any) -> None:

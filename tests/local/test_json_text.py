@@ -13,12 +13,12 @@ def test_what_was_written_is_read_back(value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "Infinity", "01", "'a'", b"\xff", "[" * 100_000])
-def test_what_is_not_json_is_refused(text: str | bytes) -> None:
+def test_invalid_json_is_rejected(text: str | bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         loads(text)
 
 
-def test_deep_nesting_is_written_and_bottomless_nesting_refused() -> None:
+def test_deep_nesting_is_written_and_cycles_are_rejected() -> None:
     deep: Any = 1
     for _ in range(500):
         deep = [deep]

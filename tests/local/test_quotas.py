@@ -16,7 +16,7 @@ def granted(quotas: Quotas, action: str, calls: int) -> int:
     return sum(quotas.take(action) for _ in range(calls))
 
 
-def test_a_bucket_gives_what_it_holds_then_what_flows_back(clock: list[float]) -> None:
+def test_a_bucket_grants_its_tokens_then_its_refill(clock: list[float]) -> None:
     quotas = Quotas(AWS_QUOTAS)
     assert granted(quotas, "DescribeExecution", 1000) == 300
     clock[0] += 2
@@ -33,7 +33,7 @@ def test_a_bucket_never_holds_more_than_its_size(clock: list[float]) -> None:
     assert granted(quotas, "A", 1000) == 10
 
 
-def test_each_action_has_its_own_bucket_and_one_without_a_quota_has_no_bounds(clock: list[float]) -> None:
+def test_each_action_has_its_own_bucket_and_is_unlimited_without_a_quota(clock: list[float]) -> None:
     quotas = Quotas(AWS_QUOTAS)
     assert granted(quotas, "ListExecutions", 1000) == 200
     assert granted(quotas, "GetExecutionHistory", 1000) == 400

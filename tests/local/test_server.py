@@ -41,13 +41,13 @@ async def command(*arguments: str, port: str) -> Process:
     )
 
 
-def test_the_addresses_and_names_are_those_of_the_contract() -> None:
+def test_the_names_are_those_of_the_contract() -> None:
     assert (LocalAws.region, LocalAws.account, LocalAws.namespace) == ("us-east-1", "000000000000", "AsyncEvents")
     assert LocalAws.api_key == "da2-local"
     assert LocalAws.state_machine_arn == "arn:aws:states:us-east-1:000000000000:stateMachine:event-workflow"
 
 
-async def test_the_addresses_hold_the_real_port() -> None:
+async def test_the_addresses_contain_the_actual_port() -> None:
     async with LocalAws(port=0) as local:
         assert local.url.startswith("http://127.0.0.1:")
         assert not local.url.endswith(":0")
@@ -55,20 +55,20 @@ async def test_the_addresses_hold_the_real_port() -> None:
         assert local.realtime_url == local.url.replace("http", "ws") + "/event/realtime"
 
 
-async def test_before_its_start_it_holds_nothing() -> None:
+async def test_it_is_empty_before_its_start() -> None:
     local = LocalAws()
     assert (local.connections, local.subscriptions, local.running, dict(local.executions)) == (0, 0, 0, {})
     await local.stop()
 
 
-async def test_a_busy_port_is_an_oserror_and_leaves_nothing_behind() -> None:
+async def test_a_busy_port_is_an_oserror_and_leaves_nothing_open() -> None:
     async with LocalAws(port=0) as local:
         other = LocalAws(port=int(local.url.rpartition(":")[2]))
         with pytest.raises(OSError, match="address already in use"):
             await other.start()
 
 
-async def test_a_second_definition_runs_as_well(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+async def test_another_definition_can_be_run(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     states = {
         "Double": {"Type": "Pass", "Output": {"n": "{% $states.input.n * 2 %}"}, "Next": "Big"},
         "Big": {
@@ -88,14 +88,14 @@ async def test_a_second_definition_runs_as_well(tmp_path: Path, session: aiohttp
     assert (described["status"], described["output"]) == ("SUCCEEDED", "160")
 
 
-async def test_a_definition_that_cannot_be_run_is_refused_at_the_start(tmp_path: Path) -> None:
+async def test_a_definition_that_cannot_be_run_is_rejected_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "machine.json"
     path.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
     with pytest.raises(DefinitionError, match=r"state 'A', field Type: 'Map' is not implemented"):
         await LocalAws(port=0, definition=path).start()
 
 
-async def test_a_definition_that_is_not_there_is_no_fault_of_the_port(tmp_path: Path) -> None:
+async def test_a_missing_definition_file_is_a_definition_error(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="cannot read"):
         await LocalAws(port=0, definition=tmp_path / "none.json").start()
 
@@ -110,11 +110,11 @@ async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch.setattr("sys.argv", ["local"])
     monkeypatch.delenv("LOCAL_AWS_PORT", raising=False)
     assert await asyncio.to_thread(main) == 1
-    told = "no, not on 127.0.0.1:4566 with 10.0, workflow.asl.json"
-    assert capsys.readouterr().err == f"the workflow cannot be run here: {told}\n"
+    reason = "no, not on 127.0.0.1:4566 with 10.0, workflow.asl.json"
+    assert capsys.readouterr().err == f"the local AWS cannot run this workflow: {reason}\n"
 
 
-async def test_stopping_is_prompt_with_executions_connections_and_requests_open(
+async def test_a_stop_is_quick_with_executions_and_connections_open(
     session: aiohttp.ClientSession,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -141,7 +141,7 @@ async def test_the_same_object_can_be_started_again(session: aiohttp.ClientSessi
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_the_command_prints_its_addresses_and_ends_quietly_on_a_signal(
+async def test_the_command_prints_its_addresses_and_exits_cleanly_on_a_signal(
     number: signal.Signals, session: aiohttp.ClientSession
 ) -> None:
     process = await command("--wait", "0.5", port="0")
@@ -157,10 +157,10 @@ async def test_the_command_prints_its_addresses_and_ends_quietly_on_a_signal(
     assert asyncio.get_running_loop().time() - began < 2
     assert (process.returncode, errors) == (0, b"")
     assert f"AWS_ENDPOINT_URL_SFN={url}\n".encode() in output
-    assert f"watch it at {url}/_local/\n".encode() in output
+    assert f"live view: {url}/_local/\n".encode() in output
 
 
-async def test_the_command_says_in_one_message_that_the_port_is_busy() -> None:
+async def test_the_command_reports_a_busy_port_in_one_message() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -173,8 +173,8 @@ async def test_the_command_says_in_one_message_that_the_port_is_busy() -> None:
     assert "Traceback" not in errors.decode()
 
 
-async def test_the_command_listens_on_the_host_that_it_is_given() -> None:
-    process = await command("--host", "203.0.113.1", port="0")  # an address for documentation, so nobody's
+async def test_the_command_listens_on_the_given_host() -> None:
+    process = await command("--host", "203.0.113.1", port="0")  # reserved for documentation, so no machine has it
     async with asyncio.timeout(DEADLINE):
         output, errors = await process.communicate()
     assert (process.returncode, output) == (1, b"")
@@ -186,9 +186,7 @@ async def test_the_command_listens_on_the_host_that_it_is_given() -> None:
     ("arguments", "port", "status"),
     [((), "x", 1), ((), "70000", 1), (("--wait", "-1"), "0", 2), (("--wait", "nan"), "0", 2)],
 )
-async def test_the_command_refuses_settings_that_make_no_sense(
-    arguments: tuple[str, ...], port: str, status: int
-) -> None:
+async def test_the_command_rejects_invalid_settings(arguments: tuple[str, ...], port: str, status: int) -> None:
     process = await command(*arguments, port=port)
     async with asyncio.timeout(DEADLINE):
         _, errors = await process.communicate()
@@ -196,11 +194,11 @@ async def test_the_command_refuses_settings_that_make_no_sense(
     assert "Traceback" not in errors.decode()
 
 
-async def test_a_client_that_never_closes_does_not_hold_up_the_stop(session: aiohttp.ClientSession) -> None:
+async def test_a_client_that_never_closes_does_not_delay_the_stop(session: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0) as local:
         aws = Aws(local, session)
         stuck = await aws.connect()
-        await stuck.ask(type="connection_init")
+        await stuck.request(type="connection_init")
         await until(lambda: local.connections == 1)
         assert stuck.raw._conn is not None
         assert stuck.raw._conn.transport is not None

@@ -20,7 +20,7 @@ SIGNED = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/states/aws4_reques
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalAws]:
-    """Executions that run for as long as a test likes."""
+    """A local AWS whose executions run longer than any test."""
     async with LocalAws(port=0, wait=200) as local:
         yield local
 
@@ -47,13 +47,13 @@ async def test_a_second_start_with_the_same_input_while_running_returns_the_same
     assert aws.local.running == 1
 
 
-async def test_a_second_start_with_another_input_is_refused(aws: Aws) -> None:
+async def test_a_second_start_with_another_input_is_rejected(aws: Aws) -> None:
     await aws.start("a", EVENT)
     arn = aws.local.state_machine_arn
     assert await refused(aws, "start_execution", stateMachineArn=arn, name="a", input="{}") == "ExecutionAlreadyExists"
 
 
-async def test_a_second_start_after_the_end_is_refused_even_with_the_same_input(aws: Aws) -> None:
+async def test_a_second_start_after_the_end_is_rejected_even_with_the_same_input(aws: Aws) -> None:
     arn = await aws.start("a", EVENT)
     await aws.call("stop_execution", executionArn=arn)
     assert (
@@ -64,14 +64,14 @@ async def test_a_second_start_after_the_end_is_refused_even_with_the_same_input(
     )
 
 
-async def test_an_execution_without_name_and_input_gets_both(aws: Aws) -> None:
+async def test_an_execution_without_a_name_and_an_input_gets_both(aws: Aws) -> None:
     arn = (await aws.call("start_execution", stateMachineArn=aws.local.state_machine_arn))["executionArn"]
     described = await aws.call("describe_execution", executionArn=arn)
     assert described["input"] == "{}"
     assert len(described["name"]) == 36
 
 
-async def test_describe_tells_what_was_started(aws: Aws) -> None:
+async def test_describe_returns_what_was_started(aws: Aws) -> None:
     arn = await aws.start("a", EVENT, traceHeader="Root=1-2-3")
     described = await aws.call("describe_execution", executionArn=arn)
     assert (described["status"], described["name"], described["executionArn"]) == ("RUNNING", "a", arn)
@@ -83,7 +83,7 @@ async def test_describe_tells_what_was_started(aws: Aws) -> None:
     assert described["startDate"].timestamp() == pytest.approx(aws.local.executions["a"].start_date, abs=0.002)
 
 
-async def test_a_stopped_execution_is_aborted_with_what_the_caller_said(aws: Aws) -> None:
+async def test_a_stopped_execution_is_aborted_with_the_given_error_and_cause(aws: Aws) -> None:
     arn = await aws.start("a", EVENT)
     stopped = await aws.call("stop_execution", executionArn=arn, error="Gone", cause="the caller left")
     described = await aws.call("describe_execution", executionArn=arn)
@@ -95,14 +95,14 @@ async def test_a_stopped_execution_is_aborted_with_what_the_caller_said(aws: Aws
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "a:b", "a*", "a\\b", 'a"b', "a\x00", "a\x7f", "a<b", "a`b", "a,b"])
-async def test_a_name_with_a_forbidden_character_is_refused(aws: Aws, name: str) -> None:
+async def test_a_name_with_a_forbidden_character_is_rejected(aws: Aws, name: str) -> None:
     assert (
         await refused(aws, "start_execution", stateMachineArn=aws.local.state_machine_arn, name=name) == "InvalidName"
     )
 
 
 @pytest.mark.parametrize("name", ["é", "a-b_c.d", "n" * 80, "名前"])
-async def test_other_names_are_taken(aws: Aws, name: str) -> None:
+async def test_other_names_are_accepted(aws: Aws, name: str) -> None:
     assert (await aws.start(name)).endswith(f":{name}")
 
 
@@ -123,21 +123,21 @@ async def test_other_names_are_taken(aws: Aws, name: str) -> None:
         ({"traceHeader": "x" * 257}, "ValidationException"),
     ],
 )
-async def test_a_start_with_a_wrong_argument_names_the_error(aws: Aws, body: dict[str, Any], kind: str) -> None:
+async def test_a_start_with_an_invalid_argument_gets_the_right_error(aws: Aws, body: dict[str, Any], kind: str) -> None:
     arguments = {"stateMachineArn": aws.local.state_machine_arn} | body
-    status, answer = await post(aws, "AWSStepFunctions.StartExecution", json.dumps(arguments, ensure_ascii=False))
-    assert (status, answer["__type"]) == (400, kind)
-    assert answer["message"]
+    status, response = await post(aws, "AWSStepFunctions.StartExecution", json.dumps(arguments, ensure_ascii=False))
+    assert (status, response["__type"]) == (400, kind)
+    assert response["message"]
     assert aws.local.running == 0
 
 
-async def test_an_input_of_exactly_the_limit_is_taken(aws: Aws) -> None:
+async def test_an_input_of_exactly_the_limit_is_accepted(aws: Aws) -> None:
     event = json.dumps(EVENT)
     await aws.start("a", EVENT | {"more": "x" * (262_144 - len(event) - len(', "more": ""'))})
     assert len(aws.local.executions["a"].input) == 262_144
 
 
-async def test_an_unknown_execution_and_a_wrong_arn_are_told_apart(aws: Aws) -> None:
+async def test_an_unknown_execution_and_an_invalid_arn_get_different_errors(aws: Aws) -> None:
     unknown = "arn:aws:states:us-east-1:000000000000:execution:event-workflow:no"
     await aws.start("a", EVENT)
     other_machine = "arn:aws:states:us-east-1:000000000000:execution:other:a"
@@ -177,10 +177,10 @@ async def test_executions_are_listed_by_status(aws: Aws) -> None:
         ({"nextToken": "!"}, "InvalidToken"),
     ],
 )
-async def test_a_list_with_a_wrong_argument_names_the_error(aws: Aws, body: dict[str, Any], kind: str) -> None:
+async def test_a_list_with_an_invalid_argument_gets_the_right_error(aws: Aws, body: dict[str, Any], kind: str) -> None:
     arguments = json.dumps({"stateMachineArn": aws.local.state_machine_arn} | body)
-    status, answer = await post(aws, "AWSStepFunctions.ListExecutions", arguments)
-    assert (status, answer["__type"]) == (400, kind)
+    status, response = await post(aws, "AWSStepFunctions.ListExecutions", arguments)
+    assert (status, response["__type"]) == (400, kind)
 
 
 async def test_the_definition_that_runs_is_the_file_with_its_placeholders_filled_in(aws: Aws) -> None:
@@ -197,24 +197,24 @@ async def test_the_definition_that_runs_is_the_file_with_its_placeholders_filled
     assert (described["status"], described["type"], described["name"]) == ("ACTIVE", "STANDARD", "event-workflow")
 
 
-async def test_the_one_state_machine_is_listed(aws: Aws) -> None:
+async def test_the_only_state_machine_is_listed(aws: Aws) -> None:
     machines = (await aws.call("list_state_machines"))["stateMachines"]
     assert [machine["stateMachineArn"] for machine in machines] == [aws.local.state_machine_arn]
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer x", "AWS4-HMAC-SHA256 nonsense"])
-async def test_an_unsigned_call_is_refused(aws: Aws, authorization: str) -> None:
-    status, answer = await post(aws, "AWSStepFunctions.ListStateMachines", "{}", authorization)
-    assert (status, answer["__type"]) == (403, "MissingAuthenticationToken")
+async def test_an_unsigned_call_is_rejected(aws: Aws, authorization: str) -> None:
+    status, response = await post(aws, "AWSStepFunctions.ListStateMachines", "{}", authorization)
+    assert (status, response["__type"]) == (403, "MissingAuthenticationToken")
 
 
 @pytest.mark.parametrize("target", ["AWSStepFunctions.CreateActivity", "Other.StartExecution", ""])
-async def test_an_unknown_operation_is_refused(aws: Aws, target: str) -> None:
-    status, answer = await post(aws, target, "{}")
-    assert (status, answer["__type"]) == (400, "UnknownOperationException")
+async def test_an_unknown_operation_is_rejected(aws: Aws, target: str) -> None:
+    status, response = await post(aws, target, "{}")
+    assert (status, response["__type"]) == (400, "UnknownOperationException")
 
 
 @pytest.mark.parametrize("body", ["", "nope", "[]"])
-async def test_a_body_that_is_no_object_is_refused(aws: Aws, body: str) -> None:
-    status, answer = await post(aws, "AWSStepFunctions.ListStateMachines", body)
-    assert (status, answer["__type"]) == (400, "SerializationException")
+async def test_a_body_other_than_a_json_object_is_rejected(aws: Aws, body: str) -> None:
+    status, response = await post(aws, "AWSStepFunctions.ListStateMachines", body)
+    assert (status, response["__type"]) == (400, "SerializationException")

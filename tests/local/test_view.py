@@ -24,7 +24,7 @@ ASSET = re.compile(r"""(?:src|href)="([^"]*)"|url\(([^)]*)\)|(?:import|from) ["'
 
 
 class Viewer:
-    """Reads a feed; `entries` are all those that came."""
+    """Reads a feed; `entries` are all entries so far."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
@@ -41,7 +41,7 @@ class Viewer:
                     return message
 
     async def until(self, condition: Callable[[], Any]) -> dict[str, Any]:
-        """Read on until the condition holds and give the last message."""
+        """Read until the condition holds and return the last message."""
         message = await self.message()
         while not condition():
             message = await self.message()
@@ -52,8 +52,8 @@ class Viewer:
 
 
 @asynccontextmanager
-async def looking(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Viewer]:
-    # A message is one line, which may be long.
+async def watching(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Viewer]:
+    # A message is one line and may be long.
     async with session.get(f"{url}/_local/feed", read_bufsize=2**22) as response:
         assert (response.status, response.content_type) == (200, "text/event-stream")
         yield Viewer(response)
@@ -61,17 +61,17 @@ async def looking(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Vie
 
 @asynccontextmanager
 async def front(aws: Aws) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """Run a service that the view joins; its answers wait for the event."""
+    """Run a service with the view attached; its responses wait for the event."""
     go = asyncio.Event()
 
-    async def answer(_: web.Request) -> web.Response:
+    async def handle(_: web.Request) -> web.Response:
         await go.wait()
         return web.Response(status=418)
 
     application = web.Application()
-    application.router.add_post("/event", answer)
-    application.router.add_get("/healthz", answer)
-    aws.local.view.join(application)
+    application.router.add_post("/event", handle)
+    application.router.add_get("/healthz", handle)
+    aws.local.view.attach(application)
     async with TestServer(application) as server:
         await server.start_server(handler_cancellation=True)
         yield str(server.make_url("")).rstrip("/"), go
@@ -80,7 +80,7 @@ async def front(aws: Aws) -> AsyncIterator[tuple[str, asyncio.Event]]:
 @pytest.mark.parametrize(
     ("name", "kind"), [("", "text/html"), ("view.css", "text/css"), ("view.js", "text/javascript")]
 )
-async def test_the_page_comes_with_a_policy_that_lets_nothing_else_in(aws: Aws, name: str, kind: str) -> None:
+async def test_the_page_has_a_policy_that_allows_nothing_from_elsewhere(aws: Aws, name: str, kind: str) -> None:
     async with aws.session.get(f"{aws.local.url}/_local/{name}") as response:
         text = await response.text()
         assert (response.status, response.content_type, response.charset) == (200, kind, "utf-8")
@@ -94,13 +94,13 @@ async def test_the_page_comes_with_a_policy_that_lets_nothing_else_in(aws: Aws, 
     assert not re.search(r"https?:|\son\w+=|innerHTML|style=", text)
 
 
-async def test_the_path_without_its_slash_leads_to_the_page(aws: Aws) -> None:
+async def test_the_path_without_its_slash_redirects_to_the_page(aws: Aws) -> None:
     async with aws.session.get(f"{aws.local.url}/_local") as response:
         assert (response.status, urlsplit(str(response.url)).path) == (200, "/_local/")
 
 
-async def test_the_feed_tells_of_an_execution_its_states_and_its_end_in_their_order(aws: Aws) -> None:
-    async with looking(aws.session, aws.local.url) as viewer:
+async def test_the_feed_has_an_execution_with_its_states_and_its_end_in_order(aws: Aws) -> None:
+    async with watching(aws.session, aws.local.url) as viewer:
         assert (await viewer.message())["entries"] == []
         await aws.start("exec-1", {"id": "exec-1", "event": "{", "reply": {"channel": "AsyncEvents/x/exec-1"}})
         await viewer.until(lambda: any(entry["ended"] for entry in viewer.of("execution")))
@@ -114,10 +114,10 @@ async def test_the_feed_tells_of_an_execution_its_states_and_its_end_in_their_or
     assert moments == sorted(moments)
 
 
-async def test_the_feed_tells_of_every_frame_and_of_no_credentials(aws: Aws) -> None:
-    async with looking(aws.session, aws.local.url) as viewer:
+async def test_the_feed_has_every_frame_without_credentials(aws: Aws) -> None:
+    async with watching(aws.session, aws.local.url) as viewer:
         client = await aws.connect()
-        await client.ask(type="connection_init")
+        await client.request(type="connection_init")
         await client.subscribe("s", "/AsyncEvents/x/*")
         await aws.publish("AsyncEvents/x/y", ['{"a":1}'])
         assert (await client.receive())["event"] == '{"a":1}'
@@ -135,32 +135,32 @@ async def test_the_feed_tells_of_every_frame_and_of_no_credentials(aws: Aws) -> 
     assert message["counts"]["connections"] == 0
 
 
-async def test_who_comes_late_is_told_what_is_kept(aws: Aws) -> None:
+async def test_a_late_viewer_gets_the_entries_that_are_kept(aws: Aws) -> None:
     await aws.start("early")
     await until(lambda: aws.local.executions["early"].status != "RUNNING")
-    async with looking(aws.session, aws.local.url) as viewer:
+    async with watching(aws.session, aws.local.url) as viewer:
         message = await viewer.message()
     assert (message["missed"], message["counts"]["executions"]) == (0, 0)
     assert [entry["status"] for entry in viewer.of("execution")] == ["RUNNING", "FAILED"]
 
 
-async def test_requests_to_the_service_are_shown_from_their_arrival_to_their_answer(aws: Aws) -> None:
-    async with front(aws) as (url, go), looking(aws.session, url) as viewer:
-        held = asyncio.create_task(aws.session.post(f"{url}/event"))
+async def test_requests_to_the_service_are_shown_from_arrival_to_response(aws: Aws) -> None:
+    async with front(aws) as (url, go), watching(aws.session, url) as viewer:
+        request = asyncio.create_task(aws.session.post(f"{url}/event"))
         message = await viewer.until(lambda: viewer.of("request"))
         assert message["counts"]["requests"] == 1
         assert "ended" not in viewer.of("request")[0]
         go.set()
-        (await held).release()
+        (await request).release()
         message = await viewer.until(lambda: len(viewer.of("request")) == 2)
         assert message["counts"]["requests"] == 0
-    began, ended = viewer.of("request")
-    assert (ended["method"], ended["path"], ended["status"]) == ("POST", "/event", 418)
-    assert (ended["number"], ended["began"]) == (began["number"], began["began"])
+    start, end = viewer.of("request")
+    assert (end["method"], end["path"], end["status"]) == ("POST", "/event", 418)
+    assert (end["number"], end["started"]) == (start["number"], start["started"])
 
 
-async def test_a_caller_that_leaves_is_no_longer_in_flight(aws: Aws) -> None:
-    async with front(aws) as (url, _), looking(aws.session, url) as viewer:
+async def test_the_request_of_a_caller_that_left_is_no_longer_in_flight(aws: Aws) -> None:
+    async with front(aws) as (url, _), watching(aws.session, url) as viewer:
         caller = asyncio.create_task(aws.session.post(f"{url}/event"))
         await viewer.until(lambda: viewer.of("request"))
         caller.cancel()
@@ -170,7 +170,7 @@ async def test_a_caller_that_leaves_is_no_longer_in_flight(aws: Aws) -> None:
 
 
 async def test_probes_and_the_page_itself_are_not_shown(aws: Aws) -> None:
-    async with front(aws) as (url, go), looking(aws.session, url) as viewer:
+    async with front(aws) as (url, go), watching(aws.session, url) as viewer:
         go.set()
         for path in ("/healthz", "/_local/", "/none"):
             (await aws.session.get(url + path)).release()
@@ -178,32 +178,32 @@ async def test_probes_and_the_page_itself_are_not_shown(aws: Aws) -> None:
         assert {entry["path"] for entry in viewer.of("request")} == {"/none"}
 
 
-async def test_without_the_service_there_are_no_requests_to_count(aws: Aws) -> None:
-    async with looking(aws.session, aws.local.url) as viewer:
+async def test_requests_are_not_counted_without_the_service(aws: Aws) -> None:
+    async with watching(aws.session, aws.local.url) as viewer:
         assert (await viewer.message())["counts"]["requests"] is None
 
 
-async def test_no_task_is_left_of_viewers_that_leave(aws: Aws) -> None:
+async def test_viewers_that_leave_leave_no_tasks(aws: Aws) -> None:
     async with front(aws) as (url, _):
         quiet = len(asyncio.all_tasks())
-        for place in (aws.local.url, url):
+        for url_ in (aws.local.url, url):
             for _ in range(3):
-                async with looking(aws.session, place) as viewer:
+                async with watching(aws.session, url_) as viewer:
                     await viewer.message()
                     viewer.response.close()
         await until(lambda: aws.local.view.feed.viewers == 0)
         await until(lambda: len(asyncio.all_tasks()) <= quiet)
 
 
-async def test_a_viewer_that_never_reads_is_cut_off_and_the_others_miss_nothing(aws: Aws) -> None:
+async def test_a_viewer_that_never_reads_is_disconnected_and_others_miss_nothing(aws: Aws) -> None:
     view = aws.local.view
-    view.feed.patience = 0.5
+    view.feed.write_timeout_s = 0.5
     address = urlsplit(aws.local.url)
-    async with looking(aws.session, aws.local.url) as viewer:
-        with socket.socket() as deaf:
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            deaf.connect((address.hostname, address.port))
-            deaf.sendall(b"GET /_local/feed HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with watching(aws.session, aws.local.url) as viewer:
+        with socket.socket() as unread:
+            unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            unread.connect((address.hostname, address.port))
+            unread.sendall(b"GET /_local/feed HTTP/1.1\r\nHost: x\r\n\r\n")
             await until(lambda: view.feed.viewers == 2)
             sent = 0
             async with asyncio.timeout(DEADLINE):
@@ -217,9 +217,9 @@ async def test_a_viewer_that_never_reads_is_cut_off_and_the_others_miss_nothing(
         assert [entry["connection"] for entry in viewer.entries] == list(range(1, sent + 1))
 
 
-async def test_a_viewer_that_falls_behind_is_told_how_much_it_missed(aws: Aws) -> None:
+async def test_a_viewer_that_falls_behind_gets_the_number_of_missed_entries(aws: Aws) -> None:
     journal = aws.local.view.journal
-    async with looking(aws.session, aws.local.url) as viewer:
+    async with watching(aws.session, aws.local.url) as viewer:
         await viewer.message()
         for number in range(2005):
             journal.sent(number, "")
@@ -228,16 +228,16 @@ async def test_a_viewer_that_falls_behind_is_told_how_much_it_missed(aws: Aws) -
     assert message["entries"][0]["connection"] == 5
 
 
-async def test_one_viewer_too_many_is_told_so(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "MOST_VIEWERS", 1)
-    async with looking(aws.session, aws.local.url) as viewer:
+async def test_one_viewer_too_many_gets_a_503(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MAX_VIEWERS", 1)
+    async with watching(aws.session, aws.local.url) as viewer:
         await viewer.message()
         async with aws.session.get(f"{aws.local.url}/_local/feed") as second:
             assert second.status == 503
 
 
 async def test_a_stop_does_not_wait_for_viewers() -> None:
-    async with aiohttp.ClientSession() as session, LocalAws(port=0) as aws, looking(session, aws.url) as viewer:
+    async with aiohttp.ClientSession() as session, LocalAws(port=0) as aws, watching(session, aws.url) as viewer:
         await viewer.message()
         async with asyncio.timeout(DEADLINE):
             await aws.stop()
@@ -245,10 +245,10 @@ async def test_a_stop_does_not_wait_for_viewers() -> None:
         await until(viewer.response.content.is_eof)
 
 
-async def test_who_looks_after_a_restart_sees_what_happens_then() -> None:
+async def test_the_feed_works_after_a_restart() -> None:
     local = LocalAws(port=0)
     for _ in range(2):
-        async with aiohttp.ClientSession() as session, local, looking(session, local.url) as viewer:
+        async with aiohttp.ClientSession() as session, local, watching(session, local.url) as viewer:
             await viewer.message()
             local.view.journal.opened(7)
             await viewer.until(lambda: viewer.entries and viewer.entries[-1]["connection"] == 7)

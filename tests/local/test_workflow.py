@@ -49,7 +49,7 @@ async def listening(aws: Aws) -> Socket:
 
 
 @pytest.mark.parametrize("names", NAMES)
-async def test_names_of_any_kind_arrive_as_they_were_and_the_output_equals_the_reply(
+async def test_names_of_any_kind_arrive_unchanged_and_the_output_equals_the_reply(
     aws: Aws, names: tuple[str, str]
 ) -> None:
     socket = await listening(aws)
@@ -63,7 +63,7 @@ async def test_names_of_any_kind_arrive_as_they_were_and_the_output_equals_the_r
     assert json.loads(described["output"]) == output
 
 
-async def test_a_name_sent_as_utf_8_and_not_as_escapes_arrives_too(aws: Aws) -> None:
+async def test_a_name_sent_as_utf_8_instead_of_escapes_arrives_unchanged(aws: Aws) -> None:
     socket = await listening(aws)
     await aws.start("exec-1", given(orjson.dumps({"nome": "José 😀", "sobrenome": "Ñ"}).decode()))
     assert json.loads((await socket.receive())["event"])["output"] == {"nome completo": "José 😀 Ñ"}
@@ -89,7 +89,7 @@ async def test_a_name_sent_as_utf_8_and_not_as_escapes_arrives_too(aws: Aws) -> 
         ('{"nome":"secret","sobrenome":{"a":"b"}}', INVALID),
     ],
 )
-async def test_an_event_that_cannot_be_bound_is_published_as_a_failure_and_ends_as_one(
+async def test_an_invalid_event_is_published_as_a_failure_and_fails_the_execution(
     aws: Aws, event: Any, failure: tuple[str, str]
 ) -> None:
     socket = await listening(aws)
@@ -106,7 +106,7 @@ async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket = await listening(aws)
-    monkeypatch.setattr(appsync_events, "EVENT_LIMIT", 1000)
+    monkeypatch.setattr(appsync_events, "MAX_EVENT_BYTES", 1000)
     await aws.start("exec-1", given(json.dumps({"nome": "n" * 1000, "sobrenome": "B"})))
     reply = json.loads((await socket.receive())["event"])
     assert (reply["status"], reply["error"]) == ("FAILED", "ResultRefused")
@@ -115,7 +115,9 @@ async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(
 
 
 @pytest.mark.parametrize(("size", "inline"), [(50_000, True), (70_000, False), (250_000, False)])
-async def test_a_result_that_may_not_fit_an_event_is_announced_without_it(aws: Aws, size: int, inline: bool) -> None:
+async def test_a_result_that_may_not_fit_into_an_event_is_left_out_of_the_reply(
+    aws: Aws, size: int, inline: bool
+) -> None:
     socket = await listening(aws)
     await aws.start("exec-1", given(json.dumps({"nome": "n" * size, "sobrenome": "B"})))
     reply = json.loads((await socket.receive())["event"])
@@ -124,13 +126,13 @@ async def test_a_result_that_may_not_fit_an_event_is_announced_without_it(aws: A
     assert (described["status"], len(json.loads(described["output"])["nome completo"])) == ("SUCCEEDED", size + 2)
 
 
-async def test_an_input_without_a_reply_channel_ends_as_a_failure(aws: Aws) -> None:
+async def test_an_input_without_a_reply_channel_fails(aws: Aws) -> None:
     await aws.start("exec-1", {"id": "exec-1"})
     described = await aws.ended("exec-1")
     assert (described["status"], described["error"]) == ("FAILED", "States.QueryEvaluationError")
 
 
-async def test_a_channel_that_appsync_refuses_ends_as_a_failure_without_retries(aws: Aws) -> None:
+async def test_a_channel_that_appsync_rejects_fails_without_retries(aws: Aws) -> None:
     await aws.start("exec-1", given('{"nome":"A","sobrenome":"B"}') | {"reply": {"channel": "Other/a"}})
     described = await aws.ended("exec-1")
     assert (described["status"], described["error"]) == ("FAILED", "States.Http.StatusCode.401")
@@ -138,20 +140,22 @@ async def test_a_channel_that_appsync_refuses_ends_as_a_failure_without_retries(
 
 
 @asynccontextmanager
-async def publishing_to(*answers: int | str) -> AsyncIterator[tuple[Any, list[Any], list[dict[str, str]]]]:
-    """Run the workflow against an endpoint that answers so, one after the other: a status, or the body of a 200."""
+async def publishing_to(*responses: int | str) -> AsyncIterator[tuple[Any, list[Any], list[dict[str, str]]]]:
+    """Run the workflow against an endpoint with these responses, in turn: a status, or the body of a 200."""
     posted: list[Any] = []
     headers: list[dict[str, str]] = []
-    left = list(answers)
+    remaining = list(responses)
 
-    async def answer(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.Response:
         posted.append(json.loads(await request.read()))
         headers.append(dict(request.headers))
-        now = left.pop(0)
-        return web.Response(text=now) if isinstance(now, str) else web.Response(status=now)
+        next_response = remaining.pop(0)
+        return (
+            web.Response(text=next_response) if isinstance(next_response, str) else web.Response(status=next_response)
+        )
 
     app = web.Application()
-    app.router.add_post("/event", answer)
+    app.router.add_post("/event", handle)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -173,7 +177,7 @@ async def publishing_to(*answers: int | str) -> AsyncIterator[tuple[Any, list[An
         await runner.cleanup()
 
 
-async def test_a_publish_that_fails_for_a_moment_is_repeated() -> None:
+async def test_a_publish_that_fails_temporarily_is_retried() -> None:
     async with publishing_to(500, 429, '{"failed":[]}') as (run, posted, headers):
         assert await run() == {"nome completo": "A B"}
     assert len(posted) == 3
@@ -183,7 +187,7 @@ async def test_a_publish_that_fails_for_a_moment_is_repeated() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-async def test_a_refused_publish_is_not_repeated_and_the_failure_is_told(status: int) -> None:
+async def test_a_rejected_publish_is_not_retried_and_the_failure_is_published(status: int) -> None:
     async with publishing_to(status, '{"failed":[]}') as (run, posted, _):
         with pytest.raises(StateError) as caught:
             await run()
@@ -193,14 +197,14 @@ async def test_a_refused_publish_is_not_repeated_and_the_failure_is_told(status:
     assert (replies[1]["error"], replies[1]["cause"]) == caught.value.args
 
 
-async def test_a_publish_of_unknown_end_leaves_the_result_in_the_record() -> None:
-    # Each of these may have been delivered: a record that said FAILED would deny what the caller was told.
+async def test_a_publish_with_an_unknown_outcome_leaves_the_result_in_the_record() -> None:
+    # Each of these may have been delivered: FAILED in the record could contradict what the caller got.
     async with publishing_to(*[503] * 4) as (run, posted, _):
         assert await run() == {"nome completo": "A B"}
     assert [json.loads(post["events"][0])["status"] for post in posted] == ["SUCCEEDED"] * 4
 
 
-async def test_a_failure_that_cannot_be_published_still_ends_as_that_failure() -> None:
+async def test_a_failure_that_cannot_be_published_is_still_the_outcome() -> None:
     async with publishing_to(403, *[503] * 3) as (run, posted, _):
         with pytest.raises(StateError) as caught:
             await run()
@@ -208,9 +212,9 @@ async def test_a_failure_that_cannot_be_published_still_ends_as_that_failure() -
     assert [json.loads(post["events"][0])["status"] for post in posted] == ["SUCCEEDED"] + ["FAILED"] * 3
 
 
-@pytest.mark.parametrize("answer", ['{"failed":[{"index":0}]}', '{"failed":null}', "{}", "<html>", "[]"])
-async def test_an_answer_without_an_empty_list_of_failed_events_is_no_delivery(answer: str) -> None:
-    async with publishing_to(answer, '{"failed":[]}') as (run, posted, _):
+@pytest.mark.parametrize("response", ['{"failed":[{"index":0}]}', '{"failed":null}', "{}", "<html>", "[]"])
+async def test_a_response_without_an_empty_list_of_failed_events_is_not_a_delivery(response: str) -> None:
+    async with publishing_to(response, '{"failed":[]}') as (run, posted, _):
         with pytest.raises(StateError) as caught:
             await run()
     assert caught.value.error == "ResultRefused"
@@ -222,7 +226,7 @@ def test_the_definition_is_json_before_its_placeholders_are_filled_in() -> None:
     assert next(iter(definition["States"])) == definition["StartAt"] == "Wait"
 
 
-def test_the_request_schema_keeps_to_words_of_every_draft() -> None:
+def test_the_request_schema_uses_keywords_of_every_draft() -> None:
     schema = json.loads((WORKFLOW.parent / "request.schema.json").read_text(encoding="utf-8"))
     assert schema["required"] == ["nome", "sobrenome"]
     assert set(schema) == {"$schema", "title", "description", "type", "required", "properties"}
@@ -257,7 +261,7 @@ PROGRESSING = """{
 }"""  # noqa: E501 - a definition reads better in one block
 
 
-async def test_a_workflow_of_ones_own_publishes_progress_and_then_its_result(tmp_path: Path) -> None:
+async def test_a_custom_workflow_publishes_progress_and_then_its_result(tmp_path: Path) -> None:
     definition = tmp_path / "own.asl.json"
     definition.write_text(PROGRESSING)
     async with LocalAws(port=0, definition=definition) as local, aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""The live view: a page that shows what happens in the local AWS and in the service that runs beside it."""
+"""The live view: a page that shows what the service and the local AWS are doing."""
 
 from service.local.view.journal import Journal
 from service.local.view.page import View

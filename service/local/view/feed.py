@@ -1,4 +1,4 @@
-"""The journal as Server-Sent Events: all that is kept, then what is new, several times a second.
+"""The journal as Server-Sent Events: first all that is kept, then new entries several times a second.
 
 Source: WHATWG HTML, "Server-sent events".
 """
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
 
     from service.local.view.journal import Journal
 
-MOST_VIEWERS: Final = 20
-_PACE: Final = 0.1  # seconds between messages: what comes faster goes together, as no eye would tell it apart
-_HEARTBEAT: Final = 2.0  # seconds without news until a comment finds out whether the viewer is still there
+MAX_VIEWERS: Final = 20
+_BATCH_INTERVAL_S: Final = 0.1  # entries closer together share a message: nobody could see the difference
+_HEARTBEAT_INTERVAL_S: Final = 2.0  # without entries, a comment finds out whether the viewer is still there
 
 
 class Feed:
-    """Serves viewers.
+    """The event stream for viewers.
 
     A message is a JSON object: `now` in epoch seconds, `counts`, the `entries` since the last message, and how many
-    more were `missed` because they were forgotten before they could be sent.
+    were `missed` because the journal dropped them before they could be sent.
     """
 
     def __init__(self, journal: Journal, counts: Callable[[], dict[str, Json]]) -> None:
         self._journal = journal
         self._counts = counts
         self._closed = False
-        self.patience = 5.0
-        """Seconds that a viewer may take to read a message before it is cut off."""
+        self.write_timeout_s = 5.0
+        """How long a viewer may take to read a message before it is disconnected."""
         self.viewers = 0
-        """How many look now."""
+        """How many viewers are connected."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one viewer until it leaves, is too slow, or the server stops; 503 when there are too many."""
-        if self.viewers >= MOST_VIEWERS:
-            return web.Response(status=503, text=f"{MOST_VIEWERS} viewers look already")
+        """Serve one viewer until it leaves, is too slow or the server stops; 503 if there are too many."""
+        if self.viewers >= MAX_VIEWERS:
+            return web.Response(status=503, text=f"{MAX_VIEWERS} viewers are already connected")
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream", hdrs.CACHE_CONTROL: "no-store"})
         self.viewers += 1
         try:
-            with self._journal.following() as bell:
+            with self._journal.follow() as changed:
                 await response.prepare(request)
-                await self._follow(response, bell)
+                await self._follow(response, changed)
         except (TimeoutError, ConnectionError):
             if request.transport is not None:
                 request.transport.abort()
@@ -57,35 +57,35 @@ class Feed:
         return response
 
     def open(self) -> None:
-        """Serve those who come from now on, after a close, too."""
+        """Accept viewers, also after a close."""
         self._closed = False
 
     def close(self) -> None:
-        """Let every viewer go, and those who still come at once."""
+        """Disconnect every viewer, and later ones immediately."""
         self._closed = True
-        self._journal.ring()
+        self._journal.notify()
 
-    async def _follow(self, response: web.StreamResponse, bell: asyncio.Event) -> None:
-        """Send until closed; TimeoutError when the viewer does not read, ConnectionError when it is gone."""
-        _, seen = self._journal.since(0)  # what was forgotten before it came is not missed
+    async def _follow(self, response: web.StreamResponse, changed: asyncio.Event) -> None:
+        """Send until closed; TimeoutError if the viewer does not read, ConnectionError if it has left."""
+        _, seen = self._journal.entries_after(0)  # entries dropped before it came do not count as missed
         while not self._closed:
-            bell.clear()
-            entries, missed = self._journal.since(seen)
-            seen = self._journal.last
+            changed.clear()
+            entries, missed = self._journal.entries_after(seen)
+            seen = self._journal.last_number
             message = {"now": time.time(), "counts": self._counts(), "missed": missed, "entries": entries}
             await self._write(response, f"data: {dumps(message)}\n\n")
-            await asyncio.sleep(_PACE)
-            while not await _rings(bell, _HEARTBEAT):
+            await asyncio.sleep(_BATCH_INTERVAL_S)
+            while not await _wait(changed, _HEARTBEAT_INTERVAL_S):
                 await self._write(response, ": nothing new\n\n")
 
     async def _write(self, response: web.StreamResponse, text: str) -> None:
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.write_timeout_s):
             await response.write(text.encode())
 
 
-async def _rings(bell: asyncio.Event, seconds: float) -> bool:
+async def _wait(changed: asyncio.Event, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
-            return await bell.wait()
+            return await changed.wait()
     except TimeoutError:
         return False

@@ -55,7 +55,7 @@ async def test_as_many_transitions_are_counted_as_the_deployed_workflow_enters_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     entered: list[str] = []
-    enter = Interpreter._enter
+    enter = Interpreter._run_state
 
     async def noting(self: Interpreter, state: Any, scope: Any) -> Any:
         entered.append(scope.name)
@@ -64,7 +64,7 @@ async def test_as_many_transitions_are_counted_as_the_deployed_workflow_enters_s
     async def publish(_arguments: Any) -> Any:
         return {"ResponseBody": {"successful": [{}], "failed": []}}
 
-    monkeypatch.setattr(Interpreter, "_enter", noting)
+    monkeypatch.setattr(Interpreter, "_run_state", noting)
     text = WORKFLOW.read_text(encoding="utf-8")
     values = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "0") | {"partition": "aws"}
     event = json.dumps({"nome": "Ricardo", "sobrenome": "Marques"})

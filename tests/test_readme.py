@@ -15,7 +15,9 @@ from tests.support.processes import service
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SETTINGS = (ROOT / "docs" / "settings.md").read_text().partition("\n## Environment variables\n")[2].partition("\n## ")[0]
+SETTINGS = (
+    (ROOT / "docs" / "settings.md").read_text().partition("\n## Environment variables\n")[2].partition("\n## ")[0]
+)
 ROWS = [line.split("|") for line in SETTINGS.splitlines() if line.startswith("| `")]
 
 

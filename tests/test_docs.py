@@ -1,4 +1,4 @@
-"""What the documents say is checked against the code."""
+"""What the documents say is checked against the code, and how they say it against a list of phrases."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from service.appsync import LinkEventKind
 from service.errors import Problem
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+
+
+def name(page: Path) -> str:
+    """Return a page's path from the top."""
+    return page.relative_to(ROOT).as_posix()
 
 
 def leaves(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
@@ -21,6 +29,12 @@ def leaves(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
         yield from leaves(narrower)
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 def test_every_problem_and_no_other_has_its_place_in_the_document_with_its_status() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+?) \|", (DOCS / "problems.md").read_text(), re.MULTILINE)
     documented = {slug: int(status) for slug, status, _ in rows if not slug.startswith("gateway-")}
@@ -28,24 +42,98 @@ def test_every_problem_and_no_other_has_its_place_in_the_document_with_its_statu
     assert len([slug for slug, *_ in rows if not slug.startswith("gateway-")]) == len(documented)
 
 
-def test_the_gateways_own_problems_have_their_places_there_too() -> None:
+def test_the_gateways_own_problems_have_rows_there_too() -> None:
     rows = re.findall(r"^\| `(gateway-[a-z-]+)` \| (\w+) \|", (DOCS / "problems.md").read_text(), re.MULTILINE)
-    written = (DOCS.parent / "IaC" / "terraform" / "api.tf").read_text()
+    written = (ROOT / "IaC" / "terraform" / "api.tf").read_text()
     kinds = re.findall(r'(\w+) += \{ status = (\w+), slug = "([a-z-]+)"', written)
     own = {slug: f"{kind[-3]}xx" if status == "null" else status for kind, status, slug in kinds if "gateway-" in slug}
     assert dict(rows) == own
     assert len(own) == 7
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_every_file_that_a_document_links_to_is_there(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "IaC" / "README.md"], ids=name)
+def test_every_file_and_heading_that_a_page_links_to_exists(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
-def test_every_behaviour_in_the_table_has_the_test_that_shows_it() -> None:
+def test_the_index_lists_every_page() -> None:
+    listed = re.findall(r"^\| \[(.+?)\]\(\1\) \| \S", (DOCS / "README.md").read_text(), re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= set(listed)
+
+
+def test_the_contents_at_the_head_of_a_page_are_its_headings() -> None:
+    for page in PAGES:
+        contents = re.findall(r"^- \[(.+)\]\(#.+\)$", page.read_text(), re.MULTILINE)
+        if contents:
+            assert contents == re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE), page
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    terms = re.findall(r"^\| ([^|]+) \| [^|]+\. \|$", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    assert len(terms) > 30
+    assert terms == sorted(terms)
+
+
+def test_every_path_that_contributing_names_exists() -> None:
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|py|toml))`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert {"service/web/", "service/app/settings.py", "CHANGELOG.md"} <= set(named)
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+def test_every_behaviour_in_the_table_has_the_test_that_proves_it() -> None:
     page = (DOCS / "behaviour.md").read_text()
     rows = re.findall(r"^\| .+ \| \[`(\w+)`\]\(\.\./(tests/[\w/]+\.py)\) \|$", page, re.MULTILINE)
     assert len(rows) == page.count("[`test_") > 40
     for test, path in rows:
-        assert re.search(rf"^(?:async )?def {test}\(", (DOCS.parent / path).read_text(), re.MULTILINE), test
+        assert re.search(rf"^(?:async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), test
+
+
+# Phrases that are right in another language and read as translated in English ("who waits is told" for "callers that
+# wait are notified"). "there is no", "is no longer" and "in order to" are English; "dear" is about prices.
+TRANSLATED = re.compile(
+    r"\bwho (?:waits|comes|asks|has)\b|\bis none\b|(?<!there )\bis no (?!longer\b)|\btold\b|\btells?\b|\bat the most\b"
+    r"|\bfor ever\b|\breckon|\bdear(?:er|est)?\b|\bso many\b|\bof ours\b|\bas long as [^.]{1,40} lasts\b"
+    r"|\bin order\b(?! (?:to|of|that)\b)",
+    re.IGNORECASE,
+)
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield what people read, by where it is: pages, the titles of problems and the names of log events."""
+    for page in PAGES:
+        # The names of tests are not the page's own words.
+        yield name(page), re.sub(r"\[`test_\w+`\]", "", page.read_text())
+    yield "titles of problems", ". ".join(kind.title for kind in leaves())
+    sources = "".join(path.read_text() for path in sorted((ROOT / "service").rglob("*.py")))
+    events = re.findall(r'\b(?:log\.\w+|level)\(\s*"([a-z_]+)"', sources) + [f"link_{kind}" for kind in LinkEventKind]
+    assert {"request", "started", "stopped", "link_down"} <= set(events)
+    yield "log events", ". ".join(events).replace("_", " ")
+
+
+@pytest.mark.parametrize(("where", "text"), [pytest.param(*pair, id=pair[0]) for pair in texts()])
+def test_no_text_reads_as_translated(where: str, text: str) -> None:
+    assert TRANSLATED.findall(" ".join(text.split())) == [], where
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Who waits is\ntold.",
+        "It is none.",
+        "A body that is no\nJSON.",
+        "as long as the block lasts",
+        "It ends in order.",
+    ],
+)
+def test_a_translated_phrase_is_found_across_lines(sentence: str) -> None:
+    assert TRANSLATED.search(" ".join(sentence.split()))
+
+
+@pytest.mark.parametrize("sentence", ["It is no longer live.", "In order to stop, send SIGTERM.", "There is no reply."])
+def test_plain_english_is_not_found(sentence: str) -> None:
+    assert TRANSLATED.search(sentence) is None

@@ -1,4 +1,4 @@
-"""What the README says is checked against the code."""
+"""The README is checked against the code, and so are the settings page and the smallest workflow."""
 
 from __future__ import annotations
 
@@ -15,34 +15,56 @@ from tests.support.processes import service
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SETTINGS = (
+    (ROOT / "docs" / "settings.md").read_text().partition("\n## Environment variables\n")[2].partition("\n## ")[0]
+)
+ROWS = [line.split("|") for line in SETTINGS.splitlines() if line.startswith("| `")]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_settings_table_names_every_setting_and_no_other() -> None:
-    section = README.partition("## Settings")[2].partition("Credentials and endpoint overrides")[0]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(Settings.model_fields)
+    assert {name for row in ROWS for name in re.findall(r"`(\w+)`", row[1])} == set(Settings.model_fields)
 
 
-def test_the_settings_table_tells_the_defaults() -> None:
+def test_the_settings_table_has_the_defaults() -> None:
     for name in ("PORT", "APPSYNC_NAMESPACE", "RESPONSE_TIMEOUT", "MAX_IN_FLIGHT", "DRAIN_TIMEOUT", "LOCAL_AWS_PORT"):
-        row = next(line for line in README.splitlines() if line.startswith("| `") and f"`{name}`" in line)
-        assert str(Settings.model_fields[name].default) in row.split("|")[3]
+        row = next(row for row in ROWS if f"`{name}`" in row[1])
+        assert str(Settings.model_fields[name].default) in row[3]
 
 
-def test_every_make_command_that_the_readme_names_is_a_target() -> None:
+def test_every_make_command_in_a_document_is_a_target() -> None:
     targets = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20).stdout  # noqa: S607 - make is what the README names
-    for name in set(re.findall(r"^    make (\w+)", README, re.MULTILINE)):
+    pages = [README, *(page.read_text() for page in [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])]
+    names = {name for page in pages for name in re.findall(r"(?:^    |`|\| )make ([a-z-]+)", page, re.MULTILINE)}
+    assert {"run", "test", "image", "chaos"} <= names
+    for name in names:
         assert f"make {name} " in targets
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_deployment_in_the_readme_names_what_terraform_has() -> None:
+    section = README.partition("\n## Deploy it\n")[2].partition("\n## ")[0]
+    terraform = "".join(path.read_text() for path in (ROOT / "IaC" / "terraform").glob("*.tf"))
+    outputs = re.findall(r"terraform output -raw (\w+)", section)
+    targets = re.findall(r"-target=(\w+)\.(\w+)", section)
+    variables = re.findall(r'`(\w+)(?: = "[^`]+)?`', section)
+    assert len(outputs) == 2
+    assert len(targets) == 1
+    assert variables == ["image_tag", "cpu_architecture", "api_authorization"]
+    assert all(f'output "{name}" {{' in terraform for name in outputs)
+    assert all(f'resource "{kind}" "{name}" {{' in terraform for kind, name in targets)
+    assert all(f'variable "{name}" {{' in terraform for name in variables)
+    example = (ROOT / "IaC" / "terraform" / "terraform.tfvars.example").read_text()
+    (tag,) = set(re.findall(r'"\$repository:([^"]+)"', section))
+    assert re.search(rf'^image_tag += "{re.escape(tag)}"$', example, re.MULTILINE)
 
 
-async def test_the_readmes_own_workflow_answers(tmp_path: Path) -> None:
+async def test_the_smallest_workflow_answers(tmp_path: Path) -> None:
     definition = tmp_path / "workflow.asl.json"
-    definition.write_text(README.partition("```json\n")[2].partition("```")[0])
+    page = (ROOT / "docs" / "workflows.md").read_text().partition("\n## The smallest workflow\n")[2]
+    definition.write_text(page.partition("```json\n")[2].partition("```")[0])
     async with (
         LocalAws(port=0, definition=definition) as aws,
         service(aws, REQUEST_SCHEMA="") as (_, url),

@@ -1,4 +1,4 @@
-"""`python -m tools.capacity` as it is typed, and as the README shows it."""
+"""`python -m tools.capacity` as it is typed, and as docs/capacity.md shows it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from tools.capacity.__main__ import main
 ROOT = Path(__file__).parents[3]
 
 
-async def test_the_readme_shows_what_the_command_prints() -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it costs")[2].partition("\n## ")[0]
+async def test_the_document_shows_what_the_command_prints() -> None:
+    page = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+    section = page.partition("\n## What it prints\n")[2].partition("\n## ")[0]
     block = re.search(r"```text\n\$ python -m ([^\n]+)\n(.+?)```", section, re.DOTALL)
     assert block is not None
     async with command(*block[1].split()) as process:

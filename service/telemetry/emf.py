@@ -56,7 +56,7 @@ NAMES: Final = (
     Name("LinkUp", "sync_front_link_up"),
     Name("Reconnects", "sync_front_link_reconnects"),
     Name("Recovered", "sync_front_recovered"),
-    Name("Throttles", "sync_front_throttled_calls"),
+    Name("ThrottledCalls", "sync_front_throttled_calls"),
     Name("BridgeOverheadMilliseconds", "sync_front_bridge_overhead_seconds"),
     Name("EventLoopLagMilliseconds", "sync_front_event_loop_lag_seconds"),
     Name("Draining", "sync_front_draining"),

@@ -31,8 +31,8 @@ def test_a_new_release_replaces_the_task_and_touches_nothing_else(world: World) 
 
 
 def test_a_key_can_be_kept_for_another_year_without_a_new_task(world: World) -> None:
-    actions = world.plan(NEW_RELEASE, '-replace=terraform_data.api_key_born["a"]').actions
-    assert actions.pop('terraform_data.api_key_born["a"]') == "delete create"
+    actions = world.plan(NEW_RELEASE, '-replace=terraform_data.api_key_created["a"]').actions
+    assert actions.pop('terraform_data.api_key_created["a"]') == "delete create"
     # These change with the day of the expiry, which on the day on which the key was made is the same.
     assert set(actions) <= {"aws_cloudformation_stack.appsync", "aws_cloudwatch_metric_alarm.api_key_expires"}
 
@@ -41,7 +41,7 @@ def test_a_rotation_puts_the_next_key_into_use_while_the_last_one_is_still_valid
     (old,) = world.valid_keys()
     plan = world.plan(NEW_RELEASE, '-var=appsync_api_keys=["b","a"]')
     assert plan.actions == {
-        'terraform_data.api_key_born["b"]': "create",
+        'terraform_data.api_key_created["b"]': "create",
         "aws_cloudformation_stack.appsync": "update",
     }
     world.carry_out(plan, step="apply of the next key")

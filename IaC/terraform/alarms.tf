@@ -1,4 +1,4 @@
-# What wakes somebody, each with what to look at. Short blips wake nobody: most have to last for minutes.
+# The alarms; each has an entry in docs/runbook.md. Most need several bad minutes, so that short blips page nobody.
 locals {
   api_dimensions      = { ApiName = local.name, Stage = var.stage_name }
   balancer_dimensions = { LoadBalancer = aws_lb.main.arn_suffix }
@@ -9,87 +9,87 @@ locals {
 
   alarms = {
     api-5xx = {
-      text      = "Callers get 5xx: the dashboard's first row says from which layer."
+      text      = "Callers get 5xx. The first row of the dashboard shows which layer it comes from."
       namespace = "AWS/ApiGateway", metric = "5XXError", dimensions = local.api_dimensions
       statistic = "Sum", threshold = 5, minutes = 5
     }
     api-latency = {
-      text      = "Requests take almost as long as API Gateway waits: answers turn into 504."
+      text      = "Requests take almost as long as the timeout of API Gateway, which then answers 504."
       namespace = "AWS/ApiGateway", metric = "IntegrationLatency", dimensions = local.api_dimensions
       statistic = "p99", threshold = (local.timeouts.response + 1) * 1000, minutes = 5
     }
     target-5xx = {
-      text      = "The service answers with 5xx. A deployment under way is rolled back."
+      text      = "The service answers with 5xx. A deployment in progress is rolled back."
       namespace = "AWS/ApplicationELB", metric = "HTTPCode_Target_5XX_Count", dimensions = local.balancer_dimensions
       statistic = "Sum", threshold = 10, minutes = 3
     }
     balancer-5xx = {
-      text      = "The balancer answers for tasks that it cannot reach or that cut connections."
+      text      = "The load balancer answers 5xx itself: it cannot reach tasks, or they close connections."
       namespace = "AWS/ApplicationELB", metric = "HTTPCode_ELB_5XX_Count", dimensions = local.balancer_dimensions
       statistic = "Sum", threshold = 5, minutes = 3
     }
     not-ready = {
-      text      = "Tasks are not ready: look for link_down in the service's log."
+      text      = "Some tasks are not ready. Look for link_down in the service's log."
       namespace = "AWS/ApplicationELB", metric = "UnHealthyHostCount", dimensions = local.target_dimensions
       statistic = "Minimum", threshold = 0, minutes = 5
     }
     no-task-ready = {
-      text      = "No task is ready: nobody is served.", missing = "breaching", less = true
+      text      = "No task is ready, so no request is served.", missing = "breaching", less = true
       namespace = "AWS/ApplicationELB", metric = "HealthyHostCount", dimensions = local.target_dimensions
       statistic = "Maximum", threshold = 1, minutes = 2
     }
     tasks-missing = {
-      text      = "Fewer tasks run than should: see the service's events in ECS.", less = true
+      text      = "Fewer tasks run than the minimum. See the service's events in ECS.", less = true
       namespace = "ECS/ContainerInsights", metric = "RunningTaskCount", dimensions = local.ecs_dimensions
       statistic = "Maximum", threshold = var.task_count.min, minutes = 10
     }
     link-down = {
-      text      = "A task hears no replies from AppSync: an expired key, or AppSync is down.", less = true
+      text      = "A task receives no replies from AppSync: the API key has expired, or AppSync is down.", less = true
       namespace = local.metrics.namespace, metric = local.metrics.link_up, dimensions = local.metrics.dimensions
       statistic = "Minimum", threshold = 1, minutes = 3
     }
     rejected = {
-      text      = "Requests are turned away with 503: too few tasks, or Step Functions throttles."
+      text      = "Requests are rejected with 503: too few tasks, or Step Functions throttles."
       namespace = local.metrics.namespace, metric = local.metrics.rejected, dimensions = local.metrics.dimensions
       statistic = "Sum", threshold = 10, minutes = 3
     }
     in-flight = {
-      text      = "A task holds almost as many requests as it may: scaling does not keep up."
+      text      = "A task is close to its limit of requests in flight: scaling does not keep up."
       namespace = local.metrics.namespace, metric = local.metrics.in_flight, dimensions = local.metrics.dimensions
       statistic = "Maximum", threshold = floor(var.max_in_flight * 0.85), minutes = 3
     }
     event-loop-lag = {
-      text      = "The event loop is late: a task has more to do than its CPU can."
+      text      = "The event loop lags: a task has more work than its CPU can handle."
       namespace = local.metrics.namespace, metric = local.metrics.event_loop_lag, dimensions = local.metrics.dimensions
       statistic = "Maximum", threshold = 500, minutes = 5
     }
-    step-functions-throttles = {
-      text      = "Step Functions throttles: raise the quotas that the README names."
-      namespace = local.metrics.namespace, metric = local.metrics.throttles, dimensions = local.metrics.dimensions
+    step-functions-throttling = {
+      text      = "Step Functions throttles the service. Raise the quotas that IaC/README.md lists."
+      namespace = local.metrics.namespace, metric = local.metrics.throttled_calls, dimensions = local.metrics.dimensions
       statistic = "Sum", threshold = 50, minutes = 5
     }
     workflow-failed = {
-      text      = "Workflows fail: see the log of the state machine."
+      text      = "Executions fail. See the log of the state machine."
       namespace = "AWS/States", metric = "ExecutionsFailed", dimensions = local.workflow_dimensions
       statistic = "Sum", threshold = 5, minutes = 5
     }
     workflow-timed-out = {
-      text      = "Workflows run into their own time limit."
+      text      = "Executions exceed the workflow's own timeout."
       namespace = "AWS/States", metric = "ExecutionsTimedOut", dimensions = local.workflow_dimensions
       statistic = "Sum", threshold = 0, minutes = 1
     }
     workflow-throttled = {
-      text      = "Executions wait for state transitions: the quota that goes first."
+      text      = "Executions wait for state transitions, the quota that runs out first."
       namespace = "AWS/States", metric = "ExecutionThrottled", dimensions = local.workflow_dimensions
       statistic = "Sum", threshold = 0, minutes = 5
     }
     replies-dropped = {
-      text      = "AppSync drops published events: its inbound quota is used up."
+      text      = "AppSync drops published events: its inbound quota is exhausted."
       namespace = "AWS/AppSync", metric = "InboundMessageDropped", dimensions = local.appsync_dimensions
       statistic = "Sum", threshold = 0, minutes = 1
     }
     ended-undelivered = {
-      text      = "EventBridge cannot publish: the connection's key is refused, or AppSync is down."
+      text      = "EventBridge cannot announce ended executions: AppSync refuses the connection's key, or is down."
       namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = aws_sqs_queue.ended_undelivered.name }
       statistic = "Maximum", threshold = 0, minutes = 5
     }
@@ -115,11 +115,11 @@ resource "aws_cloudwatch_metric_alarm" "main" {
   ok_actions          = var.alarm_topic_arns
 }
 
-# A key that expires stops everything, and nobody may run a plan in the month before. CloudWatch knows no date but that of
-# a metric's points, so one that always has some serves as the clock.
+# An expired key stops the whole system, and perhaps nobody runs a plan in the month before. The only dates that CloudWatch
+# has are those of data points, so a metric that always has some serves as the clock.
 resource "aws_cloudwatch_metric_alarm" "api_key_expires" {
   alarm_name          = "${local.name}-api-key-expires"
-  alarm_description   = "An AppSync API key expires within 30 days: rotate it. Runbook: docs/runbook.md#api-key-expires"
+  alarm_description   = "An AppSync API key expires within 30 days. Rotate it. Runbook: docs/runbook.md#api-key-expires"
   comparison_operator = "GreaterThanThreshold"
   threshold           = min(values(local.api_key_expiry_seconds)...) - 30 * 86400
   evaluation_periods  = 1

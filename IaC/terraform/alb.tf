@@ -1,12 +1,12 @@
 locals {
   listener_port = var.internal_tls == null ? 80 : 443
-  # With TLS the name has to be one of the certificate's; the way there is the VPC link's in both cases.
+  # With TLS, the name must be in the certificate. Either way, requests go through the VPC link.
   balancer_url = var.internal_tls == null ? "http://${aws_lb.main.dns_name}" : "https://${var.internal_tls.domain_name}"
 }
 
 resource "aws_lb" "main" {
-  #checkov:skip=CKV_AWS_150:it holds no data and is made again by one apply; protection would only break a documented destroy
-  #checkov:skip=CKV_AWS_91:API Gateway is its one client and logs every request with status, error and latency; a bucket would hold the same twice
+  #checkov:skip=CKV_AWS_150:it holds no data and one apply creates it again; protection would only break the documented destroy
+  #checkov:skip=CKV_AWS_91:API Gateway is its only client and logs every request with status, error and latency; a bucket would store the same again
   name                       = local.name
   internal                   = true
   load_balancer_type         = "application"
@@ -24,7 +24,7 @@ resource "aws_lb_target_group" "service" {
   vpc_id      = local.vpc_id
 
   deregistration_delay = local.timeouts.deregistration
-  # Requests take seconds and no CPU: what a task holds says more than whose turn it is.
+  # Requests take seconds but hardly any CPU, so the number of open requests describes a task's load better than rotation.
   load_balancing_algorithm_type = "least_outstanding_requests"
 
   health_check {

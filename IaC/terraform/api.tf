@@ -1,20 +1,20 @@
-# The public door: a regional REST API whose paths lead over a VPC link to the internal load balancer.
+# The public entry: a regional REST API that forwards requests through a VPC link to the internal load balancer.
 #
-# It is one OpenAPI document and not a resource per method, because a private integration with a load balancer needs
-# `integrationTarget`, for which version 5 of the provider has no argument. Terraform cannot check the words of a
-# document: tests/api.tftest.hcl does.
+# It is one OpenAPI document rather than a resource per method, because a private integration with a load balancer needs
+# `integrationTarget`, for which version 5 of the provider has no argument. Terraform cannot check the keys of a document,
+# so tests/api.tftest.hcl does.
 locals {
-  # JSON Schema draft 4 is what API Gateway speaks; the word that says so is none of OpenAPI's.
+  # API Gateway reads schemas as JSON Schema draft 4. OpenAPI does not allow the keyword that names the draft.
   request_schema = { for word, value in jsondecode(file("${path.module}/../request.schema.json")) : word => value if word != "$schema" }
 
   security = var.api_authorization == "AWS_IAM" ? [{ sigv4 = [] }] : []
 
   id_parameter = { name = "id", in = "path", required = true, schema = { type = "string" } }
 
-  # What a browser asks before it lets a page call; it never signs that.
+  # The preflight requests of browsers (CORS), which are never signed.
   preflights = { for path, parameters in { "/event" = [], "/event/{id}" = [local.id_parameter] } : path => {
     options = {
-      operationId                       = path == "/event" ? "mayCreate" : "mayRead"
+      operationId                       = path == "/event" ? "createEventPreflight" : "readEventPreflight"
       parameters                        = parameters
       responses                         = {}
       "x-amazon-apigateway-integration" = local.integrations["options ${path}"]
@@ -35,18 +35,18 @@ locals {
     endswith(route, "{id}") ? { requestParameters = { "integration.request.path.id" = "method.request.path.id" } } : {},
   ) }
 
-  # What API Gateway answers by itself has the form of the service's own problems (RFC 9457). A status of null keeps
-  # API Gateway's.
+  # API Gateway's own errors have the same form as the service's problems (RFC 9457). A null status keeps the status that
+  # API Gateway chose.
   gateway_problems = {
-    BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not fit the request schema", detail = "It is not JSON, or breaks the schema." }
-    REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large for a workflow's input", detail = "A workflow takes 256 KiB." }
-    THROTTLED                    = { status = 429, slug = "gateway-throttled", title = "Too many requests", detail = "The rate is limited. Nothing was started." }
-    WAF_FILTERED                 = { status = 403, slug = "gateway-filtered", title = "The request was refused", detail = "A rule of the firewall refuses it. Nothing was started." }
-    MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "gateway-not-found", title = "There is nothing here", detail = "Unknown path or method, or the request is not signed." }
-    INTEGRATION_TIMEOUT          = { status = 504, slug = "gateway-timeout", title = "The service did not answer in time", detail = "The workflow may have been started." }
-    INTEGRATION_FAILURE          = { status = 503, slug = "gateway-unreachable", title = "The service cannot be reached", detail = "The workflow may have been started." }
+    BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not fit the request schema", detail = "The body is not JSON or does not match the schema." }
+    REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large for a workflow's input", detail = "A workflow's input may have at most 256 KiB." }
+    THROTTLED                    = { status = 429, slug = "gateway-throttled", title = "Too many requests", detail = "The rate limit was exceeded. Nothing was started." }
+    WAF_FILTERED                 = { status = 403, slug = "gateway-filtered", title = "The request was blocked", detail = "A firewall rule blocks this request. Nothing was started." }
+    MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "gateway-not-found", title = "Not found", detail = "The path or method does not exist, or the request is not signed." }
+    INTEGRATION_TIMEOUT          = { status = 504, slug = "gateway-timeout", title = "The service did not respond in time", detail = "The workflow may have been started." }
+    INTEGRATION_FAILURE          = { status = 503, slug = "gateway-unreachable", title = "The service is unreachable", detail = "The workflow may have been started." }
     DEFAULT_4XX                  = { status = null, slug = "gateway-refused", title = "The request was refused", detail = "Nothing was started." }
-    DEFAULT_5XX                  = { status = null, slug = "gateway-failed", title = "The gateway failed", detail = "The request id leads to its log." }
+    DEFAULT_5XX                  = { status = null, slug = "gateway-failed", title = "The gateway failed", detail = "The gateway's log has the cause under this request id." }
   }
 
   api_document = {
@@ -101,7 +101,7 @@ locals {
       {
         responseParameters = merge(
           { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
-          # These say nothing of anybody, so any page may read them.
+          # These responses contain no data, so any page may read them.
           length(var.cors_origins) > 0 ? { "gatewayresponse.header.Access-Control-Allow-Origin" = "'*'" } : {},
           contains(["THROTTLED", "INTEGRATION_FAILURE"], type) ? { "gatewayresponse.header.Retry-After" = "'1'" } : {},
         )
@@ -153,15 +153,15 @@ resource "aws_api_gateway_deployment" "main" {
 }
 
 resource "aws_api_gateway_stage" "main" {
-  #checkov:skip=CKV_AWS_120:an answer is one caller's result and must never be given to another; GET shows a record that changes
-  #checkov:skip=CKV2_AWS_77:the rules against Log4j are in; the check also asks for AWSManagedRulesAnonymousIpList, which blocks callers in clouds, and servers are who calls this API
-  #checkov:skip=CKV2_AWS_51:the back end is reached by the VPC link alone, whose security group is the only one that the balancer lets in
+  #checkov:skip=CKV_AWS_120:a response is one caller's result and must never go to another; GET reads a record that changes
+  #checkov:skip=CKV2_AWS_77:the rules against Log4j are enabled; the check also wants AWSManagedRulesAnonymousIpList, which blocks callers in clouds, and the callers of this API are servers
+  #checkov:skip=CKV2_AWS_51:only the VPC link reaches the back end: the load balancer admits its security group and no other
   rest_api_id          = aws_api_gateway_rest_api.main.id
   deployment_id        = aws_api_gateway_deployment.main.id
   stage_name           = var.stage_name
   xray_tracing_enabled = true
 
-  # When, what became of it and where the time went; never what was said. The trace id leads to the service's own log.
+  # Time, outcome and latencies, but never content. The trace id leads to the service's own log.
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.main["api"].arn
     format = jsonencode({
@@ -185,7 +185,7 @@ resource "aws_api_gateway_stage" "main" {
 }
 
 resource "aws_api_gateway_method_settings" "all" {
-  #checkov:skip=CKV_AWS_225:an answer is one caller's result and must never be given to another
+  #checkov:skip=CKV_AWS_225:a response is one caller's result and must never go to another
   rest_api_id = aws_api_gateway_rest_api.main.id
   stage_name  = aws_api_gateway_stage.main.stage_name
   method_path = "*/*"
@@ -193,8 +193,8 @@ resource "aws_api_gateway_method_settings" "all" {
   settings {
     metrics_enabled        = true
     logging_level          = "ERROR"
-    data_trace_enabled     = false # it would write bodies into the log
-    caching_enabled        = false # every answer is one caller's
+    data_trace_enabled     = false # would write bodies to the log
+    caching_enabled        = false # a response is for one caller only
     throttling_rate_limit  = var.api_throttle.rate
     throttling_burst_limit = var.api_throttle.burst
   }

@@ -1,12 +1,12 @@
-# The Event API and all secrets come from one CloudFormation stack: version 5 of the provider knows no Event APIs, and
-# what is made inside the stack never passes through Terraform, so its state holds no key.
+# One CloudFormation stack creates the Event API and all secrets: version 5 of the provider does not support Event APIs, and
+# what the stack creates does not pass through Terraform, so Terraform's state contains no key.
 locals {
-  # An API key lives a year at most; a day less, as AppSync rounds.
+  # An API key is valid for at most a year. One day less, because AppSync rounds.
   api_key_lifetime_hours = 364 * 24
   api_key_warning_hours  = 334 * 24
 
-  # Terraform has no function for the seconds since 1970: the days of the civil calendar, counted from March.
-  api_key_expiry = { for key, born in terraform_data.api_key_born : key => timeadd(born.input, "${local.api_key_lifetime_hours}h") }
+  # Terraform has no function for the seconds since 1970, so this counts the days of the calendar, with years from March.
+  api_key_expiry = { for key, created in terraform_data.api_key_created : key => timeadd(created.input, "${local.api_key_lifetime_hours}h") }
   api_key_date = { for key, time in local.api_key_expiry : key => {
     year  = tonumber(formatdate("YYYY", time)) - (tonumber(formatdate("MM", time)) < 3 ? 1 : 0)
     month = (tonumber(formatdate("MM", time)) + 9) % 12
@@ -21,8 +21,8 @@ locals {
   publish_url = "https://${local.appsync.host}/event"
 }
 
-# Remembers when a key was made: an expiry that is computed anew in each plan would change in each plan.
-resource "terraform_data" "api_key_born" {
+# Stores when a key was created: an expiry that each plan computed from the current time would change with each plan.
+resource "terraform_data" "api_key_created" {
   for_each = toset(var.appsync_api_keys)
 
   input = plantimestamp()
@@ -32,15 +32,15 @@ resource "terraform_data" "api_key_born" {
   }
 }
 
-check "api_keys_last_another_month" {
+check "api_keys_valid_for_another_month" {
   assert {
-    condition     = alltrue([for born in terraform_data.api_key_born : timecmp(plantimestamp(), timeadd(born.input, "${local.api_key_warning_hours}h")) < 0])
-    error_message = "An AppSync API key expires within 30 days: rotate it as the README says."
+    condition     = alltrue([for created in terraform_data.api_key_created : timecmp(plantimestamp(), timeadd(created.input, "${local.api_key_warning_hours}h")) < 0])
+    error_message = "An AppSync API key expires within 30 days: rotate it (see IaC/README.md)."
   }
 }
 
 resource "aws_cloudformation_stack" "appsync" {
-  #checkov:skip=CKV_AWS_124:Terraform alone changes the stack, waits for it and reports its failure; nobody else has to be told
+  #checkov:skip=CKV_AWS_124:only Terraform changes the stack, and it waits for the result and reports failures; a notification would add nothing
   name          = "${local.name}-appsync"
   template_body = file("${path.module}/../cloudFormation/appsync-events.yaml")
 
@@ -56,12 +56,13 @@ resource "aws_cloudformation_stack" "appsync" {
     KmsKeyArn      = aws_kms_key.main.arn
   }
 
-  # AppSync tries the role when the API is made.
+  # AppSync tests the role when the API is created.
   depends_on = [aws_iam_role_policy.appsync_logs]
 }
 
-# What the stack gave out, kept. Any change of a stack, a rotation too, makes its outputs unknown to a plan, and with them
-# half of the system: a log group and all tasks would be replaced. Only what is named in `triggers_replace` changes them.
+# A stored copy of the stack's outputs. Any change to a stack, even a key rotation, makes its outputs unknown in a plan, and
+# the plan would replace half of the system, a log group and all tasks included. The copy changes only with
+# `triggers_replace`.
 resource "terraform_data" "appsync" {
   triggers_replace = [aws_cloudformation_stack.appsync.id, aws_cloudformation_stack.appsync.template_body, var.appsync_namespace]
 
@@ -78,6 +79,6 @@ resource "terraform_data" "appsync" {
   }
 
   lifecycle {
-    ignore_changes = [input] # an object: a map that is unknown as a whole cannot be ignored
+    ignore_changes = [input] # `input` is an object because an unknown map cannot be ignored
   }
 }

@@ -1,4 +1,4 @@
-# A request waits for seconds and costs a millisecond of CPU: what is in flight tells the load long before CPU does.
+# A request waits for seconds and costs about a millisecond of CPU, so requests in flight show load long before CPU does.
 resource "aws_appautoscaling_target" "service" {
   service_namespace  = "ecs"
   resource_id        = "service/${aws_ecs_cluster.main.name}/${aws_ecs_service.main.name}"
@@ -15,12 +15,12 @@ resource "aws_appautoscaling_policy" "in_flight" {
   scalable_dimension = aws_appautoscaling_target.service.scalable_dimension
 
   target_tracking_scaling_policy_configuration {
-    # Half of what a task takes: the other half is there while new tasks start, or when a zone is lost.
+    # Half of a task's limit. The other half is a reserve while new tasks start, or when a zone is lost.
     target_value       = floor(var.max_in_flight / 2)
     scale_out_cooldown = 30
     scale_in_cooldown  = 300
 
-    # Every task writes the metric under the same dimension, so its average is the average of the tasks.
+    # All tasks write the metric with the same dimension, so its average is the average over the tasks.
     customized_metric_specification {
       namespace   = local.metrics.namespace
       metric_name = local.metrics.in_flight
@@ -38,7 +38,7 @@ resource "aws_appautoscaling_policy" "in_flight" {
   }
 }
 
-# For what does cost CPU: short workflows, large bodies.
+# For load that does use CPU: short workflows, large bodies.
 resource "aws_appautoscaling_policy" "cpu" {
   name               = "${local.name}-cpu"
   policy_type        = "TargetTrackingScaling"

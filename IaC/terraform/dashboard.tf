@@ -1,52 +1,52 @@
-# From the caller inwards, a row for each layer: the first row that is wrong is where to look.
+# One row per layer, from the caller inwards. The first row that looks wrong is where to look.
 locals {
-  # A widget: title, metrics as [namespace, name, dimensions, options], and the statistic of those that name none.
+  # A widget has a title, metrics as [namespace, name, dimensions, options], and a default statistic.
   dashboard_rows = [
     {
-      heading = "Callers: is anybody not served?"
+      heading = "Callers: are requests answered?"
       widgets = [
         { title = "Requests and errors", stat = "Sum", metrics = [
           ["AWS/ApiGateway", "Count", local.api_dimensions, {}],
           ["AWS/ApiGateway", "4XXError", local.api_dimensions, {}],
           ["AWS/ApiGateway", "5XXError", local.api_dimensions, { color = "#d62728" }],
         ] },
-        { title = "Time to the answer (ms)", stat = "p50", line = local.timeouts.api_gateway * 1000, line_text = "API Gateway gives up", metrics = [
+        { title = "Response time (ms)", stat = "p50", line = local.timeouts.api_gateway * 1000, line_text = "API Gateway timeout", metrics = [
           ["AWS/ApiGateway", "Latency", local.api_dimensions, { label = "p50" }],
           ["AWS/ApiGateway", "Latency", local.api_dimensions, { label = "p99", stat = "p99" }],
         ] },
-        { title = "Who answered with 5xx", stat = "Sum", metrics = [
+        { title = "Sources of 5xx", stat = "Sum", metrics = [
           ["AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", local.balancer_dimensions, { label = "service" }],
-          ["AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", local.balancer_dimensions, { label = "balancer" }],
+          ["AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", local.balancer_dimensions, { label = "load balancer" }],
           ["AWS/WAFV2", "BlockedRequests", { WebACL = local.name, Rule = "ALL", Region = var.region }, { label = "blocked by WAF" }],
         ] },
       ]
     },
     {
-      heading = "Service: does it hear replies, and how full is it?"
+      heading = "Service: does it receive replies, and how loaded is it?"
       widgets = [
-        { title = "Requests in flight per task", stat = "Average", line = floor(var.max_in_flight / 2), line_text = "scales out", metrics = [
+        { title = "Requests in flight per task", stat = "Average", line = floor(var.max_in_flight / 2), line_text = "scaling target", metrics = [
           [local.metrics.namespace, local.metrics.in_flight, local.metrics.dimensions, { label = "average" }],
-          [local.metrics.namespace, local.metrics.in_flight, local.metrics.dimensions, { label = "fullest", stat = "Maximum" }],
+          [local.metrics.namespace, local.metrics.in_flight, local.metrics.dimensions, { label = "highest", stat = "Maximum" }],
           [local.metrics.namespace, local.metrics.max_in_flight, local.metrics.dimensions, { label = "limit", stat = "Minimum" }],
         ] },
         { title = "Link to AppSync", stat = "Minimum", metrics = [
           [local.metrics.namespace, local.metrics.link_up, local.metrics.dimensions, { label = "up on all tasks" }],
           [local.metrics.namespace, local.metrics.reconnects, local.metrics.dimensions, { stat = "Sum" }],
-          [local.metrics.namespace, local.metrics.recovered, local.metrics.dimensions, { stat = "Sum", label = "answers found in the record" }],
+          [local.metrics.namespace, local.metrics.recovered, local.metrics.dimensions, { stat = "Sum", label = "recovered from the record" }],
         ] },
-        { title = "Turned away and throttled", stat = "Sum", metrics = [
+        { title = "Rejected and throttled", stat = "Sum", metrics = [
           [local.metrics.namespace, local.metrics.requests, local.metrics.dimensions, {}],
           [local.metrics.namespace, local.metrics.rejected, local.metrics.dimensions, {}],
-          [local.metrics.namespace, local.metrics.throttles, local.metrics.dimensions, {}],
+          [local.metrics.namespace, local.metrics.throttled_calls, local.metrics.dimensions, {}],
         ] },
-        { title = "Own time (ms)", stat = "p99", metrics = [
+        { title = "Overhead and event loop lag (ms)", stat = "p99", metrics = [
           [local.metrics.namespace, local.metrics.bridge_overhead, local.metrics.dimensions, { label = "overhead per request, p99" }],
-          [local.metrics.namespace, local.metrics.event_loop_lag, local.metrics.dimensions, { label = "event loop's lag, most", stat = "Maximum" }],
+          [local.metrics.namespace, local.metrics.event_loop_lag, local.metrics.dimensions, { label = "event loop lag, maximum", stat = "Maximum" }],
         ] },
       ]
     },
     {
-      heading = "Workflow: does it end, and does it publish?"
+      heading = "Workflow: do executions end, and do replies get through?"
       widgets = [
         { title = "Executions", stat = "Sum", metrics = [
           ["AWS/States", "ExecutionsStarted", local.workflow_dimensions, {}],
@@ -65,14 +65,14 @@ locals {
           ["AWS/AppSync", "InboundMessageDropped", local.appsync_dimensions, {}],
           ["AWS/AppSync", "FailedEvents", local.appsync_dimensions, {}],
         ] },
-        { title = "Throttled, undelivered", stat = "Sum", metrics = [
+        { title = "Throttled and undelivered", stat = "Sum", metrics = [
           ["AWS/States", "ExecutionThrottled", local.workflow_dimensions, {}],
-          ["AWS/Events", "FailedInvocations", { RuleName = aws_cloudwatch_event_rule.ended.name }, { label = "hints of ends that failed" }],
+          ["AWS/Events", "FailedInvocations", { RuleName = aws_cloudwatch_event_rule.ended.name }, { label = "announcements that failed" }],
         ] },
       ]
     },
     {
-      heading = "Tasks: are there enough?"
+      heading = "Tasks: are enough of them running?"
       widgets = [
         { title = "Tasks", stat = "Maximum", metrics = [
           ["ECS/ContainerInsights", "DesiredTaskCount", local.ecs_dimensions, {}],
@@ -84,7 +84,7 @@ locals {
           ["AWS/ECS", "CPUUtilization", local.ecs_dimensions, {}],
           ["AWS/ECS", "MemoryUtilization", local.ecs_dimensions, {}],
         ] },
-        { title = "Connections at the balancer", stat = "Sum", metrics = [
+        { title = "Load balancer connections", stat = "Sum", metrics = [
           ["AWS/ApplicationELB", "ActiveConnectionCount", local.balancer_dimensions, {}],
           ["AWS/ApplicationELB", "TargetConnectionErrorCount", local.balancer_dimensions, {}],
         ] },
@@ -92,7 +92,7 @@ locals {
     },
   ]
 
-  # CloudWatch wants a metric as one flat list: namespace, name, dimension, value, ..., options.
+  # CloudWatch expects a metric as one flat list: namespace, name, dimension, value, ..., options.
   dashboard_widgets = flatten([for row, content in local.dashboard_rows : concat(
     [jsonencode({
       type       = "text"
@@ -127,7 +127,7 @@ locals {
     width  = 24
     height = 8
     properties = {
-      title  = "The service's warnings and errors"
+      title  = "Warnings and errors of the service"
       region = var.region
       view   = "table"
       query  = "SOURCE '${local.log_groups.service}' | fields @timestamp, level, event, request_id, @message | filter level in ['warning', 'error', 'critical'] | sort @timestamp desc | limit 100"

@@ -1,7 +1,7 @@
 resource "aws_ecr_repository" "service" {
   name                 = local.name
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = true # images are built from the repository; `destroy` must not stop at them
+  force_delete         = true # images can be built again; `destroy` must not fail because of them
 
   image_scanning_configuration {
     scan_on_push = true
@@ -19,7 +19,7 @@ resource "aws_ecr_lifecycle_policy" "service" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "The last 20 images: enough to go back"
+      description  = "Keep the last 20 images, enough to roll back"
       selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
       action       = { type = "expire" }
     }]

@@ -1,19 +1,19 @@
 locals {
-  # Both are required to be one; validation sees to it.
+  # The validation of image_uri guarantees that exactly one of the two is set.
   image = var.image_uri != null ? var.image_uri : "${aws_ecr_repository.service.repository_url}:${coalesce(var.image_tag, "none")}"
 
-  # Few imports: it starts a process every half minute.
+  # Few imports, because this starts a process every half minute.
   liveness_check = join("; ", [
     "import http.client, sys",
-    "link = http.client.HTTPConnection('127.0.0.1:${local.container_port}', timeout=4)",
-    "link.request('GET', '/healthz')",
-    "sys.exit(link.getresponse().status != 200)",
+    "connection = http.client.HTTPConnection('127.0.0.1:${local.container_port}', timeout=4)",
+    "connection.request('GET', '/healthz')",
+    "sys.exit(connection.getresponse().status != 200)",
   ])
 
   environment = merge(
     {
-      SERVICE_NAME         = var.service_name # the metrics' dimension
-      EMF_INTERVAL         = 60               # the metrics' period
+      SERVICE_NAME         = var.service_name # dimension of the metrics
+      EMF_INTERVAL         = 60               # period of the metrics
       PORT                 = local.container_port
       STATE_MACHINE_ARN    = aws_sfn_state_machine.workflow.arn
       APPSYNC_HTTP_URL     = local.publish_url
@@ -32,7 +32,7 @@ locals {
       LOG_LEVEL            = var.log_level
       LOG_FORMAT           = "json"
     },
-    # The service reads the key itself, and again once it is refused: a rotation needs no new tasks.
+    # The service reads the key itself, and again when AppSync refuses it, so a rotation needs no new tasks.
     var.appsync_auth == "api_key" ? { APPSYNC_API_KEY_SECRET = local.appsync.api_key_secret } : {},
     length(var.cors_origins) > 0 ? { CORS_ORIGINS = join(",", var.cors_origins) } : {},
   )
@@ -75,7 +75,7 @@ resource "aws_ecs_task_definition" "service" {
     secrets                = [{ name = "IDEMPOTENCY_SECRET", valueFrom = local.appsync.idempotency_secret }]
 
     stopTimeout = local.timeouts.stop
-    # Liveness only. A task that is not ready for traffic is the balancer's matter and must not be killed for it.
+    # Liveness only. Readiness is up to the load balancer: a task that is not ready must not be killed for it.
     healthCheck = {
       command     = ["CMD", "python", "-S", "-c", local.liveness_check]
       interval    = 30
@@ -84,7 +84,7 @@ resource "aws_ecs_task_definition" "service" {
       startPeriod = 15
     }
 
-    # A slow log must never hold up a request.
+    # A slow log must never delay a request.
     logConfiguration = {
       logDriver = "awslogs"
       options = {
@@ -97,7 +97,7 @@ resource "aws_ecs_task_definition" "service" {
     }
   }])
 
-  # Nothing runs with a chain that is broken.
+  # Nothing may run with a broken timeout chain.
   depends_on = [terraform_data.timeout_chain]
 }
 
@@ -109,7 +109,7 @@ resource "aws_ecs_service" "main" {
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
 
-  # New tasks take over before old ones stop; a deployment that fails, or that makes calls fail, goes back by itself.
+  # New tasks take over before old ones stop. ECS rolls back a deployment that fails or that makes requests fail.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 30
@@ -139,9 +139,9 @@ resource "aws_ecs_service" "main" {
   }
 
   lifecycle {
-    ignore_changes = [desired_count] # scaling changes it
+    ignore_changes = [desired_count] # autoscaling changes it
   }
 
-  # A target group takes targets only once a listener uses it. Without their policies the first tasks would fail.
+  # A target group accepts targets only when a listener uses it. Without the policies, the first tasks would fail.
   depends_on = [aws_lb_listener.service, aws_iam_role_policy.execution, aws_iam_role_policy.task]
 }

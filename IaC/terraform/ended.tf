@@ -1,12 +1,13 @@
-# Ends that no state of a workflow can catch (time-out, abort, a workflow that never publishes): EventBridge tells every
-# instance at once, by one event on a channel to which all of them subscribe. It only hints: the record is what is read.
+# Announcements of executions that ended in a way no state can catch: a timeout, an abort, a workflow that never publishes.
+# EventBridge publishes one event on a channel to which all instances subscribe. It does not contain the outcome: the
+# instance that waits reads that from the record.
 locals {
   ended_channel = "${var.appsync_namespace}/ended"
 }
 
 resource "aws_cloudwatch_event_rule" "ended" {
   name        = "${local.name}-ended"
-  description = "Executions of ${var.workflow_name} that ended in a way of which no reply may tell"
+  description = "Executions of ${var.workflow_name} that may have ended without a reply"
 
   event_pattern = jsonencode({
     source        = ["aws.states"]
@@ -20,7 +21,7 @@ resource "aws_cloudwatch_event_rule" "ended" {
 
 resource "aws_cloudwatch_event_api_destination" "ended" {
   name                             = "${local.name}-ended"
-  description                      = "Publishes on AppSync Events"
+  description                      = "Publishes to AppSync Events"
   connection_arn                   = local.appsync.connection_arn
   invocation_endpoint              = local.publish_url
   http_method                      = "POST"
@@ -34,13 +35,13 @@ resource "aws_cloudwatch_event_target" "ended" {
 
   input_transformer {
     input_paths = { name = "$.detail.name" }
-    # Written out, as jsonencode would escape the angle brackets. An event is a text that holds JSON.
+    # Written by hand, because jsonencode would escape the angle brackets. An event is a string that contains JSON.
     input_template = <<-JSON
       {"channel": "/${local.ended_channel}/<name>", "events": ["{\"id\":\"<name>\",\"status\":\"ENDED\"}"]}
     JSON
   }
 
-  # Nobody waits any longer for a hint that is a minute late.
+  # After a minute, no request waits for the announcement any more.
   retry_policy {
     maximum_event_age_in_seconds = 60
     maximum_retry_attempts       = 5
@@ -51,7 +52,7 @@ resource "aws_cloudwatch_event_target" "ended" {
   }
 }
 
-# Not to be sent again, but to be seen: its depth is an alarm.
+# For the alarm on its depth, and for the error codes in its messages; nothing is sent again.
 resource "aws_sqs_queue" "ended_undelivered" {
   name                      = "${local.name}-ended-undelivered"
   message_retention_seconds = 86400

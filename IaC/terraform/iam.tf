@@ -1,18 +1,18 @@
-# All roles in one place, to be reviewed together. Policies are plain JSON, so that tests can read them in a plan.
+# All roles in one file, so that they can be reviewed together. Policies are plain JSON, so that tests can read them in a plan.
 locals {
-  # Who may take a role: that service, and only on behalf of this account (the confused deputy).
+  # Only the service itself may assume its role, and only on behalf of this account (against the confused deputy).
   assume = { for service in ["ecs-tasks", "states", "appsync", "events", "apigateway", "vpc-flow-logs"] : service => jsonencode({
     Version = "2012-10-17"
     Statement = [{
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "${service}.amazonaws.com" }
-      # API Gateway does not say for whom it asks.
+      # API Gateway does not send the source account.
       Condition = service == "apigateway" ? {} : { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   }) }
 
-  # Secrets are encrypted with our key, which may be used by way of Secrets Manager alone.
+  # Secrets are encrypted with the system's own key, which roles may use through Secrets Manager only.
   decrypt_secrets = {
     Sid       = "DecryptSecrets"
     Effect    = "Allow"
@@ -22,7 +22,7 @@ locals {
   }
 }
 
-# The task: what the service itself does.
+# The task role: for the service itself.
 resource "aws_iam_role" "task" {
   name               = "${local.name}-task"
   description        = "What the service may do"
@@ -81,7 +81,7 @@ resource "aws_iam_role_policy" "task" {
   })
 }
 
-# The execution role: what ECS does before the service runs.
+# The execution role: for ECS, which starts the tasks.
 resource "aws_iam_role" "execution" {
   name               = "${local.name}-execution"
   description        = "What ECS needs to start tasks of the service"
@@ -99,7 +99,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "LogIn"
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"
-        Resource = "*" # has no resource of its own
+        Resource = "*" # this action takes no resource
       },
       {
         Sid      = "Pull"
@@ -169,7 +169,7 @@ resource "aws_iam_role_policy" "workflow" {
           "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
           "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
         ]
-        Resource = "*" # log deliveries have no resource of their own
+        Resource = "*" # these actions take no resource
       },
       {
         Sid    = "Trace"
@@ -177,13 +177,13 @@ resource "aws_iam_role_policy" "workflow" {
         Action = [
           "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
         ]
-        Resource = "*" # nor has X-Ray
+        Resource = "*" # neither do those of X-Ray
       },
     ]
   })
 }
 
-# EventBridge, to tell of ends.
+# EventBridge, which announces ended executions.
 resource "aws_iam_role" "ended" {
   name               = "${local.name}-ended"
   description        = "Lets EventBridge publish that an execution ended"
@@ -220,12 +220,12 @@ resource "aws_iam_role_policy" "appsync_logs" {
     Statement = [{
       Effect   = "Allow"
       Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/appsync/apis/*" # the API's id is not known before it
+      Resource = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/appsync/apis/*" # the API does not exist yet, so its id is unknown
     }]
   })
 }
 
-# API Gateway's logs: one role for the account and region.
+# API Gateway's logs: one role for the whole account and region.
 resource "aws_iam_role" "api_logs" {
   count = var.manage_api_gateway_account ? 1 : 0
 
@@ -243,7 +243,7 @@ resource "aws_iam_role_policy_attachment" "api_logs" {
 
 # The network's log.
 resource "aws_iam_role" "flow_logs" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   name               = "${local.name}-flow-logs"
   description        = "Lets the VPC write its flow log"
@@ -251,7 +251,7 @@ resource "aws_iam_role" "flow_logs" {
 }
 
 resource "aws_iam_role_policy" "flow_logs" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   name = "write-logs"
   role = aws_iam_role.flow_logs[0].id

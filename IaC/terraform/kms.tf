@@ -1,4 +1,4 @@
-# One key for what is kept: logs, secrets, images. Step Functions, SQS and EventBridge encrypt with keys of AWS.
+# One key for stored data: logs, secrets, images. Step Functions, SQS and EventBridge encrypt with AWS's own keys.
 resource "aws_kms_key" "main" {
   description             = "${local.name}: logs, secrets and images"
   enable_key_rotation     = true
@@ -8,8 +8,8 @@ resource "aws_kms_key" "main" {
     Version = "2012-10-17"
     Statement = [
       {
-        # Without it only the key's maker could ever change it; what roles may do with it is said in their policies.
-        Sid       = "AccountDecidesByIam"
+        # Without this statement, only the creator of the key could ever change it. What roles may do is in their policies.
+        Sid       = "EnableIamPolicies"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
         Action    = "kms:*"

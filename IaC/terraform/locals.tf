@@ -3,15 +3,15 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_partition.current.partition
 
-  # Built from its name: the machine's own role has to name it before it exists.
+  # Built from the name, because the state machine's own role has to name it before it exists.
   state_machine_arn = "arn:${local.partition}:states:${var.region}:${local.account_id}:stateMachine:${var.workflow_name}"
   executions_arn    = "arn:${local.partition}:states:${var.region}:${local.account_id}:execution:${var.workflow_name}:*"
 
   container_name = "service"
   container_port = 8080
 
-  # The names under which the service writes its metrics (Embedded Metric Format). Scaling, alarms and the dashboard take
-  # them from here only.
+  # The service's metrics, as service/telemetry/emf.py writes them (Embedded Metric Format). Scaling, alarms and the
+  # dashboard use these names.
   metrics = {
     namespace       = "SyncFront"
     dimensions      = { service = var.service_name }
@@ -23,7 +23,7 @@ locals {
     reconnects      = "Reconnects"
     bridge_overhead = "BridgeOverheadMilliseconds"
     recovered       = "Recovered"
-    throttles       = "Throttles"
+    throttled_calls = "ThrottledCalls"
     event_loop_lag  = "EventLoopLagMilliseconds"
     draining        = "Draining"
   }

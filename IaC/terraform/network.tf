@@ -1,16 +1,16 @@
-# A VPC of its own, or a given one. AppSync Events has no private endpoint, so tasks reach it through NAT.
+# A new VPC, or an existing one. AppSync Events has no private endpoint, so tasks reach it through NAT.
 locals {
-  makes_vpc = var.existing_vpc == null
+  create_vpc = var.existing_vpc == null
 
-  zones     = local.makes_vpc ? { for index, zone in slice(data.aws_availability_zones.available.names, 0, var.zone_count) : zone => index } : {}
+  zones     = local.create_vpc ? { for index, zone in slice(data.aws_availability_zones.available.names, 0, var.zone_count) : zone => index } : {}
   nat_zones = var.nat_gateway_per_zone ? local.zones : { for zone, index in local.zones : zone => index if index == 0 }
 
-  vpc_id             = local.makes_vpc ? aws_vpc.main[0].id : var.existing_vpc.id
-  private_subnet_ids = local.makes_vpc ? [for subnet in aws_subnet.private : subnet.id] : var.existing_vpc.private_subnet_ids
+  vpc_id             = local.create_vpc ? aws_vpc.main[0].id : var.existing_vpc.id
+  private_subnet_ids = local.create_vpc ? [for subnet in aws_subnet.private : subnet.id] : var.existing_vpc.private_subnet_ids
 }
 
 data "aws_availability_zones" "available" {
-  #checkov:skip=CKV_AWS_394:only the first zone_count names in alphabetical order are used, and AWS gives new zones later letters
+  #checkov:skip=CKV_AWS_394:only the first zone_count names in alphabetical order are used, and AWS gives later letters to new zones
   state = "available"
 
   filter {
@@ -20,7 +20,7 @@ data "aws_availability_zones" "available" {
 }
 
 resource "aws_vpc" "main" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   cidr_block           = var.vpc_cidr
   enable_dns_support   = true
@@ -29,9 +29,9 @@ resource "aws_vpc" "main" {
   tags = { Name = local.name }
 }
 
-# Rules of the default group would apply to whatever forgets to name a group.
+# Without rules, because the default group applies to everything that names no group.
 resource "aws_default_security_group" "none" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   vpc_id = aws_vpc.main[0].id
 }
@@ -57,7 +57,7 @@ resource "aws_subnet" "public" {
 }
 
 resource "aws_internet_gateway" "main" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   vpc_id = aws_vpc.main[0].id
 
@@ -65,7 +65,7 @@ resource "aws_internet_gateway" "main" {
 }
 
 resource "aws_route_table" "public" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   vpc_id = aws_vpc.main[0].id
 
@@ -73,7 +73,7 @@ resource "aws_route_table" "public" {
 }
 
 resource "aws_route" "internet" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   route_table_id         = aws_route_table.public[0].id
   destination_cidr_block = "0.0.0.0/0"
@@ -129,9 +129,9 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# The layers of images come from S3: free of charge by this way, and not through NAT.
+# Image layers come from S3. Through this endpoint they are free of charge, and avoid NAT.
 resource "aws_vpc_endpoint" "s3" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   vpc_id            = aws_vpc.main[0].id
   service_name      = "com.amazonaws.${var.region}.s3"
@@ -141,9 +141,9 @@ resource "aws_vpc_endpoint" "s3" {
   tags = { Name = "${local.name}-s3" }
 }
 
-# What was refused: the rest would cost more than it tells.
+# Rejected traffic only: logging the rest would cost more than it is worth.
 resource "aws_flow_log" "rejected" {
-  count = local.makes_vpc ? 1 : 0
+  count = local.create_vpc ? 1 : 0
 
   vpc_id          = aws_vpc.main[0].id
   traffic_type    = "REJECT"

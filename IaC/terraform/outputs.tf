@@ -1,10 +1,10 @@
 output "api_endpoint" {
-  description = "Base of the API: `curl \"$api_endpoint/event\"`."
+  description = "Base URL of the API: `curl \"$api_endpoint/event\"`."
   value       = aws_api_gateway_stage.main.invoke_url
 }
 
 output "state_machine_arn" {
-  description = "ARN of the workflow."
+  description = "ARN of the state machine."
   value       = aws_sfn_state_machine.workflow.arn
 }
 
@@ -14,12 +14,12 @@ output "connection_arn" {
 }
 
 output "appsync_host" {
-  description = "Domain of the Event API to publish to."
+  description = "Domain name of the Event API for publishing."
   value       = local.appsync.host
 }
 
 output "appsync_host_realtime" {
-  description = "Domain of the Event API to subscribe at."
+  description = "Domain name of the Event API for subscribing."
   value       = local.appsync.host_realtime
 }
 
@@ -44,7 +44,7 @@ output "ecs_service_arn" {
 }
 
 output "ecr_repository_url" {
-  description = "Repository to push images to."
+  description = "URL of the repository for images."
   value       = aws_ecr_repository.service.repository_url
 }
 
@@ -54,11 +54,11 @@ output "log_group_name" {
 }
 
 output "alb_dns_name" {
-  description = "Name of the internal load balancer, within the VPC."
+  description = "DNS name of the internal load balancer, which only the VPC can reach."
   value       = aws_lb.main.dns_name
 }
 
 output "dashboard_url" {
-  description = "The dashboard, in the console."
+  description = "URL of the CloudWatch dashboard."
   value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.main.dashboard_name}"
 }

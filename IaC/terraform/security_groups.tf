@@ -1,4 +1,4 @@
-# One way in and nothing beside it: VPC link -> load balancer -> tasks -> HTTPS to AWS.
+# The only path through the network: VPC link -> load balancer -> tasks -> HTTPS to AWS.
 resource "aws_security_group" "link" {
   name        = "${local.name}-link"
   description = "VPC link of API Gateway"
@@ -59,7 +59,7 @@ resource "aws_vpc_security_group_ingress_rule" "tasks_from_balancer" {
   to_port                      = local.container_port
 }
 
-# AppSync, Step Functions and the others have no fixed addresses. Names are resolved by the VPC, which no rule concerns.
+# AppSync, Step Functions and the others have no fixed addresses. DNS goes to the VPC's resolver, which needs no rule.
 resource "aws_vpc_security_group_egress_rule" "tasks_to_aws" {
   security_group_id = aws_security_group.tasks.id
   description       = "HTTPS to AWS"

@@ -1,5 +1,5 @@
 variable "region" {
-  description = "AWS region of everything."
+  description = "AWS region for all resources."
   type        = string
   default     = "us-east-1"
   nullable    = false
@@ -11,13 +11,13 @@ variable "region" {
 }
 
 variable "service_name" {
-  description = "Name of the service, prefix of the names of what belongs to it. One copy of the system per name, account and region."
+  description = "Name of the service and prefix of its resources' names. One deployment per name, account and region."
   type        = string
   default     = "sync-front"
   nullable    = false
 
   validation {
-    # A load balancer's name has 32 characters at most and must not begin with "internal-".
+    # A load balancer's name may have at most 32 characters and must not begin with "internal-".
     condition     = can(regex("^[a-z][a-z0-9-]{0,22}[a-z0-9]$", var.service_name)) && !startswith(var.service_name, "internal-")
     error_message = "service_name must have 2 to 24 lower-case letters, digits and dashes, begin with a letter, not end with a dash and not begin with \"internal-\"."
   }
@@ -36,18 +36,18 @@ variable "workflow_name" {
 }
 
 variable "image_tag" {
-  description = "Tag of the image in the ECR repository that this configuration makes. Tags are immutable, so each release has its own. Required unless image_uri is set."
+  description = "Tag of the image in the ECR repository that this configuration creates. Tags are immutable, so each release needs a new one. Required unless image_uri is set."
   type        = string
   default     = null
 
   validation {
     condition     = var.image_tag == null ? true : can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
-    error_message = "image_tag must be a valid tag other than \"latest\": a tag that moves makes a deployment unrepeatable."
+    error_message = "image_tag must be a valid tag other than \"latest\": a tag that moves cannot be deployed again or rolled back to."
   }
 }
 
 variable "image_uri" {
-  description = "An image anywhere else, by digest or tag, instead of image_tag."
+  description = "Image in another registry, by tag or digest, instead of image_tag."
   type        = string
   default     = null
 
@@ -69,21 +69,21 @@ variable "wait_seconds" {
   nullable    = false
 
   validation {
-    # The workflow's own TimeoutSeconds is 300 and has to leave room for every retry.
+    # The workflow's own TimeoutSeconds is 300, which has to leave room for every retry.
     condition     = var.wait_seconds >= 0 && var.wait_seconds <= 240 && floor(var.wait_seconds) == var.wait_seconds
     error_message = "wait_seconds must be a whole number from 0 to 240."
   }
 }
 
 variable "timeouts" {
-  description = "The timeout chain, in seconds. A chain that is broken is refused (timeouts.tf). api_gateway above 29 needs a raised quota."
+  description = "The timeout chain, in seconds. A plan with a broken chain fails (timeouts.tf). api_gateway above 29 needs a higher quota."
   type = object({
-    response       = optional(number, 25) # a request waits so long at most (RESPONSE_TIMEOUT)
-    api_gateway    = optional(number, 29) # API Gateway gives up
-    balancer_idle  = optional(number, 60) # the balancer gives up
-    drain          = optional(number, 35) # after SIGTERM, held requests are still answered (DRAIN_TIMEOUT)
-    deregistration = optional(number, 45) # the balancer leaves a task that stops its open requests
-    stop           = optional(number, 60) # after SIGTERM, ECS kills the task
+    response       = optional(number, 25) # longest wait of a request (RESPONSE_TIMEOUT)
+    api_gateway    = optional(number, 29) # API Gateway answers 504
+    balancer_idle  = optional(number, 60) # the load balancer closes a connection without traffic
+    drain          = optional(number, 35) # after SIGTERM, time to answer the requests in flight (DRAIN_TIMEOUT)
+    deregistration = optional(number, 45) # the load balancer keeps the open connections of a stopping task
+    stop           = optional(number, 60) # after SIGTERM, time until ECS kills the task
   })
   default  = {}
   nullable = false
@@ -95,7 +95,7 @@ variable "timeouts" {
 }
 
 variable "stage_name" {
-  description = "Stage of the API, the first segment of the public path."
+  description = "Stage of the API: the first segment of the public path."
   type        = string
   default     = "dev"
   nullable    = false
@@ -107,7 +107,7 @@ variable "stage_name" {
 }
 
 variable "api_authorization" {
-  description = "Who may call the API: NONE (everybody, within the limits of WAF and throttling) or AWS_IAM (signed requests with execute-api:Invoke)."
+  description = "Who may call the API: NONE (anyone, within the limits of WAF and throttling) or AWS_IAM (requests signed by a principal with execute-api:Invoke)."
   type        = string
   default     = "NONE"
   nullable    = false
@@ -131,7 +131,7 @@ variable "cors_origins" {
 }
 
 variable "api_throttle" {
-  description = "Requests per second that API Gateway lets through, and in a burst. Keep the rate below what Step Functions takes up in the account: see the quotas in the README."
+  description = "Throttling in API Gateway: requests per second, and burst. Keep the rate below the account's quotas for Step Functions (see Quotas in the README)."
   type = object({
     rate  = optional(number, 50)
     burst = optional(number, 100)
@@ -141,12 +141,12 @@ variable "api_throttle" {
 
   validation {
     condition     = var.api_throttle.rate >= 1 && var.api_throttle.burst >= var.api_throttle.rate
-    error_message = "api_throttle.rate must be 1 or more, and burst not less than rate."
+    error_message = "api_throttle.rate must be 1 or more, and burst at least rate."
   }
 }
 
 variable "waf_requests_per_ip" {
-  description = "Requests that one IP address may send within five minutes before WAF blocks it."
+  description = "Requests that one IP address may send in five minutes before WAF blocks it."
   type        = number
   default     = 2000
   nullable    = false
@@ -158,14 +158,14 @@ variable "waf_requests_per_ip" {
 }
 
 variable "manage_api_gateway_account" {
-  description = "Whether to set the role with which API Gateway writes logs. It is one setting for the account and region: false where something else sets it."
+  description = "Whether to set the role with which API Gateway writes logs. The setting is shared by the whole account and region: use false if something else manages it."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "existing_vpc" {
-  description = "A VPC to use instead of a new one. Its private subnets, in two zones or more, need a way to the internet (NAT): AppSync Events has no private endpoint."
+  description = "VPC to use instead of a new one. Its private subnets, in at least two zones, need access to the internet (NAT): AppSync Events has no private endpoint."
   type = object({
     id                 = string
     private_subnet_ids = list(string)
@@ -174,12 +174,12 @@ variable "existing_vpc" {
 
   validation {
     condition     = var.existing_vpc == null ? true : can(regex("^vpc-[0-9a-f]+$", var.existing_vpc.id)) && length(distinct(var.existing_vpc.private_subnet_ids)) >= 2
-    error_message = "existing_vpc needs the id of a VPC and at least two different private subnets."
+    error_message = "existing_vpc needs a VPC id and at least two different private subnets."
   }
 }
 
 variable "vpc_cidr" {
-  description = "Addresses of the new VPC."
+  description = "CIDR block of the new VPC."
   type        = string
   default     = "10.0.0.0/16"
   nullable    = false
@@ -191,7 +191,7 @@ variable "vpc_cidr" {
 }
 
 variable "zone_count" {
-  description = "Availability zones that the new VPC spans."
+  description = "Number of availability zones of the new VPC."
   type        = number
   default     = 2
   nullable    = false
@@ -203,14 +203,14 @@ variable "zone_count" {
 }
 
 variable "nat_gateway_per_zone" {
-  description = "One NAT gateway per zone instead of one in all: costs more, and the loss of a zone then takes nothing from the others."
+  description = "One NAT gateway per zone instead of a single one. It costs more, but the loss of a zone does not affect the others."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "internal_tls" {
-  description = "TLS between API Gateway and the load balancer: an ACM certificate, publicly trusted, and the domain in it that the API asks for. Without it that hop is plain HTTP within the VPC."
+  description = "TLS between API Gateway and the load balancer: a publicly trusted ACM certificate, and the domain name in it that API Gateway connects to. Without it, this hop is plain HTTP inside the VPC."
   type = object({
     certificate_arn = string
     domain_name     = string
@@ -224,7 +224,7 @@ variable "internal_tls" {
 }
 
 variable "cpu_architecture" {
-  description = "Architecture of the image: ARM64 (a fifth cheaper on Fargate) or X86_64."
+  description = "CPU architecture of the image: ARM64 (20 % cheaper on Fargate) or X86_64."
   type        = string
   default     = "ARM64"
   nullable    = false
@@ -236,7 +236,7 @@ variable "cpu_architecture" {
 }
 
 variable "task_size" {
-  description = "Size of a task: cpu in 1/1024 of a virtual CPU (the service uses one core at the most), memory in MiB."
+  description = "Size of a task: cpu in units of 1/1024 vCPU (the service uses at most one core), memory in MiB."
   type = object({
     cpu    = optional(number, 512)
     memory = optional(number, 1024)
@@ -251,7 +251,7 @@ variable "task_size" {
 }
 
 variable "task_count" {
-  description = "Tasks that run at least and at most."
+  description = "Minimum and maximum number of tasks."
   type = object({
     min = optional(number, 2)
     max = optional(number, 10)
@@ -261,24 +261,24 @@ variable "task_count" {
 
   validation {
     condition     = var.task_count.min >= 1 && var.task_count.max >= var.task_count.min
-    error_message = "task_count.min must be 1 or more, and max not less than min."
+    error_message = "task_count.min must be 1 or more, and max at least min."
   }
 }
 
 variable "max_in_flight" {
-  description = "Requests that a task holds at once before it answers 503. The service is scaled so that a task holds half of it."
+  description = "Requests that a task has in flight before it answers 503. Scaling aims at half of it."
   type        = number
   default     = 10000
   nullable    = false
 
   validation {
     condition     = var.max_in_flight >= 10 && var.max_in_flight <= 50000
-    error_message = "max_in_flight must be from 10 to 50000: a task may open 65535 files."
+    error_message = "max_in_flight must be from 10 to 50000: a task may have 65535 open files."
   }
 }
 
 variable "on_client_gone" {
-  description = "What becomes of an execution whose caller disconnects: keep or stop."
+  description = "What happens to an execution whose caller disconnects: keep or stop."
   type        = string
   default     = "keep"
   nullable    = false
@@ -290,7 +290,7 @@ variable "on_client_gone" {
 }
 
 variable "log_level" {
-  description = "Level of the service's log."
+  description = "Log level of the service."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -302,19 +302,19 @@ variable "log_level" {
 }
 
 variable "log_retention_days" {
-  description = "Days for which logs are kept."
+  description = "Days that logs are kept."
   type        = number
   default     = 365
   nullable    = false
 
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days must be a period that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
+    error_message = "log_retention_days must be a period that CloudWatch Logs supports: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
   }
 }
 
 variable "appsync_namespace" {
-  description = "Namespace of the reply channels."
+  description = "AppSync channel namespace of the reply channels."
   type        = string
   default     = "AsyncEvents"
   nullable    = false
@@ -326,7 +326,7 @@ variable "appsync_namespace" {
 }
 
 variable "appsync_auth" {
-  description = "How the service subscribes: api_key, or iam (its task role; then the API key can only publish)."
+  description = "How the service authenticates to AppSync: api_key, or iam (its task role; the API key can then only publish)."
   type        = string
   default     = "api_key"
   nullable    = false
@@ -338,7 +338,7 @@ variable "appsync_auth" {
 }
 
 variable "appsync_api_keys" {
-  description = "The AppSync API keys that exist, the one in use first: [\"a\"] or [\"b\"], and both during a rotation (see the README)."
+  description = "The AppSync API keys that exist, the one in use first: [\"a\"] or [\"b\"], or both during a rotation (see the README)."
   type        = list(string)
   default     = ["a"]
   nullable    = false
@@ -350,7 +350,7 @@ variable "appsync_api_keys" {
 }
 
 variable "step_functions_quotas" {
-  description = "Token buckets of Step Functions' reading calls in this account and region, as SIZE/REFILL PER SECOND, whole numbers. Small regions have 250/10, 100/2 and 400/20."
+  description = "Quotas of Step Functions' read calls in this account and region, as BUCKET SIZE/REFILL PER SECOND in whole numbers. Small regions have 250/10, 100/2 and 400/20."
   type = object({
     describe = optional(string, "300/15")
     list     = optional(string, "200/5")
@@ -366,19 +366,19 @@ variable "step_functions_quotas" {
 }
 
 variable "ended_statuses" {
-  description = "Ends of executions of which the waiting instance is told by an event of its own, besides the workflow's reply. Add SUCCEEDED for a workflow that does not publish its result."
+  description = "Final statuses that EventBridge announces to the instances, in addition to the workflow's reply. Add SUCCEEDED for a workflow that does not publish its result."
   type        = set(string)
   default     = ["FAILED", "TIMED_OUT", "ABORTED"]
   nullable    = false
 
   validation {
     condition     = length(var.ended_statuses) > 0 && length(setsubtract(var.ended_statuses, ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])) == 0
-    error_message = "ended_statuses must be some of FAILED, TIMED_OUT, ABORTED and SUCCEEDED."
+    error_message = "ended_statuses must be one or more of FAILED, TIMED_OUT, ABORTED and SUCCEEDED."
   }
 }
 
 variable "alarm_topic_arns" {
-  description = "SNS topics (or other alarm actions) that are told when an alarm begins and ends."
+  description = "SNS topics (or other alarm actions) to notify when an alarm starts and ends."
   type        = list(string)
   default     = []
   nullable    = false
@@ -390,7 +390,7 @@ variable "alarm_topic_arns" {
 }
 
 variable "tags" {
-  description = "Tags that everything gets besides Service and ManagedBy."
+  description = "Tags for all resources, in addition to Service and ManagedBy."
   type        = map(string)
   default     = {}
   nullable    = false

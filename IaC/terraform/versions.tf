@@ -1,6 +1,6 @@
 terraform {
-  # 1.11 for `terraform test` with mocks as it is used here. The provider's range holds one configuration for both major
-  # versions: what only one of them knows is not used (see api.tf for the one place where that matters).
+  # `terraform test` with mocks, as used here, needs 1.11. The configuration works with both major versions of the provider:
+  # it uses nothing that only one of them has (api.tf is the one place where that matters).
   required_version = ">= 1.11.0, < 2.0.0"
 
   required_providers {

@@ -1,7 +1,7 @@
-# In front of the API: too much from one address, what nobody needs to send, and known attacks.
+# The firewall of the API: blocks too many requests from one address, bad reputations and known attacks.
 resource "aws_wafv2_web_acl" "api" {
   name        = local.name
-  description = "In front of ${local.name}"
+  description = "Firewall of ${local.name}"
   scope       = "REGIONAL"
 
   default_action {
@@ -26,7 +26,7 @@ resource "aws_wafv2_web_acl" "api" {
     visibility_config {
       cloudwatch_metrics_enabled = true
       metric_name                = "requests-per-address"
-      sampled_requests_enabled   = false # samples would keep what callers sent
+      sampled_requests_enabled   = false # samples would store what callers sent
     }
   }
 
@@ -87,7 +87,7 @@ resource "aws_wafv2_web_acl" "api" {
         vendor_name = "AWS"
         name        = "AWSManagedRulesCommonRuleSet"
 
-        # Bodies of up to 256 KiB are right here; the rule refuses them from 8 KiB on.
+        # Bodies of up to 256 KiB are allowed here, but the rule would block those above 8 KiB.
         rule_action_override {
           name = "SizeRestrictions_BODY"
 
@@ -117,7 +117,7 @@ resource "aws_wafv2_web_acl_association" "api" {
   web_acl_arn  = aws_wafv2_web_acl.api.arn
 }
 
-# What was blocked, with no word of its headers that authorise.
+# Blocked requests only, without their authorization header.
 resource "aws_wafv2_web_acl_logging_configuration" "api" {
   resource_arn            = aws_wafv2_web_acl.api.arn
   log_destination_configs = [aws_cloudwatch_log_group.main["waf"].arn]

@@ -1,9 +1,9 @@
-# The one workflow file: what is deployed here is what the local AWS executes.
+# The workflow, from the same file that the local AWS executes.
 resource "aws_sfn_state_machine" "workflow" {
-  #checkov:skip=CKV_AWS_285:execution data are callers' names and must not reach a log; the record keeps them for those who may read it
+  #checkov:skip=CKV_AWS_285:execution data contain callers' names and must not reach a log; the record keeps them for those with permission
   name     = var.workflow_name
   role_arn = aws_iam_role.workflow.arn
-  type     = "STANDARD" # remembers every execution for 90 days: that is where lost replies are found
+  type     = "STANDARD" # keeps a record of every execution for 90 days, from which lost replies are recovered
 
   definition = templatefile("${path.module}/../workflow.asl.json", {
     partition      = local.partition
@@ -12,7 +12,7 @@ resource "aws_sfn_state_machine" "workflow" {
     wait_seconds   = var.wait_seconds
   })
 
-  # Errors only, as the record of every execution tells the rest; and never the data, which is the callers'.
+  # Errors only, because the record of every execution has the rest; and never the data, which belong to the callers.
   logging_configuration {
     level                  = "ERROR"
     include_execution_data = false
@@ -23,6 +23,6 @@ resource "aws_sfn_state_machine" "workflow" {
     enabled = true
   }
 
-  # Step Functions tries logging and the connection when the machine is made.
+  # Step Functions tests the log group and the connection when the state machine is created.
   depends_on = [aws_iam_role_policy.workflow]
 }

@@ -59,7 +59,7 @@ EMF_METRICS: Final = (
     EmfMetric("LinkUp", "sync_front_link_up"),
     EmfMetric("Reconnects", "sync_front_link_reconnects"),
     EmfMetric("Recovered", "sync_front_recovered"),
-    EmfMetric("Throttles", "sync_front_throttled_calls"),
+    EmfMetric("ThrottledCalls", "sync_front_throttled_calls"),
     EmfMetric("BridgeOverheadMilliseconds", "sync_front_bridge_overhead_seconds"),
     EmfMetric("EventLoopLagMilliseconds", "sync_front_event_loop_lag_seconds"),
     EmfMetric("Draining", "sync_front_draining"),

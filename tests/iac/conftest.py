@@ -1,7 +1,7 @@
-"""What the infrastructure's tests share: an initialised Terraform, and a list of what ran and what did not.
+"""Shared fixtures of the infrastructure tests, and a summary of what was verified.
 
-Each module is one level of verification; the first line of its docstring is the level's name. A level that cannot run
-here is skipped loudly, or fails with `TERRAFORM=required`, which `make test-iac` sets.
+Each module is one level of verification, named by the first line of its docstring. A level that cannot run on this
+machine is skipped and reported in the summary; with `TERRAFORM=required`, which `make test-iac` sets, it fails.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _steps = pytest.StashKey[dict[str, float]]()
 
 
 def not_verified(reason: str) -> NoReturn:
-    """Leave a level out, loudly."""
+    """Skip a level that cannot run here, or fail if it is required."""
     if REQUIRED:
         pytest.fail(f"NOT VERIFIED: {reason}", pytrace=False)
     pytest.skip(f"NOT VERIFIED: {reason}")
@@ -32,7 +32,7 @@ def not_verified(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """An initialised copy of the configuration, without a state."""
+    """An initialised copy of the configuration, without state."""
     try:
         return Terraform(tmp_path_factory.mktemp("static") / "IaC", fetch=REQUIRED)
     except TerraformMissing as missing:
@@ -43,7 +43,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
 def applying(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[World] | None]:
-    """The first apply, begun at once where a test is going to want it: it waits most of its time, others may run."""
+    """The first apply, started early if a test needs it: it mostly waits, so other tests can run meanwhile."""
     if not any(isinstance(item, pytest.Function) and "world" in item.fixturenames for item in request.session.items):
         yield None
         return
@@ -53,20 +53,20 @@ def applying(
 
 @pytest.fixture(scope="session")
 def world(applying: Future[World], pytestconfig: pytest.Config) -> World:
-    """The system, applied. What tests do to it stays: they run in the order of their files."""
+    """The applied system. Tests change it for those that follow, so they run in the order of their files."""
     try:
-        made = applying.result(timeout=1800)
+        world = applying.result(timeout=1800)
     except TerraformMissing as missing:
         not_verified(str(missing))
     except TerraformFailed as failure:
         pytest.fail(str(failure), pytrace=False)
-    pytestconfig.stash[_steps] = made.took
-    return made
+    pytestconfig.stash[_steps] = world.took
+    return world
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remember the name of each level, before any is left out; static levels first, while the first apply waits."""
+    """Note the name of each level before any is deselected; run static levels first, while the first apply waits."""
     items.sort(key=lambda item: isinstance(item, pytest.Function) and "world" in item.fixturenames)
     config.stash[_levels] = {
         item.nodeid.partition("::")[0]: (item.module.__doc__ or "").partition("\n")[0]
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print each level with its time, and loudly those that did not run."""
+    """Print each level with its time, and highlight those that did not run."""
     levels = config.stash.get(_levels, {})
     if not levels:
         return
@@ -92,7 +92,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"{seconds:6.1f} s  passed   {name}")
         else:
             skips = [report.longrepr[2] for report in mine if isinstance(report.longrepr, tuple)]
-            reason = skips[0].removeprefix("Skipped: ") if skips else "left to `make test-iac`"
+            reason = skips[0].removeprefix("Skipped: ") if skips else "run by `make test-iac`"
             terminalreporter.write_line(f"    ---   NOT RUN  {name}: {reason}", yellow=True, bold=True)
     for step, seconds in config.stash.get(_steps, {}).items():
-        terminalreporter.write_line(f"{seconds:6.1f} s  beside   terraform {step}")
+        terminalreporter.write_line(f"{seconds:6.1f} s           terraform {step}")

@@ -1,9 +1,10 @@
-"""`python -m tests.iac.distil_provider_schema WHEEL`: keep of the newest provider's schema what is used here.
+"""Extraction of the parts of the newest provider's schema that the configuration uses.
 
-WHEEL is `cdktn-provider-aws`, from `pip download --no-deps cdktn-provider-aws`: bindings that are generated from the
-schema of the Terraform provider hashicorp/aws (MPL-2.0). Its jsii assembly describes some 1,500 resource types in
-131 MB and takes 1 GB of memory to read; `provider_schema.json` keeps the names of the arguments and blocks of the types
-that the configuration uses. Run it again when a type is added, or for a newer provider.
+Usage: `python -m tests.iac.distil_provider_schema WHEEL`. WHEEL is `cdktn-provider-aws`, from `pip download --no-deps
+cdktn-provider-aws`: bindings that are generated from the schema of the Terraform provider hashicorp/aws (MPL-2.0). Its
+jsii assembly describes some 1,500 resource types in 131 MB, and reading it takes 1 GB of memory. `provider_schema.json`
+keeps the argument and block names of the types that the configuration uses. Run it again after adding a type, or for a
+newer provider.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from tests.iac.files import blocks
 
 DISTILLED = Path(__file__).with_name("provider_schema.json")
-# The documentation link ends in Terraform's own name; the binding's camelCase name cannot be turned back into it.
+# The documentation link ends in Terraform's name, which cannot be derived from the binding's camelCase name.
 _LINK = re.compile(r"hashicorp/aws/(?P<version>[\d.]+)/docs/(?P<kind>resources|data-sources)/\S+ (?P<name>[^}]+)\}")
 
 Json = dict[str, Any]
@@ -36,7 +37,7 @@ def used_types() -> set[str]:
 
 
 def distil(wheel: Path) -> Json:
-    """Return the distilled schema; LookupError for a type that the provider does not have."""
+    """Return the distilled schema; raise LookupError for a type that the provider does not have."""
     types = _assembly(wheel)["types"]
     wanted, found, version = used_types(), {}, ""
     for declared in types.values():
@@ -47,7 +48,7 @@ def distil(wheel: Path) -> Json:
         if name not in wanted:
             continue
         version = link["version"]
-        # Named by the constructor: guessing `<Class>Config` would meet structures of the same name.
+        # The constructor names it. `<Class>Config` would be a guess, and other structures have such names.
         config = next(item for item in declared["initializer"]["parameters"] if item["name"] == "config")
         found[name] = _shape(types, config["type"]["fqn"])
     if missing := wanted - set(found):
@@ -78,7 +79,7 @@ def _shape(types: Json, fqn: str) -> Json:
         is_block = docs["summary"] == f"{name} block."
         if not is_block:
             arguments[name] = required
-        # An argument that holds structures may be written as blocks, too (`route` of a route table).
+        # An argument of structures may also be written as blocks (`route` of a route table).
         if is_block or inner:
             shape = _shape(types, inner) if inner else {"anything": True}
             nested[name] = {"required": required and is_block} | shape
@@ -86,7 +87,7 @@ def _shape(types: Json, fqn: str) -> Json:
 
 
 def _structure(declared: Json) -> str | None:
-    """Find the structure in `X`, in a list of X, or in a union of these with a token; None for `any`."""
+    """Return the structure in `X`, in a list of X, or in a union of these with a token; None for `any`."""
     if "union" in declared:
         return next(filter(None, map(_structure, declared["union"]["types"])), None)
     if "collection" in declared:
@@ -96,7 +97,7 @@ def _structure(declared: Json) -> str | None:
 
 
 def main() -> int:
-    """Write the distilled schema beside this module."""
+    """Write the distilled schema next to this module."""
     if len(sys.argv) != 2:
         sys.stderr.write(f"{__doc__}\n")
         return 2

@@ -1,4 +1,4 @@
-"""The infrastructure's files as the tests see them: where they are, and Terraform's read with python-hcl2."""
+"""Paths of the infrastructure's files, and the blocks of the Terraform files, read with python-hcl2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPLATE = IAC / "cloudFormation" / "appsync-events.yaml"
 WORKFLOW = IAC / "workflow.asl.json"
 README = IAC / "README.md"
 
-# python-hcl2 marks what was written as a block, which is how `x { }` and `x = { }` are told apart.
+# python-hcl2 marks blocks with this key, which distinguishes `x { }` from `x = { }`.
 BLOCK = "__is_block__"
 _OPTIONS = SerializationOptions(with_comments=False, strip_string_quotes=True)
 
@@ -58,7 +58,7 @@ def named(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def _unwrap(body: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Take the labels off a block: python-hcl2 nests the body in one object per label."""
+    """Separate the labels from the body: python-hcl2 nests the body in one object per label."""
     labels = []
     while BLOCK not in body:
         ((label, body),) = body.items()

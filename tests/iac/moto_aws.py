@@ -1,7 +1,7 @@
-"""`python -m tests.iac.moto_aws`: moto's server with what it lacks for this configuration; prints its URL.
+"""moto's server, with additions for gaps of moto 5.2.5 that `terraform apply` of this configuration meets.
 
-Each addition below stands for a gap of moto 5.2.5 that a real `terraform apply` of these files meets. It runs in a
-process of its own because it changes moto for good, and ends with its standard input.
+Usage: `python -m tests.iac.moto_aws`. It prints its URL, and ends when its standard input does. It runs in a separate
+process because the additions change moto permanently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-# moto reads this when it is imported: the managed policies of AWS, of which one is attached.
+# moto reads this on import: it loads the managed policies of AWS, one of which is attached.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 
 class _Stacked:
-    """A resource of a CloudFormation stack. moto finds direct subclasses of its own class, by their module's name."""
+    """A resource of a CloudFormation stack. moto finds direct subclasses of its own class by their module name."""
 
     __module__ = "moto.appsync.stacked"
     kind: ClassVar[str]
@@ -47,10 +47,10 @@ class _Stacked:
         raise NotImplementedError
 
     def update(self, properties: Json) -> None:
-        """Take new properties; nothing where a change is not exercised."""
+        """Apply new properties; does nothing for resources that no test changes."""
 
     def delete(self, account_id: str, region_name: str) -> None:
-        """Remove it; nothing where it goes with the API that it belongs to."""
+        """Delete the resource; does nothing if it is deleted with its API."""
 
     def get_cfn_attribute(self, name: str) -> Any:
         return self.values[name]
@@ -115,11 +115,11 @@ class ChannelNamespace(_Stacked, CloudFormationModel):
     attributes: ClassVar[set[str]] = {"ChannelNamespaceArn"}
 
     def create(self, properties: Json) -> None:
-        made = appsync_backends[self.account][self.region].create_channel_namespace(
+        created = appsync_backends[self.account][self.region].create_channel_namespace(
             properties["ApiId"], properties["Name"], [], []
         )
-        self.physical_resource_id = made.channel_namespace_arn
-        self.values = {"ChannelNamespaceArn": made.channel_namespace_arn}
+        self.physical_resource_id = created.channel_namespace_arn
+        self.values = {"ChannelNamespaceArn": created.channel_namespace_arn}
 
 
 class AppSyncApiKey(_Stacked, CloudFormationModel):
@@ -129,11 +129,11 @@ class AppSyncApiKey(_Stacked, CloudFormationModel):
 
     def create(self, properties: Json) -> None:
         self.api = properties["ApiId"]
-        made = appsync_backends[self.account][self.region].create_api_key(
+        created = appsync_backends[self.account][self.region].create_api_key(
             self.api, properties["Description"], _moment(properties["Expires"])
         )
-        self.physical_resource_id = made.key_id
-        self.values = {"ApiKey": f"da2-{made.key_id}", "ApiKeyId": made.key_id}
+        self.physical_resource_id = created.key_id
+        self.values = {"ApiKey": f"da2-{created.key_id}", "ApiKeyId": created.key_id}
 
     def update(self, properties: Json) -> None:
         appsync_backends[self.account][self.region].update_api_key(
@@ -141,7 +141,7 @@ class AppSyncApiKey(_Stacked, CloudFormationModel):
         )
 
     def delete(self, account_id: str, region_name: str) -> None:
-        # moto removes the resources of a stack in any order; a key goes with its API.
+        # moto deletes the resources of a stack in any order, and the keys of an API with it.
         if self.api in appsync_backends[account_id][region_name].events_apis:
             appsync_backends[account_id][region_name].delete_api_key(self.api, self.physical_resource_id)
 
@@ -153,17 +153,17 @@ class Connection(_Stacked, CloudFormationModel):
 
     def create(self, properties: Json) -> None:
         self.physical_resource_id = properties.get("Name", self.name)
-        made = events_backends[self.account][self.region].create_connection(
+        created = events_backends[self.account][self.region].create_connection(
             self.physical_resource_id,
             properties.get("Description", ""),
             properties["AuthorizationType"],
             properties["AuthParameters"],
         )
-        self.values = {"Arn": made.arn, "SecretArn": made.secret_arn}
+        self.values = {"Arn": created.arn, "SecretArn": created.secret_arn}
         self.update(properties)
 
     def update(self, properties: Json) -> None:
-        # AWS keeps the credentials in a secret of the connection's own.
+        # AWS stores the credentials in a secret that belongs to the connection.
         parameters = properties["AuthParameters"]["ApiKeyAuthParameters"]
         value = {"api_key_name": parameters["ApiKeyName"], "api_key_value": parameters["ApiKeyValue"]}
         _put_secret(self.account, self.region, self.values["SecretArn"], json.dumps(value))
@@ -217,18 +217,18 @@ def _put_secret(account: str, region: str, arn: str, text: str) -> None:
 
 
 def _parse_condition(condition: Any, *rest: Any, parse: Any = parsing.parse_condition) -> Any:
-    """Know `!Condition` in YAML: moto takes the short form for a function and finds it false."""
+    """Support `!Condition` in YAML: moto mistakes the short form for a function and evaluates it as false."""
     return parse(json.loads(json.dumps(condition).replace('"Fn::Condition"', '"Condition"')), *rest)
 
 
 class StackUpdates:
-    """moto updates only the resources that name a changed parameter themselves, and forgets conditions."""
+    """Full stack updates: moto updates only resources that refer to a changed parameter, and ignores conditions."""
 
     create: Any = staticmethod(parsing.parse_and_create_resource)
 
     @staticmethod
     def update(stack: Any, template: Json, parameters: Json | None = None) -> None:
-        """Evaluate the whole template again; each resource is made, updated or removed as its condition says."""
+        """Evaluate the whole template again, and create, update or delete each resource by its condition."""
         earlier = stack.earlier = {
             name: stack._parsed_resources.pop(name)
             for name in stack._resource_json_map
@@ -240,7 +240,7 @@ class StackUpdates:
         stack.load_parameters()
         stack.load_conditions()
         for name in stack._resource_json_map:
-            stack[name]  # asking for a resource makes it
+            stack[name]  # the lookup creates the resource
         for name in set(earlier) - set(stack._parsed_resources):
             earlier[name].delete(stack._account_id, stack._region_name)
         stack.earlier = {}
@@ -249,7 +249,7 @@ class StackUpdates:
     def create_or_update(
         cls, logical_id: str, resource_json: Json, resources_map: Any, account_id: str, region_name: str
     ) -> Any:
-        """Stand in for the creation of a resource that moto's lazy map asks for."""
+        """Create the resource that moto's lazy map looks up, or update the earlier one."""
         earlier = getattr(resources_map, "earlier", {}).get(logical_id)
         condition = resource_json.get("Condition")
         if earlier is None or (condition and not resources_map.lazy_condition_map[condition]):
@@ -260,7 +260,7 @@ class StackUpdates:
 
 
 def _validate_state_machine_definition(request: Any) -> str:
-    """Judge it as the local AWS does, which executes the very same text."""
+    """Validate the definition as the local AWS does, which executes the same text."""
     try:
         parse(request._get_param("definition"))
     except DefinitionError as error:
@@ -270,29 +270,28 @@ def _validate_state_machine_definition(request: Any) -> str:
 
 
 def install() -> None:
-    """Add to moto what is missing."""
-    additions: list[tuple[Any, str, Any]] = [
+    """Add what moto lacks."""
+    for owner, name, addition in (
         (parsing, "parse_condition", _parse_condition),
         (parsing, "parse_and_create_resource", StackUpdates.create_or_update),
         (parsing.ResourceMap, "update", StackUpdates.update),
-        # Both are called by the provider, the first in each plan.
+        # The provider calls these, the first one in each plan.
         (StepFunctionResponse, "validate_state_machine_definition", _validate_state_machine_definition),
         (StepFunctionResponse, "list_state_machine_versions", lambda _: json.dumps({"stateMachineVersions": []})),
         (ApplicationAutoScalingResponse, "list_tags_for_resource", lambda _: json.dumps({"Tags": {}})),
         (ApplicationAutoScalingResponse, "tag_resource", lambda _: json.dumps({})),
-    ]
-    for owner, name, addition in additions:
+    ):
         setattr(owner, name, addition)
 
 
 def main() -> None:
     """Serve until standard input ends."""
     install()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a fault is of interest, each of a thousand requests is not
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # errors only, not a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    print(f"http://{host}:{port}", flush=True)  # noqa: T201 - the one thing that it has to say
+    print(f"http://{host}:{port}", flush=True)  # noqa: T201 - the caller reads the URL from here
     sys.stdin.read()
     server.stop()
 

@@ -1,4 +1,4 @@
-"""Checks Terraform files against the distilled schema of the newest provider: names and what is required."""
+"""A check of Terraform blocks against the distilled schema of the newest provider: names and required arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tests.iac.distil_provider_schema import DISTILLED
 from tests.iac.files import BLOCK, Block
 
-# Terraform's own, in every resource.
+# Terraform's meta-arguments, which every resource accepts.
 _META = {"count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
 
 Json = dict[str, Any]
@@ -18,7 +18,7 @@ SCHEMA: Json = json.loads(DISTILLED.read_text(encoding="utf-8"))
 
 
 def findings(block: Block) -> list[str]:
-    """Return what the newest provider would refuse in a resource or data source, each with its place."""
+    """Return what the newest provider would refuse in a resource or data source, each with its address."""
     name = f"{'data.' if block.kind == 'data' else ''}{block.labels[0]}"
     shape = SCHEMA["types"].get(name)
     if shape is None:
@@ -33,9 +33,9 @@ def _check(body: Json, shape: Json, path: str) -> Iterator[str]:
     if not shape.get("anything"):
         for name, bodies in written.items():
             if bodies is None and name not in arguments:
-                yield f"{path}{name} is {'a block' if name in nested else 'no argument'}"
+                yield f"{path}{name} is {'a block' if name in nested else 'not an argument'}"
             elif bodies is not None and name not in nested:
-                yield f"{path}{name} is {'an argument' if name in arguments else 'no block'}"
+                yield f"{path}{name} is {'an argument' if name in arguments else 'not a block'}"
             else:
                 for inner in bodies or []:
                     yield from _check(inner, nested[name], f"{path}{name}.")
@@ -46,7 +46,7 @@ def _check(body: Json, shape: Json, path: str) -> Iterator[str]:
 
 
 def _parts(body: Json) -> Iterator[tuple[str, list[Json] | None]]:
-    """Yield each name with the bodies of its blocks, or with None where it is an argument."""
+    """Yield each name with the bodies of its blocks, or with None if it is an argument."""
     for name, value in body.items():
         if name == BLOCK:
             continue

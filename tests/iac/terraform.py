@@ -1,4 +1,4 @@
-"""Runs Terraform on a copy of the configuration."""
+"""A wrapper that runs Terraform on a copy of the configuration."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 
 from tests.iac.files import IAC, ROOT
 
-# `init` puts here what it fetches, once; the name is Terraform's for this kind of place.
+# Terraform's plugin cache: `init` downloads the provider here once.
 PLUGIN_CACHE = ROOT / "build" / "terraform-plugins"
 
 
 class TerraformMissing(Exception):
-    """There is no Terraform here, or no AWS provider for it."""
+    """Terraform or its AWS provider is missing on this machine."""
 
 
 class TerraformFailed(AssertionError):
-    """A command of Terraform failed; the message is what it said."""
+    """A Terraform command failed; the message is its output."""
 
 
 class Terraform:
-    """`terraform` in a copy of `IaC/terraform`, initialised; nothing is written to the checkout."""
+    """The `terraform` command in an initialised copy of `IaC/terraform`; the checkout is never written to."""
 
     def __init__(self, folder: Path, *, fetch: bool, env: Mapping[str, str] | None = None) -> None:
-        """Copy and initialise; TerraformMissing if that cannot be had. `fetch` allows to fetch the provider."""
+        """Copy and initialise; raise TerraformMissing if that is impossible. `fetch` allows provider downloads."""
         if shutil.which("terraform") is None:
-            raise TerraformMissing("there is no terraform on the PATH")
+            raise TerraformMissing("terraform is not on the PATH")
         shutil.copytree(IAC, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
         self.folder = folder / "terraform"
         self._env = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(env or {})
@@ -42,11 +42,11 @@ class Terraform:
             raise
 
     def __call__(self, *arguments: str, seconds: float = 900) -> str:
-        """Run a command and return its output; TerraformFailed if it fails."""
+        """Run a command and return its output; raise TerraformFailed if it fails."""
         return self._run(*arguments, env={}, seconds=seconds)
 
     def json(self, *arguments: str) -> Any:
-        """Run a command that answers in JSON."""
+        """Run a command with JSON output and return that."""
         command, *rest = arguments
         return json.loads(self(command, "-json", *rest))
 
@@ -55,13 +55,13 @@ class Terraform:
             PLUGIN_CACHE.mkdir(parents=True, exist_ok=True)
             self._run("init", env={"TF_PLUGIN_CACHE_DIR": str(PLUGIN_CACHE)}, seconds=300)
         else:
-            # A proxy that is not there keeps Terraform from its registry; a mirror on this machine needs none.
+            # A dead proxy keeps Terraform from its registry; a mirror on this machine needs no proxy.
             fetched = [f"-plugin-dir={PLUGIN_CACHE}"] if any(PLUGIN_CACHE.glob("*/hashicorp/aws/*")) else []
             self._run("init", *fetched, env={"HTTPS_PROXY": "http://127.0.0.1:9"}, seconds=30)
 
     def _run(self, *arguments: str, env: dict[str, str], seconds: float) -> str:
         done = subprocess.run(
-            ["terraform", *arguments, "-no-color"],  # noqa: S607 - whichever is on the PATH is the user's choice
+            ["terraform", *arguments, "-no-color"],  # noqa: S607 - the user chooses the Terraform on the PATH
             cwd=self.folder,
             env=self._env | env,
             stdin=subprocess.DEVNULL,

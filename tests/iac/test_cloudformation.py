@@ -1,4 +1,4 @@
-"""cfn-lint: the template, and the workflow as Step Functions would read it"""
+"""cfn-lint: the CloudFormation template and the workflow"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cfnlint.config import ManualArgs
 from service.local.definition import render
 from tests.iac.files import TEMPLATE, WORKFLOW
 
-pytestmark = pytest.mark.timeout(180)  # other programs, which take seconds on a quiet machine
+pytestmark = pytest.mark.timeout(180)  # cfn-lint takes seconds even on an idle machine
 
 VALUES = {
     "partition": "aws",
@@ -23,13 +23,13 @@ VALUES = {
 
 
 def found(template: str) -> list[str]:
-    """Return what cfn-lint finds, informational remarks included."""
+    """Return the findings of cfn-lint, including informational ones."""
     matches = lint(template, config=ManualArgs(regions=["us-east-1"], include_checks=["I"]))
     return [f"{match.rule.id} {'/'.join(map(str, match.path or []))}: {match.message}" for match in matches]
 
 
 def wrapped(definition: Any) -> str:
-    """Return a template with this state machine, which is how cfn-lint comes to check it."""
+    """Return a template with this state machine, because cfn-lint checks only templates."""
     machine = {"RoleArn": "arn:aws:iam::123456789012:role/example", "Definition": definition}
     return json.dumps({"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
 
@@ -38,16 +38,16 @@ def workflow() -> Any:
     return json.loads(render(WORKFLOW.read_text(encoding="utf-8"), VALUES))
 
 
-def test_the_template_has_no_findings() -> None:
+def test_cfn_lint_finds_nothing_in_the_template() -> None:
     assert found(TEMPLATE.read_text(encoding="utf-8")) == []
 
 
-def test_the_workflow_has_no_findings() -> None:
+def test_cfn_lint_finds_nothing_in_the_workflow() -> None:
     assert found(wrapped(workflow())) == []
 
 
 @pytest.mark.parametrize("field", ["Nxt", "ResultPath"])
-def test_a_field_that_a_jsonata_state_does_not_have_is_found(field: str) -> None:
+def test_cfn_lint_finds_an_invalid_field_of_a_state(field: str) -> None:
     definition = workflow()
     definition["States"][definition["StartAt"]][field] = "$.x"
     findings = found(wrapped(definition))
@@ -55,6 +55,6 @@ def test_a_field_that_a_jsonata_state_does_not_have_is_found(field: str) -> None
     assert all(finding.startswith("E3601 ") for finding in findings)
 
 
-def test_a_property_that_appsync_does_not_have_is_found() -> None:
+def test_cfn_lint_finds_an_invalid_property_of_appsync() -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     assert any("Expirs" in finding for finding in found(text.replace("Expires: !Ref KeyA", "Expirs: !Ref KeyA")))

@@ -1,4 +1,4 @@
-"""IaC/README.md: inputs, outputs and commands are those of the files"""
+"""IaC/README.md: contents, inputs, outputs and commands match the files"""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import pytest
 
 from tests.iac.files import README, blocks, named
 
-pytestmark = pytest.mark.timeout(180)  # the parser takes seconds on a quiet machine
+pytestmark = pytest.mark.timeout(180)  # the parser takes seconds even on an idle machine
 
 TEXT = README.read_text(encoding="utf-8")
 
 
+def section(heading: str) -> str:
+    """Return the text under a heading."""
+    return re.split(r"^## ", TEXT.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0]
+
+
 def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the table under a heading, without its head."""
-    section = re.split(r"^## ", TEXT.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0]
-    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    """Return the cells of the table under a heading, without the header row."""
+    lines = [line for line in section(heading).splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def default(variable: dict[str, Any]) -> str:
-    """Return a variable's default as one would write it; that of an object is in its type."""
+    """Return a variable's default as written in HCL; the default of an object is in its type."""
     members = re.findall(r"(\w+) = optional\(\w+, ([^)]+)\)", " ".join(str(variable["type"]).split()))
     if members and variable["default"] == {}:
         return f"{{ {', '.join(f'{name} = {value}' for name, value in members)} }}"
@@ -32,24 +36,47 @@ def default(variable: dict[str, Any]) -> str:
 
 
 def commands() -> list[list[str]]:
-    """Return the words of every `terraform` command in a block of code."""
+    """Return the words of every `terraform` command in a code block."""
     lines = re.findall(r"^    (?:\w+=\$\()?(terraform [^#\n)]+)", TEXT, flags=re.MULTILINE)
     return [shlex.split(line) for line in lines]
 
 
-def test_the_table_of_inputs_is_that_of_the_variables() -> None:
+def test_the_contents_list_every_section() -> None:
+    contents = re.findall(r"^- \[(.+)\]\(#.+\)$", TEXT, flags=re.MULTILINE)
+    assert contents == re.findall(r"^## (.+)$", TEXT, flags=re.MULTILINE)
+
+
+def test_the_deployment_has_every_step_in_order() -> None:
+    deployment = section("Deploy")
+    steps = [
+        "terraform init",
+        "terraform apply -target=aws_ecr_repository.service",
+        "docker build --target serve",
+        "docker push",
+        "terraform plan",
+        "terraform apply\n",
+        "aws ecs wait services-stable",
+        'curl -s "$api_endpoint/event"',
+    ]
+    places = [deployment.find(f"    {step}") for step in steps]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "    terraform destroy\n" in section("Destroy")
+
+
+def test_the_inputs_table_matches_the_variables() -> None:
     written = [
         [f"`{name}`", variable["description"], f"`{default(variable)}`"] for name, variable in named("variable").items()
     ]
     assert rows("Inputs") == written
 
 
-def test_the_table_of_outputs_is_that_of_the_outputs() -> None:
+def test_the_outputs_table_matches_the_outputs() -> None:
     written = [[f"`{name}`", output["description"].replace('\\"', '"')] for name, output in named("output").items()]
     assert rows("Outputs") == written
 
 
-def test_every_command_of_terraform_names_what_exists() -> None:
+def test_every_terraform_command_names_existing_things() -> None:
     resources = {".".join(block.labels) for block in blocks() if block.kind == "resource"}
     assert len(commands()) > 5
     for words in commands():

@@ -1,4 +1,4 @@
-"""checkov: no failed check, and a reason beside each that is left out"""
+"""checkov: no failed checks, and a reason for each suppressed one"""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.iac, pytest.mark.timeout(1000)]
 
 
 def scan(folder: Path) -> list[dict[str, Any]]:
-    """Return what checkov found, per framework."""
+    """Return checkov's report for each framework."""
     checkov = os.environ.get("CHECKOV")
     if not checkov:
-        not_verified("CHECKOV does not say where checkov is")
+        not_verified("the environment variable CHECKOV does not name checkov")
     frameworks = ["--framework", "terraform", "cloudformation", "secrets"]
     done = subprocess.run(
         [checkov, "--directory", str(folder), *frameworks, "--skip-download", "--output", "json"],
@@ -39,7 +39,7 @@ def reports() -> list[dict[str, Any]]:
     return scan(IAC)
 
 
-def test_no_check_fails(reports: list[dict[str, Any]]) -> None:
+def test_checkov_finds_no_failed_check(reports: list[dict[str, Any]]) -> None:
     assert {"terraform", "cloudformation"} <= {report["check_type"] for report in reports}
     assert sum(report["summary"]["passed"] for report in reports) > 150
     assert [report["results"]["parsing_errors"] for report in reports if report["results"]["parsing_errors"]] == []
@@ -50,7 +50,7 @@ def test_no_check_fails(reports: list[dict[str, Any]]) -> None:
     ] == []
 
 
-def test_every_check_that_is_left_out_has_a_reason(reports: list[dict[str, Any]]) -> None:
+def test_every_suppressed_check_has_a_reason(reports: list[dict[str, Any]]) -> None:
     skipped = [check for report in reports for check in report["results"]["skipped_checks"]]
     assert [
         f"{check['check_id']} {check['resource']}"
@@ -59,6 +59,6 @@ def test_every_check_that_is_left_out_has_a_reason(reports: list[dict[str, Any]]
     ] == []
 
 
-def test_the_scanner_finds_what_it_is_for(tmp_path: Path) -> None:
+def test_checkov_finds_an_insecure_resource(tmp_path: Path) -> None:
     (tmp_path / "open.tf").write_text('resource "aws_sqs_queue" "open" {}\n', encoding="utf-8")
     assert {check["check_id"] for report in scan(tmp_path) for check in report["results"]["failed_checks"]}

@@ -1,4 +1,4 @@
-"""Terraform: format, real init and validate"""
+"""Terraform: fmt, init and validate"""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 
 from tests.iac.terraform import Terraform
 
-pytestmark = pytest.mark.timeout(180)  # other programs, which take seconds on a quiet machine
+pytestmark = pytest.mark.timeout(180)  # Terraform takes seconds even on an idle machine
 
 
 def test_every_file_is_formatted(terraform: Terraform) -> None:
     assert terraform("fmt", "-check", "-diff", "-recursive") == ""
 
 
-def test_the_provider_finds_the_configuration_valid(terraform: Terraform) -> None:
+def test_the_configuration_is_valid_for_the_provider(terraform: Terraform) -> None:
     found = terraform.json("validate")
     assert found["diagnostics"] == []
     assert found["valid"]

@@ -1,4 +1,4 @@
-"""Terraform's own tests, with mocks: contract, timeouts, API document, what is refused"""
+"""terraform test: contract, timeouts, API document and refused values, with mocks"""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.iac, pytest.mark.timeout(1000)]
 
 
 def test_terraforms_own_tests_pass(terraform: Terraform) -> None:
-    said = terraform("test")
+    output = terraform("test")
     runs = sum(
         len(re.findall(r'^run "', path.read_text(encoding="utf-8"), flags=re.MULTILINE))
         for path in TERRAFORM.glob("tests/*.tftest.hcl")
     )
     assert runs > 10
-    assert f"Success! {runs} passed, 0 failed." in said
+    assert f"Success! {runs} passed, 0 failed." in output

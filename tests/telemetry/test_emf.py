@@ -98,12 +98,12 @@ def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Met
     assert_follows_the_specification(first)
     assert (first["_aws"]["Timestamp"], first["service"]) == (1_800_000_000_250, "front")
     assert (first["Requests"], first["Rejected"]) == (5, 2)
-    assert (first["Throttles"], first["Recovered"], first["Reconnects"]) == (7, 7, 0)
+    assert (first["ThrottledCalls"], first["Recovered"], first["Reconnects"]) == (7, 7, 0)
     metrics.ended("read", "unreachable")
     others.counters["sync_front_link_reconnects"] = 1
     second = line(source)
     assert (second["Requests"], second["Rejected"], second["Reconnects"]) == (1, 1, 1)
-    assert (second["Throttles"], second["Recovered"]) == (0, 0)
+    assert (second["ThrottledCalls"], second["Recovered"]) == (0, 0)
 
 
 def test_gauges_are_written_as_their_value(metrics: Metrics, others: Others) -> None:

@@ -1,5 +1,4 @@
-# The API is one document, whose words neither Terraform nor its provider knows: a misspelt one would be applied in
-# silence.
+# The API is one document. Neither Terraform nor its provider checks its keys, so a misspelt one would be applied silently.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -8,7 +7,7 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "the_document_of_the_api" {
+run "api_document" {
   plan_options {
     target = [aws_api_gateway_rest_api.main, aws_api_gateway_method_settings.all]
   }
@@ -18,7 +17,7 @@ run "the_document_of_the_api" {
       "/event"      = ["post"]
       "/event/{id}" = ["delete", "get"]
     })
-    error_message = "The paths and methods are the contract's."
+    error_message = "The API must have exactly the paths and methods of the contract."
   }
   assert {
     condition = jsonencode(jsondecode(aws_api_gateway_rest_api.main.body).paths["/event"].post["x-amazon-apigateway-integration"]) == jsonencode({
@@ -31,7 +30,7 @@ run "the_document_of_the_api" {
       timeoutInMillis     = 29000
       passthroughBehavior = "when_no_match"
     })
-    error_message = "POST /event must go over the VPC link to the balancer."
+    error_message = "POST /event must go through the VPC link to the load balancer."
   }
   assert {
     condition = alltrue([for method in ["get", "delete"] :
@@ -47,25 +46,25 @@ run "the_document_of_the_api" {
         requestParameters   = { "integration.request.path.id" = "method.request.path.id" }
       })
     ])
-    error_message = "The id must be passed on in the path."
+    error_message = "GET and DELETE must pass the id on in the path."
   }
   assert {
     condition = alltrue([for method in ["get", "delete"] :
       jsondecode(aws_api_gateway_rest_api.main.body).paths["/event/{id}"][method].parameters[0] == { name = "id", in = "path", required = true, schema = { type = "string" } }
     ])
-    error_message = "A parameter that an integration uses must be declared."
+    error_message = "The path parameter that the integrations use must be declared."
   }
   assert {
     condition     = local.api_document["x-amazon-apigateway-request-validator"] == "everything" && local.api_document["x-amazon-apigateway-request-validators"].everything == { validateRequestBody = true, validateRequestParameters = true }
-    error_message = "The validator must exist and be the default one."
+    error_message = "The request validator must exist and be the default."
   }
   assert {
     condition     = local.api_document.paths["/event"].post.requestBody.content["application/json"].schema["$ref"] == "#/components/schemas/Event"
-    error_message = "POST /event must name the schema."
+    error_message = "POST /event must refer to the schema."
   }
   assert {
     condition     = merge(local.api_document.components.schemas.Event, { "$schema" = "http://json-schema.org/draft-04/schema#" }) == jsondecode(file("../request.schema.json"))
-    error_message = "The schema must be the service's, and of draft 4, which is the one that API Gateway knows."
+    error_message = "The schema must be the service's own, and of draft 4, the one that API Gateway supports."
   }
   assert {
     condition = alltrue([for type, response in local.api_document["x-amazon-apigateway-gateway-responses"] :
@@ -73,11 +72,11 @@ run "the_document_of_the_api" {
       && startswith(jsondecode(response.responseTemplates["application/json"]).type, "urn:problem-type:sync-front:")
       && try(jsondecode(response.responseTemplates["application/json"]).status == response.statusCode, startswith(type, "DEFAULT_"))
     ])
-    error_message = "Each must be a problem of RFC 9457 whose status is the answer's."
+    error_message = "Each gateway response must be an RFC 9457 problem with the status of the response."
   }
   assert {
     condition     = alltrue(flatten([for path in values(local.api_document.paths) : [for method in values(path) : length(method.security) == 0]]))
-    error_message = "NONE must ask for no signature."
+    error_message = "With NONE, no method may require a signature."
   }
   assert {
     condition     = !aws_api_gateway_method_settings.all.settings[0].data_trace_enabled && aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 50

@@ -1,4 +1,4 @@
-# What others rely on. The whole graph is applied, with a provider that is mocked.
+# What others rely on. This applies the whole graph with a mocked provider.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,42 +7,42 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "the_whole_system" {
-  # Outputs are filled, and nothing is public.
+run "contract" {
+  # Outputs have values, and nothing is public.
   assert {
     condition     = output.api_endpoint == "https://api.execute-api.us-east-1.amazonaws.com/dev"
-    error_message = "api_endpoint must be the stage's URL, for which curl \"$api_endpoint/event\" works."
+    error_message = "api_endpoint must be the URL of the stage, so that curl \"$api_endpoint/event\" works."
   }
   assert {
     condition     = output.state_machine_arn == local.state_machine_arn
-    error_message = "The ARN that is built from the name must be the machine's."
+    error_message = "The ARN that is built from the name must be the state machine's."
   }
   assert {
     condition     = output.connection_arn == local.appsync.connection_arn && output.secretsmanager_arn == local.appsync.api_key_secret
-    error_message = "Connection and secret must be those of the stack."
+    error_message = "The connection and the secret must be the stack's."
   }
   assert {
     condition     = jsonencode([output.appsync_host, output.appsync_host_realtime]) == jsonencode(["abc.appsync-api.us-east-1.amazonaws.com", "abc.appsync-realtime-api.us-east-1.amazonaws.com"])
-    error_message = "The hosts must be bare domains."
+    error_message = "The hosts must be plain domain names."
   }
   assert {
     condition = alltrue([for value in [
       output.ecs_service_arn, output.ecs_cluster_name, output.ecr_repository_url, output.log_group_name, output.alb_dns_name, output.dashboard_url,
     ] : length(value) > 0])
-    error_message = "Every output must be filled."
+    error_message = "Every output must have a value."
   }
   assert {
     condition     = aws_lb.main.internal && !aws_ecs_service.main.network_configuration[0].assign_public_ip
-    error_message = "Neither the balancer nor a task may have a public address."
+    error_message = "Neither the load balancer nor a task may have a public address."
   }
   assert {
     condition = alltrue([for rule in [aws_vpc_security_group_ingress_rule.balancer_from_link, aws_vpc_security_group_ingress_rule.tasks_from_balancer] :
       rule.cidr_ipv4 == null && rule.referenced_security_group_id != null
     ])
-    error_message = "Nothing may come in but from the group before it."
+    error_message = "Each security group may admit only the group before it."
   }
 
-  # The service gets its settings.
+  # The service's environment.
   assert {
     condition = jsonencode({ for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }) == jsonencode({
       APPSYNC_API_KEY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
@@ -66,22 +66,22 @@ run "the_whole_system" {
       STAGE_PREFIX           = "dev"
       STATE_MACHINE_ARN      = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
     })
-    error_message = "The environment must be filled from the variables, and hold no secret."
+    error_message = "The environment must have the values of the variables, and contain no secret."
   }
   assert {
     condition     = jsonencode([for secret in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].secrets : secret.name]) == jsonencode(["IDEMPOTENCY_SECRET"])
-    error_message = "ECS must inject the secret that turns an Idempotency-Key into an id."
+    error_message = "ECS must inject the secret for Idempotency-Key headers, and no other."
   }
   assert {
     condition     = jsondecode(aws_ecs_task_definition.service.container_definitions)[0].image == "123456789012.dkr.ecr.us-east-1.amazonaws.com/sync-front:1.2.3"
-    error_message = "The image must be the tag of our repository."
+    error_message = "The image must be image_tag in the system's own repository."
   }
   assert {
     condition     = strcontains(jsondecode(aws_ecs_task_definition.service.container_definitions)[0].healthCheck.command[4], "/healthz") && aws_lb_target_group.service.health_check[0].path == "/readyz"
-    error_message = "ECS kills on liveness, the balancer routes by readiness; not the other way round."
+    error_message = "ECS must check liveness and the load balancer readiness, not the other way round."
   }
 
-  # The workflow is the one file.
+  # The workflow.
   assert {
     condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 10 %}"
     error_message = "wait_seconds must reach the workflow."
@@ -92,21 +92,21 @@ run "the_whole_system" {
       && jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Arguments.Authentication.ConnectionArn == local.appsync.connection_arn
       && jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Resource == "arn:aws:states:::http:invoke"
     ])
-    error_message = "The workflow must publish on the Event API, over the connection."
+    error_message = "The workflow must publish to the Event API, with the connection."
   }
   assert {
     condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
-    error_message = "Executions must be remembered and their data not logged."
+    error_message = "Executions must be recorded, and their data must not be logged."
   }
 
-  # Ends of which no reply tells are published.
+  # Announcements of executions that ended without a reply.
   assert {
     condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.ended.event_pattern)) == jsonencode({
       source        = ["aws.states"]
       "detail-type" = ["Step Functions Execution Status Change"]
       detail        = { stateMachineArn = [local.state_machine_arn], status = ["ABORTED", "FAILED", "TIMED_OUT"] }
     })
-    error_message = "The rule must match the ends of this machine's executions."
+    error_message = "The rule must match the final statuses of this state machine's executions."
   }
   assert {
     condition = jsonencode(jsondecode(replace(aws_cloudwatch_event_target.ended.input_transformer[0].input_template, "<name>", "exec-1"))) == jsonencode({
@@ -117,10 +117,10 @@ run "the_whole_system" {
   }
   assert {
     condition     = aws_cloudwatch_event_api_destination.ended.invocation_endpoint == local.publish_url && aws_cloudwatch_event_api_destination.ended.connection_arn == local.appsync.connection_arn
-    error_message = "It must go to the Event API, with the key of the connection."
+    error_message = "EventBridge must publish to the Event API, with the key of the connection."
   }
 
-  # Each layer gets its link of the chain of timeouts.
+  # The timeout chain.
   assert {
     condition = jsonencode([
       local.environment.RESPONSE_TIMEOUT,
@@ -130,6 +130,6 @@ run "the_whole_system" {
       local.environment.DRAIN_TIMEOUT,
       jsondecode(aws_ecs_task_definition.service.container_definitions)[0].stopTimeout,
     ]) == jsonencode([25, 29, 60, 45, 35, 60])
-    error_message = "The chain must reach every layer."
+    error_message = "Each layer must get its timeout."
   }
 }

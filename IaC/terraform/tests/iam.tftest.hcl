@@ -1,4 +1,4 @@
-# Who may do what: the statements that matter, whole. A permission more is a change of this file, too.
+# The important IAM statements, in full: any additional permission has to be added to this file as well.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -39,7 +39,7 @@ run "least_privilege" {
         Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.us-east-1.amazonaws.com" } }
       },
     ])
-    error_message = "The task may start, read, list and stop executions of this machine, and read one secret."
+    error_message = "The task may start, list, read and stop executions of this state machine, and read one secret."
   }
   assert {
     condition = jsonencode(jsondecode(aws_iam_role_policy.workflow.policy).Statement[0]) == jsonencode({
@@ -51,11 +51,11 @@ run "least_privilege" {
         "states:HTTPEndpoint" = "https://abc.appsync-api.us-east-1.amazonaws.com/event"
       } }
     })
-    error_message = "The workflow may call one URL by one method."
+    error_message = "The workflow may call one URL with one method."
   }
   assert {
     condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid if statement.Resource == "*"]) == jsonencode(["DeliverLogs", "Trace"])
-    error_message = "Only what has no resource of its own may be for all resources."
+    error_message = "Only actions that take no resource may be allowed on all resources."
   }
   assert {
     condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid => statement.Resource if statement.Resource != "*" }) == jsonencode({
@@ -63,11 +63,11 @@ run "least_privilege" {
       UseConnection        = "arn:aws:events:us-east-1:123456789012:connection/sync-front/11111111-2222-3333-4444-555555555555"
       ReadConnectionSecret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:events!connection/sync-front/1-AbCdEf"
     })
-    error_message = "The workflow may use this connection and its secret."
+    error_message = "The workflow may use this connection and its secret only."
   }
   assert {
     condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Sid if statement.Resource == "*"]) == jsonencode(["LogIn"])
-    error_message = "ECS may pull, log and read of this system only."
+    error_message = "ECS may pull images, write logs and read secrets of this system only."
   }
   assert {
     condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "ReadIdempotencySecret"]) == jsonencode(["arn:aws:secretsmanager:us-east-1:123456789012:secret:IdempotencySecret-AbCdEf"])
@@ -82,12 +82,12 @@ run "least_privilege" {
       [for role in [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs] : role.policy],
       [aws_iam_role_policy.flow_logs[0].policy],
     ) : !can(regex(":\\*\"", jsonencode([for statement in jsondecode(policy).Statement : statement.Action])))])
-    error_message = "No action may be a wildcard."
+    error_message = "No action may contain a wildcard."
   }
   assert {
     condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.ended, aws_iam_role.appsync_logs, aws_iam_role.flow_logs[0]] :
       jsondecode(role.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     ])
-    error_message = "A service may take a role only on behalf of this account."
+    error_message = "A service may assume a role only on behalf of this account."
   }
 }

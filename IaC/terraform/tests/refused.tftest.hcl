@@ -1,4 +1,4 @@
-# Each of these values would fail late, in the midst of an apply, or not at all: the plan refuses it.
+# Invalid values, which would fail in the middle of an apply or not at all. The plan must refuse them.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,7 +7,7 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "one_wrong_value_of_each" {
+run "an_invalid_value_of_each_variable" {
   command = plan
   expect_failures = [
     var.workflow_name,
@@ -72,7 +72,7 @@ run "one_wrong_value_of_each" {
   }
 }
 
-run "other_wrong_values_and_no_image" {
+run "other_invalid_values_and_no_image" {
   command = plan
   expect_failures = [
     var.service_name,

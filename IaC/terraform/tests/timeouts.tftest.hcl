@@ -1,4 +1,4 @@
-# The chain refuses to be broken. That it reaches every layer is part of the contract.
+# A plan with a broken timeout chain must fail. contract.tftest.hcl checks that the timeouts reach every layer.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,7 +7,7 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "a_longer_chain_that_holds" {
+run "a_longer_but_valid_chain" {
   command = plan
 
   plan_options {
@@ -20,11 +20,11 @@ run "a_longer_chain_that_holds" {
 
   assert {
     condition     = terraform_data.timeout_chain.input.response == 50
-    error_message = "It must be taken."
+    error_message = "A valid chain must be accepted."
   }
 }
 
-run "a_wait_as_long_as_the_gateways" {
+run "a_response_timeout_too_close_to_api_gateways" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -37,7 +37,7 @@ run "a_wait_as_long_as_the_gateways" {
   }
 }
 
-run "a_gateway_that_outlasts_the_balancer" {
+run "an_api_gateway_timeout_as_long_as_the_balancers" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -50,7 +50,7 @@ run "a_gateway_that_outlasts_the_balancer" {
   }
 }
 
-run "a_balancer_that_outlasts_the_services_connections" {
+run "a_balancer_timeout_as_long_as_the_services_keep_alive" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -63,7 +63,7 @@ run "a_balancer_that_outlasts_the_services_connections" {
   }
 }
 
-run "a_drain_shorter_than_the_wait" {
+run "a_drain_too_short_for_the_last_request" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -76,7 +76,7 @@ run "a_drain_shorter_than_the_wait" {
   }
 }
 
-run "a_deregistration_that_cuts_requests" {
+run "a_deregistration_as_short_as_api_gateways_timeout" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -89,7 +89,7 @@ run "a_deregistration_that_cuts_requests" {
   }
 }
 
-run "a_kill_before_the_drain_ends" {
+run "a_stop_timeout_too_short_for_the_drain" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -102,7 +102,7 @@ run "a_kill_before_the_drain_ends" {
   }
 }
 
-run "a_stop_longer_than_fargate_allows" {
+run "a_stop_timeout_above_fargates_maximum" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -115,9 +115,9 @@ run "a_stop_longer_than_fargate_allows" {
   }
 }
 
-run "a_workflow_longer_than_the_wait_is_pointed_out" {
+run "a_warning_for_a_workflow_longer_than_the_response_timeout" {
   command         = plan
-  expect_failures = [check.workflow_fits_into_the_wait]
+  expect_failures = [check.workflow_fits_response_timeout]
 
   variables {
     wait_seconds = 23

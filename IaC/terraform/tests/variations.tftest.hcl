@@ -1,4 +1,4 @@
-# What a user can choose reaches what it is for.
+# Each option takes effect.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,7 +7,7 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "everything_that_can_be_chosen" {
+run "all_options_at_once" {
   variables {
     image_tag                  = null
     image_uri                  = "registry.example:5000/team/sync-front@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -25,7 +25,7 @@ run "everything_that_can_be_chosen" {
 
   assert {
     condition     = jsonencode([for name in ["RESPONSE_TIMEOUT", "DRAIN_TIMEOUT", "MAX_IN_FLIGHT", "STAGE_PREFIX"] : { for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }[name]]) == jsonencode(["20", "30", "1234", "live"])
-    error_message = "What is chosen must reach the service."
+    error_message = "The variables must reach the service."
   }
   assert {
     condition     = jsondecode(aws_ecs_task_definition.service.container_definitions)[0].image == var.image_uri
@@ -41,58 +41,58 @@ run "everything_that_can_be_chosen" {
       && endswith(methods.options["x-amazon-apigateway-integration"].uri, path)
       && !can(methods.options.security)
     ])
-    error_message = "A browser must be able to ask the service whether a page may call."
+    error_message = "Preflight requests must reach the service, without a signature."
   }
   assert {
     condition     = local.environment.CORS_ORIGINS == "https://app.example,https://other.example:8443" && local.api_document["x-amazon-apigateway-gateway-responses"].THROTTLED.responseParameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
-    error_message = "The origins must reach the service, and pages must be able to read what API Gateway says."
+    error_message = "The origins must reach the service, and pages must be able to read API Gateway's own errors."
   }
   assert {
     condition     = length(aws_api_gateway_account.logs) + length(aws_iam_role.api_logs) == 0
-    error_message = "The account's own setting must be left alone."
+    error_message = "The account's setting must not be changed."
   }
   assert {
     condition     = length(aws_vpc.main) + length(aws_nat_gateway.main) + length(aws_subnet.private) + length(aws_flow_log.rejected) == 0
-    error_message = "No network may be made beside a given one."
+    error_message = "With an existing network, none may be created."
   }
   assert {
     condition     = aws_lb.main.subnets == toset(["subnet-1", "subnet-2"]) && aws_security_group.tasks.vpc_id == "vpc-0123456789abcdef0"
-    error_message = "The given network must be used."
+    error_message = "The existing network must be used."
   }
   assert {
     condition     = alltrue(flatten([for path in values(local.api_document.paths) : [for name, method in path : jsonencode(method.security) == jsonencode([{ sigv4 = [] }]) if name != "options"]]))
-    error_message = "AWS_IAM must ask for a signature on each method."
+    error_message = "With AWS_IAM, every method must require a signature."
   }
   assert {
     condition     = local.api_document.components.securitySchemes.sigv4["x-amazon-apigateway-authtype"] == "awsSigv4"
-    error_message = "The scheme must be API Gateway's."
+    error_message = "The security scheme must be API Gateway's own."
   }
   assert {
     condition     = aws_lb_listener.service.port == 443 && aws_lb_listener.service.protocol == "HTTPS" && startswith(aws_lb_listener.service.ssl_policy, "ELBSecurityPolicy-TLS13")
-    error_message = "The listener must speak TLS 1.2 or newer."
+    error_message = "The listener must use TLS 1.2 or newer."
   }
   assert {
     condition     = jsondecode(aws_api_gateway_rest_api.main.body).paths["/event"].post["x-amazon-apigateway-integration"].uri == "https://events.internal.example.com/event"
-    error_message = "API Gateway must ask for the name in the certificate."
+    error_message = "API Gateway must connect to the name in the certificate."
   }
   assert {
     condition     = aws_vpc_security_group_ingress_rule.balancer_from_link.from_port == 443 && aws_vpc_security_group_egress_rule.link_to_balancer.to_port == 443
-    error_message = "The groups must let that port through."
+    error_message = "The security groups must admit the TLS port."
   }
   assert {
     condition     = aws_cloudformation_stack.appsync.parameters.SubscriberAuth == "AWS_IAM" && local.environment.APPSYNC_AUTH == "iam" && !can(local.environment.APPSYNC_API_KEY_SECRET)
-    error_message = "Subscribers must authorise by IAM, and need no key."
+    error_message = "Subscribers must use IAM and have no key."
   }
   assert {
     condition = jsonencode(slice(jsondecode(aws_iam_role_policy.task.policy).Statement, 2, length(jsondecode(aws_iam_role_policy.task.policy).Statement))) == jsonencode([
       { Sid = "Connect", Effect = "Allow", Action = "appsync:EventConnect", Resource = "arn:aws:appsync:us-east-1:123456789012:apis/api123" },
       { Sid = "Subscribe", Effect = "Allow", Action = "appsync:EventSubscribe", Resource = "arn:aws:appsync:us-east-1:123456789012:apis/api123/channelNamespace/AsyncEvents" },
     ])
-    error_message = "The task may subscribe, and neither publish nor read the key."
+    error_message = "The task may subscribe, but neither publish nor read the key."
   }
 }
 
-run "a_zone_of_its_own_for_each_nat_gateway" {
+run "a_nat_gateway_in_each_of_three_zones" {
   command = plan
 
   plan_options {
@@ -106,6 +106,6 @@ run "a_zone_of_its_own_for_each_nat_gateway" {
 
   assert {
     condition     = length(aws_nat_gateway.main) == 3 && length(aws_subnet.private) == 3 && length(distinct([for subnet in concat(values(aws_subnet.private), values(aws_subnet.public)) : subnet.cidr_block])) == 6
-    error_message = "Three zones need three gateways and six networks."
+    error_message = "Three zones need three gateways and six different subnets."
   }
 }

@@ -1,4 +1,4 @@
-"""What AWS was told to run, in the form in which it can be run here."""
+"""The deployed system, in a form that can run on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.processes import Process, command
 
 
 class DeployedAws(LocalAws):
-    """The local AWS with the names, the key and the workflow that Terraform deployed; only its address is its own."""
+    """The local AWS with the names, the key and the workflow that Terraform deployed; only its address differs."""
 
     def __init__(self, system: System, folder: Path) -> None:
         self.namespace = system.namespace
@@ -32,7 +32,7 @@ class DeployedAws(LocalAws):
 
 @dataclass(frozen=True)
 class System:
-    """The parts of the applied system that run."""
+    """The running parts of the applied system."""
 
     namespace: str
     api_key: str
@@ -43,14 +43,14 @@ class System:
     definition: str
     container: dict[str, Any]
     environment: dict[str, str]
-    """As ECS sets it: with the values of the secrets."""
+    """As ECS sets it, with the values of the secrets."""
     target_group: dict[str, Any]
     integrations: dict[str, str]
-    """Where API Gateway leads a request, by `METHOD /path`."""
+    """The URI to which API Gateway forwards a request, by `METHOD /path`."""
     stage: str
 
     def local_environment(self, aws: LocalAws, world: World) -> dict[str, str]:
-        """Return the task's environment, changed in nothing but where AWS is, and the port."""
+        """Return the task's environment with only the addresses of AWS and the port changed."""
         environment = dict(self.environment)
         assert environment["APPSYNC_HTTP_URL"] == self.publish_url
         assert environment["APPSYNC_REALTIME_URL"] == self.realtime_url
@@ -68,7 +68,7 @@ class System:
 
 
 def deployed(world: World) -> System:
-    """Read from AWS, not from Terraform, what runs."""
+    """Return the running system as AWS, not Terraform, describes it."""
     (api,) = world.client("appsync").list_apis()["apis"]
     (namespace,) = world.client("appsync").list_channel_namespaces(apiId=api["apiId"])["channelNamespaces"]
     (api_key,) = world.valid_keys()
@@ -96,7 +96,7 @@ def deployed(world: World) -> System:
 
 @dataclass
 class Running:
-    """The service as its task runs it."""
+    """The service, running as in its task."""
 
     url: str
     process: Process
@@ -113,7 +113,7 @@ class Running:
 
 @asynccontextmanager
 async def running(system: System, world: World, folder: Path) -> AsyncIterator[Running]:
-    """Run the service with its task's environment; yield it once its subscription is confirmed."""
+    """Run the service with its task's environment; yield it when its subscription is confirmed."""
     async with DeployedAws(system, folder) as aws:
         arguments = system.container.get("command", ["serve"])
         async with command("service", *arguments, env=system.local_environment(aws, world)) as process:

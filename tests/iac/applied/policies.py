@@ -1,4 +1,4 @@
-"""What IAM roles may do, read from the policies that AWS was given."""
+"""The permissions of the IAM roles, read from the policies in AWS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement that allows something."""
+    """One statement with the effect Allow."""
 
     role: str
     actions: tuple[str, ...]
@@ -19,14 +19,14 @@ class Statement:
     condition: dict[str, Any]
 
     def allows(self, action: str, resource: str) -> bool:
-        """Whether action and resource match; its condition is another matter."""
+        """Whether action and resource match; this ignores the condition."""
         return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in self.actions) and any(
             fnmatchcase(resource, pattern) for pattern in self.resources
         )
 
 
 def statements(iam: Any) -> Iterator[Statement]:
-    """Yield what every role's inline and own managed policies allow; a `Deny` or a negation is not expected here."""
+    """Yield the statements of every role's inline policies; `Deny` and negations are not expected."""
     for role in iam.list_roles()["Roles"]:
         name = role["RoleName"]
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
@@ -37,7 +37,7 @@ def statements(iam: Any) -> Iterator[Statement]:
 def _read(role: str, document: dict[str, Any]) -> Iterator[Statement]:
     for entry in _listed(document["Statement"]):
         assert entry["Effect"] == "Allow"
-        assert not {"NotAction", "NotResource"} & set(entry), f"{role} allows all but something"
+        assert not {"NotAction", "NotResource"} & set(entry), f"{role} uses a negation"
         yield Statement(
             role, tuple(_listed(entry["Action"])), tuple(_listed(entry["Resource"])), entry.get("Condition", {})
         )

@@ -1,4 +1,4 @@
-"""Apply to moto: empty repository, everything, outputs, a second plan"""
+"""First apply to moto: repository, everything else, outputs, a second plan"""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from tests.iac.files import blocks, named
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 
-def test_the_repository_can_be_made_first_so_that_there_is_an_image_before_the_service(world: World) -> None:
-    assert "aws_ecr_repository.service" in world.made_first
-    assert not [address for address in world.made_first if address.startswith(("aws_ecs_", "aws_lb", "aws_vpc"))]
+def test_the_repository_can_be_created_before_the_service(world: World) -> None:
+    assert "aws_ecr_repository.service" in world.created_first
+    assert not [address for address in world.created_first if address.startswith(("aws_ecs_", "aws_lb", "aws_vpc"))]
 
 
-def test_every_resource_of_the_files_is_applied(world: World) -> None:
+def test_every_resource_in_the_files_is_created(world: World) -> None:
     declared = {".".join(block.labels) for block in blocks() if block.kind == "resource"}
     assert {address.partition("[")[0] for address in world.resources} == declared
     assert world.first.destroyed == world.first.changed == 0
-    assert world.first.added + len(world.made_first) == len(world.resources)
+    assert world.first.added + len(world.created_first) == len(world.resources)
 
 
-def test_every_output_is_filled(world: World) -> None:
+def test_every_output_has_a_value(world: World) -> None:
     outputs = world.outputs
     assert set(outputs) == set(named("output"))
     assert [name for name, value in outputs.items() if not value] == []
 
 
-def test_the_outputs_are_what_their_users_expect(world: World) -> None:
+def test_the_outputs_have_the_expected_values(world: World) -> None:
     outputs = world.outputs
     assert outputs["api_endpoint"].startswith("https://")
     assert outputs["api_endpoint"].endswith(f".execute-api.{REGION}.amazonaws.com/dev")
@@ -40,11 +40,11 @@ def test_the_outputs_are_what_their_users_expect(world: World) -> None:
     assert outputs["ecs_service_arn"].startswith(f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/")
 
 
-def test_a_second_plan_changes_only_what_moto_does_not_tell_back(world: World) -> None:
+def test_a_second_plan_changes_only_what_moto_does_not_return(world: World) -> None:
     assert world.plan().actions == {}
 
 
-def test_the_service_runs_the_image_that_was_pushed(world: World) -> None:
+def test_the_service_runs_the_pushed_image(world: World) -> None:
     (container,) = world.task()["containerDefinitions"]
     repository, _, tag = container["image"].rpartition(":")
     assert (repository, tag) == (world.outputs["ecr_repository_url"], FIRST)
@@ -52,12 +52,12 @@ def test_the_service_runs_the_image_that_was_pushed(world: World) -> None:
     assert FIRST in [image["imageTag"] for image in images]
 
 
-def test_no_key_is_in_the_state_the_outputs_or_the_task(world: World) -> None:
+def test_no_secret_is_in_the_state_or_the_task(world: World) -> None:
     secrets = world.client("secretsmanager")
     values = [
         secrets.get_secret_value(SecretId=item["ARN"])["SecretString"] for item in secrets.list_secrets()["SecretList"]
     ]
-    assert len(values) == 3  # the key, the connection's own, the one of Idempotency-Key
+    assert len(values) == 3  # for the API key, the connection and Idempotency-Key
     state, task = world.terraform("state", "pull"), str(world.task())
     for key in world.valid_keys() | {value for value in values if not value.startswith("{")}:
         assert len(key) > 8

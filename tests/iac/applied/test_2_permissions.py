@@ -1,4 +1,4 @@
-"""IAM: what the roles that were made may do, and no more"""
+"""IAM: the permissions of each role, and no others"""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def actions(allowed: list[Statement], role: str) -> set[str]:
     return {action for statement in of(allowed, role) for action in statement.actions}
 
 
-def test_no_role_may_do_everything_of_anything(allowed: list[Statement]) -> None:
+def test_no_action_contains_a_wildcard(allowed: list[Statement]) -> None:
     assert [statement for statement in allowed for action in statement.actions if "*" in action] == []
 
 
-def test_every_resource_is_named_where_an_action_takes_one(allowed: list[Statement]) -> None:
+def test_actions_that_take_a_resource_name_it(allowed: list[Statement]) -> None:
     assert [
         (statement.role, action)
         for statement in allowed
@@ -72,19 +72,19 @@ def test_every_resource_is_named_where_an_action_takes_one(allowed: list[Stateme
     ] == []
 
 
-def test_every_role_is_for_one_service_on_behalf_of_this_account(world: World) -> None:
+def test_each_role_can_be_assumed_by_one_service_for_this_account(world: World) -> None:
     found = {}
     for role in world.client("iam").list_roles()["Roles"]:
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Action"] == "sts:AssumeRole"
         found[role["RoleName"].removeprefix("sync-front-")] = statement["Principal"]["Service"]
-        # API Gateway does not say for whom it asks.
+        # API Gateway does not send the source account.
         if statement["Principal"]["Service"] != "apigateway.amazonaws.com":
             assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
     assert found == TRUSTED
 
 
-def test_only_api_gateways_log_role_has_a_policy_of_aws(world: World) -> None:
+def test_only_the_log_role_of_api_gateway_has_an_aws_managed_policy(world: World) -> None:
     iam = world.client("iam")
     attached = {
         (role["RoleName"], policy["PolicyName"])
@@ -94,7 +94,7 @@ def test_only_api_gateways_log_role_has_a_policy_of_aws(world: World) -> None:
     assert attached == {("sync-front-api-logs", "AmazonAPIGatewayPushToCloudWatchLogs")}
 
 
-def test_the_service_may_use_its_own_machine_and_no_other(world: World, allowed: list[Statement]) -> None:
+def test_the_service_may_use_only_its_own_state_machine(world: World, allowed: list[Statement]) -> None:
     machine = world.outputs["state_machine_arn"]
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:exec-1"
     for action in ("states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"):
@@ -113,7 +113,7 @@ def test_the_service_may_use_its_own_machine_and_no_other(world: World, allowed:
     }
 
 
-def test_the_service_may_read_the_key_and_no_other_secret(world: World, allowed: list[Statement]) -> None:
+def test_the_service_may_read_only_the_api_key(world: World, allowed: list[Statement]) -> None:
     read = "secretsmanager:GetSecretValue"
     arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
     assert [arn for arn in arns if may(allowed, "task", read, arn)] == [world.outputs["secretsmanager_arn"]]
@@ -121,7 +121,7 @@ def test_the_service_may_read_the_key_and_no_other_secret(world: World, allowed:
     assert {action for action in rest if not action.startswith("states:")} == {"kms:Decrypt"}
 
 
-def test_ecs_may_start_this_service_only(world: World, allowed: list[Statement]) -> None:
+def test_ecs_may_start_only_this_service(world: World, allowed: list[Statement]) -> None:
     (container,) = world.task()["containerDefinitions"]
     for secret in container["secrets"]:
         assert may(allowed, "execution", "secretsmanager:GetSecretValue", secret["valueFrom"])
@@ -134,7 +134,7 @@ def test_ecs_may_start_this_service_only(world: World, allowed: list[Statement])
     assert not may(allowed, "execution", "logs:PutLogEvents", f"{group}-other:log-stream:service/1")
 
 
-def test_the_workflow_may_post_to_the_event_api_and_nowhere_else(world: World, allowed: list[Statement]) -> None:
+def test_the_workflow_may_post_only_to_the_event_api(world: World, allowed: list[Statement]) -> None:
     machine = world.outputs["state_machine_arn"]
     (invoke,) = [item for item in of(allowed, "workflow") if "states:InvokeHTTPEndpoint" in item.actions]
     assert invoke.resources == (machine,)
@@ -147,20 +147,20 @@ def test_the_workflow_may_post_to_the_event_api_and_nowhere_else(world: World, a
         assert may(allowed, "workflow", "events:RetrieveConnectionCredentials", call["Authentication"]["ConnectionArn"])
 
 
-def test_the_workflow_may_read_the_secret_of_its_connection_only(world: World, allowed: list[Statement]) -> None:
+def test_the_workflow_may_read_only_the_secret_of_its_connection(world: World, allowed: list[Statement]) -> None:
     arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
     readable = [arn for arn in arns if may(allowed, "workflow", "secretsmanager:GetSecretValue", arn)]
     assert readable == [world.connection()["SecretArn"]]
 
 
-def test_decryption_is_by_way_of_secrets_manager_alone(allowed: list[Statement]) -> None:
+def test_roles_may_decrypt_only_through_secrets_manager(allowed: list[Statement]) -> None:
     found = [statement for statement in allowed if "kms:Decrypt" in statement.actions]
     assert {statement.role for statement in found} == {"sync-front-task", "sync-front-execution"}
     for statement in found:
         assert statement.condition == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
 
 
-def test_eventbridge_may_tell_of_ends_and_nothing_else(world: World, allowed: list[Statement]) -> None:
+def test_eventbridge_may_only_announce_ended_executions(world: World, allowed: list[Statement]) -> None:
     (statement,) = of(allowed, "ended")
     (destination,) = world.client("events").list_api_destinations()["ApiDestinations"]
     assert statement.actions == ("events:InvokeApiDestination",)
@@ -168,7 +168,7 @@ def test_eventbridge_may_tell_of_ends_and_nothing_else(world: World, allowed: li
 
 
 def states(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every state of a definition, the nested ones too."""
+    """Yield every state of a definition, including nested ones."""
     if isinstance(value, dict):
         if "Type" in value:
             yield value

@@ -1,4 +1,4 @@
-"""Alarms, dashboard and scaling watch what exists"""
+"""Monitoring: alarms, dashboard, scaling and log groups"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def widgets(world: World) -> list[dict[str, Any]]:
 
 
 def of_alarms(alarms: list[dict[str, Any]]) -> Iterator[Metric]:
-    """An alarm is on one metric, or on an expression of several."""
+    """Yield the metrics of alarms, each on one metric or on an expression of several."""
     for alarm in alarms:
         parts = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
         for metric in parts or [alarm]:
@@ -40,7 +40,7 @@ def of_alarms(alarms: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def of_widgets(widgets: list[dict[str, Any]]) -> Iterator[Metric]:
-    """A metric is one flat list: namespace, name, dimension, value, ..., options."""
+    """Yield the metrics of widgets, each a flat list: namespace, name, dimension, value, ..., options."""
     for widget in widgets:
         for metric in widget["properties"].get("metrics", []):
             flat = [part for part in metric if isinstance(part, str)]
@@ -56,8 +56,8 @@ def of_scaling(world: World) -> Iterator[Metric]:
             yield metric["Namespace"], metric["MetricName"], dimensions
 
 
-def what_exists(world: World) -> dict[str, set[str]]:
-    """Return the values that each dimension of a metric can have here."""
+def existing(world: World) -> dict[str, set[str]]:
+    """Return the existing values of each metric dimension."""
     (api,) = world.client("apigateway").get_rest_apis()["items"]
     (balancer,) = world.client("elbv2").describe_load_balancers()["LoadBalancers"]
     (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
@@ -79,17 +79,17 @@ def what_exists(world: World) -> dict[str, set[str]]:
         "Region": {REGION},
         "RuleName": {rule["Name"] for rule in world.client("events").list_rules()["Rules"]},
         "QueueName": {url.rpartition("/")[2] for url in world.client("sqs").list_queues()["QueueUrls"]},
-        # The dimension of the service's own metrics, which it takes from its environment.
+        # The dimension of the service's own metrics, which comes from its environment.
         "service": {item["value"] for item in container["environment"] if item["name"] == "SERVICE_NAME"},
     }
 
 
-def test_every_metric_is_of_something_that_exists(
+def test_every_metric_belongs_to_an_existing_resource(
     world: World, alarms: list[dict[str, Any]], widgets: list[dict[str, Any]]
 ) -> None:
     metrics = [*of_alarms(alarms), *of_widgets(widgets), *of_scaling(world)]
     assert len(metrics) > 40
-    exists = what_exists(world)
+    exists = existing(world)
     assert [
         (namespace, name, dimension, value)
         for namespace, name, dimensions in metrics
@@ -98,12 +98,12 @@ def test_every_metric_is_of_something_that_exists(
     ] == []
 
 
-def test_every_alarm_says_what_to_look_at(alarms: list[dict[str, Any]]) -> None:
+def test_every_alarm_has_a_description(alarms: list[dict[str, Any]]) -> None:
     assert len(alarms) > 10
     assert [alarm["AlarmName"] for alarm in alarms if len(alarm["AlarmDescription"].split()) < 5] == []
 
 
-def test_no_widget_covers_another(widgets: list[dict[str, Any]]) -> None:
+def test_no_dashboard_widgets_overlap(widgets: list[dict[str, Any]]) -> None:
     cells = [
         (x, y)
         for widget in widgets
@@ -114,7 +114,7 @@ def test_no_widget_covers_another(widgets: list[dict[str, Any]]) -> None:
     assert max(x for x, _ in cells) < 24
 
 
-def test_the_log_that_the_dashboard_shows_is_the_services(world: World, widgets: list[dict[str, Any]]) -> None:
+def test_the_dashboard_shows_the_log_of_the_service(world: World, widgets: list[dict[str, Any]]) -> None:
     (query,) = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
     (container,) = world.task()["containerDefinitions"]
     match = re.match(r"SOURCE '([^']+)'", query)
@@ -124,7 +124,7 @@ def test_the_log_that_the_dashboard_shows_is_the_services(world: World, widgets:
     assert match[1] in [group["logGroupName"] for group in groups]
 
 
-def test_every_log_group_is_encrypted_and_comes_to_an_end(world: World) -> None:
+def test_every_log_group_has_encryption_and_retention(world: World) -> None:
     groups = world.client("logs").describe_log_groups()["logGroups"]
     assert len(groups) > 4
     assert [group["logGroupName"] for group in groups if not group.get("kmsKeyId")] == []

@@ -1,4 +1,4 @@
-"""What Terraform configures is what runs: the service with its task's environment"""
+"""Service: runs with the environment of its task"""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def service(system: System, world: World, tmp_path: Path) -> AsyncIterator
         yield started
 
 
-def test_the_keys_of_service_and_workflow_are_the_one_that_is_valid(world: World, system: System) -> None:
+def test_the_service_and_the_workflow_have_the_valid_key(world: World, system: System) -> None:
     assert world.secret(world.outputs["secretsmanager_arn"]) == {"api_key": system.api_key}
     assert world.secret(world.connection()["SecretArn"]) == {
         "api_key_name": "x-api-key",
@@ -43,11 +43,11 @@ def test_the_keys_of_service_and_workflow_are_the_one_that_is_valid(world: World
     }
 
 
-def test_every_placeholder_of_the_workflow_is_filled(system: System) -> None:
+def test_no_placeholder_is_left_in_the_workflow(system: System) -> None:
     assert "${" not in system.definition
 
 
-def test_every_variable_of_the_task_is_one_that_the_service_reads(system: System) -> None:
+def test_the_service_reads_every_environment_variable_of_the_task(system: System) -> None:
     assert set(system.environment) - set(Settings.model_fields) == set()
 
 
@@ -57,14 +57,14 @@ async def test_a_post_is_answered_with_the_workflows_result(system: System, serv
     assert body["id"] in service.aws.executions
 
 
-async def test_a_location_that_is_given_out_leads_back_through_the_api(system: System, service: Running) -> None:
+async def test_a_location_works_through_the_api(system: System, service: Running) -> None:
     status, body, headers = await service.request(
         system.integrations["POST /event"], "POST", json=PERSON, headers={"Prefer": "respond-async"}
     )
     assert status == 202
-    # The caller resolves it against the public address, whose path begins with the stage.
+    # Callers resolve it against the public URL, whose path begins with the stage.
     assert headers["Location"] == f"{system.stage}/event/{body['id']}"
-    # API Gateway takes the stage off and fills in the id; whether it leaves the stage on is not to matter.
+    # API Gateway fills in the id. The service must work whether or not the stage was removed.
     uri = system.integrations["GET /event/{id}"].replace("{id}", body["id"])
     assert (await service.request(uri, "GET"))[0] == 202
     assert (await service.request(f"{system.stage}{urlsplit(uri).path}", "GET"))[0] == 202
@@ -73,7 +73,7 @@ async def test_a_location_that_is_given_out_leads_back_through_the_api(system: S
     assert service.aws.executions[body["id"]].status == "ABORTED"
 
 
-async def test_the_health_checks_of_balancer_and_container_pass(system: System, service: Running) -> None:
+async def test_the_health_checks_of_load_balancer_and_container_pass(system: System, service: Running) -> None:
     group = system.target_group
     assert (group["HealthCheckProtocol"], group["TargetType"]) == ("HTTP", "ip")
     (mapping,) = system.container["portMappings"]
@@ -88,9 +88,7 @@ async def test_the_health_checks_of_balancer_and_container_pass(system: System, 
         assert await check.wait() == 0
 
 
-async def test_every_call_that_the_service_made_is_allowed_to_its_task(
-    world: World, system: System, service: Running
-) -> None:
+async def test_the_task_role_allows_every_call_of_the_service(world: World, system: System, service: Running) -> None:
     _, body, _ = await service.request(system.integrations["POST /event"], "POST", json=PERSON)
     uri = system.integrations["GET /event/{id}"].replace("{id}", body["id"])
     await service.request(uri, "GET")
@@ -107,37 +105,37 @@ def _task_statements(world: World) -> list[Any]:
     return list(statements(world.client("iam")))
 
 
-async def test_eventbridge_tells_of_an_end_in_the_form_that_appsync_takes(
+async def test_appsync_accepts_the_announcement_of_an_ended_execution(
     world: World, system: System, tmp_path: Path
 ) -> None:
-    url, hint = await asyncio.to_thread(hint_of_an_end, world, "exec-1")
+    url, announcement = await asyncio.to_thread(announcement_of_an_end, world, "exec-1")
     assert url == system.publish_url
-    assert hint["channel"] == f"/{system.namespace}/ended/exec-1"
-    assert [json.loads(event) for event in hint["events"]] == [{"id": "exec-1", "status": "ENDED"}]
+    assert announcement["channel"] == f"/{system.namespace}/ended/exec-1"
+    assert [json.loads(event) for event in announcement["events"]] == [{"id": "exec-1", "status": "ENDED"}]
     async with (
         DeployedAws(system, tmp_path) as aws,
         aiohttp.ClientSession() as session,
-        session.post(aws.http_url, json=hint, headers={"x-api-key": system.api_key}) as response,
+        session.post(aws.http_url, json=announcement, headers={"x-api-key": system.api_key}) as response,
     ):
         assert response.status == 200
         assert (await response.json())["failed"] == []
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "matches"),
     [("TIMED_OUT", True), ("ABORTED", True), ("FAILED", True), ("RUNNING", False), ("SUCCEEDED", False)],
 )
-def test_the_rule_is_for_ends_of_this_machine_that_no_reply_may_tell(
-    world: World, system: System, status: str, told: bool
+def test_the_rule_matches_only_unsuccessful_ends_of_this_state_machine(
+    world: World, system: System, status: str, matches: bool
 ) -> None:
     (rule,) = world.client("events").list_rules()["Rules"]
     pattern = EventPattern.load(rule["EventPattern"])
-    assert pattern.matches_event(change_of_status(system.state_machine_arn, status)) is told
+    assert pattern.matches_event(change_of_status(system.state_machine_arn, status)) is matches
     assert not pattern.matches_event(change_of_status(f"{system.state_machine_arn}-other", status))
 
 
 def change_of_status(machine: str, status: str) -> Any:
-    """Return an event in the form of AWS ("Step Functions Execution Status Change", Developer Guide)."""
+    """Return an event as AWS sends it ("Step Functions Execution Status Change", Developer Guide)."""
     return {
         "version": "0",
         "source": "aws.states",
@@ -147,8 +145,8 @@ def change_of_status(machine: str, status: str) -> Any:
     }
 
 
-def hint_of_an_end(world: World, name: str) -> tuple[str, Any]:
-    """Return where EventBridge sends an end, and what: its input transformer fills in `<name>`."""
+def announcement_of_an_end(world: World, name: str) -> tuple[str, Any]:
+    """Return the URL and body that EventBridge sends: its input transformer fills in `<name>`."""
     events = world.client("events")
     (rule,) = events.list_rules()["Rules"]
     (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]

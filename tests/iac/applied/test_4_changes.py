@@ -1,4 +1,4 @@
-"""Changes: a new release, and the rotation of the key"""
+"""Changes: a new release, and a rotation of the API key"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 NEW_RELEASE = f"-var=image_tag={SECOND}"
 
 
-def test_a_new_release_replaces_the_task_and_touches_nothing_else(world: World) -> None:
+def test_a_new_release_replaces_only_the_task(world: World) -> None:
     push(world, SECOND)
     before = world.task()
     plan = world.plan(NEW_RELEASE)
@@ -23,40 +23,40 @@ def test_a_new_release_replaces_the_task_and_touches_nothing_else(world: World) 
         "aws_ecs_task_definition.service": "delete create",
         "aws_ecs_service.main": "update",
     }
-    world.carry_out(plan, step="apply of a new release")
+    world.apply_plan(plan, step="apply of a new release")
     after = world.task()
     assert after["revision"] == before["revision"] + 1
     assert after["containerDefinitions"][0]["image"].endswith(f":{SECOND}")
     assert after["containerDefinitions"][0]["environment"] == before["containerDefinitions"][0]["environment"]
 
 
-def test_a_key_can_be_kept_for_another_year_without_a_new_task(world: World) -> None:
-    actions = world.plan(NEW_RELEASE, '-replace=terraform_data.api_key_born["a"]').actions
-    assert actions.pop('terraform_data.api_key_born["a"]') == "delete create"
-    # These change with the day of the expiry, which on the day on which the key was made is the same.
+def test_a_key_can_be_extended_without_a_new_task(world: World) -> None:
+    actions = world.plan(NEW_RELEASE, '-replace=terraform_data.api_key_created["a"]').actions
+    assert actions.pop('terraform_data.api_key_created["a"]') == "delete create"
+    # These change with the expiry, which may be on the same day: the key was created today.
     assert set(actions) <= {"aws_cloudformation_stack.appsync", "aws_cloudwatch_metric_alarm.api_key_expires"}
 
 
-def test_a_rotation_puts_the_next_key_into_use_while_the_last_one_is_still_valid(world: World) -> None:
+def test_a_rotation_uses_the_next_key_while_the_old_one_is_valid(world: World) -> None:
     (old,) = world.valid_keys()
     plan = world.plan(NEW_RELEASE, '-var=appsync_api_keys=["b","a"]')
     assert plan.actions == {
-        'terraform_data.api_key_born["b"]': "create",
+        'terraform_data.api_key_created["b"]': "create",
         "aws_cloudformation_stack.appsync": "update",
     }
-    world.carry_out(plan, step="apply of the next key")
+    world.apply_plan(plan, step="apply of the next key")
     assert old in world.valid_keys()
     (new,) = world.valid_keys() - {old}
     assert world.secret(world.outputs["secretsmanager_arn"]) == {"api_key": new}
     assert world.secret(world.connection()["SecretArn"])["api_key_value"] == new
 
 
-async def test_after_the_rotation_the_old_key_is_gone_and_the_service_answers_with_the_new_one(
+async def test_after_a_rotation_the_old_key_is_deleted_and_the_service_uses_the_new_one(
     world: World, tmp_path: Path
 ) -> None:
     def finish() -> None:
         in_use = world.secret(world.outputs["secretsmanager_arn"])["api_key"]
-        world.apply(NEW_RELEASE, '-var=appsync_api_keys=["b"]', step="apply without the last key")
+        world.apply(NEW_RELEASE, '-var=appsync_api_keys=["b"]', step="apply without the old key")
         assert world.valid_keys() == {in_use}
 
     await asyncio.to_thread(finish)

@@ -1,4 +1,4 @@
-"""Destroy: nothing is left"""
+"""Destroy: no resource is left"""
 
 from __future__ import annotations
 

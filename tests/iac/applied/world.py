@@ -1,4 +1,4 @@
-"""The applied configuration: Terraform, the stand-in for AWS that it was applied to, and how one looks at both."""
+"""The applied configuration: Terraform, the stand-in for AWS that it was applied to, and access to both."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 FIRST, SECOND = "0.1.0", "0.2.0"  # releases of the service
 
-# What a copy of the example is applied with; every command names all of its variables.
+# The example file for variables; every command uses it.
 EXAMPLE = "-var-file=terraform.tfvars.example"
 
 
 def clients_environment(url: str) -> dict[str, str]:
-    """Return the environment with which every AWS SDK, that of Terraform's provider too, uses this server."""
+    """Return an environment in which every AWS SDK, including that of Terraform's provider, uses this server."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -42,7 +42,7 @@ def clients_environment(url: str) -> dict[str, str]:
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """Run moto's server in a process of its own; yield its URL."""
+    """Run moto's server in a separate process; yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.iac.moto_aws"],
         cwd=ROOT,
@@ -60,46 +60,46 @@ def moto() -> Iterator[str]:
 
 @dataclass
 class World:
-    """One system, from its first apply to its end."""
+    """One system, from its first apply to its destruction."""
 
     url: str
     terraform: Terraform
     took: dict[str, float] = field(default_factory=dict)
-    """Seconds that each step took."""
-    made_first: list[str] = field(default_factory=list)
-    """The resources that were made for the repository alone."""
+    """Duration of each step, in seconds."""
+    created_first: list[str] = field(default_factory=list)
+    """The resources that the apply of the repository alone created."""
     first: Counts = field(default_factory=lambda: Counts(0, 0, 0))
-    """What the first apply of everything did."""
+    """The result of the first apply of everything."""
 
     def client(self, service: str) -> Any:
-        """Return a client of an AWS service."""
+        """Return a client for an AWS service."""
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
         return session.client(service, endpoint_url=self.url)
 
     def apply(self, *arguments: str, step: str) -> Counts:
-        """Apply and return what was done; `step` names it in the report."""
+        """Apply and return the result; `step` names it in the report."""
         return self._apply(EXAMPLE, *arguments, step=step)
 
-    def carry_out(self, plan: Plan, *, step: str) -> Counts:
-        """Apply a plan, as it is."""
+    def apply_plan(self, plan: Plan, *, step: str) -> Counts:
+        """Apply a saved plan."""
         return self._apply(str(plan.path), step=step)
 
     def _apply(self, *arguments: str, step: str) -> Counts:
         start = time.monotonic()
-        said = self.terraform("apply", "-auto-approve", *arguments)
+        output = self.terraform("apply", "-auto-approve", *arguments)
         self.took[step] = time.monotonic() - start
         self.__dict__.pop("outputs", None)
-        return Counts.parse(r"Apply complete! Resources: (\d+) added, (\d+) changed, (\d+) destroyed", said)
+        return Counts.parse(r"Apply complete! Resources: (\d+) added, (\d+) changed, (\d+) destroyed", output)
 
     def destroy(self) -> Counts:
-        """Destroy everything and return what was done."""
+        """Destroy everything and return the result."""
         start = time.monotonic()
-        said = self.terraform("destroy", "-auto-approve", EXAMPLE)
+        output = self.terraform("destroy", "-auto-approve", EXAMPLE)
         self.took["destroy"] = time.monotonic() - start
-        return Counts.parse(r"()()Destroy complete! Resources: (\d+) destroyed", said)
+        return Counts.parse(r"()()Destroy complete! Resources: (\d+) destroyed", output)
 
     def plan(self, *arguments: str) -> Plan:
-        """Plan and return the changes that Terraform would make."""
+        """Return a plan."""
         path = self.terraform.folder / "next.plan"
         self.terraform("plan", f"-out={path}", EXAMPLE, *arguments)
         return Plan(path, self.terraform.json("show", str(path)))
@@ -115,18 +115,18 @@ class World:
         return [line for line in self.terraform("state", "list").splitlines() if not re.match(r"(.*\.)?data\.", line)]
 
     def secret(self, arn: str) -> dict[str, Any]:
-        """Return a secret that is a JSON object."""
+        """Return the value of a secret that is a JSON object."""
         value: dict[str, Any] = json.loads(self.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
         return value
 
     def connection(self) -> dict[str, Any]:
-        """Return the EventBridge connection by which the workflow publishes."""
+        """Return the EventBridge connection with which the workflow publishes."""
         name = self.outputs["connection_arn"].split("/")[1]
         described: dict[str, Any] = self.client("events").describe_connection(Name=name)
         return described
 
     def valid_keys(self) -> set[str]:
-        """Return the AppSync API keys that are valid now, in the form in which they are sent."""
+        """Return the AppSync API keys that are valid now, as clients send them."""
         appsync = self.client("appsync")
         (api,) = appsync.list_apis()["apis"]
         return {f"da2-{key['id']}" for key in appsync.list_api_keys(apiId=api["apiId"])["apiKeys"]}
@@ -143,21 +143,21 @@ class World:
 
 @dataclass(frozen=True)
 class Counts:
-    """What an apply did."""
+    """The numbers of resources that an apply added, changed and destroyed."""
 
     added: int
     changed: int
     destroyed: int
 
     @classmethod
-    def parse(cls, pattern: str, said: str) -> Counts:
-        match = re.search(pattern, said)
-        assert match, said
+    def parse(cls, pattern: str, output: str) -> Counts:
+        match = re.search(pattern, output)
+        assert match, output
         return cls(*(int(group or 0) for group in match.groups()))
 
 
-# What a plan wants to change because moto does not tell it back; the same configuration is quiet on AWS.
-NOT_TOLD_BACK = {
+# Arguments that moto does not return, so every plan wants to change them. AWS returns them.
+OMITTED_BY_MOTO = {
     "aws_appautoscaling_target.service": {"tags_all"},
     "aws_ecs_service.main": {"availability_zone_rebalancing", "health_check_grace_period_seconds"},
     "aws_vpc_security_group_egress_rule.balancer_to_tasks": {"description"},
@@ -180,11 +180,11 @@ class Plan:
 
     @property
     def actions(self) -> dict[str, str]:
-        """What is to be done to which resource, without what moto does not tell back: `update`, `delete create`..."""
+        """The actions by resource, for example `update` or `delete create`, without updates of what moto omits."""
         return {
             address: " ".join(change["actions"])
             for address, change in self._changes.items()
-            if change["actions"] != ["update"] or _arguments(change) - NOT_TOLD_BACK.get(address, set())
+            if change["actions"] != ["update"] or _arguments(change) - OMITTED_BY_MOTO.get(address, set())
         }
 
 
@@ -195,14 +195,14 @@ def _arguments(change: dict[str, Any]) -> set[str]:
 
 
 def first_apply(folder: Path, url: str, *, fetch: bool) -> World:
-    """Do what the README says for the first time: the repository, an image in it, everything."""
+    """Deploy as the README describes: the repository, an image in it, everything else."""
     start = time.monotonic()
     world = World(url, Terraform(folder / "IaC", fetch=fetch, env=clients_environment(url)))
     world.took["init"] = time.monotonic() - start
     world.apply("-target=aws_ecr_repository.service", step="apply of the empty repository")
-    world.made_first = world.resources
+    world.created_first = world.resources
     push(world, FIRST)
-    world.first = world.apply(step="apply of everything (60 s of it the provider's wait for a balancer)")
+    world.first = world.apply(step="apply of everything (60 s of it, the provider waits for the load balancer)")
     return world
 
 

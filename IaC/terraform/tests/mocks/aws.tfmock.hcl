@@ -1,4 +1,4 @@
-# What AWS would answer, where the configuration looks into the answer or the provider checks its form.
+# Mocked values, wherever the configuration uses the value or the provider checks its format.
 mock_data "aws_availability_zones" {
   defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c"] }
 }

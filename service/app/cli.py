@@ -6,7 +6,7 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aioboto3
 from botocore.exceptions import BotoCoreError
@@ -20,11 +20,17 @@ from service.telemetry import logs
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
+LOCAL_USE_MISSING: Final = {
+    "jsonata": "local use needs the extra: pip install 'sync-front[local]'",
+    "service.local": "this is the production image; local use needs one that is built without `--target serve`",
+}
+"""What to say, by the module that is missing."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1: a port is taken, the workflow file cannot be run here, or the extra for local use is not installed.
+    1: a port is taken, the workflow file cannot be run here, or what local use needs is not installed.
     2: settings or arguments are invalid. 3: requests were cut off by the stop.
     """
     options = _parser().parse_args(arguments)
@@ -33,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from service.app import local  # noqa: PLC0415 - `serve` needs neither the embedded AWS nor its package
     except ModuleNotFoundError as error:
-        if error.name != "jsonata":
+        if error.name not in LOCAL_USE_MISSING:
             raise
-        print("local use needs the extra: pip install 'sync-front[local]'", file=sys.stderr)  # noqa: T201 - for a person
+        print(LOCAL_USE_MISSING[error.name], file=sys.stderr)  # noqa: T201 - a message for the person at the terminal
         return 1
     return _run(local.run(options.wait, options.workflow))
 
@@ -85,7 +91,7 @@ def _run(work: Coroutine[None, None, bool]) -> int:
     try:
         return 0 if event_loop.run(work) else 3
     except settings.SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a message for the person at the terminal, not a log line
+        print(error, file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return 2
     except serve.CannotStartError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the same

@@ -54,7 +54,7 @@ check: setup-dev ## check format, lint, types, imports and the CI workflow
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	$(BIN)/zizmor --offline --persona pedantic --quiet .github/workflows
+	$(BIN)/zizmor --offline --no-progress --persona pedantic --quiet .github/workflows
 
 .PHONY: format
 format: setup-dev ## format the code and fix what the linter can fix

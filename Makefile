@@ -1,11 +1,11 @@
-# `make help` lists the targets. Only Python 3.11 or newer is needed: each target sets up what it uses, once.
+# `make help` lists the targets. They need only Python 3.11 or newer: each sets up its own environment, once.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SET_UP = @command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); name a Python 3.11 or newer: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }; \
+SET_UP = @command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found; name a Python 3.11 or newer: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }; \
 	$(PYTHON) -m tools.install
 
 WAIT ?= 10
@@ -17,6 +17,7 @@ RATE ?= 200
 REQUESTS ?= 1000000
 IMAGE ?= sync-front
 BASE ?= python:3.13-slim
+TARGET ?= local
 REQUIREMENTS ?= service
 
 .PHONY: help
@@ -25,107 +26,113 @@ help: ## list the targets
 
 # `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
 .PHONY: run
-run: setup-service ## start the service and a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
+run: setup-service ## start the service with a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
 	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow $(WORKFLOW))
 
 .PHONY: test
-test: setup-dev ## run every test that needs nothing but the package index, or some (WORKERS=2 ARGS="-k name")
+test: setup-dev ## run all tests that need only the package index, or some (WORKERS=2 ARGS="-k name")
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-# A missing Terraform, or no provider for it, is a failure; TERRAFORM=optional leaves out, loudly, what needs them.
+# Without Terraform or its AWS provider this fails; TERRAFORM=optional skips what needs them and says so.
 TERRAFORM ?= required
 .PHONY: test-iac
-test-iac: setup-iac ## verify the infrastructure: linters, real Terraform, an apply to a stand-in for AWS
+test-iac: setup-iac ## test the infrastructure: linters, Terraform, an apply against a stand-in for AWS
 	CHECKOV=$(VENV)-iac/bin/checkov TERRAFORM=$(TERRAFORM) $(BIN)/python -m pytest -m "" $(ARGS) tests/iac
 
 .PHONY: test-browser
-test-browser: setup-browser ## look at the pages in headless Chromium (Debian's chromium and chromium-driver)
+test-browser: setup-browser ## test the pages in headless Chromium (Debian's chromium and chromium-driver)
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 .PHONY: screenshot
-screenshot: setup-browser ## take the README's picture of the live view again
+screenshot: setup-browser ## take the README's picture of the live view
 	$(BIN)/python -m tests.browser.screenshot
 
 .PHONY: check
-check: setup-dev ## format, lint, types and the direction of imports
+check: setup-dev ## check format, lint, types, imports and the CI workflow
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --no-progress --persona pedantic --quiet .github/workflows
 
 .PHONY: format
-format: setup-dev ## format and mend what the linter can mend
+format: setup-dev ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 .PHONY: load
-load: setup-dev ## locust against a local stack, report in build/ (USERS=200 DURATION=30s WAIT=10)
+load: setup-dev ## load test with locust, report in build/ (USERS=200 DURATION=30s WAIT=10)
 	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
 
 .PHONY: bench
-bench: setup-dev ## the service beside bare skeletons: ratios, and a plot in build/bench/ (BENCH=--short)
+bench: setup-dev ## compare the service with bare skeletons, plot in build/bench/ (BENCH=--short)
 	$(BIN)/python -m pytest tests/bench/micro.py -q -p no:cacheprovider -o asyncio_debug=false --timeout 300 \
 		--benchmark-columns=min,median,ops --benchmark-sort=name --benchmark-max-time=0.5
 	$(BIN)/python -m tests.bench $(BENCH)
 
 .PHONY: chaos
-chaos: setup-dev ## every fault with many seeds, checked against the record (SEEDS=20 SEED=first ONLY=name)
+chaos: setup-dev ## inject each fault with many seeds, check every response (SEEDS=20 SEED=first ONLY=name)
 	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"
 
 .PHONY: acceptance
-acceptance: setup-dev ## a cut link among 5,000 requests, a rolling restart; wants two free cores (RATE=200 ONLY=name)
+acceptance: setup-dev ## a lost link with 5,000 requests, a rolling restart; needs two idle cores (RATE=200 ONLY=name)
 	$(BIN)/python -W error -m tests.chaos.acceptance --rate $(RATE) --only "$(ONLY)"
 
 .PHONY: soak
-soak: setup-dev ## many requests; what the process holds must not grow (REQUESTS=1000000)
+soak: setup-dev ## send many requests; memory must not grow (REQUESTS=1000000)
 	$(BIN)/python -W error -m tests.chaos.soak --requests $(REQUESTS)
 
 .PHONY: image
-image: ## build the container image (IMAGE=sync-front BASE=python:3.13-slim REQUIREMENTS=service)
-	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg BASE=$(BASE) --build-arg REQUIREMENTS=$(REQUIREMENTS) \
-		--build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+image: ## build the container image; TARGET=serve for production (IMAGE=sync-front BASE=python:3.13-slim REQUIREMENTS=service)
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --target $(TARGET) \
+		--build-arg BASE=$(BASE) --build-arg REQUIREMENTS=$(REQUIREMENTS) \
+		--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' service/__init__.py) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 
-# In CI a machine on which no engine can be installed is no fault of the image.
+# In CI, a machine that cannot have a Docker engine does not fail this target.
 .PHONY: test-image
-test-image: setup-audit ## build the image, run it as ECS does, list and audit what is in it (needs Docker)
+test-image: setup-audit ## build both images, run them as ECS does, audit what is in them (needs Docker)
 	@if docker info >/dev/null 2>&1; then \
-		$(MAKE) image && IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/image $(ARGS); \
+		$(MAKE) image TARGET=local && $(MAKE) image TARGET=serve IMAGE=$(IMAGE):serve && \
+		IMAGE=$(IMAGE) $(BIN)/python -m pytest tests/image $(ARGS); \
 	else \
-		echo "make test-image: there is no Docker engine here, so the image was not tested" >&2; test -n "$$CI"; \
+		echo "make test-image: no Docker engine was found, so the image was not tested" >&2; test -n "$$CI"; \
 	fi
 
+COMPILE = $(BIN)/uv pip compile $(LOCK_FLAGS)
 .PHONY: lock
-lock: setup-dev ## pin the newest dependencies again, with hashes, and check that each lock is closed
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --output-file requirements/service.txt pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra otel --constraints requirements/service.txt --output-file requirements/otel.txt pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --group dev --extra otel --constraints requirements/service.txt --output-file requirements/dev.txt pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --group iac --output-file requirements/iac.txt
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
+lock: setup-dev ## pin the newest dependencies, with hashes, and check that each lock is closed
+	$(COMPILE) --extra local --output-file requirements/local.txt pyproject.toml
+	$(COMPILE) --constraints requirements/local.txt --output-file requirements/service.txt pyproject.toml
+	$(COMPILE) --extra otel --constraints requirements/local.txt --output-file requirements/otel.txt pyproject.toml
+	$(COMPILE) --extra otel --extra local --group dev --constraints requirements/local.txt --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --group iac --output-file requirements/iac.txt
+	$(COMPILE) --group audit --constraints requirements/dev.txt --output-file requirements/audit.txt
+	$(COMPILE) --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
 	$(BIN)/python -m tools.closed_locks
 
 .PHONY: test-locks
-test-locks: setup-dev ## the real package index beside made-up newer releases: exactly what each lock lists is taken
+test-locks: setup-dev ## check against the package index that newer releases do not change what is installed
 	$(BIN)/python -m pytest -m "" --numprocesses 2 --timeout 600 $(ARGS) tests/locks
 
-# Universal: one file for every platform and Python. No index and no link: a lock holds names, versions and hashes.
+# One file for every platform and Python. A lock holds names, versions and hashes, but no index and no link.
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .PHONY: clean
-clean: ## remove what the targets made
+clean: ## remove everything that the targets created
 	rm -rf $(VENV) $(VENV)-iac build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-# Set up once; each time after that, only looked at. See tools/install.py.
+# Each environment is installed once; later runs only check it. See tools/install.py.
 .PHONY: setup-service setup-dev setup-audit setup-browser setup-iac
 setup-service:
-	$(SET_UP) $(VENV) service
+	$(SET_UP) $(VENV) local
 setup-dev:
-	$(SET_UP) $(VENV) service dev
+	$(SET_UP) $(VENV) local dev
 setup-audit:
-	$(SET_UP) $(VENV) service dev audit
+	$(SET_UP) $(VENV) local dev audit
 setup-browser:
-	$(SET_UP) $(VENV) service dev browser
+	$(SET_UP) $(VENV) local dev browser
 setup-iac: setup-dev
 	$(SET_UP) $(VENV)-iac iac

@@ -1,17 +1,29 @@
-"""`python -m service`: see `service.app.cli`."""
+"""`python -m service` and the `sync-front` command: see `service.app.cli`."""
 
 import os
 import signal
 import sys
 
-# Until the service takes its signals over, they just end the process, without a traceback out of some import. The
-# first process of a container is not even sent those that it does not handle by itself.
-if os.getpid() == 1:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: os._exit(128 + number))
-else:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from service.app.cli import main
+def main() -> int:
+    """Give the signals their defaults, run the command line and return its exit status."""
+    _end_on_signals()
+    from service.app.cli import main as run  # noqa: PLC0415 - its imports take longest, so the signals come first
 
-sys.exit(main())
+    return run()
+
+
+def _end_on_signals() -> None:
+    """Let signals end the process without a traceback until the service handles them.
+
+    The kernel does not even deliver the default action of a signal to the first process of a container.
+    """
+    if os.getpid() == 1:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _frame: os._exit(128 + number))
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

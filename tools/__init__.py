@@ -1,1 +1,1 @@
-"""Commands for those who work on the project; the service and its image use none of them."""
+"""Commands for development and planning; neither the package nor the images contain them."""

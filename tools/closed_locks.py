@@ -1,8 +1,8 @@
 """Check that each lock is closed: `python -m tools.closed_locks`.
 
-A lock is closed if it holds every package that its packages need, extras included, on each platform and Python that the
-project is set up on. uv resolves each lock anew for each of them, from the packages' own metadata, held to the versions
-of the lock: whatever else it comes to is missing.
+A closed lock lists every package that its packages need, extras included, on each supported platform and Python. uv
+resolves each lock again for each of them from the packages' metadata, constrained to the locked versions. Any other
+package in the result is missing from the lock.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LINUX = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu")
-"""Here each package has a wheel for each Python, too."""
+"""Here each package also has a wheel for each Python."""
 
 MACOS = ("aarch64-apple-darwin", "x86_64-apple-darwin")
-"""Some packages of the tests no longer have wheels for each of these; their names are in the locks nevertheless."""
+"""Some packages of the tests have no wheels for these any more; the locks list them nevertheless."""
 
 PYTHONS = ("3.11", "3.12", "3.13")
 
@@ -35,7 +35,7 @@ def pins(text: str) -> set[tuple[str, str]]:
 
 
 def faults(lock: Path, platform: str, python: str, *options: str) -> Iterator[str]:
-    """Say what a lock lacks on a platform (uv's name for it) and a Python; `options` are for uv."""
+    """Yield what a lock lacks on a platform (uv's name for it) and a Python; `options` are passed to uv."""
     uv = str(Path(sys.executable).with_name("uv"))
     plain = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
     wheels = ("--only-binary", ":all:") if platform in LINUX else ()
@@ -53,22 +53,24 @@ def faults(lock: Path, platform: str, python: str, *options: str) -> Iterator[st
     if done.returncode:
         yield f"{where}: {done.stderr.strip()}"
     elif not (needed := pins(done.stdout)):
-        yield f"{where}: nothing is needed, which cannot be"
+        yield f"{where}: uv resolved nothing, which cannot be right"
     elif missing := needed - pins(lock.read_text()):
         yield f"{where}: missing: {', '.join('=='.join(pin) for pin in sorted(missing))}"
 
 
 def main() -> None:
     """Check every lock; exit with 1 if one has a fault."""
-    places = [*product(sorted(LOCKS.glob("*.txt")), (*LINUX, *MACOS), PYTHONS)]
+    checks = [*product(sorted(LOCKS.glob("*.txt")), (*LINUX, *MACOS), PYTHONS)]
     with ThreadPoolExecutor(4) as pool:
-        found = [fault for fault_list in pool.map(lambda place: [*faults(*place)], places) for fault in fault_list]
+        found = [fault for fault_list in pool.map(lambda check: [*faults(*check)], checks) for fault in fault_list]
     for fault in found:
         print(fault, file=sys.stderr)
     if found:
-        raise SystemExit("A lock is not closed: make them again with `make lock`, and report it if that does not help.")
+        raise SystemExit(
+            "A lock is not closed. Create the locks again with `make lock`, and report it if that does not help."
+        )
     print(
-        f"{len({lock for lock, *_ in places})} locks are closed ({len(places)} combinations with platform and Python)"
+        f"{len({lock for lock, *_ in checks})} locks are closed ({len(checks)} combinations with platform and Python)"
     )
 
 

@@ -1,53 +1,97 @@
-"""The command line: `python -m service serve` on AWS, `python -m service local` on a laptop."""
+"""The command line: `sync-front serve` on AWS, `sync-front local` on a laptop."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aioboto3
 from botocore.exceptions import BotoCoreError
+from pydantic_core import PydanticUndefined
 
+import service
 from service.app import composition, event_loop, serve, settings
 from service.app.shutdown import Stop
 from service.telemetry import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
+
+LOCAL_USE_MISSING: Final = {
+    "jsonata": "local use needs the extra: pip install 'sync-front[local]'",
+    "service.local": "this is the production image; local use needs one that is built without `--target serve`",
+}
+"""What to say, by the module that is missing."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1 means that a port is taken, the workflow file cannot be run here or the extra for local use is not installed,
-    2 that settings or numbers cannot be used, 3 that a stop did not let all requests come to their own end.
+    1: a port is taken, the workflow file cannot be run here, or what local use needs is not installed.
+    2: settings or arguments are invalid. 3: requests were cut off by the stop.
     """
-    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="the service alone; settings come from the environment")
-    run_local = commands.add_parser("local", help="the service with an embedded local AWS")
-    run_local.add_argument("--wait", type=_seconds, default=10.0, help="the workflow's wait in seconds (default: 10)")
-    run_local.add_argument("--workflow", type=Path, help="the definition to run (default: the demo's)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     if options.command == "serve":
         return _run(_serve())
     try:
         from service.app import local  # noqa: PLC0415 - `serve` needs neither the embedded AWS nor its package
     except ModuleNotFoundError as error:
-        if error.name != "jsonata":
+        if error.name not in LOCAL_USE_MISSING:
             raise
-        print("local use needs the extra: pip install 'sync-front[local]'", file=sys.stderr)  # noqa: T201 - for a person
+        print(LOCAL_USE_MISSING[error.name], file=sys.stderr)  # noqa: T201 - a message for the person at the terminal
         return 1
     return _run(local.run(options.wait, options.workflow))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m service" if Path(sys.argv[0]).name == "__main__.py" else "sync-front",
+        description=f"{service.__doc__}\nSettings are environment variables; they are listed below.",
+        epilog="\n".join(_describe_settings()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sync-front {service.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser(
+        "serve",
+        help="run the service",
+        description="Run the service until SIGTERM or Ctrl-C.",
+        epilog=parser.epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run_local = commands.add_parser(
+        "local",
+        help="run the service with an embedded local AWS (needs the extra `local`)",
+        description="Run the service with an embedded local AWS. No setting is required.",
+        epilog=parser.epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run_local.add_argument("--wait", type=_seconds, default=10.0, help="the workflow's wait in seconds (default: 10)")
+    run_local.add_argument("--workflow", type=Path, help="the definition to run (default: the demo's)")
+    return parser
+
+
+def _describe_settings() -> Iterator[str]:
+    yield "settings (environment variables):"
+    for name, field in settings.Settings.model_fields.items():
+        if field.is_required():
+            yield f"  {name} (required)"
+        elif field.default in (None, "", frozenset(), PydanticUndefined):
+            yield f"  {name}"
+        else:
+            yield f"  {name} (default: {field.default})"
+        meaning = " ".join((field.description or "").split())
+        yield textwrap.indent(textwrap.fill(meaning, 90), " " * 6)
 
 
 def _run(work: Coroutine[None, None, bool]) -> int:
     try:
         return 0 if event_loop.run(work) else 3
     except settings.SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a message for the person at the terminal, not a log line
+        print(error, file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return 2
     except serve.CannotStartError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the same
@@ -75,5 +119,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("a number of seconds, 0 or more, is needed")
+        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
     return seconds

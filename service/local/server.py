@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
+from service import data_file
 from service.local.appsync_events import AppSyncEvents, EventsError
 from service.local.definition import DefinitionError, parse, render
 from service.local.executions import Execution, Executions
@@ -22,9 +22,10 @@ from service.local.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
 
-WORKFLOW = Path(__file__).parents[2] / "IaC" / "workflow.asl.json"
+WORKFLOW = data_file("workflow.asl.json")
 _MAX_BODY_BYTES = 2 * 1024 * 1024  # more than the 1.2 MB that AppSync accepts in one publish
 _SHUTDOWN_TIMEOUT_S = 0.3  # for requests in flight
 _ENDED_EVENT_DELAY_S = 0.2  # from the end of an execution until the EventBridge rule publishes it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from service import errors
+from service import __version__, errors
 from service.web.components import EXECUTION_ID, components, ref
 from service.web.example import example
 from service.web.negotiation import JSON, STREAM
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from service.errors import Problem
     from service.web.schema import RequestSchema
 
-VERSION: Final = "0.1.0"
 PROBLEM: Final = "application/problem+json"
 
 _READING: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
@@ -54,7 +53,7 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
         "openapi": "3.1.0",
         "info": {
             "title": "sync-front",
-            "version": VERSION,
+            "version": __version__,
             "summary": "A synchronous HTTP interface to an asynchronous workflow.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

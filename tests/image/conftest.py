@@ -9,13 +9,18 @@ import pytest
 
 from tests.image import engine
 
-# These need Docker and an image that is built: `make test-image` names it.
+# These need Docker and both images: `make test-image` builds them and sets IMAGE.
 collect_ignore_glob = [] if "IMAGE" in os.environ else ["*"]
 
 
+@pytest.fixture(scope="session", params=[engine.SERVE_IMAGE, engine.IMAGE], ids=["serve", "local"])
+def image_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def image() -> Any:
-    return engine.inspect(engine.IMAGE, "image")
+def image(image_name: str) -> Any:
+    return engine.inspect(image_name, "image")
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +29,10 @@ def base(image: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tarfile.TarFile]:
+def files(image_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tarfile.TarFile]:
     """Every file of the image."""
     archive = tmp_path_factory.mktemp("image") / "files.tar"
-    container = engine.docker("create", engine.IMAGE)
+    container = engine.docker("create", image_name)
     try:
         engine.docker("export", "--output", str(archive), container)
     finally:

@@ -1,4 +1,4 @@
-"""The Docker command line, and containers that do not outlive their test."""
+"""The Docker command line, and containers that are removed when their test ends."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import pytest
 
 from service.local import LocalAws
 
 ROOT = Path(__file__).parents[2]
 IMAGE = os.environ.get("IMAGE", "sync-front")
+"""The image that is built without a target: it also has local use."""
+SERVE_IMAGE = f"{IMAGE}:serve"
+"""The production image: `--target serve`."""
 
-# As ECS runs it: nothing may be written, nothing may be gained, little may be used.
+serve_only = pytest.mark.parametrize("image_name", [SERVE_IMAGE], ids=["serve"], indirect=True)
+
+# As on ECS: read-only, without capabilities and new privileges, with little memory.
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "256m")
 
 STOP_SECONDS = 45
-"""Longer than DRAIN_TIMEOUT, as ECS's stopTimeout has to be."""
+"""Longer than DRAIN_TIMEOUT, as ECS's stopTimeout must be."""
 
 NOTES: list[str] = []
 
 
 def note(text: str) -> None:
-    """Tell something at the end of the run, though the test passed: a figure, a stand-in."""
+    """Print a line at the end of the run even if the test passed: a figure, a stand-in."""
     NOTES.append(text)
 
 
 def docker(*arguments: str, seconds: float = 60, **env: str) -> str:
-    """Run a command of Docker's, with what it writes as the error's text if it fails; return its output."""
+    """Run a Docker command and return its output; if it fails, its standard error is the assertion's message."""
     done = subprocess.run(
         ["docker", *arguments],  # noqa: S607 - the engine's client is where PATH says
         capture_output=True,
@@ -48,12 +54,12 @@ def docker(*arguments: str, seconds: float = 60, **env: str) -> str:
 
 
 def inspect(name: str, kind: str = "container") -> Any:
-    """Return what the engine knows of a container or of an image."""
+    """Return the engine's description of a container or an image."""
     return json.loads(docker(kind, "inspect", name))[0]
 
 
 def tracked(*paths: str) -> set[str]:
-    """Return the files that the project holds at these paths."""
+    """Return the files that git tracks at these paths."""
     listed = subprocess.run(
         ["git", "ls-files", "--", *paths],  # noqa: S607 - git is where PATH says
         cwd=ROOT,
@@ -66,7 +72,7 @@ def tracked(*paths: str) -> set[str]:
 
 
 class Container:
-    """A container that was started; blocking calls go through a thread, for tests hold requests meanwhile."""
+    """A started container; blocking calls run in a thread, because tests have requests in flight meanwhile."""
 
     def __init__(self, container_id: str) -> None:
         self.id = container_id
@@ -76,19 +82,19 @@ class Container:
         return await asyncio.to_thread(docker, verb, *options, self.id, seconds=STOP_SECONDS + 30)
 
     async def url(self) -> str:
-        """Return where its port is published; it is another one after each start."""
+        """Return the URL of its published port, which differs after each start."""
         return f"http://{(await self.do('port')).partition('8080/tcp -> ')[2].splitlines()[0]}"
 
     async def python(self, code: str) -> str:
-        """Run some Python beside the service; there may be no shell."""
+        """Run Python code beside the service; the image need not have a shell."""
         return await asyncio.to_thread(docker, "exec", self.id, "python", "-c", code)
 
     async def state(self) -> Any:
-        """Return whether it runs, its exit status and its health."""
+        """Return its state: whether it runs, its exit status and its health."""
         return (await asyncio.to_thread(inspect, self.id))["State"]
 
     async def stderr(self) -> str:
-        """Return what all its starts wrote to standard error."""
+        """Return the standard error of all its starts."""
         done = await asyncio.to_thread(
             subprocess.run,
             ["docker", "logs", self.id],
@@ -104,14 +110,14 @@ class Container:
         """Return the log lines of all its starts."""
         return [json.loads(line) for line in (await self.stderr()).splitlines() if line.startswith("{")]
 
-    async def healthy(self, wanted: str) -> None:
-        """Wait until its health check says so."""
+    async def reaches_health(self, status: str) -> None:
+        """Wait until its health check reports this status."""
         async with asyncio.timeout(40):
-            while (await self.state())["Health"]["Status"] != wanted:  # noqa: ASYNC110 - another process tells
+            while (await self.state())["Health"]["Status"] != status:  # noqa: ASYNC110 - another process knows
                 await asyncio.sleep(0.1)
 
     async def ready(self) -> str:
-        """Wait until it may take traffic and return its URL."""
+        """Wait until it is ready for traffic and return its URL."""
         url = await self.url()
         async with asyncio.timeout(40), aiohttp.ClientSession() as http:
             while True:
@@ -137,7 +143,7 @@ while len(client.list_executions(**query)["executions"]) < int(sys.argv[1]):
 
 
 async def all_started(aws: Container, number: int) -> None:
-    """Wait until so many executions run in a local AWS's container."""
+    """Wait until this number of executions run in a local AWS's container."""
     await asyncio.to_thread(docker, "exec", aws.id, "python", "-c", UNTIL_RUNNING, str(number), seconds=50)
 
 
@@ -152,7 +158,7 @@ async def running(*arguments: str) -> AsyncIterator[Container]:
 
 
 class Site:
-    """A network with a local AWS in a container of its own, and the service beside it."""
+    """A network with a local AWS in one container and the service in others."""
 
     def __init__(self, network: str, aws: Container) -> None:
         self.network, self.aws = network, aws
@@ -168,16 +174,16 @@ class Site:
 
     @asynccontextmanager
     async def service(self, *options: str) -> AsyncIterator[Container]:
-        """Run the image as ECS does, with its own command."""
+        """Run the production image as ECS does, with its own command."""
         env = [f"--env={name}={value}" for name, value in self.settings.items()]
         ports = ("--network", self.network, "--publish", "127.0.0.1::8080")
-        async with running(*HARDENED, *ports, *env, *options, IMAGE) as container:
+        async with running(*HARDENED, *ports, *env, *options, SERVE_IMAGE) as container:
             yield container
 
 
 @asynccontextmanager
 async def site(wait: float) -> AsyncIterator[Site]:
-    """Start a local AWS whose workflow waits so many seconds."""
+    """Start a local AWS whose workflow waits for this number of seconds."""
     network = await asyncio.to_thread(docker, "network", "create", f"sync-front-{uuid4().hex[:8]}")
     try:
         async with running(
@@ -193,6 +199,6 @@ async def site(wait: float) -> AsyncIterator[Site]:
 
 
 async def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, str], **headers: str) -> tuple[int, Any]:
-    """Ask for an event's result; return status and body."""
+    """Post an event; return the response's status and body."""
     async with http.post(f"{url}/event", json=body, headers=headers) as response:
         return response.status, await response.json(content_type=None)

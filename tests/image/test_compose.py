@@ -1,4 +1,4 @@
-"""`compose.yaml` as a person at a laptop uses it: two instances, a real balancer, one local AWS."""
+"""`docker compose up`: two instances behind a real load balancer, with one local AWS."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from tests.image.engine import IMAGE, ROOT, STOP_SECONDS, Container, all_started, docker, note, post
+from tests.image.engine import IMAGE, ROOT, STOP_SECONDS, Container, all_started, docker, note, post, serve_only
 
-# What stands in where the balancer's own image cannot be pulled: the same program, as Debian packs it.
+# A stand-in for the balancer's image where that cannot be pulled: the same program from Debian.
 STAND_IN = """
 ARG BASE
 FROM ${BASE}
@@ -37,7 +37,7 @@ def succeeds(*command: str, text: str | None = None, seconds: float = 60) -> boo
 
 
 class Project:
-    """What `docker compose up` starts, under a name and on a port of its own."""
+    """What `docker compose up` starts, with a project name and a port of its own."""
 
     def __init__(self, command: list[str], balancer: str) -> None:
         self._command = [*command, "--file", str(ROOT / "compose.yaml"), "--project-name", f"test-{uuid4().hex[:8]}"]
@@ -66,8 +66,8 @@ def project(image: Any) -> Iterator[Project]:
         base = image["Config"]["Labels"]["org.opencontainers.image.base.name"]
         build = ("docker", "build", "--tag", balancer, "--build-arg", f"BASE={base}", "-")
         if not succeeds(*build, text=STAND_IN, seconds=150):
-            pytest.skip("neither the balancer's image nor Debian's package can be had here")
-        note(f"the balancer's image cannot be pulled here; {haproxy_version(balancer)} of Debian's stood in")
+            pytest.skip("neither the balancer's image nor Debian's package is available here")
+        note(f"the balancer's image cannot be pulled here; Debian's {haproxy_version(balancer)} was used instead")
     project = Project(command, balancer)
     try:
         project.run("up", "--detach", "--no-build")
@@ -92,7 +92,7 @@ async def served(instance: Container) -> int:
 
 
 async def both_serve(http: aiohttp.ClientSession, url: str, instances: list[Container]) -> None:
-    """Send requests until each instance has had one that it had not before."""
+    """Send requests until each instance has served a new one."""
     before = [await served(instance) for instance in instances]
     async with asyncio.timeout(60):
         while True:
@@ -106,7 +106,8 @@ def person(number: int) -> dict[str, str]:
     return {"nome": f"N{number}", "sobrenome": "X"}
 
 
-async def test_an_instance_behind_the_balancer_can_be_stopped_and_started_and_no_request_is_lost(
+@serve_only
+async def test_no_request_is_lost_when_an_instance_behind_the_balancer_restarts(
     project: Project, http: aiohttp.ClientSession
 ) -> None:
     (balancer,), (aws,) = project.containers("balancer"), project.containers("aws")
@@ -114,7 +115,7 @@ async def test_an_instance_behind_the_balancer_can_be_stopped_and_started_and_no
     assert len(instances) == 2
     url = await balancer.ready()
     await both_serve(http, url, instances)
-    # Both are in the midst of work when one of them is stopped.
+    # Both have requests in flight when one of them is stopped.
     posts = [asyncio.create_task(post(http, url, person(number))) for number in range(HELD)]
     await all_started(aws, HELD)
     await instances[0].do("stop", "--time", str(STOP_SECONDS))
@@ -125,7 +126,7 @@ async def test_an_instance_behind_the_balancer_can_be_stopped_and_started_and_no
     (held,) = [line["held"] for line in await instances[0].logs() if line["event"] == "stopping"]
     assert 0 < held < HELD
     assert (await instances[0].state())["ExitCode"] == 0
-    # The other one takes all that comes, and tells results of executions that it did not start.
+    # The other one takes over, and also serves results of executions that it did not start.
     for _, body in answers[:10]:
         async with http.get(f"{url}/event/{body['id']}") as response:
             assert (response.status, await response.json()) == (200, body)

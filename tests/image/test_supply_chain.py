@@ -1,4 +1,4 @@
-"""What the image is made of, and what is known against it."""
+"""The production image's dependencies and their known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from tests.image.engine import ROOT
+from tests.image.engine import ROOT, serve_only
 
 LOCK = ROOT / "requirements" / "service.txt"
 BILL = ROOT / "build" / "sbom.cdx.json"
@@ -23,10 +23,11 @@ def locked() -> set[tuple[str, str]]:
     return set(re.findall(r"^([^\s=]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
 
 
+@serve_only
 def test_the_bill_of_materials_lists_the_locked_dependencies_and_nothing_else(
     files: tarfile.TarFile, tmp_path: Path
 ) -> None:
-    # The tool reads an environment: one that has what the image has.
+    # The tool reads an environment: give it one with the image's packages.
     venv.create(tmp_path)
     (packages,) = tmp_path.glob("lib/*/site-packages")
     for member in files:
@@ -46,7 +47,7 @@ def test_the_bill_of_materials_lists_the_locked_dependencies_and_nothing_else(
     assert {(canonicalize_name(part["name"]), part["version"]) for part in bill["components"]} == locked()
 
 
-def test_no_vulnerability_of_a_locked_dependency_is_known() -> None:
+def test_no_locked_dependency_has_a_known_vulnerability() -> None:
     audit = subprocess.run(
         (
             *(sys.executable, "-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner=off"),

@@ -1,4 +1,4 @@
-"""The real package index, beside a made-up newer release of every locked package: what each lock lists is taken."""
+"""The real package index plus a made-up newer release of every locked package: pip still installs what is locked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def listed(lock: Path) -> list[Requirement]:
 
 @pytest.fixture(params=LOCKS, ids=lambda lock: lock.stem)
 def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Return the lock with one more package, which asks for each of the others plainly and with an extra."""
+    """Return the lock plus a package that needs each of the others, with and without an extra."""
     real: Path = request.param
     folder = tmp_path / "newer"
     folder.mkdir()
@@ -43,25 +43,25 @@ def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def take(lock: Path) -> subprocess.CompletedProcess[str]:
-    """Let pip say, in a report, what it would install into an empty environment."""
+def report(lock: Path) -> subprocess.CompletedProcess[str]:
+    """Let pip report what it would install into an empty environment."""
     dry = ("--dry-run", "--ignore-installed", "--find-links", str(lock.with_name("newer")))
     command = [*install.install_command(sys.executable, lock), *dry, "--report", str(lock.with_name("report.json"))]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=590)
 
 
-def test_exactly_what_is_locked_is_taken(lock: Path) -> None:
-    done = take(lock)
+def test_exactly_what_is_locked_is_installed(lock: Path) -> None:
+    done = report(lock)
     assert done.returncode == 0, done.stderr
-    taken = [item["metadata"] for item in json.loads(lock.with_name("report.json").read_text())["install"]]
-    assert sorted((canonicalize_name(item["name"]), f"=={item['version']}") for item in taken) == sorted(
+    chosen = [item["metadata"] for item in json.loads(lock.with_name("report.json").read_text())["install"]]
+    assert sorted((canonicalize_name(item["name"]), f"=={item['version']}") for item in chosen) == sorted(
         (canonicalize_name(pin.name), str(pin.specifier)) for pin in listed(lock)
     )
 
 
-@pytest.mark.skipif(version("pip") >= "24", reason="a newer pip takes the pinned version for an extra, too")
-def test_a_way_that_resolves_trips_over_a_newer_release(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(version("pip") >= "24", reason="a newer pip also uses the pinned version for an extra")
+def test_an_installation_that_resolves_fails_on_a_newer_release(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "EXACTLY", ("--require-hashes",))
-    done = take(lock)
+    done = report(lock)
     assert done.returncode
     assert "-9999-" in done.stderr

@@ -13,7 +13,7 @@ def found(path: Path, platform: str = closed_locks.LINUX[0], python: str = "3.12
     return [*closed_locks.faults(path, platform, python, "--no-index", "--find-links", str(path.parent))]
 
 
-def test_a_lock_that_holds_what_its_packages_need_is_closed(tmp_path: Path) -> None:
+def test_a_lock_with_everything_that_its_packages_need_is_closed(tmp_path: Path) -> None:
     app = wheel(tmp_path, "app", "1", requires=["base[fast]>=1"])
     base = wheel(tmp_path, "base", "1", extras=["fast"], requires=["turbo; extra == 'fast'"])
     assert found(lock(tmp_path / "app.txt", app, base, wheel(tmp_path, "turbo", "2"))) == []
@@ -29,7 +29,7 @@ def test_a_lock_that_holds_what_its_packages_need_is_closed(tmp_path: Path) -> N
         ("base; python_version >= '3.13'", "x86_64-unknown-linux-gnu", "3.13"),
     ],
 )
-def test_what_a_package_needs_anywhere_has_to_be_locked(
+def test_a_dependency_that_is_needed_on_any_platform_must_be_locked(
     tmp_path: Path, requirement: str, platform: str, python: str
 ) -> None:
     turbo = wheel(tmp_path, "turbo", "2", extras=["fast"], requires=["base; extra == 'fast'"])
@@ -45,11 +45,11 @@ def test_a_locked_version_that_does_not_fit_is_a_fault(tmp_path: Path) -> None:
     assert "base>=2" in fault
 
 
-def test_locks_that_are_laid_over_one_another_agree() -> None:
-    """Some share an environment: the one that comes later must not replace what the earlier one pinned."""
+def test_locks_of_a_shared_environment_agree() -> None:
+    """A lock must not replace what an earlier one installed into the same environment."""
     dev, *others = [
         dict(closed_locks.pins((LOCKS / f"{name}.txt").read_text()))
-        for name in ("dev", "service", "otel", "audit", "browser")
+        for name in ("dev", "local", "service", "otel", "audit", "browser")
     ]
     for other in others:
         assert {name: version for name, version in other.items() if dev.get(name, version) != version} == {}

@@ -1,4 +1,4 @@
-"""Environments, made by the real pip from made-up packages in a folder."""
+"""Environments that the real pip installs from made-up packages in a folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 
 def a_lock_and_a_newer_release(workshop: Workshop) -> None:
-    """A package wants an extra of another, which has a release since the lock was made."""
+    """Let a package need an extra of another one, which has a release newer than the lock."""
     plugin = wheel(workshop.index, "plugin", "1", requires=["base[fast]>=1"])
     workshop.locked(plugin, wheel(workshop.index, "base", "1", extras=["fast"]))
     wheel(workshop.index, "base", "2", extras=["fast"])
@@ -61,8 +61,8 @@ def test_a_release_that_is_newer_than_the_lock_changes_nothing(workshop: Worksho
     assert workshop.installed() == {"plugin-1", "base-1"}
 
 
-@pytest.mark.skipif(ensurepip.version() >= "24", reason="a newer pip takes the pinned version for an extra, too")
-def test_a_way_that_resolves_trips_over_a_newer_release(
+@pytest.mark.skipif(ensurepip.version() >= "24", reason="a newer pip also uses the pinned version for an extra")
+def test_an_installation_that_resolves_fails_on_a_newer_release(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     a_lock_and_a_newer_release(workshop)
@@ -72,7 +72,7 @@ def test_a_way_that_resolves_trips_over_a_newer_release(
     assert "base[fast]" in capfd.readouterr().err
 
 
-def test_a_finished_environment_is_left_as_it_is(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_environment_is_left_untouched(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
     workshop.locked(wheel(workshop.index, "base", "1"))
     workshop.set_up()
     before = workshop.state().stat().st_mtime_ns
@@ -94,7 +94,7 @@ def test_another_lock_is_added_to_a_finished_environment(workshop: Workshop, tmp
     assert mark.exists()
 
 
-def test_what_is_no_longer_locked_is_no_longer_there(workshop: Workshop) -> None:
+def test_a_package_that_is_no_longer_locked_is_removed(workshop: Workshop) -> None:
     base = wheel(workshop.index, "base", "1")
     workshop.locked(base, wheel(workshop.index, "dropped", "1"))
     workshop.set_up()
@@ -103,7 +103,7 @@ def test_what_is_no_longer_locked_is_no_longer_there(workshop: Workshop) -> None
     assert workshop.installed() == {"base-1"}
 
 
-def test_an_environment_whose_set_up_failed_is_made_again(workshop: Workshop) -> None:
+def test_an_environment_whose_installation_failed_is_created_again(workshop: Workshop) -> None:
     base = wheel(workshop.index, "base", "1")
     workshop.locked(base)
     away = base.rename(base.with_suffix(".away"))
@@ -117,9 +117,9 @@ def test_an_environment_whose_set_up_failed_is_made_again(workshop: Workshop) ->
 
 
 @pytest.mark.parametrize("harm", ["no pip", "interrupted", "moved", "no python", "other python"])
-def test_an_environment_that_is_not_whole_is_made_again(workshop: Workshop, harm: str) -> None:
+def test_a_broken_environment_is_created_again(workshop: Workshop, harm: str) -> None:
     workshop.locked(wheel(workshop.index, "base", "1"))
-    if harm == "no pip":  # as older versions of the Makefile left it: interrupted between its Python and its pip
+    if harm == "no pip":  # interrupted between the installation of its Python and of its pip
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", workshop.environment], check=True)
     else:
         workshop.set_up()
@@ -140,19 +140,19 @@ def test_an_environment_that_is_not_whole_is_made_again(workshop: Workshop, harm
     assert not left_over.exists()
 
 
-def test_a_folder_that_is_no_environment_is_not_removed(workshop: Workshop) -> None:
+def test_a_folder_that_is_not_an_environment_is_not_removed(workshop: Workshop) -> None:
     workshop.locked(wheel(workshop.index, "base", "1"))
     workshop.environment.mkdir()
     mine = workshop.environment / "thesis.tex"
     mine.touch()
-    with pytest.raises(SystemExit, match="no virtual environment"):
+    with pytest.raises(SystemExit, match="not a virtual environment"):
         workshop.set_up()
     assert mine.exists()
 
 
-def test_a_lock_that_lacks_a_package_is_told(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_lock_that_lacks_a_package_is_reported(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
     workshop.locked(wheel(workshop.index, "plugin", "1", requires=["base"]))
-    for _ in range(2):  # and is not taken for finished afterwards
+    for _ in range(2):  # the second time it is still unfinished
         with pytest.raises(SystemExit, match="fault of the lock"):
             workshop.set_up()
         assert "requires base" in capfd.readouterr().err
@@ -165,16 +165,14 @@ def test_a_file_that_is_not_the_locked_one_is_refused(workshop: Workshop) -> Non
         workshop.set_up()
 
 
-def test_a_user_s_own_pip_settings_do_not_send_packages_elsewhere(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_users_pip_settings_do_not_redirect_packages(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_USER", "1")
     workshop.locked(wheel(workshop.index, "base", "1"))
     workshop.set_up()
     assert workshop.installed() == {"base-1"}
 
 
-def test_too_old_a_python_is_told_what_to_do(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_is_too_old_is_refused_with_advice(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     workshop.locked(wheel(workshop.index, "base", "1"))
     monkeypatch.setattr(install, "OLDEST_PYTHON", (99, 0))
     with pytest.raises(SystemExit, match="make PYTHON="):
@@ -182,7 +180,7 @@ def test_too_old_a_python_is_told_what_to_do(workshop: Workshop, monkeypatch: py
     assert not workshop.environment.exists()
 
 
-def test_too_old_a_python_does_not_spoil_a_finished_environment(
+def test_a_python_that_is_too_old_does_not_break_a_finished_environment(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop.locked(wheel(workshop.index, "base", "1"))
@@ -195,7 +193,7 @@ def test_too_old_a_python_does_not_spoil_a_finished_environment(
         assert workshop.installed() == {"base-1", "other-3"}
 
 
-def test_make_says_what_to_do_without_a_python() -> None:
+def test_make_without_a_python_says_what_to_do() -> None:
     done = subprocess.run(
         [shutil.which("make") or "make", "setup-service", "PYTHON=python-that-is-not-there"],
         cwd=ROOT,
@@ -209,8 +207,8 @@ def test_make_says_what_to_do_without_a_python() -> None:
     assert "name a Python 3.11 or newer: make PYTHON=" in done.stderr
 
 
-def test_every_place_that_installs_python_packages_resolves_nothing() -> None:
-    """The Makefile's environments all come from tools/install.py; the image has a line of its own."""
+def test_no_installation_of_python_packages_resolves_anything() -> None:
+    """All environments of the Makefile come from tools/install.py; the Dockerfile has one line of its own."""
     makefile, dockerfile = (ROOT / "Makefile").read_text(), (ROOT / "Dockerfile").read_text()
     assert "pip install" not in makefile
     (line,) = re.findall(r"python -m pip [^&]*? install [^&]*", dockerfile)

@@ -1,1 +1,1 @@
-"""Capacity and cost on paper: what a load needs of AWS, from published prices and quotas (docs/capacity.md)."""
+"""Capacity and cost calculator: what a load needs from AWS, by published prices and quotas (docs/capacity.md)."""

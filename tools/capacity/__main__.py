@@ -1,4 +1,4 @@
-"""`python -m tools.capacity`: the tasks, quotas and cost of a load."""
+"""Command line of the calculator: `python -m tools.capacity`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from tools.capacity import report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the report; return 2 if a number cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m tools.capacity", description="Tasks, quotas and cost of a load.")
+    """Print the report; return 2 if a number is invalid."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.capacity", description="Calculate the tasks, quotas and cost of a load."
+    )
     parser.add_argument("--rps", required=True, help="requests per second")
-    parser.add_argument("--seconds", required=True, help="seconds that each request stays in flight")
+    parser.add_argument("--seconds", required=True, help="seconds that each request is in flight")
     parser.add_argument("--transitions", help="state transitions per execution (default: the demo workflow's)")
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""The data file: prices, quotas, measured and chosen figures, each with its unit and where it is from."""
+"""The data file: prices, quotas, measured and chosen figures, each with its unit and source."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ FILE = Path(__file__).with_name("figures.toml")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures by name, and the quotas in the order of the file."""
+    """All figures of the data file."""
 
     region: str
     date: dt.date
+    """When prices and quotas were last compared with their sources."""
     named: Mapping[str, Mapping[str, Any]]
+    """Prices, measured and chosen figures by name."""
     quotas: Mapping[str, Mapping[str, Any]]
+    """Quotas by name, in the order of the file."""
 
     @classmethod
     def load(cls) -> Figures:
@@ -34,7 +37,7 @@ class Figures:
         return float(self.named[name]["value"])
 
     def average_price(self, name: str, monthly: float) -> float:
-        """Return what one unit costs on average when this many are used a month."""
+        """Return the average price of a unit for this number of units a month."""
         left, cost = monthly, 0.0
         for size, price in self.named[name]["tiers"]:
             cost += min(left, size) * price
@@ -42,5 +45,5 @@ class Figures:
         return cost / monthly
 
     def unconfirmed(self) -> list[str]:
-        """Return the names of the figures that could not be read on their source."""
+        """Return the names of the figures that could not be confirmed at their source."""
         return [name for name, entry in [*self.named.items(), *self.quotas.items()] if "unconfirmed" in entry]

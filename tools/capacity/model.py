@@ -1,7 +1,7 @@
-"""The arithmetic: tasks, quotas and dollars that a steady load needs. docs/capacity.md goes through it step by step.
+"""The arithmetic: tasks, quotas and dollars that a steady load needs. docs/capacity.md explains it step by step.
 
-Two designs are compared: this service behind API Gateway and a load balancer, and one Lambda function per request that
-opens a WebSocket of its own and waits. Both start the same workflow.
+It compares two designs that start the same workflow: this service behind API Gateway and a load balancer, and one
+Lambda function per request, which opens its own WebSocket and waits.
 """
 
 from __future__ import annotations
@@ -15,55 +15,62 @@ if TYPE_CHECKING:
 
     from tools.capacity.figures import Figures
 
-HOUR = 3600
-MONTH = 730 * HOUR
-"""Seconds, as AWS's own examples count them."""
+HOUR_S = 3600
+MONTH_S = 730 * HOUR_S
+"""730 hours, as in AWS's own examples."""
 MILLION = 1_000_000
-_LCU = {"connections": 25, "active": 3000, "bytes": 1e9 / HOUR}
-"""What one capacity unit of a load balancer carries: new ones a second, held ones, bytes a second.
+_LCU_LIMITS = {"connections": 25, "active": 3000, "bytes": 1e9 / HOUR_S}
+"""What one capacity unit of a load balancer includes: new connections a second, open connections, bytes a second.
 
-Source: https://aws.amazon.com/elasticloadbalancing/pricing/. The fourth dimension, rule evaluations, is free for ten.
+Source: https://aws.amazon.com/elasticloadbalancing/pricing/. The fourth dimension is rule evaluations: ten are free.
 """
-_METERED = 5_000
-"""Bytes of an AppSync event that are one operation. Source: https://aws.amazon.com/appsync/pricing/."""
+_APPSYNC_OPERATION_BYTES = 5_000
+"""The part of an AppSync event that is metered as one operation. Source: https://aws.amazon.com/appsync/pricing/."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Requests a second, the seconds for which each is held, and the state transitions of its workflow."""
+    """A steady load."""
 
     rps: float
+    """Requests a second."""
     seconds: float
+    """How long each request is in flight."""
     transitions: int
+    """State transitions of each workflow execution."""
 
     @property
     def in_flight(self) -> float:
-        """Requests held at once (Little's law)."""
+        """Requests in flight at once (Little's law)."""
         return self.rps * self.seconds
 
     @property
     def needs(self) -> Mapping[str, float]:
-        """What counts against a quota, by the names that the data file uses."""
+        """The amounts that count against quotas, by their names in the data file."""
         return {"requests": self.rps, "transitions": self.rps * self.transitions, "in flight": self.in_flight}
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """How many tasks one resource asks for, and how many requests a second (or in flight) a task has room for."""
+    """What one resource demands."""
 
     tasks: int
+    """Tasks that have enough of the resource."""
     per_task: float
+    """Requests a second, or in flight, that one task has room for."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaUse:
-    """A quota, what the load needs of it, and the requests a second at which it is used up."""
+    """A quota and the load's use of it."""
 
     name: str
     limit: float
     needed: float
     reached_at: float
+    """The requests a second that exhaust it."""
     only: str | None
+    """The only design that it applies to; None if it applies to both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +83,10 @@ class Cost:
 
 
 def transitions(definition: Mapping[str, Any]) -> int:
-    """Count the states that an execution enters when nothing fails; a Choice takes its first rule.
+    """Count the states that an execution enters if nothing fails and each Choice takes its first rule.
 
-    Each state that is entered is one transition, the first one (from the start) included: AWS counts one "each time a
-    step of your workflow is executed" (https://aws.amazon.com/step-functions/pricing/).
+    Each state is one transition, including the first: AWS counts one "each time a step of your workflow is executed"
+    (https://aws.amazon.com/step-functions/pricing/).
     """
     entered: list[str] = []
     inner = 0
@@ -93,24 +100,24 @@ def transitions(definition: Mapping[str, Any]) -> int:
 
 
 def demands(load: Load, figures: Figures) -> dict[str, Demand]:
-    """Return what each resource asks for; the most demanding one decides how many tasks there are."""
+    """Return the demand of each resource; the highest one determines the number of tasks."""
     share = figures["utilisation"]
     memory = figures["task_gb"] * 2**30 * share - figures["process_bytes"]
     room = {
         "CPU": (load.rps, figures["task_vcpu"] * share / figures["cpu_seconds"]),
-        "requests in flight": (load.in_flight, figures["max_in_flight"] * figures["places_used"]),
+        "requests in flight": (load.in_flight, figures["max_in_flight"] * figures["slots_used"]),
         "memory": (load.in_flight, memory / figures["request_bytes_in_memory"]),
     }
-    return {name: Demand(_whole(needed / per_task), per_task) for name, (needed, per_task) in room.items()}
+    return {name: Demand(_round_up(needed / per_task), per_task) for name, (needed, per_task) in room.items()}
 
 
 def tasks(load: Load, figures: Figures) -> int:
-    """Return how many tasks the load needs."""
-    return max(int(figures["tasks_at_least"]), *(demand.tasks for demand in demands(load, figures).values()))
+    """Return the number of tasks that the load needs."""
+    return max(int(figures["min_tasks"]), *(demand.tasks for demand in demands(load, figures).values()))
 
 
 def quotas(load: Load, figures: Figures) -> list[QuotaUse]:
-    """Return every quota, the one that is reached first in front."""
+    """Return every quota, in the order in which a growing load reaches them."""
     uses = [_quota_use(load, entry) for entry in figures.quotas.values()]
     return sorted(uses, key=lambda use: use.reached_at)
 
@@ -122,16 +129,16 @@ def _quota_use(load: Load, entry: Mapping[str, Any]) -> QuotaUse:
 
 
 def costs(load: Load, figures: Figures) -> list[Cost]:
-    """Return the dollars per million requests of every service that is paid for."""
-    monthly = load.rps * MONTH
+    """Return the dollars per million requests of each AWS service."""
+    monthly = load.rps * MONTH_S
     gateway = MILLION * figures.average_price("api_request", monthly)
     steps = MILLION * (load.transitions * figures["transition"] + figures["http_task"])
     count = tasks(load, figures)
     task_hour = figures["task_vcpu"] * figures["fargate_vcpu_hour"] + figures["task_gb"] * figures["fargate_gb_hour"]
     gb_seconds = load.seconds * figures["lambda_gb"]
     gb_second = figures.average_price("lambda_gb_second", monthly * gb_seconds)
-    # Each event is an operation on the way in and one on the way out; a Lambda connects and subscribes as well.
-    events = 2 * math.ceil(figures["reply_bytes"] / _METERED)
+    # An event is one operation when published and one when delivered; a Lambda also connects and subscribes.
+    events = 2 * math.ceil(figures["reply_bytes"] / _APPSYNC_OPERATION_BYTES)
     minute = figures["appsync_connection_minute"]
     balancer = figures["balancer_hour"] + capacity_units(load, figures) * figures["balancer_lcu_hour"]
     nat_hours = _per_million(load, figures["nat_gateways"] * figures["nat_hour"])
@@ -151,25 +158,25 @@ def costs(load: Load, figures: Figures) -> list[Cost]:
 
 
 def capacity_units(load: Load, figures: Figures) -> float:
-    """Return the load balancer's capacity units: the dimension that needs most is paid for."""
+    """Return the load balancer's capacity units: only the dimension with the highest use is billed."""
     connections = figures["balancer_connections"]
     return max(
-        load.rps * connections / _LCU["connections"],
-        load.in_flight * connections / _LCU["active"],
-        load.rps * figures["balancer_bytes"] / _LCU["bytes"],
+        load.rps * connections / _LCU_LIMITS["connections"],
+        load.in_flight * connections / _LCU_LIMITS["active"],
+        load.rps * figures["balancer_bytes"] / _LCU_LIMITS["bytes"],
     )
 
 
 def total(rows: Iterable[Cost]) -> Cost:
-    """Add up."""
+    """Add up all costs."""
     rows = list(rows)
     return Cost("Total", sum(row.service for row in rows), sum(row.one_lambda_each for row in rows))
 
 
 def break_even(load: Load, figures: Figures) -> float:
-    """Return the requests a second from which on this service costs less than one Lambda per request.
+    """Return the requests a second above which this service costs less than one Lambda per request.
 
-    Between 0.001 and a million; found by halving, as tasks come in whole numbers.
+    Found by bisection between 0.001 and a million, because the number of tasks is an integer.
     """
     low, high = 0.001, 1e6
     for _ in range(60):
@@ -180,7 +187,7 @@ def break_even(load: Load, figures: Figures) -> float:
 
 
 def _per_million(load: Load, dollars_an_hour: float) -> float:
-    return dollars_an_hour / (load.rps * HOUR) * MILLION
+    return dollars_an_hour / (load.rps * HOUR_S) * MILLION
 
 
 def _lambda(duration: float, figures: Figures) -> float:
@@ -191,6 +198,6 @@ def _logs(figures: Figures, name: str) -> float:
     return figures[name] / 1e9 * MILLION * figures["log_gb"]
 
 
-def _whole(number: float) -> int:
-    """Round up, to 1 at least, but not for the last digits of binary arithmetic: 3.0000000000000004 tasks are three."""
+def _round_up(number: float) -> int:
+    """Round up to at least 1, ignoring floating-point errors: 3.0000000000000004 tasks are three."""
     return max(1, math.ceil(round(number, 9)))

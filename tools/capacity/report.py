@@ -1,4 +1,4 @@
-"""`python -m tools.capacity`: the arithmetic of `model` as text for a person who plans a deployment."""
+"""Text report of the calculation, for planning a deployment."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKFLOW = Path(__file__).parents[2] / "IaC" / "workflow.asl.json"
-LONGEST = 29
-"""Seconds for which API Gateway waits by default, so that nobody is held longer.
+MAX_REQUEST_S = 29
+"""API Gateway's default timeout: no request takes longer.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 """
 
 
 class LoadError(ValueError):
-    """A number on the command line is none, or makes no sense; the message is one line."""
+    """An invalid number on the command line; the message is one line."""
 
 
 def report(rps: str, seconds: str, transitions: str | None) -> str:
-    """Return the whole text for a load as it was typed; LoadError when it cannot be used.
+    """Return the report for a load as it was typed; raise LoadError if it is invalid.
 
-    Without a number of transitions it is that of the workflow which is deployed.
+    `transitions` defaults to the number of the deployed workflow.
     """
     load = model.Load(
         _number("--rps", rps, 0.01, 100_000),
-        _number("--seconds", seconds, 0.1, LONGEST),
+        _number("--seconds", seconds, 0.1, MAX_REQUEST_S),
         _deployed() if transitions is None else _whole_number("--transitions", transitions, 1, 10_000),
     )
     figures = Figures.load()
@@ -40,18 +40,18 @@ def report(rps: str, seconds: str, transitions: str | None) -> str:
     return "\n".join("\n".join(part) for part in parts)
 
 
-def _number(option: str, text: str, least: float, most: float) -> float:
+def _number(option: str, text: str, minimum: float, maximum: float) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not least <= number <= most:
-        raise LoadError(f"{option} must be a number from {least:,g} to {most:,.0f}, not {text!r}")
+    if not minimum <= number <= maximum:
+        raise LoadError(f"{option} must be a number from {minimum:,g} to {maximum:,.0f}, not {text!r}")
     return number
 
 
-def _whole_number(option: str, text: str, least: int, most: int) -> int:
-    number = _number(option, text, least, most)
+def _whole_number(option: str, text: str, minimum: int, maximum: int) -> int:
+    number = _number(option, text, minimum, maximum)
     if not number.is_integer():
         raise LoadError(f"{option} must be a whole number, not {text!r}")
     return int(number)
@@ -62,7 +62,7 @@ def _deployed() -> int:
 
 
 def _head(load: model.Load, figures: Figures) -> Iterator[str]:
-    yield f"{_plain(load.rps)} requests a second, each held for {_plain(load.seconds)} seconds"
+    yield f"{_plain(load.rps)} requests a second, each in flight for {_plain(load.seconds)} seconds"
     yield f"{figures.region}, prices and default quotas as of {figures.date}"
     yield ""
 
@@ -71,16 +71,16 @@ def _tasks(load: model.Load, figures: Figures) -> Iterator[str]:
     count = model.tasks(load, figures)
     size = f"{figures['task_vcpu']:g} vCPU and {figures['task_gb']:g} GB"
     vcpu = count * figures["task_vcpu"]
-    yield f"Tasks: {count:,} of {size}, {vcpu:,g} vCPU in all"
+    yield f"Tasks: {count:,} of {size}, {vcpu:,g} vCPU in total"
     units = {"CPU": "requests/s", "requests in flight": "in flight", "memory": "in flight"}
     for name, demand in model.demands(load, figures).items():
         yield f"  {name:<30}{demand.tasks:>10,}   {demand.per_task:,.0f} {units[name]} a task"
-    yield f"  {'at least':<30}{figures['tasks_at_least']:>10,.0f}"
+    yield f"  {'minimum':<30}{figures['min_tasks']:>10,.0f}"
     yield ""
 
 
 def _quotas(load: model.Load, figures: Figures) -> Iterator[str]:
-    yield f"{'Quotas, first reached first':<46}{'limit':>10}{'needed':>14}{'reached at':>18}"
+    yield f"{'Quotas, in the order they are reached':<46}{'limit':>10}{'needed':>14}{'reached at':>18}"
     for use in model.quotas(load, figures):
         name = f"{use.name} *" if use.only else use.name
         mark = "  OVER" if use.needed > use.limit else ""
@@ -92,15 +92,15 @@ def _quotas(load: model.Load, figures: Figures) -> Iterator[str]:
 def _costs(load: model.Load, figures: Figures) -> Iterator[str]:
     rows = model.costs(load, figures)
     differing = [row for row in rows if row.service != row.one_lambda_each]
-    sums = [("Total", model.total(rows)), ("Total of what differs", model.total(differing))]
+    sums = [("Total", model.total(rows)), ("Total of the costs that differ", model.total(differing))]
     yield f"{'Dollars per million requests':<46}{'this service':>14}{'one Lambda each':>18}"
     for name, row in [*((row.name, row) for row in rows), *sums]:
         yield f"  {name:<44}{row.service:>14,.2f}{row.one_lambda_each:>18,.2f}"
     yield ""
-    yield f"This service costs less from {model.break_even(load, figures):,.2g} requests a second on."
+    yield f"This service is cheaper above {model.break_even(load, figures):,.2g} requests a second."
     yield f"Not confirmed (see tools/capacity/figures.toml): {', '.join(figures.unconfirmed())}."
 
 
 def _plain(number: float) -> str:
-    """Write a number as a person would: 5,500 and 90.9 and 0.25."""
+    """Format a number briefly: 5,500 and 90.9 and 0.25."""
     return f"{number:,.0f}" if number >= 100 or number == round(number) else f"{number:,.3g}"

@@ -1,4 +1,4 @@
-"""The arithmetic of `python -m tools.capacity`, its data file and the document that does it by hand."""
+"""The arithmetic of `python -m tools.capacity`, its data file, and the document that repeats it by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIGURES = Figures.load()
 
 
 def figures(**values: float) -> Figures:
-    """Take the data file, with these values instead, so that no result depends on a price of the day."""
+    """Return the data file's figures with these values replaced, so that no test depends on current prices."""
     changed = {name: {"value": value} for name, value in values.items()}
     assert changed.keys() <= FIGURES.named.keys()
     return dataclasses.replace(FIGURES, named={**FIGURES.named, **changed})
@@ -37,8 +37,8 @@ def figures(**values: float) -> Figures:
 def tasks(rps: float, seconds: float, **values: float) -> int:
     sizes = {
         "utilisation": 0.5,
-        "places_used": 0.25,
-        "tasks_at_least": 2,
+        "slots_used": 0.25,
+        "min_tasks": 2,
         "task_vcpu": 1,
         "task_gb": 1,
         "max_in_flight": 10_000,
@@ -51,7 +51,7 @@ def row(name: str, load: model.Load, with_figures: Figures) -> model.Cost:
     return next(cost for cost in model.costs(load, with_figures) if cost.name.startswith(name))
 
 
-async def test_as_many_transitions_are_counted_as_the_deployed_workflow_enters_states(
+async def test_the_deployed_workflows_transitions_are_the_states_that_it_enters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     entered: list[str] = []
@@ -74,7 +74,7 @@ async def test_as_many_transitions_are_counted_as_the_deployed_workflow_enters_s
     assert model.transitions(json.loads(text)) == len(entered)
 
 
-def test_a_choice_takes_its_first_rule_and_every_branch_of_a_parallel_counts() -> None:
+def test_a_choice_takes_its_first_rule_and_all_branches_of_a_parallel_count() -> None:
     branch = {"StartAt": "X", "States": {"X": {"Next": "Y"}, "Y": {}}}
     states = {
         "A": {"Choices": [{"Next": "B"}, {"Next": "C"}], "Default": "C"},
@@ -84,43 +84,43 @@ def test_a_choice_takes_its_first_rule_and_every_branch_of_a_parallel_counts() -
     assert model.transitions({"StartAt": "A", "States": states}) == 2 + 2 * 2
 
 
-def test_there_are_never_fewer_tasks_than_two_zones_need() -> None:
+def test_there_are_at_least_two_tasks() -> None:
     assert tasks(rps=1, seconds=1) == 2
 
 
-def test_cpu_decides_for_short_requests() -> None:
+def test_cpu_limits_short_requests() -> None:
     assert tasks(rps=2100, seconds=0.1) == 5  # 500 a second and task
 
 
-def test_places_decide_for_long_requests() -> None:
+def test_requests_in_flight_limit_long_requests() -> None:
     assert tasks(rps=1000, seconds=25.001, cpu_seconds=0.0001) == 11  # 2,500 a task
 
 
-def test_memory_decides_for_large_requests() -> None:
+def test_memory_limits_large_requests() -> None:
     # Half of 1 GiB less 1/4 GiB is 256 MiB: 256 requests of 1 MiB.
     assert tasks(rps=257, seconds=3, request_bytes_in_memory=2**20) == 4
 
 
-def test_a_load_that_fills_the_tasks_exactly_needs_none_more() -> None:
+def test_a_load_that_fills_the_tasks_exactly_needs_no_other_task() -> None:
     # 2100 / (1 * 0.7 / 0.001) is a little more than 3 in binary arithmetic.
     assert tasks(2100, 0.1, utilisation=0.7) == 3
 
 
 LOADS = st.builds(model.Load, st.floats(0.01, 100_000), st.floats(0.1, 29), st.integers(1, 10_000))
-patient = settings(deadline=None)  # a busy machine may pause for longer than any limit
+no_deadline = settings(deadline=None)  # a busy machine may pause for any time
 
 
-@patient
+@no_deadline
 @given(LOADS)
-def test_no_task_is_fuller_than_was_chosen(load: model.Load) -> None:
+def test_no_task_exceeds_the_chosen_utilisation(load: model.Load) -> None:
     for name, demand in model.demands(load, FIGURES).items():
         needed = load.rps if name == "CPU" else load.in_flight
         assert needed / model.tasks(load, FIGURES) <= demand.per_task * (1 + 1e-6)
 
 
-@patient
+@no_deadline
 @given(LOADS)
-def test_a_quota_is_exceeded_beyond_the_rate_at_which_it_is_reached(load: model.Load) -> None:
+def test_a_quota_is_exhausted_at_the_rate_where_it_is_reached(load: model.Load) -> None:
     uses = model.quotas(load, FIGURES)
     assert [use.reached_at for use in uses] == sorted(use.reached_at for use in uses)
     for use in uses:
@@ -130,16 +130,16 @@ def test_a_quota_is_exceeded_beyond_the_rate_at_which_it_is_reached(load: model.
         )
 
 
-@patient
+@no_deadline
 @given(LOADS)
-def test_this_service_is_dearer_below_the_break_even_and_cheaper_above(load: model.Load) -> None:
+def test_this_service_is_cheaper_only_above_the_break_even(load: model.Load) -> None:
     rate = model.break_even(load, FIGURES)
     below, above = (model.total(model.costs(dataclasses.replace(load, rps=rate * f), FIGURES)) for f in (0.999, 1.001))
     assert below.service > below.one_lambda_each
     assert above.service < above.one_lambda_each
 
 
-def test_a_tier_is_used_up_before_the_next_one_is_paid() -> None:
+def test_a_price_tier_is_used_up_before_the_next_one() -> None:
     tiers = {"x": {"tiers": [[100, 3.0], [100, 2.0], [float("inf"), 1.0]]}}
     tiered = dataclasses.replace(FIGURES, named=tiers)
     assert tiered.average_price("x", 50) == 3.0
@@ -152,7 +152,7 @@ def test_a_tier_is_used_up_before_the_next_one_is_paid() -> None:
     [(250, 1, 1, 10), (1, 30_000, 1, 10), (10, 1, 1e9 / 3600, 10)],
     ids=["new connections", "open connections", "bytes"],
 )
-def test_the_dimension_that_needs_most_of_the_load_balancer_is_paid(
+def test_the_highest_dimension_of_the_load_balancer_is_billed(
     rps: float, seconds: float, size: float, units: float
 ) -> None:
     load = model.Load(rps, seconds, 8)
@@ -160,12 +160,12 @@ def test_the_dimension_that_needs_most_of_the_load_balancer_is_paid(
 
 
 @pytest.mark.parametrize(("size", "operations"), [(1, 2), (5000, 2), (5001, 4), (12_000, 6)])
-def test_each_5_kb_of_a_reply_is_an_operation_when_published_and_when_delivered(size: int, operations: int) -> None:
+def test_each_5_kb_of_a_reply_is_one_operation_in_and_one_out(size: int, operations: int) -> None:
     cost = row("AppSync", EXAMPLE, figures(reply_bytes=size, appsync_operation=1e-6, appsync_connection_minute=0))
     assert (cost.service, cost.one_lambda_each) == pytest.approx((operations, operations + 2))
 
 
-def test_every_figure_has_a_unit_and_a_source_and_a_name_of_its_own() -> None:
+def test_every_figure_has_a_unit_a_source_and_a_unique_name() -> None:
     data = tomllib.loads(FILE.read_text(encoding="utf-8"))
     names = [name for section in ("prices", "measured", "chosen") for name in data[section]]
     assert len(names) == len(set(names))
@@ -184,11 +184,11 @@ def test_every_figure_is_used() -> None:
     assert FIGURES.named.keys() <= used
 
 
-def test_the_places_of_a_task_are_the_settings_default() -> None:
+def test_max_in_flight_is_the_settings_default() -> None:
     assert FIGURES["max_in_flight"] == Settings.model_fields["MAX_IN_FLIGHT"].default
 
 
-def test_a_task_is_that_of_the_infrastructure() -> None:
+def test_a_task_has_the_size_that_terraform_gives_it() -> None:
     terraform = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "IaC" / "terraform").glob("*.tf"))
 
     def found(pattern: str) -> float:
@@ -197,15 +197,15 @@ def test_a_task_is_that_of_the_infrastructure() -> None:
 
     assert FIGURES["task_vcpu"] * 1024 == found(r"\bcpu += optional\(number, (\d+)\)")
     assert FIGURES["task_gb"] * 1024 == found(r"\bmemory += optional\(number, (\d+)\)")
-    assert FIGURES["tasks_at_least"] == found(r"\bmin += optional\(number, (\d+)\)")
+    assert FIGURES["min_tasks"] == found(r"\bmin += optional\(number, (\d+)\)")
     assert round(FIGURES["utilisation"] * 100) == found(r"\btarget_value += (\d+)")
-    assert FIGURES["places_used"] == 1 / found(r"\btarget_value += floor\(var\.max_in_flight / (\d+)\)")
+    assert FIGURES["slots_used"] == 1 / found(r"\btarget_value += floor\(var\.max_in_flight / (\d+)\)")
     assert 'default     = "ARM64"' in terraform
     assert "Linux on ARM" in FIGURES.named["fargate_vcpu_hour"]["unit"]
     assert FIGURES["max_in_flight"] == found(r'variable "max_in_flight" \{[^}]*?default += (\d+)')
 
 
-def test_the_document_does_by_hand_what_the_model_does() -> None:
+def test_the_documents_arithmetic_agrees_with_the_model() -> None:
     steps = doctest.DocTestParser().get_doctest(DOCUMENT.read_text(encoding="utf-8"), {}, "capacity.md", None, None)
     assert len(steps.examples) > 20
     by_hand = steps.globs

@@ -54,7 +54,9 @@ def test_a_bad_number_gives_one_line_and_status_2(numbers: list[str], capsys: py
         ["--rps", "100000", "--seconds", "29", "--transitions", "10000"],
     ],
 )
-def test_the_columns_hold_the_least_and_the_most(numbers: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_columns_fit_the_smallest_and_largest_numbers(
+    numbers: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(numbers) == 0
     table = capsys.readouterr().out.split("\n\n")[2].splitlines()[1:-1]
     assert len(table) == 9
@@ -62,6 +64,6 @@ def test_the_columns_hold_the_least_and_the_most(numbers: list[str], capsys: pyt
         assert re.fullmatch(r"  \S.*\S +[\d,]+ +[\d,.]+ +[\d,.]+ req/s(  OVER)?", line), line
 
 
-def test_a_workflow_of_ones_own_is_given_by_its_transitions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_transitions_describe_another_workflow(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rps", "500", "--seconds", "11", "--transitions", "3"]) == 0
     assert "Step Functions, 3 transitions" in capsys.readouterr().out

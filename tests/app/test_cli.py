@@ -1,0 +1,101 @@
+"""The command line, without running a command to its end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service import __version__, data_file
+from service.app import cli
+from service.app.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name, raising=False)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments])
+    assert ended.value.code == status
+    captured = capsys.readouterr()
+    return captured.err if status else captured.out
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_help_gives_each_setting_its_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "--help")
+    assert "  STATE_MACHINE_ARN (required)\n      The workflow to start" in text
+    assert "  DRAIN_DELAY (default: 5)\n      Seconds after SIGTERM" in text
+    assert "  DESCRIBE_QUOTA (default: 300/15)\n" in text
+    assert "  EMF_INTERVAL (default: 0)\n" in text
+    assert "  APPSYNC_API_KEY\n" in text
+
+
+def test_help_shows_no_value_from_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPSYNC_API_KEY", "da2-secret")
+    assert "da2-secret" not in printed(capsys, "--help")
+
+
+@pytest.mark.parametrize("command", ["serve", "local"])
+def test_the_help_of_a_command_lists_the_settings_too(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert "  LOG_LEVEL (default: INFO)\n" in printed(capsys, command, "--help")
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--version") == f"sync-front {__version__}\n"
+
+
+def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "COMMAND" in printed(capsys, status=2)
+
+
+@pytest.mark.parametrize("wait", ["-1", "inf", "nan", "soon"])
+def test_the_wait_must_be_a_number_of_seconds(capsys: pytest.CaptureFixture[str], wait: str) -> None:
+    assert "must be a number of seconds, 0 or more" in printed(capsys, "local", f"--wait={wait}", status=2)
+
+
+@pytest.mark.parametrize(
+    ("started_as", "name"), [("/x/service/__main__.py", "python -m service"), ("/x/sync-front", "sync-front")]
+)
+def test_usage_names_the_command_as_it_was_started(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, started_as: str, name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started_as])
+    assert printed(capsys, "--help").startswith(f"usage: {name} [-h]")
+
+
+def test_signals_have_their_defaults_before_the_service_is_imported() -> None:
+    script = """
+import signal, sys
+import service.__main__
+assert "service.app" not in sys.modules
+sys.argv[1:] = ["--version"]
+try:
+    service.__main__.main()
+except SystemExit:
+    print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_data_files_are_found_in_a_wheel_or_else_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service._PACKAGE", tmp_path / "service")
+    assert data_file("a.json") == tmp_path / "IaC" / "a.json"
+    packaged = tmp_path / "service" / "_data" / "a.json"
+    packaged.parent.mkdir(parents=True)
+    packaged.touch()
+    assert data_file("a.json") == packaged

@@ -13,10 +13,13 @@ from service.app import event_loop, serve, settings
 from service.app.shutdown import Stop
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
+from service.web import docs
 from service.web.example import example
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aiohttp import web
 
     from service.web.schema import RequestSchema
 
@@ -64,6 +67,10 @@ async def run(wait: float, workflow: Path | None) -> bool:
         event_loop.freeze_heap()
         print(CURL.format(port=port, event=_sample(chosen.REQUEST_SCHEMA)), flush=True)  # noqa: T201 - what `make run` is for
 
+    def extend(application: web.Application) -> None:
+        aws.view.join(application)
+        application[docs.HOME] = "/_local/"
+
     aws = LocalAws(port=chosen.LOCAL_AWS_PORT, wait=wait, definition=workflow or WORKFLOW)
     try:
         await aws.start()
@@ -80,7 +87,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
             serve.AwsAccess(session, aws.url, LOCAL_FILES),
             stop,
             announce,
-            extend=aws.view.join,
+            extend=extend,
         )
     finally:
         await aws.stop()

@@ -95,9 +95,9 @@ class Routes:
                     web.get(f"{prefix}/readyz", self.readyz),
                     web.get(f"{prefix}/metrics", self.metrics),
                     web.get(f"{prefix}/openapi.json", self.openapi),
-                    web.get(f"{prefix}/docs", self.docs),
                 ]
             )
+            docs.add_routes(app, prefix)
         if self._cors_origins:
             cors.allow(app, self._cors_origins)
         return app
@@ -157,11 +157,6 @@ class Routes:
     async def openapi(self, _request: web.Request) -> web.Response:
         """GET /openapi.json: the description of all this."""
         return web.Response(body=self._description, content_type="application/json")
-
-    async def docs(self, _request: web.Request) -> web.Response:
-        """GET /docs: the same for people."""
-        headers = {"Content-Security-Policy": docs.POLICY, "X-Content-Type-Options": "nosniff"}
-        return web.Response(body=docs.PAGE, content_type="text/html", charset="utf-8", headers=headers)
 
     def _id_from_key(self, request: web.Request) -> str | None:
         key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))

@@ -13,10 +13,13 @@ from service.app import composition, event_loop, serve, settings
 from service.app.shutdown import Stop
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
+from service.web import docs
 from service.web.example import example
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aiohttp import web
 
     from service.web.schema import RequestSchema
 
@@ -64,6 +67,10 @@ async def run(wait: float, workflow: Path | None) -> bool:
         event_loop.freeze_heap()
         print(BANNER.format(port=port, event=_example_event(config.REQUEST_SCHEMA)), flush=True)  # noqa: T201 - for the person at the terminal
 
+    def extend(application: web.Application) -> None:
+        aws.view.attach(application)
+        application[docs.HOME] = "/_local/"
+
     aws = LocalAws(port=config.LOCAL_AWS_PORT, wait=wait, definition=workflow or WORKFLOW)
     try:
         await aws.start()
@@ -80,7 +87,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
             composition.AwsAccess(session, aws.url, EMBEDDED_AWS_OPEN_FILES),
             stop,
             announce,
-            extend=aws.view.attach,
+            extend=extend,
         )
     finally:
         await aws.stop()

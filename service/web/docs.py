@@ -1,25 +1,79 @@
-"""The page that shows the description to people: one file of its own, which loads nothing from elsewhere."""
+"""Interactive API documentation at `/docs`: Swagger UI over `/openapi.json`, offline.
+
+The files of Swagger UI come from a package that carries them, so they are pinned by hash like every dependency and
+nothing is loaded from elsewhere. Of the page itself only the line that starts Swagger UI is ours.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
+from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-PAGE: Final = (Path(__file__).parent / "assets" / "docs.html").read_bytes()
+from aiohttp import hdrs, web
 
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
 
-def _hash(element: bytes) -> str:
-    match = re.search(rb"<%b>(.*?)</%b>" % (element, element), PAGE, re.DOTALL)
-    if match is None:
-        raise ValueError("the page has lost a part of itself")
-    return base64.b64encode(hashlib.sha256(match[1]).digest()).decode()
+HOME: Final[web.AppKey[str]] = web.AppKey("home")
+"""Where `/` leads if not to the documentation."""
 
-
-POLICY: Final = (
-    f"default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    f"frame-ancestors 'none'; script-src 'sha256-{_hash(b'script')}'; style-src 'sha256-{_hash(b'style')}'"
+# `validatorUrl` would send the description to a public validator.
+_START: Final = (
+    "SwaggerUIBundle({url: 'openapi.json', dom_id: '#swagger-ui', deepLinking: true, tryItOutEnabled: true, "
+    "displayRequestDuration: true, validatorUrl: null})"
 )
-"""The Content-Security-Policy under which the page runs: its own script and style, and the description."""
+
+# Addresses are relative, so that the page works below a stage prefix, too.
+_PAGE: Final = f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>sync-front</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script>{_START}</script>
+</body>
+</html>
+"""
+
+_SWAGGER_UI: Final = Path(str(files("mkdocs_swagger_ui_tag"))) / "swagger-ui"
+_ASSETS: Final = {"swagger-ui.css": "stylesheets", "swagger-ui-bundle.js": "javascripts"}
+
+_POLICY: Final = (
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self' "
+    f"'sha256-{base64.b64encode(hashlib.sha256(_START.encode()).digest()).decode()}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The Content-Security-Policy of the page: its own scripts and styles, and requests to this service."""
+
+
+def add_routes(app: web.Application, prefix: str) -> None:
+    """Serve the page at `/docs` below `prefix`, and lead there from its root."""
+
+    async def page(_request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        return web.Response(text=_PAGE, content_type="text/html", headers=headers)
+
+    async def home(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={hdrs.LOCATION: request.app.get(HOME, f"{prefix}/docs")})
+
+    app.router.add_get(f"{prefix}/docs", page)
+    app.router.add_get(f"{prefix}/", home)
+    for name, folder in _ASSETS.items():
+        app.router.add_get(f"{prefix}/docs/{name}", _asset(_SWAGGER_UI / folder / name))
+
+
+def _asset(path: Path) -> Handler:
+    async def handle(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+
+    return handle

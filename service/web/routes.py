@@ -81,9 +81,9 @@ class Routes:
                     web.get(f"{prefix}/readyz", self.readyz),
                     web.get(f"{prefix}/metrics", self.metrics),
                     web.get(f"{prefix}/openapi.json", self.openapi),
-                    web.get(f"{prefix}/docs", self.docs),
                 ]
             )
+            docs.add_routes(app, prefix)
         if self._cors_origins:
             cors.allow(app, self._cors_origins)
         return app
@@ -141,11 +141,6 @@ class Routes:
     async def openapi(self, _request: web.Request) -> web.Response:
         """GET /openapi.json: the OpenAPI description."""
         return web.Response(body=self._description, content_type="application/json")
-
-    async def docs(self, _request: web.Request) -> web.Response:
-        """GET /docs: the same for people."""
-        headers = {"Content-Security-Policy": docs.POLICY, "X-Content-Type-Options": "nosniff"}
-        return web.Response(body=docs.PAGE, content_type="text/html", charset="utf-8", headers=headers)
 
 
 def _status(status: int, text: str) -> web.Response:

@@ -2,23 +2,23 @@
 
 Problem
 ├── InvalidRequest
-│   ├── MalformedJson        400
-│   ├── InvalidIdempotencyKey 400
-│   ├── IdempotencyUnavailable 400
-│   ├── NotAcceptable        406
-│   ├── BodyTooSlow          408
-│   ├── IdempotencyConflict  409
-│   ├── BodyTooLarge         413
-│   ├── NotJson              415
-│   ├── UnsupportedEncoding  415
-│   ├── SchemaViolation      422
-│   └── IdempotencyKeyReused 422
-├── UnknownExecution         404
+│   ├── MalformedJson             400
+│   ├── InvalidIdempotencyKey     400
+│   ├── IdempotencyUnavailable    400
+│   ├── NotAcceptable             406
+│   ├── BodyTooSlow               408
+│   ├── IdempotencyConflict       409
+│   ├── BodyTooLarge              413
+│   ├── NotJson                   415
+│   ├── UnsupportedEncoding       415
+│   ├── SchemaViolation           422
+│   └── IdempotencyKeyReused      422
+├── UnknownExecution              404
 ├── WorkflowProblem
-│   ├── WorkflowFailed       502
-│   ├── WorkflowAborted      502
-│   └── WorkflowTimedOut     504
-└── Unavailable              503, with Retry-After
+│   ├── WorkflowFailed            502
+│   ├── WorkflowAborted           502
+│   └── WorkflowTimedOut          504
+└── Unavailable                   503, with Retry-After
     ├── AtCapacity
     ├── Draining
     ├── LinkDown
@@ -88,7 +88,7 @@ class IdempotencyKeyReused(InvalidRequest):
 class IdempotencyConflict(InvalidRequest):
     """The execution of this idempotency key has no readable record yet, or was not started by this service."""
 
-    slug, title, status = "idempotency-conflict", "The idempotency key cannot be checked yet", 409
+    slug, title, status = "idempotency-conflict", "Idempotency key conflict", 409
 
 
 class NotAcceptable(InvalidRequest):

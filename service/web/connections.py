@@ -26,8 +26,8 @@ READ_TIMEOUT_S: Final = 30.0
 """Time for a caller to read from a full buffer; at 64 KiB that is enough on the slowest network."""
 
 KEEP_ALIVE_S: Final = 75.0
-"""Time an idle connection stays open. Longer than a load balancer's 60 s: closed first, a connection that the balancer
-is about to use becomes a 502."""
+"""Time an idle connection stays open. Longer than a load balancer's 60 s, so that the balancer never sends a request on
+a connection that is just being closed, which would become a 502."""
 
 _SWEEP_INTERVAL_S: Final = 0.5
 
@@ -249,7 +249,7 @@ def _too_many_connections() -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Retry-After: 1",
-        "HttpConnection: close",
+        "Connection: close",
     )
     return "\r\n".join((*head, "", "")).encode() + body
 

@@ -110,7 +110,7 @@ class Stream:
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
-                task.exception()  # retrieved, so that asyncio does not log it: the caller is gone
+                task.exception()  # mark it as retrieved, so that asyncio does not log it
 
     async def _next(self, task: asyncio.Task[Result]) -> bytes:
         """Wait for something to write; return nothing when the work is done and all is written."""

@@ -90,34 +90,36 @@ class Routes:
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST /event: start a workflow and respond with its result."""
-        asked = await self._requests.start(request)
+        event_request = await self._requests.start(request)
         started_at = time.perf_counter()
-        stream = Stream(asked.last_event_id) if asked.stream else None
+        stream = Stream(event_request.last_event_id) if event_request.stream else None
         work = self._bridge.submit(
-            asked.event,
-            asked.preferences.wait,
-            execution_id=asked.execution_id,
+            event_request.event,
+            event_request.preferences.wait,
+            execution_id=event_request.execution_id,
             trace_header=request[CONTEXT].begin_start(),
             on_start=None if stream is None else stream.open,
             on_progress=None if stream is None else stream.progress,
         )
         if stream is not None:
-            return await self._responses.stream(request, asked.preferences, stream, work)
-        return self._responses.json(request, asked.preferences, await work, time.perf_counter() - started_at)
+            return await self._responses.stream(request, event_request.preferences, stream, work)
+        return self._responses.json(request, event_request.preferences, await work, time.perf_counter() - started_at)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """GET /event/{id}: the result, as far as it is known now or within the requested wait."""
-        asked = self._requests.follow(request)
-        wait = asked.preferences.wait
-        if asked.stream:
-            if asked.last_event_id == events.END:
+        event_request = self._requests.follow(request)
+        wait = event_request.preferences.wait
+        if event_request.stream:
+            if event_request.last_event_id == events.END:
                 return web.Response(status=204)  # makes a browser's EventSource stop reconnecting
-            stream = Stream(asked.last_event_id)
-            work = self._bridge.follow(asked.execution_id, wait, on_start=stream.open, on_progress=stream.progress)
-            return await self._responses.stream(request, asked.preferences, stream, work)
+            stream = Stream(event_request.last_event_id)
+            work = self._bridge.follow(
+                event_request.execution_id, wait, on_start=stream.open, on_progress=stream.progress
+            )
+            return await self._responses.stream(request, event_request.preferences, stream, work)
         started_at = time.perf_counter()
-        result = await self._bridge.follow(asked.execution_id, wait)
-        return self._responses.json(request, asked.preferences, result, time.perf_counter() - started_at)
+        result = await self._bridge.follow(event_request.execution_id, wait)
+        return self._responses.json(request, event_request.preferences, result, time.perf_counter() - started_at)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /event/{id}: stop the execution."""

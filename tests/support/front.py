@@ -34,7 +34,7 @@ class Front:
         self.app = app
         self.client = client
 
-    async def answered(self, output: Any, **options: Any) -> aiohttp.ClientResponse:
+    async def post_and_reply(self, output: Any, **options: Any) -> aiohttp.ClientResponse:
         """POST an event and let its execution reply with `output`."""
         request = asyncio.create_task(self.client.post("/event", **({"json": NAMES} | options)))
         self.stage.reply(await self.stage.started(), output)

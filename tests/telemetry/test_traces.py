@@ -73,7 +73,7 @@ async def test_a_request_is_a_span_in_its_callers_trace_with_its_start_as_a_chil
     async with traced() as (it, written):
         headers = {"traceparent": TRACEPARENT, "tracestate": "vendor=x"}
         with capture_logs() as logs:
-            response = await it.answered({"nome completo": "x"}, headers=headers)
+            response = await it.post_and_reply({"nome completo": "x"}, headers=headers)
         body = await response.json()
         (server,), (client,) = written(SpanKind.SERVER), written(SpanKind.CLIENT)
         assert (ids(server)[0], parent(server)) == (TRACE, PARENT)
@@ -104,7 +104,7 @@ async def test_a_request_is_a_span_in_its_callers_trace_with_its_start_as_a_chil
 @pytest.mark.parametrize("given", [f"{ROOT};Parent={PARENT};Sampled=1", ROOT, f"Self=1-x-y;{ROOT};Sampled=?"])
 async def test_the_trace_of_an_x_ray_header_is_continued(given: str) -> None:
     async with traced() as (it, written):
-        await it.answered({}, headers={"X-Amzn-Trace-Id": given})
+        await it.post_and_reply({}, headers={"X-Amzn-Trace-Id": given})
         (server,) = written(SpanKind.SERVER)
         assert ids(server)[0] == TRACE
         assert parent(server) == (PARENT if "Parent" in given else TRACE[-16:])
@@ -114,7 +114,7 @@ async def test_the_trace_of_an_x_ray_header_is_continued(given: str) -> None:
 async def test_without_a_trace_one_is_begun_propagated_and_logged() -> None:
     async with traced() as (it, written):
         with capture_logs() as logs:
-            await it.answered({}, headers={"traceparent": "nonsense", "tracestate": "vendor=x"})
+            await it.post_and_reply({}, headers={"traceparent": "nonsense", "tracestate": "vendor=x"})
         (server,), (client,) = written(SpanKind.SERVER), written(SpanKind.CLIENT)
         trace_id = ids(server)[0]
         assert parent(server) is None
@@ -124,7 +124,7 @@ async def test_without_a_trace_one_is_begun_propagated_and_logged() -> None:
 
 async def test_an_unsampled_trace_is_propagated_but_not_exported() -> None:
     async with traced() as (it, written):
-        await it.answered({}, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+        await it.post_and_reply({}, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
         assert written.exporter.get_finished_spans() == ()
         assert propagated(it).startswith(ROOT)
         assert propagated(it).endswith("Sampled=0")

@@ -200,7 +200,7 @@ async def test_a_new_connection_gets_a_503_if_all_others_are_busy() -> None:
         reader = await it.connect()
         status, headers = await head(reader)
         assert status == b"HTTP/1.1 503 Service Unavailable"
-        assert headers[b"retry-after"] == b"1"
+        assert (headers[b"retry-after"], headers[b"connection"]) == (b"1", b"close")
         problem = json.loads(await closed(reader))
         assert (problem["type"].rpartition(":")[2], problem["status"]) == ("at-capacity", 503)
         it.stage.reply(ID, {})
@@ -257,7 +257,7 @@ async def test_an_expectation_in_http_1_0_is_ignored() -> None:
         ),
     ],
 )
-async def test_a_request_that_reaches_no_route_is_a_problem_and_is_not_logged(
+async def test_a_request_that_reaches_no_route_is_a_problem_whose_content_is_not_logged(
     sent: bytes, status: bytes, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with listening() as it:

@@ -130,7 +130,7 @@ def test_retry_after_has_a_default_per_problem_that_an_instance_overrides() -> N
 async def test_an_execution_joins_the_trace_of_its_request() -> None:
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     async with front() as it:
-        await it.answered({}, headers=trace)
+        await it.post_and_reply({}, headers=trace)
         await it.client.post("/event", json=NAMES, headers={"Prefer": "respond-async"})
         starts = [call for action, call in it.stage.endpoint.calls if action == "StartExecution"]
         root = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"
@@ -185,7 +185,7 @@ async def test_a_preflight_from_a_configured_origin_lists_what_is_allowed() -> N
 
 async def test_pages_of_a_configured_origin_can_read_results_and_problems() -> None:
     async with front(cors_origins={ORIGIN}) as it:
-        response = await it.answered({}, headers={"Origin": ORIGIN})
+        response = await it.post_and_reply({}, headers={"Origin": ORIGIN})
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert "Location" in response.headers["Access-Control-Expose-Headers"]
         async with it.client.post("/event", data=b"", headers={"Origin": ORIGIN}) as response:

@@ -20,7 +20,7 @@ from tests.support.step_functions import described, error, ok
 
 async def test_a_post_returns_the_workflows_output() -> None:
     async with front() as it:
-        response = await it.answered({"nome completo": "Ricardo Marques"})
+        response = await it.post_and_reply({"nome completo": "Ricardo Marques"})
         assert response.status == 200
         assert response.content_type == "application/json"
         assert response.headers["Cache-Control"] == "no-store"
@@ -33,7 +33,7 @@ async def test_a_post_returns_the_workflows_output() -> None:
 async def test_the_workflow_gets_the_request_body_byte_for_byte() -> None:
     text = '{ "nome" : "R\u00ed\\u0063",\n"sobrenome":"\U0001f600", "n": 1.0 }'
     async with front() as it:
-        await it.answered({}, json=None, data=text.encode(), headers=JSON)
+        await it.post_and_reply({}, json=None, data=text.encode(), headers=JSON)
         assert json.loads(it.stage.endpoint.calls[0][1]["input"])["event"] == text
 
 
@@ -67,7 +67,7 @@ async def test_a_caller_that_prefers_not_to_wait_gets_the_location_at_once() -> 
 
 async def test_a_caller_can_choose_how_long_to_wait() -> None:
     async with front() as it:
-        response = await it.answered({}, headers={"Prefer": "wait=600"})
+        response = await it.post_and_reply({}, headers={"Prefer": "wait=600"})
         assert (response.status, response.headers["Preference-Applied"]) == (200, "wait=10")
         async with it.client.post("/event", json=NAMES, headers={"Prefer": "wait=0"}) as response:
             assert (response.status, response.headers["Preference-Applied"]) == (202, "wait=0")
@@ -98,7 +98,9 @@ async def test_a_body_that_is_not_json_is_a_bad_request(data: bytes) -> None:
 async def test_a_body_may_be_compressed_and_must_match_its_content_encoding() -> None:
     headers = JSON | {"Content-Encoding": "gzip"}
     async with front() as it:
-        response = await it.answered({}, json=None, data=gzip.compress(json.dumps(NAMES).encode()), headers=headers)
+        response = await it.post_and_reply(
+            {}, json=None, data=gzip.compress(json.dumps(NAMES).encode()), headers=headers
+        )
         assert response.status == 200
         await it.problem("POST", "/event", 400, "malformed-json", data=b"no gzip", headers=headers)
         # The response closes the connection, so the next request opens a new one.
@@ -117,7 +119,7 @@ async def test_a_content_type_that_is_not_json_is_rejected(kind: str) -> None:
 )
 async def test_json_content_types_are_accepted(kind: str) -> None:
     async with front() as it:
-        response = await it.answered({}, json=None, data=json.dumps(NAMES), headers={"Content-Type": kind})
+        response = await it.post_and_reply({}, json=None, data=json.dumps(NAMES), headers={"Content-Type": kind})
         assert response.status == 200
 
 
@@ -281,7 +283,7 @@ async def test_a_request_id_that_cannot_be_logged_is_replaced(given: str) -> Non
 async def test_a_request_makes_one_log_line_with_nothing_from_the_caller() -> None:
     async with front() as it:
         with capture_logs() as logs:
-            response = await it.answered({"nome completo": "private"}, json=NAMES, params={"key": "private"})
+            response = await it.post_and_reply({"nome completo": "private"}, json=NAMES, params={"key": "private"})
             body = await response.json()
         (line,) = logs
         assert (line["event"], line["method"], line["route"], line["status"]) == ("request", "POST", "/event", 200)

@@ -55,7 +55,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
             "APPSYNC_NAMESPACE": LocalAws.namespace,
             "APPSYNC_API_KEY": LocalAws.api_key,
             "APPSYNC_API_KEY_SECRET": "",
-            # There is no load balancer that has to notice the stop, unless somebody is testing that.
+            # No load balancer has to notice the stop, unless somebody is testing that.
             "DRAIN_DELAY": os.environ.get("DRAIN_DELAY", "0"),
         }
     )

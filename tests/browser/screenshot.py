@@ -37,7 +37,7 @@ async def take(page: Page, path: Path) -> None:
 
 
 def main() -> int:
-    """Write the screenshot; the exit status is 1 if there is no browser."""
+    """Write the screenshot; the exit status is 1 without a browser."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else SCREENSHOT
     reason = missing()
     if reason is not None:

@@ -159,7 +159,7 @@ async def test_requests_to_the_service_are_shown_from_arrival_to_response(aws: A
     assert (end["number"], end["started"]) == (start["number"], start["started"])
 
 
-async def test_the_request_of_a_caller_that_left_is_no_longer_in_flight(aws: Aws) -> None:
+async def test_the_request_of_a_caller_that_left_is_not_in_flight(aws: Aws) -> None:
     async with front(aws) as (url, _), watching(aws.session, url) as viewer:
         caller = asyncio.create_task(aws.session.post(f"{url}/event"))
         await viewer.until(lambda: viewer.of("request"))

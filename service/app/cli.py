@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 import service
 from service.app import composition, event_loop, serve, settings
-from service.app.shutdown import Stop
+from service.app.shutdown import Shutdown
 from service.telemetry import logs
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ async def _serve() -> bool:
         raise settings.SettingsError(f"the AWS SDK cannot be set up: {error}") from error
     if credentials is None:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
-    stop = Stop()
-    stop.listen()
-    return await serve.run(chosen, composition.AwsAccess(session), stop, lambda _port: event_loop.freeze_heap())
+    shutdown = Shutdown()
+    shutdown.install_signal_handlers()
+    return await serve.run(chosen, composition.AwsAccess(session), shutdown, lambda _port: event_loop.freeze_heap())
 
 
 def _seconds(text: str) -> float:

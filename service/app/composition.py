@@ -13,9 +13,9 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError
 
 from service.app.collector import ServiceCollector
-from service.app.fd_limits import Room, fit, raise_open_files
+from service.app.fd_limits import ConnectionLimits, connection_limits, raise_open_files
 from service.app.settings import SettingsError
-from service.app.shutdown import FORCED_FLUSH_TIMEOUT
+from service.app.shutdown import FORCED_FLUSH_TIMEOUT_S
 from service.appsync import ApiKey, Authorizer, Link, Subscription
 from service.appsync.iam import Iam
 from service.appsync.secrets_manager import SecretsManagerApiKey
@@ -76,7 +76,7 @@ class Service:
     """Everything that serving needs, ready to listen."""
 
     instance: str
-    room: Room
+    limits: ConnectionLimits
     bridge: Bridge
     admission: Admission
     connections: Connections
@@ -93,8 +93,8 @@ async def build(
     """
     instance = uuid4().hex
     pool = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
-    room = _room(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + RESERVED_FILES + aws.files)
-    admission = Admission(room.in_flight)
+    limits = _connection_limits(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + RESERVED_FILES + aws.files)
+    admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
     client = await _enter(
@@ -140,7 +140,7 @@ async def build(
     )
     stack.push_async_callback(bridge.aclose)
 
-    connections = Connections(room.connections)
+    connections = Connections(limits.connections)
     collector = ServiceCollector(
         admission=admission,
         replies=replies,
@@ -164,7 +164,7 @@ async def build(
     )
     extend(application)
     runner = await _runner(stack, application)
-    return Service(instance, room, bridge, admission, connections, runner)
+    return Service(instance, limits, bridge, admission, connections, runner)
 
 
 def _application(
@@ -212,7 +212,7 @@ async def _runner(stack: AsyncExitStack, application: web.Application) -> web.Ap
         application,
         access_log=None,
         handler_cancellation=True,  # a caller that leaves frees its slot at once
-        shutdown_timeout=FORCED_FLUSH_TIMEOUT,  # what remains then has already had FLUSH_TIMEOUT
+        shutdown_timeout=FORCED_FLUSH_TIMEOUT_S,  # what remains then has already had FLUSH_TIMEOUT_S
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -248,12 +248,12 @@ async def _enter(stack: AsyncExitStack, client: StepFunctionsClient) -> StepFunc
         raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
 
 
-def _room(requested: int, reserved: int) -> Room:
+def _connection_limits(requested: int, reserved: int) -> ConnectionLimits:
     open_files = raise_open_files()
-    room = fit(requested, open_files, reserved)
-    if room.in_flight < requested:
-        log.warning("max_in_flight_lowered", wanted=requested, lowered_to=room.in_flight, open_files=open_files)
-    return room
+    limits = connection_limits(requested, open_files, reserved)
+    if limits.in_flight < requested:
+        log.warning("max_in_flight_lowered", wanted=requested, lowered_to=limits.in_flight, open_files=open_files)
+    return limits
 
 
 def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:

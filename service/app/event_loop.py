@@ -1,4 +1,4 @@
-"""How the interpreter runs the service: its event loop and its garbage collector, chosen by measurement.
+"""The event loop and the settings of the garbage collector, chosen by measurement.
 
 docs/performance.md has the figures.
 """
@@ -17,27 +17,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A request makes no cycles that last, and what it holds while it waits would be looked at over and over: with Python's
-# own thresholds (700, 10, 10) a quarter of the CPU time of a request is the collector's.
-_THRESHOLDS: Final = (50_000, 20, 50)
+# A request leaves no reference cycles behind, and the objects of waiting requests would be traversed again and again:
+# with Python's own thresholds (700, 10, 10) the collector takes a quarter of a request's CPU time.
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
 class _Loop(uvloop.Loop):
-    """libuv's event loop with the clock of asyncio's own: libuv's counts whole milliseconds, from turn to turn."""
+    """libuv's event loop with the clock of asyncio's.
+
+    libuv's own clock counts whole milliseconds and advances once per iteration.
+    """
 
     def time(self) -> float:
-        """Return the monotonic clock, which tells how long the parts of a request took."""
+        """Return the monotonic clock, which is precise enough to time the parts of a request."""
         return time.monotonic()
 
 
 def run(work: Coroutine[None, None, T]) -> T:
-    """Run `work` to its end as `asyncio.run` does, on libuv's event loop."""
+    """Run `work` to its end on libuv's event loop, as `asyncio.run` does on asyncio's."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(work)
 
 
 def freeze_heap() -> None:
-    """Leave all that is there now, once the service is up, out of every later collection, and collect seldom."""
+    """Exclude all present objects from garbage collection, and collect less often; call it once the service is up."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_THRESHOLDS)
+    gc.set_threshold(*_GC_THRESHOLDS)

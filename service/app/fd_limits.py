@@ -1,4 +1,4 @@
-"""How many requests fit into the process's limit of open files."""
+"""Limits on requests and connections that follow from the process's limit of open files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
-SPARE: Final = 1024
-"""Connections that may be open beside those whose requests are held."""
+MAX_SPARE_CONNECTIONS: Final = 1024
+"""Connections that may be open besides those with a request in flight: idle ones, health checks."""
 
-BACKLOG: Final = 1024
-"""Callers that may connect at once; the system caps it, too (net.core.somaxconn)."""
+MAX_ACCEPT_BACKLOG: Final = 1024
+"""Connections that the system may queue until they are accepted; it applies its own limit too (net.core.somaxconn)."""
 
 
 def raise_open_files() -> int:
@@ -25,23 +25,27 @@ def raise_open_files() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What fits: requests held at once, connections open at once, callers that wait to be connected."""
+class ConnectionLimits:
+    """The limits that one instance enforces."""
 
     in_flight: int
+    """Requests in flight at once."""
+
     connections: int
+    """Connections open at once."""
+
     backlog: int
+    """Connections that the system may queue until they are accepted."""
 
 
-def fit(wanted: int, open_files: int, reserved: int) -> Room:
-    """Share out a limit of open files so that `wanted` requests can be held, or as many of them as fit.
+def connection_limits(max_in_flight: int, open_files: int, reserved: int) -> ConnectionLimits:
+    """Divide a limit of open files so that it allows `max_in_flight` requests, or as many as possible.
 
-    Each holds one connection, `reserved` files are for what the service itself opens. Others may be connected beside
-    those whose requests are held: idle ones, health checks. As many callers as the backlog holds are connected at once,
-    before one of them can be turned away.
+    Each request takes one connection; `reserved` files are for what the service opens itself. The backlog counts twice:
+    all connections in the queue are accepted at once, before the first of them can be rejected.
     """
     if open_files == resource.RLIM_INFINITY:
-        return Room(wanted, wanted + SPARE, BACKLOG)
-    spare, backlog = min(SPARE, open_files // 16), min(BACKLOG, open_files // 32)
-    in_flight = max(1, min(wanted, open_files - reserved - spare - 2 * backlog))
-    return Room(in_flight, in_flight + spare, backlog)
+        return ConnectionLimits(max_in_flight, max_in_flight + MAX_SPARE_CONNECTIONS, MAX_ACCEPT_BACKLOG)
+    spare, backlog = min(MAX_SPARE_CONNECTIONS, open_files // 16), min(MAX_ACCEPT_BACKLOG, open_files // 32)
+    in_flight = max(1, min(max_in_flight, open_files - reserved - spare - 2 * backlog))
+    return ConnectionLimits(in_flight, in_flight + spare, backlog)

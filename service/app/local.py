@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aioboto3
 
 from service.app import composition, event_loop, serve, settings
-from service.app.shutdown import Stop
+from service.app.shutdown import Shutdown
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
 from service.web import docs
@@ -60,8 +60,8 @@ async def run(wait: float, workflow: Path | None) -> bool:
         }
     )
     logs.configure(config.LOG_LEVEL, config.LOG_FORMAT)
-    stop = Stop()
-    stop.listen()
+    shutdown = Shutdown()
+    shutdown.install_signal_handlers()
 
     def announce(port: int) -> None:
         event_loop.freeze_heap()
@@ -85,7 +85,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
         await serve.run(
             config,
             composition.AwsAccess(session, aws.url, EMBEDDED_AWS_OPEN_FILES),
-            stop,
+            shutdown,
             announce,
             extend=extend,
         )

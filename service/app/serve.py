@@ -9,7 +9,7 @@ import structlog
 
 from service.app.composition import AwsAccess, Service, build
 from service.app.settings import SettingsError
-from service.app.shutdown import Stop, flush
+from service.app.shutdown import Shutdown, flush
 from service.web.connections import Site
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class CannotStartError(Exception):
 async def run(
     settings: Settings,
     aws: AwsAccess,
-    stop: Stop,
+    shutdown: Shutdown,
     announce: Callable[[int], None],
     extend: Callable[[web.Application], None] = lambda _: None,
 ) -> bool:
@@ -46,23 +46,23 @@ async def run(
     _warn_of_short_bounds(settings)
     async with AsyncExitStack() as stack:
         service = await build(stack, settings, aws, extend)
-        await serve(service, settings, stop, announce)
+        await serve(service, settings, shutdown, announce)
     released = service.admission.released_early
     log.info("stopped", released=released)
     return not released
 
 
-async def serve(service: Service, settings: Settings, stop: Stop, announce: Callable[[int], None]) -> None:
+async def serve(service: Service, settings: Settings, shutdown: Shutdown, announce: Callable[[int], None]) -> None:
     """Listen, wait until shutdown is requested, drain, and flush the last responses."""
     port = await _listen(service, settings)
     log.info("started", port=port, instance=service.instance, max_in_flight=service.admission.limit)
     announce(port)
 
-    await stop.requested.wait()
+    await shutdown.requested.wait()
     log.info("stopping", in_flight=service.admission.in_flight)
-    stop.on_force(service.bridge.release)
+    shutdown.on_force(service.bridge.release)
     await service.bridge.drain(settings.DRAIN_TIMEOUT, settings.DRAIN_DELAY)
-    await flush(service.runner, stop)
+    await flush(service.runner, shutdown)
 
 
 def _warn_of_short_bounds(settings: Settings) -> None:
@@ -79,7 +79,7 @@ async def _listen(service: Service, settings: Settings) -> int:
         service.runner,
         settings.HOST,
         settings.PORT,
-        backlog=service.room.backlog,
+        backlog=service.limits.backlog,
         connections=service.connections,
     )
     try:

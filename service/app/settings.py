@@ -1,4 +1,4 @@
-"""The environment, checked once and frozen: every setting with its meaning, and one message for all that is wrong."""
+"""The settings: environment variables, validated once and immutable."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -19,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service import data_file
+from service.appsync import MAX_SEGMENT_LENGTH, is_segment
 from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
 from service.web import cors
@@ -27,30 +29,75 @@ from service.web.schema import RequestSchema
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic_core import ErrorDetails
+
 DEMO_SCHEMA: Final = data_file("request.schema.json")
 """The schema of the demonstration workflow's requests; API Gateway checks against the same file."""
 
-
+_MIN_SECRET_LENGTH: Final = 16
 _SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_-]+")
 
-
-_Quota: TypeAlias = Annotated[token_bucket.Quota, NoDecode, BeforeValidator(token_bucket.Quota.parse)]
+_RULES: Final = {
+    "missing": "is required",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "is too large",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:.12g}",
+    "literal_error": "must be {expected}",
+}
+"""What pydantic's types of errors mean, in the words of this module's own messages."""
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used; the message lists everything that is wrong, a line each."""
+    """The settings cannot be used; the message lists every problem, one per line."""
 
 
-def _url(text: str, schemes: tuple[str, str], path: str) -> str:
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    def validate(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(rule)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _parse_namespace(text: str) -> str:
+    if not is_segment(text):
+        raise ValueError(f"must be 1 to {MAX_SEGMENT_LENGTH} letters, digits and hyphens, with no hyphen at either end")
+    return text
+
+
+def _parse_secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < _MIN_SECRET_LENGTH:
+        raise ValueError(f"must have at least {_MIN_SECRET_LENGTH} characters")
+    return secret
+
+
+def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
+    rule = f"must look like {schemes[0]}://<domain>{path}"
     try:
         parts = urlsplit(text)
         host = parts.hostname if parts.port != 0 else None
-    except ValueError:  # a port that is none, a broken IPv6 address
-        raise ValueError(f"must look like {schemes[0]}://<domain>{path}") from None
+    except ValueError:  # an invalid port, a malformed IPv6 address
+        raise ValueError(rule) from None
     if _HOST.fullmatch(host or "") is None or parts.scheme not in schemes or parts.path != path:
-        raise ValueError(f"must look like {schemes[0]}://<domain>{path}")
+        raise ValueError(rule)
     return text
+
+
+_Namespace: TypeAlias = Annotated[str, AfterValidator(_parse_namespace)]
+_Quota: TypeAlias = Annotated[token_bucket.Quota, NoDecode, BeforeValidator(token_bucket.Quota.parse)]
+_Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_secret)]
+_ServiceName: TypeAlias = Annotated[
+    str, _matching(r"[\x21-\x7e]{1,250}", "must be 1 to 250 printable ASCII characters without spaces")
+]
+_StagePrefix: TypeAlias = Annotated[
+    str, _matching(r"[A-Za-z0-9_-]*", "must contain only letters, digits, hyphens and underscores")
+]
 
 
 class Settings(BaseSettings):
@@ -62,64 +109,92 @@ class Settings(BaseSettings):
 
     HOST: str = "0.0.0.0"
     """The address to listen on."""
+
     PORT: int = Field(8080, ge=0, le=65535)
-    """The port to listen on."""
+    """The port to listen on; 0 picks a free one."""
+
     STATE_MACHINE_ARN: Annotated[StateMachineArn, NoDecode, BeforeValidator(StateMachineArn.parse)]
-    """The workflow to start; its region is used for AWS."""
+    """The workflow to start, by its ARN. The ARN's region is used for all calls to AWS."""
+
     APPSYNC_HTTP_URL: str
-    """https://<http-domain>/event"""
+    """The HTTP endpoint of the AppSync Events API: https://<http-domain>/event."""
+
     APPSYNC_REALTIME_URL: str
-    """wss://<realtime-domain>/event/realtime"""
-    APPSYNC_NAMESPACE: str = Field("AsyncEvents", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?$")
-    """The channel namespace."""
+    """The real-time endpoint of the AppSync Events API: wss://<realtime-domain>/event/realtime."""
+
+    APPSYNC_NAMESPACE: _Namespace = "AsyncEvents"
+    """The channel namespace in which workflows publish their replies."""
+
     APPSYNC_AUTH: Literal["api_key", "iam"] = "api_key"
-    """How to connect to AppSync: with an api_key, or with iam and the AWS SDK's credentials, without a key."""
+    """How to authenticate to AppSync: `api_key`, or `iam` for the AWS SDK's credentials, which needs no key."""
+
     APPSYNC_API_KEY: SecretStr | None = None
-    """The API key. This or APPSYNC_API_KEY_SECRET is required for api_key."""
+    """The API key. With APPSYNC_AUTH=api_key, either this or APPSYNC_API_KEY_SECRET is required."""
+
     APPSYNC_API_KEY_SECRET: str | None = Field(None, validate_default=True)
-    """Name or ARN of the Secrets Manager secret that holds the API key, as text or as `api_key` of a JSON object."""
+    """Name or ARN of the Secrets Manager secret that holds the API key, as text or as `api_key` of a JSON object. It is
+    read again when the key is refused."""
+
     RESPONSE_TIMEOUT: float = Field(25, gt=0, le=900, allow_inf_nan=False)
-    """Seconds that a request waits by default, and the maximum that it can ask for."""
+    """Seconds that a request waits for its result by default, and the maximum that it can ask for."""
+
     MAX_IN_FLIGHT: int = Field(10_000, ge=1, le=1_000_000)
-    """Requests in flight at once before the answer is 503; the limit of open files may lower it."""
+    """Requests in flight at once; more are answered 503. The limit of open files may lower it."""
+
     DRAIN_TIMEOUT: float = Field(35, ge=0, le=3600, allow_inf_nan=False)
     """Seconds after SIGTERM during which requests in flight are still answered."""
+
     DRAIN_DELAY: float = Field(5, ge=0, le=3600, allow_inf_nan=False)
-    """Seconds after SIGTERM during which new requests are still accepted; `local` defaults to 0."""
-    STAGE_PREFIX: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
-    """A path prefix that is accepted as well: `dev` for /dev/event."""
+    """Seconds after SIGTERM during which new requests are still accepted, until the load balancer has noticed; `local`
+    defaults to 0."""
+
+    STAGE_PREFIX: _StagePrefix = ""
+    """A path prefix that is accepted as well, and that every `Location` begins with: `dev` for /dev/event."""
+
     REQUEST_SCHEMA: Annotated[RequestSchema, NoDecode, BeforeValidator(RequestSchema.load)] = Field(
         DEMO_SCHEMA  # type: ignore[assignment]  # defaults are validated too, so this path is loaded like any other
     )
     """Path of the JSON Schema for request bodies; empty accepts any JSON object."""
-    IDEMPOTENCY_SECRET: SecretStr | None = Field(None, min_length=16)
-    """At least 16 characters, the same on all instances, to derive execution ids from an Idempotency-Key;
-    APPSYNC_API_KEY is used if this is not set."""
+
+    IDEMPOTENCY_SECRET: _Secret | None = None
+    """A secret of at least 16 characters, the same on all instances, from which an Idempotency-Key's execution id is
+    derived. APPSYNC_API_KEY is used if this is not set."""
+
     DESCRIBE_QUOTA: _Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
-    """The account's quota for DescribeExecution: bucket/refill per second."""
+    """The account's quota for DescribeExecution: bucket size/refill per second."""
+
     HISTORY_QUOTA: _Quota = token_bucket.GET_EXECUTION_HISTORY_QUOTA
-    """The account's quota for GetExecutionHistory."""
+    """The account's quota for GetExecutionHistory: bucket size/refill per second."""
+
     LIST_QUOTA: _Quota = token_bucket.LIST_EXECUTIONS_QUOTA
-    """The account's quota for ListExecutions."""
+    """The account's quota for ListExecutions: bucket size/refill per second."""
+
     CORS_ORIGINS: Annotated[frozenset[str], NoDecode, BeforeValidator(cors.parse_origins)] = frozenset()
     """Origins whose pages may call the service from a browser, separated by commas, or `*`."""
+
     ON_CLIENT_GONE: Literal["keep", "stop"] = "keep"
-    """Whether to keep or stop the execution when its caller disconnects."""
+    """Whether to `keep` or `stop` an execution when its caller disconnects; with an Idempotency-Key it is always kept.
+    """
+
     LOCAL_AWS_PORT: int = Field(4566, ge=0, le=65535)
-    """`local` only: the port of the embedded AWS."""
+    """The port of the embedded AWS, for `local` only; 0 picks a free one."""
+
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
+    """The lowest level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case."""
+
     EMF_INTERVAL: float = Field(0, ge=0, le=600, allow_inf_nan=False)
-    """Seconds between two lines of metrics for CloudWatch on standard output; 0 writes none."""
-    SERVICE_NAME: str = Field("sync-front", min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")
-    """The value of the metrics' dimension `service`."""
+    """Seconds between two lines of CloudWatch metrics (Embedded Metric Format) on standard output; 0 writes none."""
+
+    SERVICE_NAME: _ServiceName = "sync-front"
+    """The value of the CloudWatch metrics' dimension `service`, and the service's name in traces."""
+
     LOG_FORMAT: Literal["json", "console"] = Field(default_factory=lambda: "console" if sys.stderr.isatty() else "json")
-    """json or console; console is the default on a terminal, json elsewhere."""
+    """The format of the logs: `json` or `console`. On a terminal the default is `console`, elsewhere `json`."""
 
     @model_validator(mode="before")
     @classmethod
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Take an empty variable as not set, but for REQUEST_SCHEMA, where it means: any JSON object."""
+        """Treat an empty variable as unset, except REQUEST_SCHEMA: there it means any JSON object."""
         return {
             name: value
             for name, value in values.items()
@@ -129,28 +204,28 @@ class Settings(BaseSettings):
     @field_validator("APPSYNC_HTTP_URL")
     @classmethod
     def _http_url(cls, text: str) -> str:
-        return _url(text, ("https", "http"), "/event")
+        return _parse_url(text, ("https", "http"), "/event")
 
     @field_validator("APPSYNC_REALTIME_URL")
     @classmethod
     def _realtime_url(cls, text: str) -> str:
-        return _url(text, ("wss", "ws"), "/event/realtime")
+        return _parse_url(text, ("wss", "ws"), "/event/realtime")
 
     @field_validator("STAGE_PREFIX", mode="before")
     @classmethod
-    def _no_slashes(cls, text: str) -> str:
+    def _strip_slashes(cls, text: str) -> str:
         return text.strip("/")
 
     @field_validator("LOG_LEVEL", mode="before")
     @classmethod
-    def _any_case(cls, level: str) -> str:
+    def _upper_case(cls, level: str) -> str:
         return level.upper()
 
     @field_validator("APPSYNC_API_KEY_SECRET")
     @classmethod
-    def _one_key(cls, secret: str | None, info: ValidationInfo) -> str | None:
+    def _exactly_one_key_source(cls, secret: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("APPSYNC_AUTH") == "iam":
-            return secret  # looked at no further, nor is the key
+            return secret  # neither the key nor the secret is used
         if (secret is None) == (info.data.get("APPSYNC_API_KEY") is None):
             raise ValueError("exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET is required")
         if secret is not None and secret.startswith("arn:") and _SECRET_ARN.fullmatch(secret) is None:
@@ -179,10 +254,12 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 
 def _explain(error: ValidationError) -> str:
-    # Only names and rules: a wrong value may be a secret in the wrong variable.
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(str(part) for part in fault["loc"])
-        rule = "required" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-        lines.append(f"  {name}: {rule}" if name else f"  {rule}")
-    return "\n".join(["these settings (environment variables) are missing or wrong:", *sorted(lines)])
+    faults = error.errors(include_url=False, include_input=False)
+    lines = [f"  {'.'.join(map(str, fault['loc']))}: {_rule(fault)}" for fault in faults]
+    return "\n".join(["Invalid settings (environment variables):", *sorted(lines)])
+
+
+def _rule(fault: ErrorDetails) -> str:
+    """Return what a setting must be, without its value: that may be a secret in the wrong variable."""
+    rule = _RULES.get(fault["type"])
+    return rule.format(**fault.get("ctx", {})) if rule else fault["msg"].removeprefix("Value error, ")

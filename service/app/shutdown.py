@@ -1,4 +1,4 @@
-"""The wish to stop, and the last thing to do then: the answers that are under way reach their callers."""
+"""Graceful shutdown: the request for it, and the flush of the last responses."""
 
 from __future__ import annotations
 
@@ -12,67 +12,70 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-FLUSH_TIMEOUT: Final = 5.0
-"""Seconds in which the last answers have to be taken by their callers."""
+FLUSH_TIMEOUT_S: Final = 5.0
+"""Seconds that callers have to read the last responses."""
 
-LAST_CALL: Final = 0.05
-"""Seconds after the last connection was taken in which what its caller sent is read: it is refused, not just lost."""
+FORCED_FLUSH_TIMEOUT_S: Final = 0.3
+"""The same if the shutdown is forced."""
 
-FORCED_FLUSH_TIMEOUT: Final = 0.3
-"""The same when the stop has to be quick."""
+LAST_READ_S: Final = 0.05
+"""Seconds for which the server still reads from its connections after it has stopped listening: requests that arrive
+in that time are answered 503 rather than lost."""
+
+_BUFFER_POLL_INTERVAL_S: Final = 0.02
 
 
-class Stop:
-    """The wish to stop, as signals bring it: SIGTERM drains, SIGINT or a second signal makes it quick."""
+class Shutdown:
+    """The request to shut down. SIGTERM drains; SIGINT, or a second signal of either kind, forces."""
 
     def __init__(self) -> None:
         self.requested = asyncio.Event()
         self.forced = False
         self._on_force: list[Callable[[], None]] = []
 
-    def listen(self) -> None:
-        """Take over SIGTERM and SIGINT of this process."""
+    def install_signal_handlers(self) -> None:
+        """Handle SIGTERM and SIGINT of this process."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask)
-        loop.add_signal_handler(signal.SIGINT, self.ask, True)
+        loop.add_signal_handler(signal.SIGTERM, self.request)
+        loop.add_signal_handler(signal.SIGINT, self.request, True)
 
-    def ask(self, quick: bool = False) -> None:
-        """Ask to stop; quickly if that is said or if it was asked before."""
-        if quick or self.requested.is_set():
+    def request(self, force: bool = False) -> None:
+        """Request the shutdown; force it with `force`, or if it was requested before."""
+        if force or self.requested.is_set():
             self.forced = True
-            for act in self._on_force:
-                act()
+            for callback in self._on_force:
+                callback()
         self.requested.set()
 
-    def on_force(self, act: Callable[[], None]) -> None:
-        """Call `act` as soon as the stop is to be quick, at once if it already is."""
-        self._on_force.append(act)
+    def on_force(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the shutdown is forced; immediately if it already is."""
+        self._on_force.append(callback)
         if self.forced:
-            act()
+            callback()
 
 
-async def flush(runner: web.AppRunner, stop: Stop, seconds: float = FLUSH_TIMEOUT) -> None:
-    """Take no more connections, give what is under way so many seconds to end, then cut what still is connected."""
+async def flush(runner: web.AppRunner, shutdown: Shutdown, timeout: float = FLUSH_TIMEOUT_S) -> None:
+    """Stop listening, let open responses finish for `timeout` seconds, then drop all connections."""
     server = runner.server
     if server is None:
         return
     for site in tuple(runner.sites):
         await site.stop()
-    await asyncio.sleep(LAST_CALL)
+    await asyncio.sleep(LAST_READ_S)
     transports = [connection.transport for connection in server.connections if connection.transport is not None]
-    server.pre_shutdown()  # ends idle connections, which the last of these lines would wait for
-    await runner.shutdown()  # tells those that last as long as their callers like
+    server.pre_shutdown()  # closes idle connections, which `server.shutdown` would wait for
+    await runner.shutdown()  # ends the streams that last until their caller leaves
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds) as bound:
-            stop.on_force(lambda: _hurry(bound))
-            await server.shutdown(seconds)  # which is its limit for each of two steps
-            # A transport tells nobody when its buffer is empty.
+        async with asyncio.timeout(timeout) as deadline:
+            shutdown.on_force(lambda: _shorten(deadline))
+            await server.shutdown(timeout)  # applies it to each of two steps, so the block above is needed as well
+            # asyncio has no event for an empty write buffer.
             while any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(_BUFFER_POLL_INTERVAL_S)
     for transport in transports:
-        transport.abort()  # a caller that does not read its answer would keep the socket open
+        transport.abort()  # a caller that does not read its response would keep the socket open
 
 
-def _hurry(bound: asyncio.Timeout) -> None:
-    with contextlib.suppress(RuntimeError):  # it has passed
-        bound.reschedule(asyncio.get_running_loop().time() + FORCED_FLUSH_TIMEOUT)
+def _shorten(deadline: asyncio.Timeout) -> None:
+    with contextlib.suppress(RuntimeError):  # the deadline has passed
+        deadline.reschedule(asyncio.get_running_loop().time() + FORCED_FLUSH_TIMEOUT_S)

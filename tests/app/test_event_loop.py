@@ -13,20 +13,20 @@ async def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def test_work_runs_on_the_fast_loop_and_its_result_comes_back() -> None:
+def test_work_runs_on_uvloop_and_its_result_is_returned() -> None:
     assert isinstance(event_loop.run(_loop()), uvloop.Loop)
 
 
-def test_the_loops_clock_is_fine_enough_for_a_part_of_a_request() -> None:
+def test_the_loops_clock_is_precise_enough_to_time_a_part_of_a_request() -> None:
     async def readings() -> set[float]:
         clock = asyncio.get_running_loop().time
         return {clock() for _ in range(1000)}
 
-    # A clock of milliseconds that stands still within a turn would give one.
+    # A clock that counts milliseconds and advances once per iteration would give one reading.
     assert len(event_loop.run(readings())) > 500
 
 
-def test_timers_keep_to_the_loops_clock() -> None:
+def test_timers_follow_the_loops_clock() -> None:
     async def wait() -> float:
         loop = asyncio.get_running_loop()
         due = loop.time() + 0.05
@@ -39,7 +39,7 @@ def test_timers_keep_to_the_loops_clock() -> None:
     assert event_loop.run(wait()) > -0.002  # libuv rounds to whole milliseconds
 
 
-def test_an_error_of_the_work_comes_out() -> None:
+def test_an_exception_in_the_work_is_raised() -> None:
     async def fail() -> None:
         raise LookupError("lost")
 
@@ -47,7 +47,7 @@ def test_an_error_of_the_work_comes_out() -> None:
         event_loop.run(fail())
 
 
-def test_what_is_there_at_the_start_is_never_looked_at_again() -> None:
+def test_a_frozen_heap_is_excluded_from_later_collections() -> None:
     before = gc.get_threshold()
     try:
         event_loop.freeze_heap()

@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from service.app import fd_limits
-from service.app.fd_limits import Room
+from service.app.fd_limits import ConnectionLimits
 
 
 def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
@@ -19,7 +19,7 @@ def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_system_that_refuses_the_hard_limit_keeps_its_soft_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_soft_limit_stays_if_the_system_refuses_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_kind: int, _limits: tuple[int, int]) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
@@ -29,18 +29,18 @@ def test_a_system_that_refuses_the_hard_limit_keeps_its_soft_one(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("wanted", "open_files", "room"),
+    ("max_in_flight", "open_files", "limits"),
     [
-        (100, 1000, Room(100, 162, 31)),
-        (1000, 1000, Room(776, 838, 31)),
-        (1000, 50, Room(1, 4, 1)),
-        (1000, 1_000_000, Room(1000, 2024, 1024)),
-        (1000, resource.RLIM_INFINITY, Room(1000, 2024, 1024)),
+        (100, 1000, ConnectionLimits(100, 162, 31)),
+        (1000, 1000, ConnectionLimits(776, 838, 31)),
+        (1000, 50, ConnectionLimits(1, 4, 1)),
+        (1000, 1_000_000, ConnectionLimits(1000, 2024, 1024)),
+        (1000, resource.RLIM_INFINITY, ConnectionLimits(1000, 2024, 1024)),
     ],
 )
-def test_no_more_requests_are_held_and_connections_kept_than_files_can_be_open(
-    wanted: int, open_files: int, room: Room
+def test_requests_and_connections_fit_into_the_limit_of_open_files(
+    max_in_flight: int, open_files: int, limits: ConnectionLimits
 ) -> None:
-    assert fd_limits.fit(wanted, open_files, reserved=100) == room
+    assert fd_limits.connection_limits(max_in_flight, open_files, reserved=100) == limits
     if open_files > 100:
-        assert room.connections + 2 * room.backlog + 100 <= open_files or open_files == resource.RLIM_INFINITY
+        assert limits.connections + 2 * limits.backlog + 100 <= open_files or open_files == resource.RLIM_INFINITY

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from service.app import composition
-from service.app.shutdown import Stop, flush
+from service.app.shutdown import Shutdown, flush
 from service.errors import Draining
 from tests.support.stage import stage
 
@@ -48,14 +48,14 @@ async def test_a_draining_instance_is_not_ready() -> None:
 
 async def test_a_forced_stop_runs_its_callbacks_whether_added_before_or_after() -> None:
     acted = []
-    stop = Stop()
-    stop.on_force(lambda: acted.append("after"))
-    stop.ask()
-    assert (stop.requested.is_set(), acted) == (True, [])
-    stop.ask()
+    shutdown = Shutdown()
+    shutdown.on_force(lambda: acted.append("after"))
+    shutdown.request()
+    assert (shutdown.requested.is_set(), acted) == (True, [])
+    shutdown.request()
     assert acted == ["after"]
-    early = Stop()
-    early.ask(quick=True)
+    early = Shutdown()
+    early.request(force=True)
     early.on_force(lambda: acted.append("before"))
     assert acted == ["after", "before"]
 
@@ -74,7 +74,7 @@ async def test_a_request_sent_just_before_the_stop_is_answered() -> None:
         while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0.01)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await flush(runner, Stop(), 1)
+        await flush(runner, Shutdown(), 1)
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
         await writer.wait_closed()
@@ -110,17 +110,17 @@ async def server_with_a_stalled_reader() -> AsyncIterator[web.AppRunner]:
 async def test_a_flush_ends_within_its_timeout() -> None:
     async with server_with_a_stalled_reader() as runner:
         began = asyncio.get_running_loop().time()
-        await flush(runner, Stop(), 2)
+        await flush(runner, Shutdown(), 2)
         assert asyncio.get_running_loop().time() - began < 3.5  # aiohttp would take the two seconds twice
 
 
 async def test_a_second_signal_shortens_the_flush() -> None:
     async with server_with_a_stalled_reader() as runner:
-        stop = Stop()
-        flushing = asyncio.create_task(flush(runner, stop, 60))
+        shutdown = Shutdown()
+        flushing = asyncio.create_task(flush(runner, shutdown, 60))
         await asyncio.wait([flushing], timeout=0.2)
         assert not flushing.done()
-        stop.ask(quick=True)
+        shutdown.request(force=True)
         await asyncio.wait([flushing], timeout=10)
         assert flushing.done()
-        stop.ask()  # a third one has no effect
+        shutdown.request()  # a third one has no effect

@@ -23,13 +23,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def refusal() -> str:
+def message_of_error() -> str:
     with pytest.raises(SettingsError) as raised:
         settings.load()
     return str(raised.value)
 
 
-def test_the_required_settings_are_enough_and_the_rest_has_the_documented_defaults() -> None:
+def test_the_required_settings_suffice_and_the_others_have_their_documented_defaults() -> None:
     loaded = settings.load()
     assert (loaded.HOST, loaded.PORT) == ("0.0.0.0", 8080)
     assert (loaded.APPSYNC_NAMESPACE, loaded.APPSYNC_AUTH) == ("AsyncEvents", "api_key")
@@ -38,15 +38,15 @@ def test_the_required_settings_are_enough_and_the_rest_has_the_documented_defaul
     assert loaded.LOCAL_AWS_PORT == 4566
 
 
-def test_one_message_names_everything_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_message_names_every_missing_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in REQUIRED:
         monkeypatch.delenv(name)
-    message = refusal()
+    message = message_of_error()
     assert all(name in message for name in REQUIRED)
     assert "APPSYNC_API_KEY_SECRET" in message
 
 
-def test_one_message_names_everything_that_is_wrong_but_repeats_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_message_names_every_invalid_setting_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "PORT": "hunter2",
         "STATE_MACHINE_ARN": "hunter2",
@@ -67,7 +67,7 @@ def test_one_message_names_everything_that_is_wrong_but_repeats_no_value(monkeyp
     }
     for name, value in wrong.items():
         monkeypatch.setenv(name, value)
-    message = refusal()
+    message = message_of_error()
     assert all(f"  {name}: " in message for name in wrong)
     assert "hunter2" not in message
 
@@ -86,27 +86,58 @@ def test_one_message_names_everything_that_is_wrong_but_repeats_no_value(monkeyp
         ("APPSYNC_API_KEY", "  "),
     ],
 )
-def test_a_value_that_would_only_fail_later_is_refused_at_the_start(
+def test_a_value_that_would_only_fail_later_is_invalid_at_the_start(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert name in refusal()
+    assert name in message_of_error()
 
 
-def test_an_arn_of_something_else_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PORT", "soon", "must be a whole number"),
+        ("PORT", "70000", "must be at most 65535"),
+        ("MAX_IN_FLIGHT", "0", "must be at least 1"),
+        ("MAX_IN_FLIGHT", "1000001", "must be at most 1000000"),
+        ("MAX_IN_FLIGHT", "9" * 5000, "is too large"),
+        ("RESPONSE_TIMEOUT", "0", "must be greater than 0"),
+        ("RESPONSE_TIMEOUT", "soon", "must be a number"),
+        ("DRAIN_DELAY", "inf", "must be a finite number"),
+        ("ON_CLIENT_GONE", "wait", "must be 'keep' or 'stop'"),
+        ("APPSYNC_HTTP_URL", "x", "must look like https://<domain>/event"),
+        ("APPSYNC_NAMESPACE", "-x-", "must be 1 to 50 letters, digits and hyphens, with no hyphen at either end"),
+        ("STAGE_PREFIX", "a/b", "must contain only letters, digits, hyphens and underscores"),
+        ("SERVICE_NAME", "a b", "must be 1 to 250 printable ASCII characters without spaces"),
+        ("IDEMPOTENCY_SECRET", "x" * 15, "must have at least 16 characters"),
+    ],
+)
+def test_a_message_says_what_a_setting_must_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert message_of_error().splitlines() == ["Invalid settings (environment variables):", f"  {name}: {message}"]
+
+
+def test_a_missing_setting_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPSYNC_HTTP_URL")
+    assert message_of_error().splitlines()[1:] == ["  APPSYNC_HTTP_URL: is required"]
+
+
+def test_the_arn_of_something_else_is_not_accepted_as_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("APPSYNC_API_KEY")
     monkeypatch.setenv("APPSYNC_API_KEY_SECRET", "arn:x")
-    assert "APPSYNC_API_KEY_SECRET: must look like arn:aws:secretsmanager" in refusal()
+    assert "APPSYNC_API_KEY_SECRET: must look like arn:aws:secretsmanager" in message_of_error()
 
 
 @pytest.mark.parametrize(("key", "secret"), [("da2-test", "secret-name"), ("", "")])
-def test_the_key_comes_from_exactly_one_place(monkeypatch: pytest.MonkeyPatch, key: str, secret: str) -> None:
+def test_exactly_one_source_of_the_key_is_required(monkeypatch: pytest.MonkeyPatch, key: str, secret: str) -> None:
     monkeypatch.setenv("APPSYNC_API_KEY", key)
     monkeypatch.setenv("APPSYNC_API_KEY_SECRET", secret)
-    assert "exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET" in refusal()
+    assert "exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET" in message_of_error()
 
 
-def test_no_key_is_needed_where_requests_are_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_iam_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPSYNC_AUTH", "iam")
     monkeypatch.delenv("APPSYNC_API_KEY")
     assert settings.load().APPSYNC_AUTH == "iam"
@@ -119,7 +150,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
     assert (loaded.PORT, loaded.APPSYNC_API_KEY_SECRET, loaded.LOG_LEVEL) == (8080, None, "INFO")
 
 
-def test_the_key_shows_in_no_representation() -> None:
+def test_the_key_is_hidden_in_the_settings_representation() -> None:
     assert "da2-test" not in repr(settings.load())
 
 
@@ -134,12 +165,12 @@ def test_overrides_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.load({"PORT": 2}).PORT == 2
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings.load().PORT = 1
 
 
-def test_a_schema_of_ones_own_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_custom_schema_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "schema.json"
     path.write_text('{"type": "array"}')
     monkeypatch.setenv("REQUEST_SCHEMA", str(path))

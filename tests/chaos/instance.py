@@ -12,7 +12,7 @@ from typing import Any, Final
 import aioboto3
 
 from service.app import composition, serve, settings
-from service.app.shutdown import Stop
+from service.app.shutdown import Shutdown
 from service.bridge.pending import PendingReplies
 
 _PENDING_BY_THREAD: Final[dict[int, list[PendingReplies]]] = defaultdict(list)
@@ -40,7 +40,7 @@ class Instance:
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._stop: Stop
+        self._shutdown: Shutdown
         self._port = 0
         self.faults: list[str] = []
         """Errors that its event loop reported."""
@@ -73,7 +73,7 @@ class Instance:
 
     async def stop(self) -> None:
         """Stop it and wait for its end."""
-        self._loop.call_soon_threadsafe(self._stop.ask)
+        self._loop.call_soon_threadsafe(self._shutdown.request)
         await asyncio.to_thread(self._ended.wait, 60)
         if self._error is not None:
             raise self._error
@@ -94,10 +94,10 @@ class Instance:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_loop_error)
-        self._stop = Stop()
+        self._shutdown = Shutdown()
         session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
         access = composition.AwsAccess(session, self._sfn_url)
-        await serve.run(settings.load(self._environment), access, self._stop, self._announce)
+        await serve.run(settings.load(self._environment), access, self._shutdown, self._announce)
         # The event loop still has work for connections that were just closed; that is not a task of the service.
         await asyncio.sleep(0.1)
         self.left_over = {

@@ -17,7 +17,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from service.app.shutdown import FLUSH_TIMEOUT
+from service.app.shutdown import FLUSH_TIMEOUT_S
 from service.local import LocalAws
 from tests.support.processes import Process, command, service, settings_for
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, gated
@@ -199,7 +199,7 @@ async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSes
         stopped = process.logs[-1]
         assert (stopping["in_flight"], stopped["event"]) == (0, "stopped")
         took = datetime.fromisoformat(stopped["timestamp"]) - datetime.fromisoformat(stopping["timestamp"])
-        assert took.total_seconds() < FLUSH_TIMEOUT / 2
+        assert took.total_seconds() < FLUSH_TIMEOUT_S / 2
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])

@@ -16,7 +16,7 @@ import aioboto3
 import aiohttp
 
 from service.app import composition, serve, settings
-from service.app.shutdown import Stop
+from service.app.shutdown import Shutdown
 from service.bridge.admission import Admission
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
@@ -98,10 +98,10 @@ async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
 
 async def main() -> None:
     """Serve, run two rounds, stop, and report on both and on what is left after the stop."""
-    stop = Stop()
+    shutdown = Shutdown()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()
-    serving = asyncio.create_task(serve.run(settings.load(), composition.AwsAccess(session), stop, port.set_result))
+    serving = asyncio.create_task(serve.run(settings.load(), composition.AwsAccess(session), shutdown, port.set_result))
     url = f"http://127.0.0.1:{await port}/event"
     async with aiohttp.ClientSession() as http, asyncio.timeout(20):
         while True:
@@ -111,7 +111,7 @@ async def main() -> None:
             await asyncio.sleep(0.05)
     first, baseline = await round_of_requests(url)
     second, after = await round_of_requests(url)
-    stop.ask()
+    shutdown.request()
     await serving
     del serving, port
     report = {"ends": first + second, "baseline": baseline, "after": after, "stopped": left_over()}

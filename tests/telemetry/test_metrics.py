@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from service.app.fd_limits import SPARE
+from service.app.fd_limits import MAX_SPARE_CONNECTIONS
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
 from service.telemetry.metrics import Metrics
@@ -105,13 +105,13 @@ async def test_connections_over_the_limit_show(http: aiohttp.ClientSession) -> N
     async with LocalAws(port=0, wait=0) as aws, service(aws, MAX_IN_FLIGHT="1") as (_, url), AsyncExitStack() as stack:
         before = await scrape(http, url)
         assert before("connections_dropped_total") == 0
-        for _ in range(1 + SPARE):
+        for _ in range(1 + MAX_SPARE_CONNECTIONS):
             _, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
             stack.callback(writer.close)
         async with asyncio.timeout(20):
             while not (now := await scrape(http, url))("connections_dropped_total"):
                 pass
-        assert now("connections") <= 1 + SPARE
+        assert now("connections") <= 1 + MAX_SPARE_CONNECTIONS
 
 
 async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSession) -> None:

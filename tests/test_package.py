@@ -101,7 +101,8 @@ def test_help_lists_every_setting_without_any_being_set(sync_front: Path, argume
 
 
 def test_serve_without_settings_ends_with_status_two_and_names_them(sync_front: Path) -> None:
-    assert "STATE_MACHINE_ARN: required" in run(sync_front, "serve", expect=2)
+    message = run(sync_front, "serve", expect=2)
+    assert re.search(r"^  STATE_MACHINE_ARN: .*required", message, re.MULTILINE), message
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -106,7 +106,7 @@ async def build(
     express = await _is_express(client)
     observer = LinkObserver()
     link = await stack.enter_async_context(
-        Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_change=observer.on_event)
+        Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_link_event=observer.on_event)
     )
     recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
     replies.on_ended = recovery.lookup_ended

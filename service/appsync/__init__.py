@@ -1,16 +1,25 @@
-"""A client for AWS AppSync Events: subscriptions over one WebSocket that is kept up for ever, publishing over HTTP.
+"""A client for AWS AppSync Events.
+
+A link keeps one WebSocket connected and carries any number of subscriptions; a publisher sends over HTTP:
 
     authorizer = ApiKey("https://example.appsync-api.eu-west-1.amazonaws.com/event", key)
     queue: asyncio.Queue[str] = asyncio.Queue()
 
-    async with Link("wss://example.appsync-realtime-api.eu-west-1.amazonaws.com/event/realtime", authorizer) as link:
+    async with (
+        Link("wss://example.appsync-realtime-api.eu-west-1.amazonaws.com/event/realtime", authorizer) as link,
+        Publisher("https://example.appsync-api.eu-west-1.amazonaws.com/event", authorizer) as publisher,
+    ):
         subscription = link.subscribe("/default/*", queue.put_nowait)
         if await subscription.wait_live(timeout=5):
-            event = json.loads(await queue.get())
+            await publisher.publish("/default/greetings", ['"hello"'])
+            print(json.loads(await queue.get()))
 
-Delivery is that of AppSync Events: at most once, unordered, perhaps repeated; what is published while the link is down
-is not sent again. `link.subscribe(channel, on_event, on_change)` tells of each loss and each return; after a return,
-what may have been published meanwhile has to be looked for elsewhere.
+Delivery is that of AppSync Events: at most once, unordered, possibly repeated. Events that are published while the link
+is down are not sent again. `link.subscribe(channel, on_event, on_change)` reports each loss and each return; after a
+return, an application has to find elsewhere what it may have missed.
+
+The package needs `websockets`, `aiohttp` and `orjson`, and imports nothing of the rest of the service. `iam` (botocore)
+and `secrets_manager` (aioboto3) have to be imported by name.
 """
 
 from .auth import ApiKey, Authorizer, http_host
@@ -23,7 +32,7 @@ from .errors import (
     LinkClosedError,
     PublishError,
     PublishRefusedError,
-    PublishUnsentError,
+    PublishUnconfirmedError,
     RefusedError,
     SubscribeError,
 )
@@ -52,7 +61,7 @@ __all__ = [
     "PublishError",
     "PublishRefusedError",
     "PublishResult",
-    "PublishUnsentError",
+    "PublishUnconfirmedError",
     "Publisher",
     "RefusedError",
     "Renewal",

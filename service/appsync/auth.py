@@ -1,4 +1,4 @@
-"""What a connection, a subscription and a publish request show to be let in.
+"""Authorisation of connections, subscriptions and publish requests.
 
 From the AWS AppSync Events developer guide, "Understanding the Event API WebSocket protocol" (authorisation formats)
 and "Publish events via HTTP".
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Authorizer(Protocol):
-    """Makes authorisations afresh for each use, so that an implementation may sign or read a secret each time.
+    """A source of authorisations: a new one for each use, so that it may sign or read a secret each time.
 
-    An exception from any of these methods counts as a failed try; the link goes on.
+    An exception from any of these methods counts as a failed attempt; the link keeps running.
     """
 
     async def connect(self) -> dict[str, str]:
@@ -35,15 +35,16 @@ class Authorizer(Protocol):
         ...
 
     async def refresh(self) -> int:
-        """Read the credentials again: called after a refusal, and every few seconds while refusals go on.
+        """Read the credentials again; called after a refusal, and every few seconds while refusals continue.
 
-        Returns a fingerprint, such as a hash: another number means other credentials, worth a try at once.
+        Return a fingerprint, such as a hash. Another number than before means that the credentials have changed, so the
+        link tries them immediately.
         """
         ...
 
 
-class Refresher:
-    """Has an authorizer's credentials read again, and knows whether that brought others."""
+class CredentialRefresher:
+    """Reads an authorizer's credentials again and detects whether they have changed."""
 
     def __init__(self, authorizer: Authorizer, timeout: float, report: Callable[[LinkEvent], None]) -> None:
         self._authorizer = authorizer
@@ -53,28 +54,28 @@ class Refresher:
         self._failing = False
 
     async def refresh(self) -> bool:
-        """Read them again; whether they differ from those that were last read here.
+        """Read them again; return whether they have changed since the last call.
 
-        A failure is told once, until it works again.
+        If reading fails repeatedly, only the first failure is reported.
         """
-        former = self._fingerprint
+        previous = self._fingerprint
         try:
             async with asyncio.timeout(self._timeout):
                 self._fingerprint = await self._authorizer.refresh()
-        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, its text is not ours to tell
+        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
             if not self._failing:
                 self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=type(error).__name__))
             self._failing = True
             return False
         self._failing = False
-        return self._fingerprint != former
+        return self._fingerprint != previous
 
 
 class ApiKey(Authorizer):
     """Authorisation by an API key.
 
-    `http_url` is the API's HTTP endpoint: every authorisation names its host, even on the real-time endpoint.
-    Raises ValueError for a URL without a host or an empty key.
+    `http_url` is the API's HTTP endpoint: every authorisation names its host, even on the real-time endpoint. Raises
+    ValueError for a URL without a host and for an empty key.
     """
 
     def __init__(self, http_url: str, key: str) -> None:
@@ -99,18 +100,18 @@ class ApiKey(Authorizer):
         return {"x-api-key": self._key}
 
     async def refresh(self) -> int:
-        """Do nothing: this key has no source to read it from again."""
+        """Do nothing: this key has no source that it could be read from again."""
         return hash(self._key)
 
 
 def http_host(http_url: str) -> str:
-    """Return the URL's host as a Host header has it: with the port, unless it is the scheme's own.
+    """Return the URL's host as in a Host header: with the port, unless it is the scheme's default.
 
     Raises ValueError for a URL that is not HTTP or has no host.
     """
     url = urlsplit(http_url)
     default_port = {"http": 80, "https": 443}.get(url.scheme)
     if default_port is None or not url.hostname:
-        raise ValueError("the HTTP endpoint has to be an http:// or https:// URL with a host")
+        raise ValueError("the HTTP endpoint must be an http:// or https:// URL with a host")
     host = url.netloc.rpartition("@")[2]
     return host.removesuffix(f":{default_port}") if url.port == default_port else host

@@ -1,4 +1,4 @@
-"""One WebSocket to AppSync Events: made, listened to, watched and closed once."""
+"""One WebSocket connection to AppSync Events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from .errors import REFUSALS, ConnectionLostError, ErrorDetail, RefusedError
-from .protocol import ConnectionRefused, Counters, Event, Protocol
+from .protocol import ConnectionRefused, Counters, Protocol, ProtocolEvent
 
 if TYPE_CHECKING:
     import ssl
@@ -27,53 +27,57 @@ if TYPE_CHECKING:
     from .auth import Authorizer
     from .timing import Timeouts
 
-# An event of 240 KB, the largest, can grow sixfold as a JSON string, if every byte of it has to be escaped.
-MAX_SIZE = 2 * 2**20
-# Frames, not bytes. The receive loop awaits nothing but frames, so no more than one read's worth ever queues; with the
-# default of 16, each read of many small frames would pause and resume the socket, two system calls.
-MAX_QUEUE = 1024
-# The watchdog looks this often, in seconds, so that it also sees a close that the peer began but does not finish ...
-LOOK_EVERY = 1.0
-# ... and condemns only at a second look: what the kernel kept while this process stood still is read in between.
-SECOND_LOOK_AFTER = 0.25
+MAX_FRAME_BYTES = 2 * 2**20
+"""The largest event has 240 KB, and six times that as a JSON string if every byte has to be escaped."""
 
-# At DEBUG level websockets logs the handshake, which holds the credentials, and every frame. So it gets a logger that
-# no configuration of the application reaches; what matters of a connection's life is told by exceptions.
-_SILENT = logging.Logger("appsync.websocket", logging.CRITICAL)  # noqa: LOG001 - the registry is what it has to escape
-_SILENT.addHandler(logging.NullHandler())
+MAX_QUEUED_FRAMES = 1024
+"""The receive loop awaits only frames, so at most one read's worth is ever queued. With the default of 16, each read of
+many small frames would pause and resume the socket, at the cost of two system calls."""
+
+WATCHDOG_INTERVAL_S = 1.0
+"""Seconds between two checks of a healthy connection; they also find a close that the peer does not complete."""
+
+WATCHDOG_RECHECK_DELAY_S = 0.25
+"""Seconds until a dead-looking connection is checked again before it is aborted. Frames that the kernel buffered while
+this process was suspended are read in that time."""
+
+# At DEBUG level, websockets logs every frame and the handshake, which contains the credentials. So it gets a logger
+# that the application's configuration cannot reach; exceptions carry everything about a connection that matters.
+_MUTED_LOGGER = logging.Logger("appsync.websocket", logging.CRITICAL)  # noqa: LOG001 - it must not be in the registry
+_MUTED_LOGGER.addHandler(logging.NullHandler())
 
 
 class _Connect(connect):
-    """`websockets.connect` that follows no redirect: the credentials travel in the subprotocol and would go along."""
+    """`websockets.connect` without redirects, which would receive the credentials in the subprotocol, too."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
 
 
 def subprotocols(authorization: Mapping[str, str]) -> list[Subprotocol]:
-    """Return what the handshake offers: the protocol's name, and the authorisation in base64url without padding."""
+    """Return what the handshake offers: the protocol's name, and the authorisation as unpadded base64url."""
     encoded = urlsafe_b64encode(orjson.dumps(authorization)).rstrip(b"=").decode()
     return [Subprotocol("aws-appsync-event-ws"), Subprotocol(f"header-{encoded}")]
 
 
 class Connection:
-    """A WebSocket that the service has acknowledged. Use `Connection.open`."""
+    """A WebSocket that the service has acknowledged; made by `Connection.open`."""
 
     def __init__(self, websocket: ClientConnection, timeouts: Timeouts, counters: Counters) -> None:
         self._loop = asyncio.get_running_loop()
         self._websocket = websocket
         self._timeouts = timeouts
         self.protocol = Protocol(time.monotonic(), counters)
-        self._end: str | None = None
-        self._doubted = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._abort_reason: str | None = None
+        self._looks_dead = False
+        self._watchdog: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
         cls,
         url: str,
         authorizer: Authorizer,
-        on_event: Callable[[Event], None],
+        on_event: Callable[[ProtocolEvent], None],
         *,
         timeouts: Timeouts,
         ssl_context: ssl.SSLContext | None,
@@ -81,36 +85,36 @@ class Connection:
     ) -> Connection:
         """Connect and wait for the acknowledgement.
 
-        Raises RefusedError where trying again at once is pointless, ConnectionLostError for anything else.
+        Raises RefusedError if an immediate retry is pointless, otherwise ConnectionLostError.
         """
-        websocket = await _dial(url, authorizer, timeouts, ssl_context)
+        websocket = await _connect(url, authorizer, timeouts, ssl_context)
         connection = cls(websocket, timeouts, counters)
         try:
             async with asyncio.timeout(timeouts.ack):
-                # A service that refuses closes at once, maybe before this is sent: it has said why, so go on and read.
+                # A service that refuses the connection may close it before this is sent; its reasons can still be read.
                 with contextlib.suppress(ConnectionClosed):
                     await websocket.send(connection.protocol.initiate(), text=True)
                 while not connection.protocol.acknowledged:
-                    connection._take(await websocket.recv(decode=False), on_event)
+                    connection._receive(await websocket.recv(decode=False), on_event)
         except BaseException as error:
-            await connection._drop()
+            await connection._abort_and_wait()
             if isinstance(error, TimeoutError):
-                raise ConnectionLostError("no acknowledgement in time") from None
+                raise ConnectionLostError(f"no acknowledgement within {timeouts.ack:g} s") from None
             if isinstance(error, ConnectionClosed):
                 raise connection._loss(error) from None
             raise
         return connection
 
-    async def receive(self, on_event: Callable[[Event], None]) -> NoReturn:
-        """Hand over what comes, for as long as the connection lasts.
+    async def receive(self, on_event: Callable[[ProtocolEvent], None]) -> NoReturn:
+        """Call `on_event` with everything that is received until the connection ends.
 
-        Raises ConnectionLostError or RefusedError when it ends.
+        Raises ConnectionLostError or RefusedError then.
         """
         recv, receive, clock = self._websocket.recv, self.protocol.receive, time.monotonic
-        self._watch()
+        self._run_watchdog()
         try:
             while True:
-                # decode=False spares a str: the JSON parser checks the UTF-8 itself.
+                # decode=False saves a conversion to str: the JSON parser validates the UTF-8 itself.
                 event = receive(await recv(decode=False), clock())
                 if event is not None:
                     if type(event) is ConnectionRefused:
@@ -119,38 +123,38 @@ class Connection:
         except ConnectionClosed as closed:
             raise self._loss(closed) from None
         finally:
-            self._unwatch()
+            self._stop_watchdog()
 
     async def send(self, frame: bytes) -> None:
-        """Send one frame. A connection that has ended, or whose peer reads nothing, is left for `receive` to tell."""
+        """Send one frame. Raises nothing: `receive` raises if the connection has ended or its peer does not read."""
         try:
             async with asyncio.timeout(self._timeouts.subscribe):
                 await self._websocket.send(frame, text=True)
         except TimeoutError:
-            self.abandon("the peer reads nothing")
+            self.abort("the peer does not read")
         except ConnectionClosed:
             pass
 
-    def abandon(self, reason: str) -> None:
-        """End the connection at once, without a closing handshake: with a dead peer there is none."""
-        self._end = self._end or reason
+    def abort(self, reason: str) -> None:
+        """End the connection immediately, without a closing handshake, which needs a live peer."""
+        self._abort_reason = self._abort_reason or reason
         self._websocket.transport.abort()
 
     async def close(self) -> None:
-        """Close with the closing handshake, within its bound; afterwards the socket is closed in any case."""
-        self._unwatch()
+        """Close with the closing handshake, within its timeout; the socket is closed afterwards in any case."""
+        self._stop_watchdog()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeouts.close):
                     await self._websocket.close()
         finally:
-            await self._drop()
+            await self._abort_and_wait()
 
-    async def _drop(self) -> None:
+    async def _abort_and_wait(self) -> None:
         self._websocket.transport.abort()
         await self._websocket.wait_closed()
 
-    def _take(self, frame: bytes, on_event: Callable[[Event], None]) -> None:
+    def _receive(self, frame: bytes, on_event: Callable[[ProtocolEvent], None]) -> None:
         event = self.protocol.receive(frame, time.monotonic())
         if isinstance(event, ConnectionRefused):
             raise self._refusal(event)
@@ -161,38 +165,38 @@ class Connection:
         refusal = RefusedError(event.details)
         if any(detail.is_refusal for detail in event.details):
             return refusal
-        return ConnectionLostError(refusal.reason)  # such as a rate limit: the next try may do
+        return ConnectionLostError(refusal.reason)  # such as a rate limit: the next attempt may succeed
 
     def _loss(self, closed: ConnectionClosed) -> ConnectionLostError:
-        if self._end is not None:
-            return ConnectionLostError(self._end)
-        # The reason that a peer may add to its code is any text; the service gives none that would help.
-        return ConnectionLostError("closed by the peer" if closed.rcvd else "connection lost", close_code=_code(closed))
+        if self._abort_reason is not None:
+            return ConnectionLostError(self._abort_reason)
+        # A close frame's reason may be any text, so it is not repeated; the service's are of no help.
+        reason = "closed by the peer" if closed.rcvd else "connection lost"
+        return ConnectionLostError(reason, close_code=_close_code(closed))
 
-    def _watch(self) -> None:
+    def _run_watchdog(self) -> None:
         now = time.monotonic()
         silent = now >= self.protocol.deadline
-        doubtful = silent or self._websocket.state is not State.OPEN
-        if doubtful and self._doubted:
-            reason = f"nothing received for {self.protocol.timeout:g} s" if silent else "close not completed"
-            self.abandon(reason)
+        looks_dead = silent or self._websocket.state is not State.OPEN
+        if looks_dead and self._looks_dead:
+            self.abort(f"nothing received for {self.protocol.timeout:g} s" if silent else "close not completed")
             return
-        self._doubted = doubtful
-        delay = SECOND_LOOK_AFTER if doubtful else min(LOOK_EVERY, self.protocol.deadline - now)
-        self._timer = self._loop.call_later(delay, self._watch)
+        self._looks_dead = looks_dead
+        delay = WATCHDOG_RECHECK_DELAY_S if looks_dead else min(WATCHDOG_INTERVAL_S, self.protocol.deadline - now)
+        self._watchdog = self._loop.call_later(delay, self._run_watchdog)
 
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_watchdog(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
 
 
-def _code(closed: ConnectionClosed) -> int:
+def _close_code(closed: ConnectionClosed) -> int:
     return closed.rcvd.code if closed.rcvd else 1006
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine itself, which no proxy can reach for us."""
+    """Return whether the URL's host is this machine, which no proxy can reach."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -200,7 +204,7 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-async def _dial(
+async def _connect(
     url: str, authorizer: Authorizer, timeouts: Timeouts, ssl_context: ssl.SSLContext | None
 ) -> ClientConnection:
     stage = "the authorizer"
@@ -211,18 +215,18 @@ async def _dial(
             return await _Connect(
                 url,
                 subprotocols=subprotocols(authorization),
-                # Deflating and inflating a frame of some hundred bytes costs as much again as all else about it.
+                # Deflating and inflating a frame of some hundred bytes would double its cost.
                 compression=None,
-                # The protocol has a keep-alive of its own, `ka`. Pongs are not documented, and they would be late
-                # when it is this process that stood still.
+                # The protocol has its own keep-alive, `ka`. Pongs are not documented, and they would be late if this
+                # process was suspended.
                 ping_interval=None,
                 open_timeout=None,
                 close_timeout=timeouts.close,
-                max_size=MAX_SIZE,
-                max_queue=MAX_QUEUE,
-                # True: as the environment (HTTPS_PROXY and the like) tells.
+                max_size=MAX_FRAME_BYTES,
+                max_queue=MAX_QUEUED_FRAMES,
+                # True: take it from the environment (HTTPS_PROXY etc.).
                 proxy=None if is_loopback(url) else True,
-                logger=_SILENT,
+                logger=_MUTED_LOGGER,
                 ssl=ssl_context,
             )
     except TimeoutError:
@@ -231,10 +235,10 @@ async def _dial(
         status = error.response.status_code
         if status in REFUSALS:
             raise RefusedError((ErrorDetail(code=status),)) from None
-        raise ConnectionLostError(f"the handshake was answered {status}") from None
+        raise ConnectionLostError(f"the handshake failed with status {status}") from None
     except (OSError, WebSocketException) as error:
-        # An OSError names the address; the text of the others may repeat a header.
+        # The text of an OSError names the address; that of the others may repeat a header.
         text = f": {error}" if isinstance(error, OSError) and stage == "the handshake" else ""
-        raise ConnectionLostError(f"{stage} failed, {type(error).__name__}{text}") from None
+        raise ConnectionLostError(f"{stage} failed with {type(error).__name__}{text}") from None
     except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may name its secret
-        raise ConnectionLostError(f"{stage} failed, {type(error).__name__}") from None
+        raise ConnectionLostError(f"{stage} failed with {type(error).__name__}") from None

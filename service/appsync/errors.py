@@ -1,17 +1,18 @@
-"""The one exception tree of the client.
+"""The exceptions of the client.
 
 AppSyncError
-├── ChannelError             a channel path outside the grammar (also a ValueError)
-├── LinkClosedError          the link was closed by its owner
-├── ConnectionLostError      a connection could not be made, or ended
-│   └── RefusedError         ... because the service will not have us: trying again at once is pointless
-├── SubscribeError           the service refused one subscription
-└── PublishError             the service did not take a publish request as a whole
-    ├── PublishRefusedError  ... because of its credentials
-    └── PublishUnsentError   no answer came: unreachable, or past the deadline
+├── ChannelError                 an invalid channel path (also a ValueError)
+├── LinkClosedError              the link was closed by its owner
+├── ConnectionLostError          a connection failed to open, or ended
+│   └── RefusedError             ... because the service refused it: an immediate retry is pointless
+├── SubscribeError               the service refused one subscription
+└── PublishError                 the service did not accept a publish request as a whole
+    ├── PublishRefusedError      ... because of its credentials
+    └── PublishUnconfirmedError  there was no response: the service is unreachable, or the deadline passed
 
 No exception carries a key, an authorisation or an event. The service's own `message` is kept out of every text and
-`repr` as well: the one for a wrong SigV4 signature repeats the signed headers, and with them the session token.
+`repr` as well: the message about an invalid SigV4 signature repeats the signed headers, and with them the session
+token.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ REFUSAL_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetail:
-    """One entry of the `errors` array of an answer. Every member may be absent."""
+    """One entry of the `errors` array of a response. Every member may be absent."""
 
     error_type: str | None = None
     code: int | None = None
@@ -39,7 +40,7 @@ class ErrorDetail:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the same request would be refused again: a matter of credentials or of the request itself."""
+        """Whether the same request would be refused again, because of its credentials or its content."""
         return self.code in REFUSALS or self.error_type in REFUSAL_TYPES
 
     def __str__(self) -> str:
@@ -47,16 +48,16 @@ class ErrorDetail:
         return name if self.code is None else f"{name} ({self.code})"
 
 
-def _named(details: tuple[ErrorDetail, ...]) -> str:
+def _describe(details: tuple[ErrorDetail, ...]) -> str:
     return ", ".join(map(str, details)) or "unnamed error"
 
 
 class AppSyncError(Exception):
-    """Anything that this client raises of its own."""
+    """Base class of all exceptions that this client raises itself."""
 
 
 class ChannelError(AppSyncError, ValueError):
-    """A channel path outside the grammar."""
+    """A channel path is invalid."""
 
 
 class LinkClosedError(AppSyncError):
@@ -64,7 +65,10 @@ class LinkClosedError(AppSyncError):
 
 
 class ConnectionLostError(AppSyncError):
-    """A connection could not be made, or ended. `close_code` is that of RFC 6455, where a close frame came."""
+    """A connection failed to open, or ended.
+
+    `close_code` is the code of the close frame (RFC 6455), None if there was none.
+    """
 
     def __init__(self, reason: str, *, close_code: int | None = None) -> None:
         super().__init__(reason)
@@ -73,18 +77,18 @@ class ConnectionLostError(AppSyncError):
 
 
 class RefusedError(ConnectionLostError):
-    """The service refused the connection; `details` say why."""
+    """The service refused the connection; `details` are its reasons."""
 
     def __init__(self, details: tuple[ErrorDetail, ...]) -> None:
-        super().__init__(f"refused: {_named(details)}")
+        super().__init__(f"refused: {_describe(details)}")
         self.details = details
 
 
 class SubscribeError(AppSyncError):
-    """The service refused one subscription; `details` say why, as far as the service told."""
+    """The service refused one subscription; `details` are its reasons, if it gave any."""
 
     def __init__(self, channel: str, details: tuple[ErrorDetail, ...]) -> None:
-        super().__init__(f"{channel}: {_named(details)}")
+        super().__init__(f"{channel}: {_describe(details)}")
         self.channel = channel
         self.details = details
 
@@ -95,12 +99,12 @@ class SubscribeError(AppSyncError):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether trying again soon is pointless."""
+        """Whether an early retry is pointless."""
         return any(detail.is_refusal for detail in self.details)
 
 
 class PublishError(AppSyncError):
-    """A publish request was answered by an error; `status` is the HTTP status, 0 where no answer came."""
+    """A publish request failed; `status` is the HTTP status, 0 without a response."""
 
     def __init__(self, text: str, *, status: int = 0, details: tuple[ErrorDetail, ...] = ()) -> None:
         super().__init__(text)
@@ -109,19 +113,20 @@ class PublishError(AppSyncError):
 
     @property
     def error_type(self) -> str | None:
-        """The first error's type; None where the service named none."""
+        """The first error's type; None if the service gave none."""
         return self.details[0].error_type if self.details else None
 
     @classmethod
-    def from_answer(cls, status: int, details: tuple[ErrorDetail, ...]) -> PublishError:
-        """Tell the refusals of credentials from the rest."""
+    def from_response(cls, status: int, details: tuple[ErrorDetail, ...]) -> PublishError:
+        """Return a PublishRefusedError if the credentials were refused, otherwise a PublishError."""
         kind = PublishRefusedError if status in {401, 403} else cls
-        return kind(f"publish answered {status}: {_named(details)}", status=status, details=details)
+        text = f"publish request failed with status {status}: {_describe(details)}"
+        return kind(text, status=status, details=details)
 
 
 class PublishRefusedError(PublishError):
-    """The credentials were refused. An unknown namespace is answered so, too."""
+    """The credentials were refused. The service's response to an unknown namespace is the same."""
 
 
-class PublishUnsentError(PublishError):
-    """No answer came, so whether the events went out is unknown."""
+class PublishUnconfirmedError(PublishError):
+    """There was no response, so the events may or may not have been published."""

@@ -1,4 +1,4 @@
-"""What a link tells its operator."""
+"""Events of a link, for its operator."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class LinkEventKind(StrEnum):
     DOWN = "down"
     """An acknowledged connection ended."""
     CONNECT_FAILED = "connect_failed"
-    """A connection could not be made."""
+    """A connection failed to open."""
     REFUSED = "refused"
-    """The service refused the connection: credentials or request."""
+    """The service refused the connection, because of its credentials or the request."""
     REFRESH_FAILED = "refresh_failed"
-    """The authorizer could not read its credentials again."""
+    """The authorizer failed to read its credentials again."""
     RENEWED = "renewed"
-    """A new connection has taken over from the old one."""
+    """A new connection has replaced the old one."""
     RENEWAL_FAILED = "renewal_failed"
-    """No new connection could take over; the old one goes on."""
+    """A new connection could not replace the old one, which stays in use."""
     SUBSCRIPTION_CONFIRMED = "subscription_confirmed"
     """A subscription is live."""
     SUBSCRIPTION_REFUSED = "subscription_refused"
@@ -32,44 +32,52 @@ class LinkEventKind(StrEnum):
     SUBSCRIPTION_UNANSWERED = "subscription_unanswered"
     """A subscription was neither confirmed nor refused in time, or could not be authorised."""
     ERROR_FRAME = "error_frame"
-    """The service reported an error that belongs to no subscription, or a failed broadcast."""
+    """The service reported a failed broadcast, or an error that belongs to no subscription."""
     MALFORMED_FRAME = "malformed_frame"
-    """A frame was not a message of the protocol; it was skipped."""
+    """A frame was not a valid message of the protocol and was skipped."""
     HANDLER_ERROR = "handler_error"
-    """A subscription's `on_event` raised; the event counts as delivered."""
+    """A subscription's `on_event` or `on_change` raised; an event counts as delivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEvent:
-    """One event of a link's life. It never holds a key, an authorisation or anything of an event's body.
-
-    `attempt` counts the tries since the link was last up for a while, from 1; `delay` is the time in seconds until the
-    next one, None where none is due. `error_type` is the service's name of the error, or the exception's class name.
-    `suppressed` counts the events of this kind that were left out since the last one, because they came too fast.
-    """
+    """One event of a link. It never holds a key, an authorisation or any part of a channel's events."""
 
     kind: LinkEventKind
+
     reason: str = ""
+
     close_code: int | None = None
+    """The code of the close frame (RFC 6455); None if there was none."""
+
     error_type: str | None = None
+    """The service's name of the error, or the class of the exception."""
+
     channel: str | None = None
+    """The channel of the subscription that the event is about."""
+
     attempt: int = 0
+    """The number of the attempt, from 1; it starts again once a connection has been up for a while."""
+
     delay: float | None = None
+    """Seconds until the next attempt; None if there is none."""
+
     suppressed: int = 0
+    """How many events of this kind were suppressed since the last one, because there were too many."""
 
 
 class EventThrottle:
-    """Leaves out events of the kinds that a peer or a handler can bring about with every frame, when they come fast."""
+    """A throttle for the kinds of events that a peer or a handler can cause with every frame."""
 
     KINDS = frozenset({LinkEventKind.MALFORMED_FRAME, LinkEventKind.ERROR_FRAME, LinkEventKind.HANDLER_ERROR})
-    INTERVAL = 60.0
-    """Seconds in which one event of such a kind is told; the next one that is told counts the others."""
+    INTERVAL_S = 60.0
+    """Seconds between two events of one such kind; the second one has the number of those suppressed in between."""
 
     def __init__(self) -> None:
-        self._throttle = Throttle(self.INTERVAL)
+        self._throttle = Throttle(self.INTERVAL_S)
 
     def throttle(self, event: LinkEvent, now: float) -> LinkEvent | None:
-        """Return what is to be told, None for nothing; `now` is any monotonic clock."""
+        """Return the event to report, or None to suppress it; `now` is any monotonic clock."""
         if event.kind not in self.KINDS:
             return event
         suppressed = self._throttle.admit(event.kind, now)

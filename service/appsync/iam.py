@@ -1,9 +1,9 @@
-"""Authorisation by IAM: AWS Signature Version 4, made afresh for each use.
+"""Authorisation by IAM: a new AWS Signature Version 4 for each use.
 
-From the AWS AppSync Events developer guide, "Understanding the Event API WebSocket protocol": whatever it is for, what
-is signed is a POST to the HTTP endpoint, with a fixed set of headers and a body that says what shall be done.
+From the AWS AppSync Events developer guide, "Understanding the Event API WebSocket protocol": in every case, the
+signature is that of a POST to the HTTP endpoint with a fixed set of headers. The body says what is requested.
 
-Apart from the rest of the package, because it needs botocore.
+The package does not import this module itself, because it needs botocore.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ _REGION = re.compile(r"\.appsync-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?(?::\
 
 
 class CredentialsSource(Protocol):
-    """What is needed of an SDK session, such as that of aioboto3 or aiobotocore."""
+    """The part of an SDK session that is needed here, such as aioboto3's or aiobotocore's."""
 
     async def get_credentials(self) -> Any:
-        """Return credentials with a coroutine method `get_frozen_credentials`, None if there are none."""
+        """Return credentials with a coroutine method `get_frozen_credentials`, or None without any."""
         ...
 
 
 class Iam(Authorizer):
-    """Authorisation by the credentials of an SDK session, which refreshes them itself where they expire.
+    """Authorisation by the credentials of an SDK session, which refreshes them itself when they expire.
 
     They need `appsync:EventConnect` and `appsync:EventSubscribe` (to publish, `appsync:EventPublish`). `http_url` is
-    the API's HTTP endpoint; `region` is for one on a domain of its own, else the endpoint names it. Raises ValueError
-    for a URL without a host. Whatever botocore raises for credentials comes out of the method that needed them.
+    the API's HTTP endpoint. Its host names the region; `region` is for a custom domain. Raises ValueError for a URL
+    without a host. The method that needs the credentials raises whatever botocore raises.
     """
 
     def __init__(self, http_url: str, session: CredentialsSource, region: str) -> None:
         self._host = http_host(http_url)
         self._session = session
-        named = _REGION.search(self._host)
-        self._region = named[1] if named else region
+        match = _REGION.search(self._host)
+        self._region = match[1] if match else region
 
     def __repr__(self) -> str:
         return f"Iam(host={self._host!r}, region={self._region!r})"
@@ -70,7 +70,7 @@ class Iam(Authorizer):
         return await self._sign(publish_body(channel, events))
 
     async def refresh(self) -> int:
-        """Look which credentials the session has now: it alone knows when to read them again."""
+        """Return a fingerprint of the session's credentials; the session itself decides when to read them again."""
         return hash(await self._credentials())
 
     async def _credentials(self) -> ReadOnlyCredentials:
@@ -82,8 +82,8 @@ class Iam(Authorizer):
 
     async def _sign(self, body: bytes) -> dict[str, str]:
         headers = _HEADERS | {"host": self._host}
-        # Whatever the scheme of the endpoint is, only host and path go into the signature.
+        # The signature covers only host and path, whatever the scheme of the endpoint.
         request = AWSRequest("POST", f"https://{self._host}/event", headers, body)
         SigV4Auth(await self._credentials(), "appsync", self._region).add_auth(request)
-        # As the guide writes them; a dict, because orjson takes no other mapping.
+        # Names as in the guide; a dict, because orjson accepts no other mapping.
         return {name if name == "Authorization" else name.lower(): value for name, value in request.headers.items()}

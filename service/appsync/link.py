@@ -1,4 +1,4 @@
-"""A link: one connection to AppSync Events that is kept up for ever, and what is subscribed over it."""
+"""A link: a connection to AppSync Events that reconnects by itself, and its subscriptions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import urlsplit
 
-from .auth import Refresher
+from .active_connections import ActiveConnections, as_connection_lost
+from .auth import CredentialRefresher
 from .channels import for_subscribe
 from .errors import ConnectionLostError, LinkClosedError, RefusedError
 from .events import EventThrottle, LinkEvent, LinkEventKind
-from .line import Lines, as_loss
 from .renewal import Renewer
 from .subscription import Subscription
 from .timing import Backoff, Renewal, Timeouts
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class Link:
-    """One AppSync Events connection that is kept up for ever.
+    """A connection to AppSync Events that reconnects until it is closed.
 
-    `realtime_url` is the API's real-time endpoint, `wss://.../event/realtime`. `on_change` is told, synchronously, of
-    all that an operator may want to know. `ssl_context` is for a private certificate authority. A proxy is taken from
-    the environment, except for an endpoint on this machine.
+    `realtime_url` is the API's real-time endpoint, `wss://.../event/realtime`. `on_link_event` is called synchronously
+    with everything that an operator may want to know. `ssl_context` is for a private certificate authority. A proxy is
+    taken from the environment, except for an endpoint on this machine.
 
-    A lost connection is made again after a backoff, which starts anew once a connection has lasted `backoff.cap`; a
-    refused one after the authorizer has read its credentials again, and then slowly, unless others are to be had.
-    Every subscription is made again on each connection. Before the service ends a connection for its age, or when
-    nothing comes on it any more, a new one takes over; between two that are well, without a gap or a repeated event.
+    After a loss, the link reconnects with a backoff, which starts again once a connection has lasted `backoff.cap`.
+    After a refusal, the authorizer reads its credentials again; while they stay the same, attempts are slow. Every
+    subscription is repeated on each connection. A new connection replaces the old one before the service ends it for
+    its age, or when nothing is received on it any more. Between two healthy connections, no event is lost or repeated.
 
     Raises ValueError for a URL that is not WebSocket or has no host.
     """
@@ -44,7 +44,7 @@ class Link:
         realtime_url: str,
         authorizer: Authorizer,
         *,
-        on_change: Callable[[LinkEvent], None] | None = None,
+        on_link_event: Callable[[LinkEvent], None] | None = None,
         timeouts: Timeouts | None = None,
         backoff: Backoff | None = None,
         renewal: Renewal | None = None,
@@ -52,23 +52,29 @@ class Link:
     ) -> None:
         url = urlsplit(realtime_url)
         if url.scheme not in {"ws", "wss"} or not url.hostname:
-            raise ValueError("the real-time endpoint has to be a ws:// or wss:// URL with a host")
+            raise ValueError("the real-time endpoint must be a ws:// or wss:// URL with a host")
         if url.scheme == "wss" and ssl_context is None:
-            # Made once: reading the certificate authorities anew for each try would block the loop for a while.
+            # Made once: reading the certificate authorities for each attempt would block the event loop for a while.
             ssl_context = ssl.create_default_context()
         self._url = realtime_url
-        self._on_change = on_change
+        self._on_link_event = on_link_event
         self._timeouts = timeouts or Timeouts()
         self._backoff = backoff or Backoff()
         self._event_throttle = EventThrottle()
         self._acknowledged = 0
         self._up_since = 0.0
-        self._wanted: dict[Subscription, None] = {}  # in the order of subscribing
-        self._lines = Lines(
-            realtime_url, authorizer, self._wanted.keys(), self._report, self._timeouts, self._backoff, ssl_context
+        self._subscriptions: dict[Subscription, None] = {}  # a set that keeps their order
+        self._connections = ActiveConnections(
+            realtime_url,
+            authorizer,
+            self._subscriptions.keys(),
+            self._report,
+            self._timeouts,
+            self._backoff,
+            ssl_context,
         )
-        self._refresher = Refresher(authorizer, self._timeouts.connect, self._report)
-        self._renewer = Renewer(self._lines, self._refresher, renewal or Renewal(), self._report)
+        self._refresher = CredentialRefresher(authorizer, self._timeouts.connect, self._report)
+        self._renewer = Renewer(self._connections, self._refresher, renewal or Renewal(), self._report)
         self._supervisor: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -77,43 +83,43 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection that the service has acknowledged."""
-        return bool(self._lines)
+        """Whether the service has acknowledged a connection that is still open."""
+        return bool(self._connections)
 
     @property
     def silence(self) -> float | None:
-        """Seconds since the last frame, a keep-alive included; None without a connection."""
-        return self._lines.silence
+        """Seconds since the last frame, which may be a keep-alive; None without a connection."""
+        return self._connections.silence
 
     @property
     def frames_received(self) -> int:
-        """Frames received in all, whatever they held."""
-        return self._lines.counters.frames
+        """Number of frames received, of any content."""
+        return self._connections.counters.frames
 
     @property
     def malformed_frames(self) -> int:
-        """Frames that were no message of the protocol."""
-        return self._lines.counters.malformed
+        """Number of frames that were not valid messages of the protocol."""
+        return self._connections.counters.malformed
 
     @property
     def unknown_ids(self) -> int:
-        """Messages about a subscription that is not, or no more: a late event counts so, too."""
-        return self._lines.counters.unknown_ids
+        """Number of messages about unknown or ended subscriptions, late events included."""
+        return self._connections.counters.unknown_ids
 
     @property
     def unknown_types(self) -> int:
-        """Messages of a type that this client does not know."""
-        return self._lines.counters.unknown_types
+        """Number of messages of unknown types."""
+        return self._connections.counters.unknown_types
 
     @property
     def reconnects(self) -> int:
-        """How often the link came up again."""
+        """How often the link has reconnected."""
         return max(0, self._acknowledged - 1)
 
     def open(self) -> None:
-        """Start to connect, in the background. Does nothing when open.
+        """Start to connect in the background. Does nothing if the link is open.
 
-        Raises LinkClosedError after `close`. Trouble with the network is never raised, only told to `on_change`.
+        Raises LinkClosedError after `close`. Network errors are never raised, only reported to `on_link_event`.
         """
         if self._closed:
             raise LinkClosedError("the link is closed")
@@ -121,21 +127,21 @@ class Link:
             self._supervisor = asyncio.create_task(self._supervise(), name="appsync-link")
 
     async def close(self) -> None:
-        """End every subscription and the connection, in a bounded time; afterwards nothing is left. Idempotent."""
+        """End every subscription, the connection and all background tasks, in a bounded time. Idempotent."""
         self._closed = True
-        leaving = list(self._wanted)
-        for subscription in leaving:
+        ending = list(self._subscriptions)
+        for subscription in ending:
             subscription.end()
-        self._wanted.clear()
+        self._subscriptions.clear()
         supervisor = self._supervisor
         if supervisor is None:
             return
         try:
-            # The guide asks to unsubscribe before closing, lest the service drops what is under way.
-            if self._lines:
-                self._lines.wake()
+            # The guide says to unsubscribe before closing; otherwise the service may drop events that are in transit.
+            if self._connections:
+                self._connections.wake()
                 async with asyncio.timeout(self._timeouts.close):
-                    for subscription in leaving:
+                    for subscription in ending:
                         await subscription.unsubscribe()
         except TimeoutError:
             pass
@@ -158,25 +164,25 @@ class Link:
         on_event: Callable[[str], None],
         on_change: Callable[[Subscription], None] | None = None,
     ) -> Subscription:
-        """Subscribe to a channel: as soon as there is a connection, and again on each later one.
+        """Subscribe to a channel, as soon as there is a connection and again on each later one.
 
-        `on_event` is called with the JSON text of each event. `on_change` is called with the subscription just after it
-        went live, was lost, or was refused, in the order in which that happened; its properties tell which. Live
-        without a loss before means that a half-open connection was replaced, and events may be missing all the same.
-        Its owner's own `unsubscribe` is no change. Both must be quick, for they are called from the receive loop; what
-        they raise is told to the link's `on_change`. Raises ChannelError for a bad channel, LinkClosedError after
-        `close`.
+        `on_event` is called with the JSON text of each event. `on_change` is called with the subscription whenever it
+        has gone live, was lost or was refused; its properties say which. If it goes live without a loss before, a
+        half-open connection was replaced, and events may be missing all the same. `unsubscribe` does not call it.
+
+        Both must return quickly, because the receive loop calls them. What they raise is reported to the link's
+        `on_link_event`. Raises ChannelError for an invalid channel, LinkClosedError after `close`.
         """
         if self._closed:
             raise LinkClosedError("the link is closed")
-        subscription = Subscription(for_subscribe(channel), on_event, on_change, self._forget, self._timeouts.subscribe)
-        self._wanted[subscription] = None
-        self._lines.wake()
+        subscription = Subscription(for_subscribe(channel), on_event, on_change, self._remove, self._timeouts.subscribe)
+        self._subscriptions[subscription] = None
+        self._connections.wake()
         return subscription
 
-    def _forget(self, subscription: Subscription) -> None:
-        self._wanted.pop(subscription, None)
-        self._lines.wake()
+    def _remove(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription, None)
+        self._connections.wake()
 
     async def _supervise(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -188,42 +194,42 @@ class Link:
             acknowledged = self._acknowledged
             try:
                 if loss is not None:
-                    await self._pause(delay, refused=isinstance(loss, RefusedError))
+                    await self._back_off(delay, refused=isinstance(loss, RefusedError))
                 await self._serve(attempt)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see as_loss
-                loss = as_loss(error)
-            if self._closed:  # an authorizer may have turned the cancellation into an error of its own
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see as_connection_lost
+                loss = as_connection_lost(error)
+            if self._closed:  # an authorizer may have turned the cancellation into another error
                 return
             was_up = self._acknowledged > acknowledged
-            # Only a connection that lasted starts the backoff anew, else one that is closed at once would spin.
+            # Only a connection that lasted resets the backoff; one that is closed immediately would cause a busy loop.
             if was_up and clock() - self._up_since > self._backoff.cap:
                 attempt, refusals = 1, 0
             refusals = refusals + 1 if isinstance(loss, RefusedError) else refusals
             is_refused = isinstance(loss, RefusedError)
-            delay = self._backoff.delay_refused(refusals, attempt) if is_refused else self._backoff.delay(attempt)
+            delay = self._backoff.refused_delay(refusals, attempt) if is_refused else self._backoff.delay(attempt)
             self._report_loss(loss, attempt, delay, was_up=was_up)
 
-    async def _pause(self, delay: float, *, refused: bool) -> None:
-        """Wait before the next try; after a refusal, only until there are other credentials."""
+    async def _back_off(self, delay: float, *, refused: bool) -> None:
+        """Wait before the next attempt; after a refusal, only until the credentials have changed."""
         clock = asyncio.get_running_loop().time
         end = clock() + delay
         while True:
-            left = max(0.0, end - clock())
-            await asyncio.sleep(min(left, self._backoff.reread) if refused else left)
+            remaining = max(0.0, end - clock())
+            await asyncio.sleep(min(remaining, self._backoff.refresh_interval) if refused else remaining)
             if not refused or await self._refresher.refresh() or clock() >= end:
                 return
 
     async def _serve(self, attempt: int) -> NoReturn:
-        """Serve one connection, and those that take over from it, until one ends; raise what ended it."""
+        """Serve one connection, and those that replace it, until one is lost; raise what ended it."""
         try:
-            line = await self._lines.open()
+            connection = await self._connections.open()
             self._acknowledged += 1
             self._up_since = asyncio.get_running_loop().time()
             self._report(LinkEvent(kind=LinkEventKind.UP, attempt=attempt))
             while True:
-                line = await self._renewer.outlive(line)
+                connection = await self._renewer.replace_when_due(connection)
         finally:
-            await self._lines.close()
+            await self._connections.close()
 
     def _report_loss(self, loss: ConnectionLostError, attempt: int, delay: float, *, was_up: bool) -> None:
         kind = LinkEventKind.DOWN if was_up else LinkEventKind.CONNECT_FAILED
@@ -244,11 +250,11 @@ class Link:
 
     def _report(self, event: LinkEvent) -> None:
         reported = self._event_throttle.throttle(event, time.monotonic())
-        if self._on_change is None or reported is None:
+        if self._on_link_event is None or reported is None:
             return
         try:
-            self._on_change(reported)
-        except Exception as error:  # noqa: BLE001 - an observer must not end what it observes
+            self._on_link_event(reported)
+        except Exception as error:  # noqa: BLE001 - an observer must not end the link
             asyncio.get_running_loop().call_exception_handler(
-                {"message": f"on_change of {self!r} raised on {event.kind}", "exception": error}
+                {"message": f"on_link_event of {self!r} raised on {event.kind}", "exception": error}
             )

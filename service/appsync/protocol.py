@@ -1,8 +1,10 @@
-"""The protocol of one connection, without I/O: frames in, events out; commands in, frames out; the clock is passed in.
+"""The protocol of one connection, sans I/O.
+
+Frames go in and events come out; commands go in and frames come out; the clock is an argument.
 
 From the AWS AppSync Events developer guide, "Understanding the Event API WebSocket protocol". Where the guide's samples
-and the service differ, or the guide is silent, both are understood: an `event` may be a string or an array of strings,
-an error may lack its `id`, `message` or type, and unknown messages and ids are counted and skipped.
+differ from the service, or the guide says nothing, both forms are accepted: an `event` may be a string or an array of
+strings, an error may lack its `id`, `message` or type, and unknown messages and ids are counted and skipped.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DEFAULT_TIMEOUT = 300.0
-"""Seconds of silence that a connection may last until the acknowledgement tells otherwise."""
+"""Seconds without a frame after which the peer counts as gone, until the acknowledgement sets another limit."""
 
 
 class Acknowledged(NamedTuple):
-    """The connection is open for work; `timeout` is the longest silence in seconds."""
+    """The connection is ready; `timeout` is how many seconds it may be silent."""
 
     timeout: float
 
@@ -36,7 +38,7 @@ class ConnectionRefused(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Events of one subscription, each a JSON text."""
+    """Events of one subscription, each as JSON text."""
 
     id: str
     events: Sequence[str]
@@ -49,46 +51,46 @@ class Confirmed(NamedTuple):
 
 
 class SubscribeRefused(NamedTuple):
-    """A subscription is not to be."""
+    """A subscription was refused."""
 
     id: str
     details: tuple[ErrorDetail, ...]
 
 
 class Unsubscribed(NamedTuple):
-    """A subscription is no more, or never was one for the service."""
+    """A subscription has ended, or the service never had it."""
 
     id: str
 
 
 class ErrorReported(NamedTuple):
-    """An error that ends nothing: one without an id, or a failed broadcast."""
+    """An error that ends nothing: it has no id, or reports a failed broadcast."""
 
     details: tuple[ErrorDetail, ...]
 
 
 class Malformed(NamedTuple):
-    """A frame that is no message of the protocol; `reason` repeats nothing of it."""
+    """A frame that is not a message of the protocol; `reason` does not repeat any of it."""
 
     reason: str
 
 
-Event = (
+ProtocolEvent = (
     Acknowledged | ConnectionRefused | Data | Confirmed | SubscribeRefused | Unsubscribed | ErrorReported | Malformed
 )
 
 
 class State(Enum):
-    """Where a subscription stands on its connection."""
+    """The state of a subscription on its connection."""
 
     PENDING = "pending"
     LIVE = "live"
-    DRAINING = "leaving"
+    UNSUBSCRIBING = "unsubscribing"
 
 
 @dataclass(slots=True)
 class Counters:
-    """What was received, over all connections that share the object."""
+    """Counts of what was received, over all connections that share the object."""
 
     frames: int = 0
     malformed: int = 0
@@ -97,33 +99,36 @@ class Counters:
 
 
 class Protocol:
-    """The client's side of one connection. `receive` never raises, whatever comes; `now` is any monotonic clock."""
+    """The client's side of one connection.
+
+    `receive` never raises, whatever the frame; `now` is any monotonic clock.
+    """
 
     def __init__(self, now: float, counters: Counters | None = None) -> None:
         self.counters = counters or Counters()
         self.acknowledged = False
         self.timeout = DEFAULT_TIMEOUT
-        self._last_heard = now
+        self._last_received = now
         self._states: dict[str, State] = {}
-        # Ids have to be unique among the subscriptions of one connection only.
+        # Ids only have to be unique among the subscriptions of one connection.
         self._ids = map(str, itertools.count(1))
 
     @property
     def deadline(self) -> float:
-        """When the peer counts as gone, unless a frame comes before. Any frame shows that it lives, not only `ka`."""
-        return self._last_heard + self.timeout
+        """When the peer counts as gone. Any frame postpones it, not only `ka`."""
+        return self._last_received + self.timeout
 
     def silence(self, now: float) -> float:
-        """Return for how many seconds nothing has come."""
-        return now - self._last_heard
+        """Return the seconds since the last frame."""
+        return now - self._last_received
 
     def is_silent(self, now: float) -> bool:
-        """Whether nothing came for a quarter of that time: long enough to doubt, for `ka` is due after a fifth."""
+        """Return whether a quarter of the timeout has passed without a frame, although `ka` is due after a fifth."""
         return self.silence(now) > self.timeout / 4
 
     @property
     def live(self) -> frozenset[str]:
-        """The ids of the subscriptions that are confirmed and not being ended."""
+        """The ids of the subscriptions that are confirmed and not being unsubscribed."""
         return frozenset(id_ for id_, state in self._states.items() if state is State.LIVE)
 
     def initiate(self) -> bytes:
@@ -131,7 +136,7 @@ class Protocol:
         return b'{"type":"connection_init"}'
 
     def subscribe(self, channel: str, authorization: Mapping[str, str]) -> tuple[str, bytes]:
-        """Return the id of a new subscription and the frame that asks for it."""
+        """Return the id of a new subscription and the frame that requests it."""
         id_ = next(self._ids)
         self._states[id_] = State.PENDING
         message = {"type": "subscribe", "id": id_, "channel": channel, "authorization": authorization}
@@ -140,17 +145,17 @@ class Protocol:
     def unsubscribe(self, id_: str) -> bytes:
         """Return the frame that ends a live subscription.
 
-        Raises ValueError for any other: the service ignores the message before it has confirmed the subscription,
-        which then becomes live nevertheless.
+        Raises ValueError for any other: before it has confirmed a subscription, the service ignores the message, and
+        the subscription becomes live nevertheless.
         """
         if self._states.get(id_) is not State.LIVE:
-            raise ValueError("only a live subscription can be ended")
-        self._states[id_] = State.DRAINING
+            raise ValueError("only a live subscription can be unsubscribed")
+        self._states[id_] = State.UNSUBSCRIBING
         return orjson.dumps({"type": "unsubscribe", "id": id_})
 
-    def receive(self, frame: bytes | str, now: float) -> Event | None:
-        """Take one frame. Returns what it means; None for what changes nothing."""
-        self._last_heard = now
+    def receive(self, frame: bytes | str, now: float) -> ProtocolEvent | None:
+        """Process one frame; return its event, or None if it changes nothing."""
+        self._last_received = now
         self.counters.frames += 1
         try:
             message = orjson.loads(frame)
@@ -161,7 +166,7 @@ class Protocol:
         kind = message.get("type")
         if type(kind) is not str:
             return self._malformed("no type")
-        # First, because thousands of these come for one of any other kind.
+        # Checked first, because there are thousands of these for each message of another type.
         return self._receive_data(message) if kind == "data" else self._receive_other(kind, message)
 
     def _receive_data(self, message: dict[str, Any]) -> Data | Malformed | None:
@@ -170,17 +175,17 @@ class Protocol:
         if type(id_) is not str:
             return self._malformed("data without an id")
         state = self._states.get(id_)
-        if state is None or state is State.DRAINING:
+        if state is None or state is State.UNSUBSCRIBING:
             self.counters.unknown_ids += 1
             return None
-        # A pending subscription gets its events as well: nothing says that the success comes before the first of them.
+        # A pending subscription gets its events as well: the guide does not say that the success comes before them.
         if type(event) is str:
             return Data(id_, (event,))
         if type(event) is list and all(type(item) is str for item in event):
             return Data(id_, event)
-        return self._malformed("data without an event text")
+        return self._malformed("data without an event")
 
-    def _receive_other(self, kind: str, message: dict[str, Any]) -> Event | None:
+    def _receive_other(self, kind: str, message: dict[str, Any]) -> ProtocolEvent | None:
         match kind:
             case "ka":
                 return None
@@ -191,7 +196,7 @@ class Protocol:
             case "error" | "broadcast_error":
                 return ErrorReported(_details(message))
             case "subscribe_success" | "subscribe_error" | "unsubscribe_success" | "unsubscribe_error":
-                return self._receive_answer(kind, message)
+                return self._receive_response(kind, message)
             case _:
                 self.counters.unknown_types += 1
                 return None
@@ -204,12 +209,12 @@ class Protocol:
         self.acknowledged = True
         return Acknowledged(self.timeout)
 
-    def _receive_answer(self, kind: str, message: dict[str, Any]) -> Event | None:
+    def _receive_response(self, kind: str, message: dict[str, Any]) -> ProtocolEvent | None:
         id_ = message.get("id")
         if type(id_) is not str:
-            if kind == "subscribe_error":  # the service is known to leave the id out when it limits rates
+            if kind == "subscribe_error":  # the service is known to omit the id when it throttles
                 return ErrorReported(_details(message))
-            return self._malformed("an answer without an id")
+            return self._malformed("response without an id")
         match kind, self._states.get(id_):
             case "subscribe_success", State.PENDING:
                 self._states[id_] = State.LIVE
@@ -217,13 +222,13 @@ class Protocol:
             case "subscribe_error", State.PENDING | State.LIVE:
                 del self._states[id_]
                 return SubscribeRefused(id_, _details(message))
-            case "unsubscribe_success" | "unsubscribe_error" | "subscribe_error", State.DRAINING:
-                # The one error that there is says that the service knows no such subscription: gone as well.
+            case "unsubscribe_success" | "unsubscribe_error" | "subscribe_error", State.UNSUBSCRIBING:
+                # The only error that exists says that the subscription is unknown, so it has ended as well.
                 del self._states[id_]
                 return Unsubscribed(id_)
             case _, None:
                 self.counters.unknown_ids += 1
-            case _:  # said twice, or an answer to what was not asked
+            case _:  # a repeated response, or one without a request
                 pass
         return None
 
@@ -233,7 +238,7 @@ class Protocol:
 
 
 def error_details(errors: object) -> tuple[ErrorDetail, ...]:
-    """Read an `errors` array as far as it can be read: every member of an entry may be absent or odd."""
+    """Read an `errors` array as far as possible: every member of an entry may be absent or of another type."""
     if not isinstance(errors, list):
         return ()
     return tuple(_detail(entry) for entry in errors if isinstance(entry, dict))

@@ -1,7 +1,7 @@
 """Publishing over HTTP.
 
-From the AWS AppSync Events developer guide, "Publish events via HTTP". Over HTTP rather than the WebSocket, because a
-connection may carry no more than 25 publish requests a second (AWS General Reference, "AWS AppSync endpoints and
+From the AWS AppSync Events developer guide, "Publish events via HTTP". HTTP rather than the WebSocket, because a
+connection may carry no more than 25 publish requests per second (AWS General Reference, "AWS AppSync endpoints and
 quotas").
 """
 
@@ -16,7 +16,7 @@ import orjson
 
 from .auth import http_host
 from .channels import for_publish
-from .errors import PublishError, PublishRefusedError, PublishUnsentError
+from .errors import PublishError, PublishRefusedError, PublishUnconfirmedError
 from .protocol import error_details
 
 if TYPE_CHECKING:
@@ -26,38 +26,42 @@ if TYPE_CHECKING:
     from .auth import Authorizer
 
 MAX_EVENTS = 5
+"""Events per publish request."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
-    """An event that the service took but did not send out.
-
-    `index` is its place in the request, from 0 (-1: not told); `code` names the reason or is a number.
-    """
+    """An event that the service accepted but did not publish."""
 
     index: int
+    """Its position in the request, from 0; -1 if the service gave none."""
+
     code: str | int | None
+    """The reason, as a name or a number."""
+
     message: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What became of a request's events: the places of those that went out, and those that failed."""
+    """The outcome of a request, by event."""
 
     successful: tuple[int, ...]
+    """The positions of the events that were published."""
+
     failed: tuple[FailedEvent, ...]
 
 
 def publish_body(channel: str, events: Sequence[str]) -> bytes:
-    """Return the request's body, byte for byte as it is sent and as a signature has to cover it."""
+    """Return the request's body exactly as it is sent, which is what a signature has to cover."""
     return orjson.dumps({"channel": channel, "events": list(events)})
 
 
 class Publisher:
     """Publishes over HTTP.
 
-    `http_url` is the API's HTTP endpoint, `https://.../event`; `timeout` bounds one `publish`, in seconds. A `session`
-    that is passed in stays open; else one is made and belongs to the publisher.
+    `http_url` is the API's HTTP endpoint, `https://.../event`; `timeout` is that of one `publish`, in seconds. A
+    `session` that is passed in stays open; otherwise the publisher makes its own.
 
     Raises ValueError for a URL that is not HTTP or has no host.
     """
@@ -80,13 +84,13 @@ class Publisher:
     async def publish(self, channel: str, events: Sequence[str]) -> PublishResult:
         """Publish one to five events, each the text of one JSON value, to a channel.
 
-        Credentials that are refused are read again, and shown once more. Raises ChannelError for a bad channel,
-        ValueError for a bad number of events, PublishRefusedError for credentials (or a namespace that does not exist),
-        PublishUnsentError where no answer came in time, PublishError for any other answer. What the authorizer raises
-        passes through.
+        If the credentials are refused, they are read again for one more attempt. Raises ChannelError for an invalid
+        channel, ValueError for another number of events, PublishRefusedError for credentials (or a namespace that does
+        not exist), PublishUnconfirmedError without a response in time, PublishError for any other response, and
+        whatever the authorizer raises.
         """
         if not 1 <= len(events) <= MAX_EVENTS:
-            raise ValueError(f"a request takes 1 to {MAX_EVENTS} events")
+            raise ValueError(f"a publish request takes 1 to {MAX_EVENTS} events")
         path = for_publish(channel)
         try:
             async with asyncio.timeout(self._timeout):
@@ -96,9 +100,9 @@ class Publisher:
                     await self._authorizer.refresh()
                     return await self._post(path, events)
         except TimeoutError:
-            raise PublishUnsentError(f"no answer within {self._timeout:g} s") from None
+            raise PublishUnconfirmedError(f"no response within {self._timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise PublishUnsentError(f"no answer, {type(error).__name__}") from None
+            raise PublishUnconfirmedError(f"no response: {type(error).__name__}") from None
 
     async def close(self) -> None:
         """Close the session, if it is the publisher's own."""
@@ -118,33 +122,33 @@ class Publisher:
         authorization = await self._authorizer.publish(channel, events)
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        # Lower case, so that an authorizer which signs the content type replaces ours.
+        # Lower case, so that an authorizer that signs the content type replaces the default.
         headers = {"content-type": "application/json"} | {name.lower(): value for name, value in authorization.items()}
         async with self._session.post(
             self._url,
             data=publish_body(channel, events),
             headers=headers,
-            allow_redirects=False,  # the credentials would go along
+            allow_redirects=False,  # it would receive the credentials
         ) as response:
-            return _result(response.status, await response.read())
+            return _parse_result(response.status, await response.read())
 
 
-def _result(status: int, body: bytes) -> PublishResult:
+def _parse_result(status: int, body: bytes) -> PublishResult:
     try:
-        answer = orjson.loads(body)
+        response = orjson.loads(body)
     except orjson.JSONDecodeError:
-        answer = None
-    if not isinstance(answer, dict):
-        answer = {}
-    if status != 200 or not isinstance(answer.get("successful"), list):
-        raise PublishError.from_answer(status, error_details(answer.get("errors")))
+        response = None
+    if not isinstance(response, dict):
+        response = {}
+    if status != 200 or not isinstance(response.get("successful"), list):
+        raise PublishError.from_response(status, error_details(response.get("errors")))
     return PublishResult(
-        successful=tuple(_index(item) for item in _items(answer["successful"])),
-        failed=tuple(_failed(item) for item in _items(answer.get("failed"))),
+        successful=tuple(_index(item) for item in _objects(response["successful"])),
+        failed=tuple(_failed(item) for item in _objects(response.get("failed"))),
     )
 
 
-def _items(value: object) -> list[dict[str, Any]]:
+def _objects(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -1,58 +1,62 @@
-"""Replacing a connection before the service ends it, or when it seems to be half open: make before break."""
+"""Renewal of connections that are too old or seem to be half open: make before break."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from .active_connections import as_connection_lost
+from .deduplication import MAX_COPY_SKEW_S, Deduplicator
 from .errors import ConnectionLostError, RefusedError
 from .events import LinkEvent, LinkEventKind
-from .line import as_loss
-from .overlap import SKEW, Overlap
+from .tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from .auth import Refresher
-    from .line import Line, Lines
+    from .active_connections import ActiveConnection, ActiveConnections
+    from .auth import CredentialRefresher
     from .timing import Renewal
 
 T = TypeVar("T")
 
-
-LOOK_EVERY = 5.0
-"""Seconds between two looks at a line. Two in a row have to find it silent: what the kernel kept while this process
-stood still is read in between."""
+SILENCE_CHECK_INTERVAL_S = 5.0
+"""Seconds between two checks for silence. Two in a row have to find it: frames that the kernel buffered while this
+process was suspended are read in between."""
 
 
 class Renewer:
-    """Has one line after another take over."""
+    """Replaces one connection after another."""
 
     def __init__(
-        self, lines: Lines, refresher: Refresher, renewal: Renewal, report: Callable[[LinkEvent], None]
+        self,
+        connections: ActiveConnections,
+        refresher: CredentialRefresher,
+        renewal: Renewal,
+        report: Callable[[LinkEvent], None],
     ) -> None:
-        self._lines = lines
+        self._connections = connections
         self._refresher = refresher
         self._renewal = renewal
         self._report = report
 
-    async def outlive(self, old: Line) -> Line:
-        """Serve on `old` until another line has taken over, and return that one.
+    async def replace_when_due(self, old: ActiveConnection) -> ActiveConnection:
+        """Wait until `old` is due, replace it, and return the new connection.
 
-        As long as that fails, `old` goes on, and it is tried again. Raises what ended `old`, if that was before.
+        While that fails, `old` stays in use and there are more attempts. Raises what ended `old` if it ends first.
         """
         await self._until_due(old)
         attempt = 0
         while True:
             attempt += 1
-            if old.served.done():
-                await old.served
+            if old.task.done():
+                await old.task
             try:
                 return await self._replace(old)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `old` is well, whatever this is
-                loss = as_loss(error)
-            if old.served.done():
-                await old.served
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - no error here affects `old`
+                loss = as_connection_lost(error)
+            if old.task.done():
+                await old.task
             delay = self._renewal.backoff.delay(attempt)
             self._report(
                 LinkEvent(
@@ -65,59 +69,57 @@ class Renewer:
             )
             if isinstance(loss, RefusedError):
                 await self._refresher.refresh()
-            await asyncio.wait([old.served], timeout=delay)
+            await asyncio.wait([old.task], timeout=delay)
 
-    async def _until_due(self, old: Line) -> None:
-        """Wait for the end of the line's time, or of the line. A silent one is due at once: it may be half open.
+    async def _until_due(self, old: ActiveConnection) -> None:
+        """Wait until the connection reaches its age, is silent, or ends.
 
-        To condemn it, the service allows only after minutes; to have another one beside it costs nothing.
+        A silent connection may be half open. By the protocol it counts as dead only after minutes, but a second one
+        beside it costs nothing.
         """
         clock = asyncio.get_running_loop().time
         end = clock() + self._renewal.due()
-        doubts = 0
-        while doubts < 2 and clock() < end and not old.served.done():
-            await asyncio.wait([old.served], timeout=min(LOOK_EVERY, end - clock()))
-            doubts = doubts + 1 if old.silent else 0
+        silent_checks = 0
+        while silent_checks < 2 and clock() < end and not old.task.done():
+            await asyncio.wait([old.task], timeout=min(SILENCE_CHECK_INTERVAL_S, end - clock()))
+            silent_checks = silent_checks + 1 if old.is_silent else 0
 
-    async def _replace(self, old: Line) -> Line:
-        new = await _unless_ended(old, self._lines.open())
-        overlap = Overlap()
-        old.session.is_copy, new.session.is_copy = overlap.on_old, overlap.on_new
+    async def _replace(self, old: ActiveConnection) -> ActiveConnection:
+        new = await _unless_ended(old, self._connections.open())
+        deduplicator = Deduplicator()
+        old.session.is_copy, new.session.is_copy = deduplicator.is_copy_on_old, deduplicator.is_copy_on_new
         try:
             await _unless_ended(old, _unless_ended(new, self._subscribed(new)))
-            # Both stay for a while: what is published just after a confirmation may come on the old one alone.
-            await asyncio.wait([old.served, new.served], timeout=self._renewal.overlap, return_when="FIRST_COMPLETED")
-            if new.served.done():
-                await new.served
+            # Both stay open for a while: events published just after a confirmation may arrive only on the old one.
+            await asyncio.wait([old.task, new.task], timeout=self._renewal.overlap, return_when="FIRST_COMPLETED")
+            if new.task.done():
+                await new.task
         except BaseException:
             old.session.is_copy = None
-            await self._lines.close(new)
+            await self._connections.close(new)
             raise
-        was_silent = old.silent
-        await self._lines.close(old)
-        self._report(LinkEvent(kind=LinkEventKind.RENEWED, reason="nothing came any more" if was_silent else "in time"))
+        was_silent = old.is_silent
+        await self._connections.close(old)
+        self._report(LinkEvent(kind=LinkEventKind.RENEWED, reason="silence" if was_silent else "age"))
         if was_silent:
-            new.session.tell_gap()
-        await asyncio.wait([new.served], timeout=SKEW)  # until no copy of what came on the old one can come any more
+            new.session.report_gap()
+        await asyncio.wait([new.task], timeout=MAX_COPY_SKEW_S)  # copies of the old one's events may still arrive
         new.session.is_copy = None
         return new
 
-    async def _subscribed(self, new: Line) -> None:
+    async def _subscribed(self, new: ActiveConnection) -> None:
         try:
             async with asyncio.timeout(self._renewal.takeover):
-                await new.session.caught_up()
+                await new.session.wait_caught_up()
         except TimeoutError:
             raise ConnectionLostError("not everything was subscribed in time") from None
 
 
-async def _unless_ended(line: Line, work: Coroutine[None, None, T]) -> T:
-    """Do the work, unless the line ends before that: then raise what ended it."""
+async def _unless_ended(connection: ActiveConnection, work: Coroutine[None, None, T]) -> T:
+    """Do the work; if the connection ends first, raise what ended it."""
     task = asyncio.create_task(work, name="appsync-renewal")
     try:
-        await asyncio.wait([line.served, task], return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else await line.served
+        await asyncio.wait([connection.task, task], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else await connection.task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # else asyncio complains that nobody has looked at it
+        await cancel_and_wait(task)

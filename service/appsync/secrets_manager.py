@@ -1,4 +1,4 @@
-"""The AppSync API key from Secrets Manager."""
+"""Authorisation by an API key from AWS Secrets Manager."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     import aioboto3
 
-READ_EVERY: Final = 1.0
-"""Seconds between two readings at the least, however many refusals ask for one."""
+MIN_READ_INTERVAL_S: Final = 1.0
+"""Minimum seconds between two reads of the secret, however many refusals there are."""
 
 
 class SecretsManagerApiKey(Authorizer):
-    """Authorisation by an API key that is kept in a secret: read at its first use, and again once it is refused.
+    """Authorisation by an API key in a secret, which is read at its first use and again after a refusal.
 
-    `secret` is its name, in `region`, or its ARN, which names its region itself. It holds the key as text, or as
-    `api_key` of a JSON object. Whatever botocore raises while it is read comes out of the method that needed the key,
-    and the link tries again.
+    `secret` is the secret's name in `region`, or its ARN, which contains its region. It holds the key as text, or as
+    `api_key` of a JSON object. If the secret cannot be read, the method that needs the key raises whatever botocore
+    raises, and the link makes another attempt.
     """
 
     def __init__(self, http_url: str, session: aioboto3.Session, secret: str, region: str) -> None:
@@ -35,31 +35,31 @@ class SecretsManagerApiKey(Authorizer):
         # arn:<partition>:secretsmanager:<region>:<account>:secret:<name>
         self._region = secret.split(":")[3] if secret.startswith("arn:") else region
         self._read_at = 0.0
-        self._reading = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
         self._key: ApiKey | None = None
 
     async def connect(self) -> dict[str, str]:
         """Return the authorisation object of the handshake."""
-        return await (await self._current()).connect()
+        return await (await self._api_key()).connect()
 
     async def subscribe(self, channel: str) -> dict[str, str]:
         """Return the authorisation object of one subscription."""
-        return await (await self._current()).subscribe(channel)
+        return await (await self._api_key()).subscribe(channel)
 
     async def publish(self, channel: str, events: Sequence[str]) -> dict[str, str]:
         """Return the headers of one HTTP publish request."""
-        return await (await self._current()).publish(channel, events)
+        return await (await self._api_key()).publish(channel, events)
 
     async def refresh(self) -> int:
-        """Read the secret again, unless that was done within the last second."""
-        return await (await self._read_anew()).refresh()
+        """Read the secret again, unless it was read within the last second."""
+        return await (await self._reload()).refresh()
 
-    async def _current(self) -> ApiKey:
-        return self._key or await self._read_anew()
+    async def _api_key(self) -> ApiKey:
+        return self._key or await self._reload()
 
-    async def _read_anew(self) -> ApiKey:
-        async with self._reading:
-            if self._key is None or time.monotonic() - self._read_at >= READ_EVERY:
+    async def _reload(self) -> ApiKey:
+        async with self._read_lock:
+            if self._key is None or time.monotonic() - self._read_at >= MIN_READ_INTERVAL_S:
                 self._key = ApiKey(self._http_url, await self._read())
                 self._read_at = time.monotonic()
             return self._key

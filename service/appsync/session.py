@@ -1,21 +1,23 @@
-"""What is subscribed on one connection, kept equal to what is wanted.
+"""The subscriptions on one connection, reconciled with those of the link.
 
-What is wanted belongs to the link and outlives connections; a session only reads it. So two sessions can serve the same
-subscriptions for a while, each with ids of its own.
+The link's subscriptions outlive connections; a session only reads them. So two sessions can serve the same
+subscriptions for a while, each with its own ids.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
-from .auth import Refresher
+from .auth import CredentialRefresher
 from .errors import SubscribeError
 from .events import LinkEvent, LinkEventKind
-from .protocol import Confirmed, Data, ErrorReported, Event, Malformed, SubscribeRefused, Unsubscribed
+from .protocol import Confirmed, Data, ErrorReported, Malformed, ProtocolEvent, SubscribeRefused, Unsubscribed
+from .tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class _Stage(Enum):
-    IDLE = "idle"  # to be sent when due
-    ASKED = "asked"  # unanswered when due
+    IDLE = "idle"  # to be requested when due
+    REQUESTED = "requested"  # times out when due
     LIVE = "live"
-    DRAINING = "leaving"  # given up when due
+    UNSUBSCRIBING = "unsubscribing"  # times out when due
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +42,7 @@ class _Slot:
     stage: _Stage = _Stage.IDLE
     id: str = ""
     due: float = 0.0
-    tries: int = 0
+    attempts: int = 0
     refusals: int = 0
 
 
@@ -49,73 +51,72 @@ class Session:
 
     def __init__(
         self,
-        wanted: Collection[Subscription],
+        subscriptions: Collection[Subscription],
         authorizer: Authorizer,
         report: Callable[[LinkEvent], None],
         timeouts: Timeouts,
         backoff: Backoff,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._wanted = wanted
+        self._subscriptions = subscriptions
         self._authorizer = authorizer
         self._report = report
         self._timeouts = timeouts
         self._backoff = backoff
         self._slots: dict[Subscription, _Slot] = {}
         self._by_id: dict[str, _Slot] = {}
-        self._strays: list[str] = []
-        self._stale = False  # the credentials were refused and not read again since
-        self._refresher = Refresher(authorizer, timeouts.subscribe, report)
+        self._orphans: list[str] = []  # ids that were confirmed after their timeout
+        self._credentials_refused = False  # and not read again since
+        self._refresher = CredentialRefresher(authorizer, timeouts.subscribe, report)
         self._changed = asyncio.Event()
         self._progress = asyncio.Event()
         self.is_copy: Callable[[Subscription, str], bool] | None = None
-        """While two sessions overlap: takes note of an event, and tells whether the other one has delivered it."""
+        """Set while two sessions overlap: counts an event and returns whether the other session has delivered it."""
 
     async def run(self, connection: Connection) -> NoReturn:
-        """Keep the subscriptions until the connection ends.
+        """Maintain the subscriptions until the connection ends.
 
         Raises what ended it: ConnectionLostError or RefusedError.
         """
         writer = asyncio.create_task(self._reconcile(connection), name="appsync-subscriptions")
 
-        def abandon(writer: asyncio.Task[None]) -> None:
-            # Without its writer the session would sit there, connected and never subscribed.
-            fault = "CancelledError" if writer.cancelled() else type(writer.exception()).__name__
-            connection.abandon(f"subscribing ended by {fault}")
+        def abort(writer: asyncio.Task[None]) -> None:
+            # Without its writer, the session would stay connected without subscriptions.
+            error_type = "CancelledError" if writer.cancelled() else type(writer.exception()).__name__
+            connection.abort(f"subscribing ended by {error_type}")
 
-        writer.add_done_callback(abandon)
+        writer.add_done_callback(abort)
         try:
             await connection.receive(self.handle)
         finally:
-            writer.remove_done_callback(abandon)
-            writer.cancel()
-            await asyncio.wait([writer])
+            writer.remove_done_callback(abort)
+            await cancel_and_wait(writer)
             for slot in list(self._slots.values()):
                 self._release(slot)
 
     def wake(self) -> None:
-        """Tell that what is wanted has changed."""
+        """Reconcile: subscriptions were added or ended."""
         self._changed.set()
         self._progress.set()
 
-    async def caught_up(self) -> None:
-        """Wait until all that is live on any connection is live on this one."""
-        while not all(self._has_live(subscription) for subscription in self._wanted if subscription.live):
+    async def wait_caught_up(self) -> None:
+        """Wait until every subscription that is live on any connection is live on this one."""
+        while not all(self._has_live(subscription) for subscription in self._subscriptions if subscription.live):
             self._progress.clear()
             await self._progress.wait()
 
-    def tell_gap(self) -> None:
-        """Tell the owners of what is live that they may have missed something, though it was never lost."""
+    def report_gap(self) -> None:
+        """Notify the owners of live subscriptions that events may be missing, although no loss was noticed."""
         for slot in tuple(self._slots.values()):
             if slot.stage is _Stage.LIVE and not slot.subscription.ended:
-                self._tell(slot.subscription)
+                self._notify(slot.subscription)
 
     def _has_live(self, subscription: Subscription) -> bool:
         slot = self._slots.get(subscription)
         return slot is not None and slot.stage is _Stage.LIVE
 
-    def handle(self, event: Event) -> None:
-        """Take one event of the connection. Never raises, whatever a subscription's `on_event` does."""
+    def handle(self, event: ProtocolEvent) -> None:
+        """Process one event of the connection. Never raises, whatever a subscription's `on_event` does."""
         if type(event) is Data:
             slot = self._by_id.get(event.id)
             if slot is not None and not slot.subscription.ended:
@@ -148,38 +149,38 @@ class Session:
             try:
                 subscription.on_event(event)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
-                self._report_handler(subscription, error)
+                self._report_handler_error(subscription, error)
 
-    def _tell(self, subscription: Subscription) -> None:
-        """Tell the owner of a subscription that it has changed."""
+    def _notify(self, subscription: Subscription) -> None:
+        """Notify the owner of a subscription that it has changed."""
         if subscription.on_change is not None:
             try:
                 subscription.on_change(subscription)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
-                self._report_handler(subscription, error)
+                self._report_handler_error(subscription, error)
 
-    def _report_handler(self, subscription: Subscription, error: BaseException) -> None:
-        # CancelledError as well: out of a plain function it is no cancellation of ours, only the result of some
-        # cancelled future that the handler asked for. The error's text may hold the event, its class does not.
+    def _report_handler_error(self, subscription: Subscription, error: BaseException) -> None:
+        # That includes CancelledError: from a plain function, it is not this task's cancellation but the result of a
+        # cancelled future that the handler read. The error's text may contain the event; its class does not.
         self._report(
             LinkEvent(kind=LinkEventKind.HANDLER_ERROR, error_type=type(error).__name__, channel=subscription.channel)
         )
 
     def _confirm(self, id_: str) -> None:
         slot = self._by_id.get(id_)
-        if slot is None:  # confirmed after it was given up; it has to go, or its events would come twice
-            self._strays.append(id_)
+        if slot is None:  # confirmed after its timeout; without an unsubscribe, its events would arrive twice
+            self._orphans.append(id_)
             self._changed.set()
             return
         slot.stage = _Stage.LIVE
-        slot.tries = slot.refusals = 0
-        came_live = slot.subscription.confirm()
+        slot.attempts = slot.refusals = 0
+        came_live = slot.subscription.mark_confirmed()
         if slot.subscription.ended:
             self._changed.set()
             return
         self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=slot.subscription.channel))
         if came_live:
-            self._tell(slot.subscription)
+            self._notify(slot.subscription)
 
     def _refuse(self, id_: str, details: tuple[ErrorDetail, ...]) -> None:
         slot = self._by_id.get(id_)
@@ -190,15 +191,15 @@ class Session:
             return
         self._changed.set()
         error = SubscribeError(slot.subscription.channel, details)
-        slot.subscription.refuse(error)
-        self._stale = self._stale or error.is_refusal
+        slot.subscription.mark_refused(error)
+        self._credentials_refused = self._credentials_refused or error.is_refusal
         slot.refusals = slot.refusals + 1 if error.is_refusal else 0
         self._retry_later(slot, LinkEventKind.SUBSCRIPTION_REFUSED, str(error), error.error_type)
-        self._tell(slot.subscription)
+        self._notify(slot.subscription)
 
     def _retry_later(self, slot: _Slot, kind: LinkEventKind, reason: str, error_type: str | None = None) -> None:
-        slot.tries += 1
-        delay = self._backoff.delay_refused(slot.refusals, slot.tries)
+        slot.attempts += 1
+        delay = self._backoff.refused_delay(slot.refusals, slot.attempts)
         slot.due = self._loop.time() + delay
         slot.stage = _Stage.IDLE
         self._slots[slot.subscription] = slot
@@ -208,39 +209,37 @@ class Session:
                 reason=reason,
                 error_type=error_type,
                 channel=slot.subscription.channel,
-                attempt=slot.tries,
+                attempt=slot.attempts,
                 delay=delay,
             )
         )
 
     def _release(self, slot: _Slot) -> None:
-        """Let go of a subscription: the service does not know it any more, or this connection has ended."""
+        """Forget a subscription: the service no longer knows it, or this connection has ended."""
         del self._slots[slot.subscription]
         if self._by_id.pop(slot.id, None) is not None:
-            confirmed = slot.stage in {_Stage.LIVE, _Stage.DRAINING}
-            if slot.subscription.release(confirmed=confirmed):
-                self._tell(slot.subscription)
+            confirmed = slot.stage in {_Stage.LIVE, _Stage.UNSUBSCRIBING}
+            if slot.subscription.mark_released(confirmed=confirmed):
+                self._notify(slot.subscription)
 
     async def _reconcile(self, connection: Connection) -> None:
         while True:
             self._changed.clear()
-            while self._strays:
-                id_ = self._strays.pop()
+            while self._orphans:
+                id_ = self._orphans.pop()
                 if id_ in connection.protocol.live:
                     await connection.send(connection.protocol.unsubscribe(id_))
-            for subscription in tuple(self._wanted):
+            for subscription in tuple(self._subscriptions):
                 if subscription not in self._slots:
                     self._slots[subscription] = _Slot(subscription)
             for slot in tuple(self._slots.values()):
-                if self._slots.get(slot.subscription) is slot:  # an answer may have removed it meanwhile
+                if self._slots.get(slot.subscription) is slot:  # a response may have removed it in the meantime
                     await self._advance(connection, slot)
             dues = (slot.due for slot in self._slots.values() if slot.stage is not _Stage.LIVE)
             due = min(dues, default=math.inf)
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(None if due == math.inf else due):
                     await self._changed.wait()
-            except TimeoutError:
-                pass
 
     async def _advance(self, connection: Connection, slot: _Slot) -> None:
         is_due = slot.due <= self._loop.time()
@@ -248,27 +247,27 @@ class Session:
             case _Stage.IDLE if slot.subscription.ended:
                 self._release(slot)
             case _Stage.IDLE if is_due:
-                await self._ask(connection, slot)
-            case _Stage.ASKED if is_due:
-                self._give_up(connection, slot)
+                await self._request(connection, slot)
+            case _Stage.REQUESTED if is_due:
+                self._time_out(connection, slot)
             case _Stage.LIVE if slot.subscription.ended:
-                slot.stage = _Stage.DRAINING
+                slot.stage = _Stage.UNSUBSCRIBING
                 slot.due = self._loop.time() + self._timeouts.subscribe
                 await connection.send(connection.protocol.unsubscribe(slot.id))
-            case _Stage.DRAINING if is_due:
+            case _Stage.UNSUBSCRIBING if is_due:
                 self._release(slot)
             case _:
                 pass
 
-    async def _ask(self, connection: Connection, slot: _Slot) -> None:
+    async def _request(self, connection: Connection, slot: _Slot) -> None:
         channel = slot.subscription.channel
-        if self._stale:
-            self._stale = False
+        if self._credentials_refused:
+            self._credentials_refused = False
             await self._refresher.refresh()
         try:
             async with asyncio.timeout(self._timeouts.subscribe):
                 authorization = await self._authorizer.subscribe(channel)
-        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, its text is not ours to tell
+        except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
             reason = "the authorizer failed"
             self._retry_later(slot, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason, type(error).__name__)
             return
@@ -276,17 +275,18 @@ class Session:
             self._release(slot)
             return
         slot.id, frame = connection.protocol.subscribe(channel, authorization)
-        slot.stage = _Stage.ASKED
+        slot.stage = _Stage.REQUESTED
         slot.due = self._loop.time() + self._timeouts.subscribe
         self._by_id[slot.id] = slot
-        slot.subscription.hold()
+        slot.subscription.mark_requested()
         await connection.send(frame)
 
-    def _give_up(self, connection: Connection, slot: _Slot) -> None:
+    def _time_out(self, connection: Connection, slot: _Slot) -> None:
         self._release(slot)
         if slot.subscription.ended:
             return
-        self._retry_later(slot, LinkEventKind.SUBSCRIPTION_UNANSWERED, "no answer in time")
+        reason = f"no response within {self._timeouts.subscribe:g} s"
+        self._retry_later(slot, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason)
         if not connection.protocol.live:
-            # Nothing is lost with it, and it may be half open: the watchdog would take minutes to see that.
-            connection.abandon("subscribe not answered")
+            # It may be half open, which the watchdog would notice only after minutes. No live subscription is lost.
+            connection.abort("no response to subscribe")

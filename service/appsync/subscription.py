@@ -1,4 +1,4 @@
-"""One subscription, as its owner sees it."""
+"""One subscription to a channel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Waiters:
-    """Those who wait for one thing, each on a future of its own.
+    """Tasks that wait for the same thing, with timeouts.
 
-    Not one shared future: whoever gave up would stay referred to by it for as long as it lasts.
+    Each has its own future. A shared one would keep references to the tasks that have given up.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Waiters:
         return len(self._futures)
 
     async def wait(self, timeout: float) -> bool | None:
-        """Return what the waiters are woken with, None at the timeout (in seconds)."""
+        """Return the result that `wake` is called with, or None after `timeout` seconds."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._futures.add(future)
         try:
@@ -37,14 +37,14 @@ class Waiters:
             self._futures.discard(future)
 
     def wake(self, *, result: bool) -> None:
-        """Wake all who wait now."""
+        """Wake all tasks that are waiting."""
         for future in self._futures:
             if not future.done():
                 future.set_result(result)
 
 
 class Subscription:
-    """A channel that a link keeps subscribed, over every reconnect. Made by `Link.subscribe`."""
+    """A subscription that a link maintains over every reconnect. Made by `Link.subscribe`."""
 
     def __init__(
         self,
@@ -63,86 +63,87 @@ class Subscription:
         self._ever_live = False
         self._down_since = time.monotonic()
         self._refused: SubscribeError | None = None
-        # On how many connections it is confirmed, and on how many the service may know it: more than one of each
-        # while one connection takes over from another.
+        # The numbers of connections on which it is confirmed, and on which the service may know it. Each may be 2 while
+        # one connection replaces another.
         self._confirmed = 0
-        self._held = 0
+        self._requested = 0
         self._live_waiters = Waiters()
         self._answer_waiters = Waiters()
-        self._left_waiters = Waiters()
+        self._release_waiters = Waiters()
 
     def __repr__(self) -> str:
         return f"Subscription({self.channel!r}, live={self.live})"
 
     @property
     def live(self) -> bool:
-        """Whether the service has confirmed it on the present connection."""
+        """Whether the service has confirmed it on the current connection."""
         return self._confirmed > 0 and not self._ended
 
     @property
     def ever_live(self) -> bool:
-        """Whether it was ever live."""
+        """Whether it has ever been live."""
         return self._ever_live
 
     @property
     def down_since(self) -> float | None:
-        """When it was last noticed to be live no more, or made, by `time.monotonic()`; None while it is live.
+        """When its loss was noticed, or it was made, by `time.monotonic()`; None while it is live.
 
-        What was published since then is not delivered, nor perhaps what was published shortly before: a connection can
-        be dead for minutes before that shows.
+        Events published since then are not delivered, and some published before may be missing as well: a connection
+        can be dead for minutes before that is noticed.
         """
         return None if self.live else self._down_since
 
     @property
     def refused(self) -> SubscribeError | None:
-        """Why the service last refused it, though the link goes on to try; None if it never did, or has confirmed."""
+        """The service's last refusal, after which the link makes more attempts; None if it has confirmed since."""
         return self._refused
 
     @property
     def ended(self) -> bool:
-        """Whether its owner has ended it, or closed the link."""
+        """Whether its owner has ended it or closed the link."""
         return self._ended
 
     async def wait_live(self, timeout: float) -> bool:
-        """Wait until it is live: True as soon as it is, False after `timeout` seconds or when it has ended."""
+        """Wait until it is live and return True; return False after `timeout` seconds, or when it has ended."""
         if self.live or self._ended:
             return self.live
         return await self._live_waiters.wait(timeout) or self.live
 
     async def wait_answered(self, timeout: float) -> bool:
-        """Wait until it is live or refused, whichever is first, and tell whether it is live.
+        """Wait until it is live or refused, whichever is first, and return whether it is live.
 
-        For those who have another way to go if it is refused. After `timeout` seconds, or when it has ended: False.
+        For owners that have an alternative if it is refused. Return False after `timeout` seconds, or when it has
+        ended.
         """
         if self.live or self._ended or self._refused is not None:
             return self.live
         return await self._answer_waiters.wait(timeout) or self.live
 
     async def unsubscribe(self) -> None:
-        """End it: no event is delivered from now on.
+        """End it: no more events are delivered.
 
-        Waits for the service's word, for a bounded time. Safe at any moment, and more than once.
+        Waits for the service's response, for a bounded time. May be called at any time, and more than once.
         """
         self.end()
         self._on_end(self)
-        if self._held:
-            await self._left_waiters.wait(self._timeout)
+        if self._requested:
+            await self._release_waiters.wait(self._timeout)
 
-    # What follows is for the link.
+    # The rest is for the link.
 
     def end(self) -> None:
-        """Mark it as not wanted any more."""
+        """Mark it as ended by its owner."""
         if self.live:
             self._down_since = time.monotonic()
         self._ended = True
         self._wake(live=False)
 
-    def hold(self) -> None:
-        """Note that it was sent on one connection."""
-        self._held += 1
+    def mark_requested(self) -> None:
+        """Count one more connection on which it was requested."""
+        self._requested += 1
 
-    def confirm(self) -> bool:
-        """Note that one connection has it live; tell whether none had."""
+    def mark_confirmed(self) -> bool:
+        """Count one more connection on which it is confirmed; return whether it thereby went live."""
         self._confirmed += 1
         if self._ended:
             return False
@@ -151,20 +152,20 @@ class Subscription:
         self._wake(live=True)
         return self._confirmed == 1
 
-    def refuse(self, error: SubscribeError) -> None:
-        """Note a refusal; the connection lets go of it as well."""
+    def mark_refused(self, error: SubscribeError) -> None:
+        """Store a refusal; `mark_released` is called as well."""
         self._refused = error
         self._answer_waiters.wake(result=False)
 
-    def release(self, *, confirmed: bool) -> bool:
-        """Note that one connection has it no more, live until now or not; tell whether it thereby was lost."""
-        self._held -= 1
+    def mark_released(self, *, confirmed: bool) -> bool:
+        """Count one connection less, on which it was confirmed or not; return whether it thereby was lost."""
+        self._requested -= 1
         self._confirmed -= confirmed
         lost = confirmed and not self._confirmed and not self._ended
         if lost:
             self._down_since = time.monotonic()
-        if not self._held:
-            self._left_waiters.wake(result=True)
+        if not self._requested:
+            self._release_waiters.wake(result=True)
         return lost
 
     def _wake(self, *, live: bool) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from service.appsync import is_segment
 from service.bridge.background import BackgroundTasks
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ AppSync Events), and the instance's own must never be refused."""
 
 SUBSCRIBE_TIMEOUT_S: Final = 3.0
 """Seconds until a subscription has to be confirmed; after that the record is polled instead."""
-
-_INSTANCE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,50}")
 
 
 class _RemoteSubscription:
@@ -109,7 +107,7 @@ class RemoteSubscriptions:
         # this service, and only to that of this execution.
         namespace, _, rest = channel.partition("/")
         instance, _, last = rest.partition("/")
-        expected = (namespace, last) == (self._namespace, execution_id) and _INSTANCE_ID.fullmatch(instance)
+        expected = (namespace, last) == (self._namespace, execution_id) and is_segment(instance)
         if len(self._subscriptions) > MAX_REMOTE_SUBSCRIPTIONS or not expected:
             return None
 

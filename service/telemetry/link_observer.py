@@ -43,7 +43,7 @@ class LinkObserver:
         self._lost_seconds = 0.0
 
     def on_event(self, event: LinkEvent) -> None:
-        """Log and count an event; to be the link's `on_change`."""
+        """Log and count an event; to be the link's `on_link_event`."""
         self.events[event.kind] += 1 + event.suppressed
         if event.kind is LinkEventKind.SUBSCRIPTION_CONFIRMED and not (event.channel or "").endswith("/*"):
             level = log.debug

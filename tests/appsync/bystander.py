@@ -16,7 +16,7 @@ async def main(url: str) -> None:
     def on_change(event: LinkEvent) -> None:
         say(event.kind, event.reason)
 
-    async with Link(url, ApiKey("http://127.0.0.1/event", "da2-local"), on_change=on_change) as link:
+    async with Link(url, ApiKey("http://127.0.0.1/event", "da2-local"), on_link_event=on_change) as link:
         link.subscribe("/default/*", lambda event: say("event", event))
         await asyncio.Event().wait()
 

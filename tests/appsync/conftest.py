@@ -17,7 +17,7 @@ KEY = "da2-not-a-secret"
 
 # Short bounds for steps that a test lets fail; those that have to succeed on a busy machine keep the long ones.
 QUICK = Timeouts(connect=10, ack=10, subscribe=10, close=1)
-SWIFT_BACKOFF = Backoff(base=0.01, cap=0.05, reread=1, refused=0.2)
+SWIFT_BACKOFF = Backoff(base=0.01, cap=0.05, refresh_interval=1, refused_cap=0.2)
 
 
 class Changes(list[LinkEvent]):
@@ -82,7 +82,7 @@ async def make_link(server: ScriptedServer, changes: Changes) -> AsyncIterator[L
     def make(**options: Any) -> Link:
         merged: dict[str, Any] = {
             "authorizer": ApiKey("http://127.0.0.1:4566/event", KEY),
-            "on_change": changes,
+            "on_link_event": changes,
             "timeouts": QUICK,
             "backoff": SWIFT_BACKOFF,
         } | options

@@ -26,7 +26,7 @@ async def aws() -> AsyncIterator[LocalAws]:
 @pytest.fixture
 async def link(aws: LocalAws, changes: Changes) -> AsyncIterator[Link]:
     authorizer = ApiKey(aws.http_url, aws.api_key)
-    async with Link(aws.realtime_url, authorizer, on_change=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link:
+    async with Link(aws.realtime_url, authorizer, on_link_event=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link:
         yield link
     assert remains() == []
 
@@ -111,7 +111,7 @@ async def test_an_unknown_namespace_is_refused(link: Link, publisher: Publisher,
 
 async def test_a_wrong_key_is_refused(aws: LocalAws, changes: Changes) -> None:
     authorizer = ApiKey(aws.http_url, "da2-wrong")
-    async with Link(aws.realtime_url, authorizer, on_change=changes, backoff=SWIFT_BACKOFF):
+    async with Link(aws.realtime_url, authorizer, on_link_event=changes, backoff=SWIFT_BACKOFF):
         refused = await changes.until(LinkEventKind.REFUSED, times=2)
         assert refused.error_type == "UnauthorizedException"
     async with Publisher(aws.http_url, authorizer) as publisher:

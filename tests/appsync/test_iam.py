@@ -172,7 +172,7 @@ async def test_a_link_without_credentials_waits_for_them(
     frozen, session.frozen = session.frozen, None
     subscription = make_link(authorizer=Iam(URL, session, "")).subscribe("/default/*", print)
     failed = await changes.until(LinkEventKind.CONNECT_FAILED)
-    assert failed.reason == "the authorizer failed, NoCredentialsError"
+    assert failed.reason == "the authorizer failed with NoCredentialsError"
     session.frozen = frozen
     assert await subscription.wait_live(10)
 
@@ -182,7 +182,7 @@ async def test_the_local_aws_takes_the_sdks_own_session(changes: Changes, inbox:
     async with LocalAws(port=0) as aws:
         iam = Iam(aws.http_url, session, aws.region)
         async with (
-            Link(aws.realtime_url, iam, on_change=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link,
+            Link(aws.realtime_url, iam, on_link_event=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link,
             Publisher(aws.http_url, iam) as publisher,
         ):
             assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)

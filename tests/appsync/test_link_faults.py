@@ -70,7 +70,7 @@ class FailingKey(ApiKey):
 
 async def released_by_the_session(subscription: Subscription) -> None:
     """Wait for the end of a bound that ends at about the same time as the one of `unsubscribe`."""
-    assert not subscription._held or await subscription._left_waiters.wait(10)
+    assert not subscription._requested or await subscription._release_waiters.wait(10)
 
 
 ENDINGS = {
@@ -174,9 +174,9 @@ async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
     [
         (None, "the handshake took longer than 1 s"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webs", "the handshake took longer than 1 s"),
-        (b"", "the handshake failed, InvalidMessage"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "the handshake failed, InvalidMessage"),
-        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the handshake failed, InvalidUpgrade"),
+        (b"", "the handshake failed with InvalidMessage"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "the handshake failed with InvalidMessage"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the handshake failed with InvalidUpgrade"),
     ],
 )
 async def test_a_handshake_that_never_comes_or_is_none_is_given_up(
@@ -207,7 +207,7 @@ async def test_an_acknowledgement_that_never_comes_is_not_waited_for(
     subscription = make_link(timeouts=IMPATIENT).subscribe("/default/*", print)
     assert await subscription.wait_live(20)
     failed = changes.of(LinkEventKind.CONNECT_FAILED)[0]
-    assert failed.reason == "no acknowledgement in time"
+    assert failed.reason == "no acknowledgement within 1 s"
 
 
 async def test_a_subscribe_that_is_never_answered_ends_a_connection_on_which_nothing_is_live(
@@ -216,7 +216,7 @@ async def test_a_subscribe_that_is_never_answered_ends_a_connection_on_which_not
     server.on["subscribe"] = first(ignore, then=confirm)
     subscription = make_link(timeouts=IMPATIENT).subscribe("/default/*", print)
     assert await subscription.wait_live(20)
-    assert changes.of(LinkEventKind.DOWN)[0].reason == "subscribe not answered"
+    assert changes.of(LinkEventKind.DOWN)[0].reason == "no response to subscribe"
     assert len(server.peers) >= 2
 
 
@@ -319,7 +319,7 @@ async def test_a_process_that_stood_still_reads_what_came_meanwhile_before_it_ju
     await inbox.until("1")
     loop = asyncio.get_running_loop()
     looked_twice = loop.create_future()
-    loop.call_later(2 * connection_module.SECOND_LOOK_AFTER, looked_twice.set_result, None)
+    loop.call_later(2 * connection_module.WATCHDOG_RECHECK_DELAY_S, looked_twice.set_result, None)
     await looked_twice
     assert changes.of(LinkEventKind.DOWN) == []
 
@@ -333,7 +333,7 @@ async def test_a_wall_clock_that_jumps_changes_nothing(
     now = time.time
     for jump in (86_400, -86_400):
         monkeypatch.setattr(time, "time", lambda jump=jump: now() + jump)
-        await asyncio.sleep(2 * connection_module.LOOK_EVERY)  # the watchdog looks more than once
+        await asyncio.sleep(2 * connection_module.WATCHDOG_INTERVAL_S)  # the watchdog looks more than once
         await server.peer.data("/default/*", str(jump))
     await inbox.until("86400", "-86400")
     assert subscription.down_since is None
@@ -474,7 +474,7 @@ async def test_a_refused_connection_is_tried_with_fresh_credentials_and_then_slo
     assert at_once.delay is not None
     assert at_once.delay <= SWIFT_BACKOFF.base
     assert slowly.delay is not None
-    assert slowly.delay >= 0.9 * SWIFT_BACKOFF.refused
+    assert slowly.delay >= 0.9 * SWIFT_BACKOFF.refused_cap
     assert at_once.error_type is not None
     assert authorizer.refreshed == 2
 
@@ -503,7 +503,7 @@ async def test_a_key_that_is_rotated_while_refusals_go_on_is_found_long_before_t
 ) -> None:
     server.on["connection_init"] = only_the_new_key
     authorizer = Source()
-    backoff = Backoff(base=0.01, cap=0.05, reread=0.2, refused=60, rand=lambda: 1.0)
+    backoff = Backoff(base=0.01, cap=0.05, refresh_interval=0.2, refused_cap=60, rand=lambda: 1.0)
     subscription = make_link(authorizer=authorizer, backoff=backoff).subscribe("/default/*", print)
     slow = await changes.until(LinkEventKind.REFUSED, times=6)
     assert (slow.delay or 0) > 3  # doubled often enough
@@ -519,7 +519,8 @@ async def test_a_key_that_stays_refused_is_tried_ever_more_slowly_and_read_at_a_
     authorizer = Source()
     started = time.monotonic()
     make_link(
-        authorizer=authorizer, backoff=Backoff(base=0.01, cap=0.05, reread=0.2, refused=1.6, rand=lambda: 0.5)
+        authorizer=authorizer,
+        backoff=Backoff(base=0.01, cap=0.05, refresh_interval=0.2, refused_cap=1.6, rand=lambda: 0.5),
     ).subscribe("/default/*", print)
     await changes.until(LinkEventKind.REFUSED, times=6)
     took = time.monotonic() - started
@@ -576,7 +577,7 @@ async def test_a_handshake_that_fails_otherwise_is_tried_again(
     server.handshake_statuses[:] = [503, 302, 429]
     assert await make_link().subscribe("/default/*", print).wait_live(10)
     assert [event.reason for event in changes.of(LinkEventKind.CONNECT_FAILED)] == [
-        f"the handshake was answered {status}" for status in (503, 302, 429)
+        f"the handshake failed with status {status}" for status in (503, 302, 429)
     ]
 
 
@@ -640,7 +641,7 @@ async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_s
     assert (error.channel, error.error_type, str(error)) == ("/default/*", error_type, f"/default/*: {error_type}")
     slowly = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=2)
     assert (at_once.delay or 0) <= SWIFT_BACKOFF.base
-    assert (slowly.delay or 0) >= 0.9 * SWIFT_BACKOFF.refused
+    assert (slowly.delay or 0) >= 0.9 * SWIFT_BACKOFF.refused_cap
     assert await subscription.wait_live(10)
     assert subscription.refused is None
     assert authorizer.refreshed == 2
@@ -682,8 +683,8 @@ async def test_an_authorizer_that_fails_is_asked_again(
     authorizer = FailingKey(on_connect=faults, on_subscribe=faults)
     assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
     assert [event.reason for event in changes.of(LinkEventKind.CONNECT_FAILED)] == [
-        "the authorizer failed, RuntimeError",
-        "the authorizer failed, OSError",
+        "the authorizer failed with RuntimeError",
+        "the authorizer failed with OSError",
         "unexpected CancelledError",
     ]
     unanswered = changes.of(LinkEventKind.SUBSCRIPTION_UNANSWERED)
@@ -778,12 +779,12 @@ async def test_an_observer_that_raises_is_reported_to_the_loop_and_the_link_goes
     def observe(event: LinkEvent) -> None:
         raise RuntimeError(event.kind)
 
-    assert await make_link(on_change=observe).subscribe("/default/*", print).wait_live(10)
+    assert await make_link(on_link_event=observe).subscribe("/default/*", print).wait_live(10)
     assert reported[:2] == [LinkEventKind.UP, LinkEventKind.SUBSCRIPTION_CONFIRMED]
 
 
 async def test_a_link_needs_no_observer(server: ScriptedServer, make_link: LinkFactory) -> None:
-    assert await make_link(on_change=None).subscribe("/default/*", print).wait_live(10)
+    assert await make_link(on_link_event=None).subscribe("/default/*", print).wait_live(10)
 
 
 async def test_a_server_that_speaks_no_tls_is_a_failed_try(
@@ -796,7 +797,7 @@ async def test_a_server_that_speaks_no_tls_is_a_failed_try(
 
 async def test_a_wss_link_brings_its_own_certificate_authorities() -> None:
     link = Link("wss://localhost/event/realtime", ApiKey("https://localhost/event", KEY))
-    assert isinstance(link._lines._ssl_context, ssl.SSLContext)
+    assert isinstance(link._connections._ssl_context, ssl.SSLContext)
     await link.close()
 
 
@@ -822,7 +823,7 @@ async def test_a_peer_that_reads_nothing_is_given_up(
     link = make_link(authorizer=Bulky("http://127.0.0.1/event", KEY), timeouts=IMPATIENT)
     assert await link.subscribe("/default/1", print).wait_live(10)
     link.subscribe("/default/2", print)
-    assert (await changes.until(LinkEventKind.DOWN)).reason == "the peer reads nothing"
+    assert (await changes.until(LinkEventKind.DOWN)).reason == "the peer does not read"
 
 
 async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(

@@ -15,9 +15,9 @@ from service.appsync.protocol import (
     Counters,
     Data,
     ErrorReported,
-    Event,
     Malformed,
     Protocol,
+    ProtocolEvent,
     SubscribeRefused,
     Unsubscribed,
 )
@@ -31,7 +31,7 @@ class Wire:
         self.counters = Counters()
         self.protocol = Protocol(self.now, self.counters)
 
-    def receive(self, kind: str, **members: Any) -> Event | None:
+    def receive(self, kind: str, **members: Any) -> ProtocolEvent | None:
         return self.protocol.receive(json.dumps({"type": kind, **members}), self.now)
 
     def subscribe(self) -> str:
@@ -151,7 +151,7 @@ def test_an_event_is_a_string_or_an_array_of_strings(wire: Wire, event: object, 
 
 @pytest.mark.parametrize("event", [None, 1, {"a": 1}, [1], ["1", None]])
 def test_any_other_event_is_malformed(wire: Wire, event: object) -> None:
-    assert wire.receive("data", id=wire.subscribed(), event=event) == Malformed("data without an event text")
+    assert wire.receive("data", id=wire.subscribed(), event=event) == Malformed("data without an event")
 
 
 def test_an_event_after_the_unsubscribe_is_skipped_and_counted(wire: Wire) -> None:

@@ -16,7 +16,7 @@ from service.appsync import (
     PublishError,
     PublishRefusedError,
     PublishResult,
-    PublishUnsentError,
+    PublishUnconfirmedError,
     publish_body,
 )
 
@@ -159,13 +159,13 @@ async def test_a_signed_content_type_replaces_ours_and_the_body_is_the_one_that_
 async def test_no_answer_in_time_is_told(endpoint: Endpoint) -> None:
     endpoint.answers.append((0, None))
     async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), timeout=0.2) as publisher:
-        with pytest.raises(PublishUnsentError, match=r"0\.2 s"):
+        with pytest.raises(PublishUnconfirmedError, match=r"0\.2 s"):
             await publisher.publish("/default/a", ["1"])
 
 
 async def test_an_endpoint_that_is_not_there_is_told() -> None:
     async with Publisher("http://127.0.0.1:9/event", ApiKey("http://127.0.0.1:9/event", KEY)) as publisher:
-        with pytest.raises(PublishUnsentError, match="ClientConnectorError") as caught:
+        with pytest.raises(PublishUnconfirmedError, match="ClientConnectorError") as caught:
             await publisher.publish("/default/a", ["1"])
     assert (caught.value.status, caught.value.error_type) == (0, None)
 

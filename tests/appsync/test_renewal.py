@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.appsync import ApiKey, Link, LinkEventKind, Publisher, Renewal, Subscription, Timeouts, overlap, renewal
-from service.appsync.overlap import Overlap
+from service.appsync import (
+    ApiKey,
+    Link,
+    LinkEventKind,
+    Publisher,
+    Renewal,
+    Subscription,
+    Timeouts,
+    deduplication,
+    renewal,
+)
+from service.appsync.deduplication import Deduplicator
 from service.local import LocalAws
 
 from .conftest import KEY, QUICK, SWIFT_BACKOFF, remains
@@ -85,9 +95,9 @@ async def test_both_deliver_for_a_while_and_each_event_comes_once(
 
 def count(pairs: str) -> int:
     """Count what is delivered of one text, given where it arrives: o on the old connection, n on the new."""
-    seen = Overlap()
+    seen = Deduplicator()
     subscription = Subscription("/default/*", print, None, print, 1)
-    return sum(not (seen.on_old if side == "o" else seen.on_new)(subscription, "e") for side in pairs)
+    return sum(not (seen.is_copy_on_old if side == "o" else seen.is_copy_on_new)(subscription, "e") for side in pairs)
 
 
 @pytest.mark.parametrize(
@@ -99,14 +109,14 @@ def test_copies_are_counted_not_just_remembered(arrivals: str, delivered: int) -
 
 
 def test_after_a_while_the_same_text_is_another_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Overlap()
+    seen = Deduplicator()
     subscription = Subscription("/default/*", print, None, print, 1)
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    assert not seen.on_old(subscription, "e")
-    now += overlap.SKEW + 0.1
-    assert not seen.on_new(subscription, "e")
-    assert seen.on_old(subscription, "e")
+    assert not seen.is_copy_on_old(subscription, "e")
+    now += deduplication.MAX_COPY_SKEW_S + 0.1
+    assert not seen.is_copy_on_new(subscription, "e")
+    assert seen.is_copy_on_old(subscription, "e")
 
 
 FAULTS: dict[str, tuple[str, Step]] = {
@@ -233,13 +243,13 @@ async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_on
 async def test_a_connection_that_falls_silent_is_replaced_long_before_it_is_condemned(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.1)
     server.on["connection_init"] = first(acknowledge_for(8000), then=acknowledge)
     told: list[bool] = []
     link = make_link(renewal=soon(after=3600))
     subscription = link.subscribe("/default/*", inbox, lambda subscription: told.append(subscription.live))
     assert await subscription.wait_live(10)
-    assert (await changes.until(LinkEventKind.RENEWED)).reason == "nothing came any more"
+    assert (await changes.until(LinkEventKind.RENEWED)).reason == "silence"
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
     # Told live once more: what the silent one should have brought may be missing.
@@ -249,7 +259,7 @@ async def test_a_connection_that_falls_silent_is_replaced_long_before_it_is_cond
 async def test_a_connection_on_which_something_comes_is_not_doubted(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "LOOK_EVERY", 0.5)
+    monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.5)
     server.on["connection_init"] = acknowledge_for(8000)
     assert await make_link(renewal=soon(after=3600)).subscribe("/default/*", print).wait_live(10)
     for _ in range(30):  # three seconds, more than the silence that would be doubted
@@ -261,7 +271,7 @@ async def test_a_connection_on_which_something_comes_is_not_doubted(
 async def test_a_silent_connection_that_cannot_be_replaced_is_condemned_in_its_time(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.1)
     server.on["connection_init"] = first(acknowledge_for(2000), then=ignore)
     link = make_link(renewal=soon(after=3600), timeouts=IMPATIENT)
     assert await link.subscribe("/default/*", print).wait_live(10)
@@ -327,7 +337,9 @@ async def aws() -> AsyncIterator[LocalAws]:
 async def test_a_stream_of_events_crosses_many_renewals_without_a_loss_or_a_repeat(
     aws: LocalAws, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "SKEW", 0.2)  # how long a new connection waits before it may be replaced itself
+    monkeypatch.setattr(
+        renewal, "MAX_COPY_SKEW_S", 0.2
+    )  # how long a new connection waits before it may be replaced itself
     authorizer = ApiKey(aws.http_url, aws.api_key)
     received: Counter[str] = Counter()
     bell = Bell()
@@ -337,7 +349,7 @@ async def test_a_stream_of_events_crosses_many_renewals_without_a_loss_or_a_repe
         bell.ring()
 
     async with (
-        Link(aws.realtime_url, authorizer, on_change=changes, timeouts=QUICK, renewal=soon(after=0.05)) as link,
+        Link(aws.realtime_url, authorizer, on_link_event=changes, timeouts=QUICK, renewal=soon(after=0.05)) as link,
         Publisher(aws.http_url, authorizer) as publisher,
     ):
         own = link.subscribe(f"/{aws.namespace}/own/*", receive)

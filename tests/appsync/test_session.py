@@ -10,7 +10,7 @@ import pytest
 
 from service.appsync import ApiKey, ConnectionLostError, LinkEventKind, Subscription
 from service.appsync.connection import Connection
-from service.appsync.protocol import Counters, Event
+from service.appsync.protocol import Counters, ProtocolEvent
 from service.appsync.session import Session
 
 from .conftest import KEY, QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AUTHORIZER = ApiKey("http://127.0.0.1/event", KEY)
 
 
-async def connect(server: ScriptedServer, on_event: Callable[[Event], None]) -> Connection:
+async def connect(server: ScriptedServer, on_event: Callable[[ProtocolEvent], None]) -> Connection:
     return await Connection.open(
         server.url, AUTHORIZER, on_event, timeouts=QUICK, ssl_context=None, counters=Counters()
     )
@@ -32,9 +32,9 @@ async def connect(server: ScriptedServer, on_event: Callable[[Event], None]) -> 
 
 @asynccontextmanager
 async def running_session(
-    server: ScriptedServer, wanted: dict[Subscription, None], changes: Changes
+    server: ScriptedServer, subscriptions: dict[Subscription, None], changes: Changes
 ) -> AsyncIterator[Session]:
-    session = Session(wanted.keys(), AUTHORIZER, changes, QUICK, SWIFT_BACKOFF)
+    session = Session(subscriptions.keys(), AUTHORIZER, changes, QUICK, SWIFT_BACKOFF)
     connection = await connect(server, session.handle)
     task = asyncio.create_task(session.run(connection))
     yield session
@@ -46,16 +46,16 @@ async def running_session(
 async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_the_other(
     server: ScriptedServer, changes: Changes, inbox: Inbox
 ) -> None:
-    wanted: dict[Subscription, None] = {}
-    subscription = Subscription("/default/*", inbox, None, wanted.pop, 10)
-    wanted[subscription] = None
-    async with running_session(server, wanted, changes) as new:
-        async with running_session(server, wanted, changes):
+    subscriptions: dict[Subscription, None] = {}
+    subscription = Subscription("/default/*", inbox, None, subscriptions.pop, 10)
+    subscriptions[subscription] = None
+    async with running_session(server, subscriptions, changes) as new:
+        async with running_session(server, subscriptions, changes):
             await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
             for peer in server.peers:
                 await peer.data("/default/*", "1")
             await inbox.until("1", "1")
-            assert subscription._held == 2
+            assert subscription._requested == 2
         assert subscription.live
         assert subscription.down_since is None
         await server.peers[0].data("/default/*", "2")
@@ -64,15 +64,18 @@ async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_
         await asyncio.sleep(0)
         new.wake()
         await leaving
-        assert subscription._held == 0
+        assert subscription._requested == 0
     assert remains() == []
 
 
 async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: ScriptedServer, changes: Changes) -> None:
-    wanted: dict[Subscription, None] = {}
-    subscription = Subscription("/default/*", print, None, wanted.pop, 10)
-    wanted[subscription] = None
-    async with running_session(server, wanted, changes) as one, running_session(server, wanted, changes) as two:
+    subscriptions: dict[Subscription, None] = {}
+    subscription = Subscription("/default/*", print, None, subscriptions.pop, 10)
+    subscriptions[subscription] = None
+    async with (
+        running_session(server, subscriptions, changes) as one,
+        running_session(server, subscriptions, changes) as two,
+    ):
         await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
         leaving = asyncio.create_task(subscription.unsubscribe())
         await asyncio.sleep(0)

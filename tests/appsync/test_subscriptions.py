@@ -161,7 +161,7 @@ async def test_a_running_link_takes_dozens_of_subscriptions_at_a_time_and_lets_t
         assert list(server.peer.subscriptions.values()) == ["/default/own/*"]
     assert own.live
     assert len(server.peers) == 1
-    assert len(link._wanted) == 1
+    assert len(link._subscriptions) == 1
     await server.peer.data("/default/own/*", "1")
     await inbox.until("1")
 

@@ -18,9 +18,9 @@ def test_months_of_attempts_do_not_overflow() -> None:
 
 
 def test_a_first_refusal_is_tried_again_soon_and_later_ones_slowly() -> None:
-    backoff = Backoff(base=0.1, cap=3, reread=3, refused=30, rand=lambda: 0.5)
-    assert backoff.delay_refused(1, 1) == 0.05
-    assert [backoff.delay_refused(refusals, 2) for refusals in (2, 3, 4, 5, 6, 10**9)] == [3, 6, 12, 24, 30, 30]
+    backoff = Backoff(base=0.1, cap=3, refresh_interval=3, refused_cap=30, rand=lambda: 0.5)
+    assert backoff.refused_delay(1, 1) == 0.05
+    assert [backoff.refused_delay(refusals, 2) for refusals in (2, 3, 4, 5, 6, 10**9)] == [3, 6, 12, 24, 30, 30]
 
 
 def test_renewal_is_spread_over_hours_and_leaves_two_for_more_tries() -> None:

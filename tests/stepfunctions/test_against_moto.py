@@ -117,7 +117,7 @@ async def test_the_key_is_read_from_its_secret_once_and_again_after_a_refusal(
     assert (await key.subscribe("/ns/x"))["x-api-key"] == "da2-first"
     first = await key.refresh()
     assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-first"  # it was read a moment ago
-    monkeypatch.setattr(secrets_manager, "READ_EVERY", 0)
+    monkeypatch.setattr(secrets_manager, "MIN_READ_INTERVAL_S", 0)
     assert first != await key.refresh()
     assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-second"
 
@@ -132,7 +132,7 @@ async def test_a_link_finds_a_rotated_key_within_seconds_even_if_the_old_one_was
     async with LocalAws(port=0) as aws:
         aws._events._api_key = "da2-first"
         key = SecretsManagerApiKey(aws.http_url, async_session(), "key", REGION)
-        async with Link(aws.realtime_url, key, on_change=on_change) as link:
+        async with Link(aws.realtime_url, key, on_link_event=on_change) as link:
             subscription = link.subscribe(f"/{aws.namespace}/*", print)
             assert await subscription.wait_live(20)
             aws._events._api_key = "da2-rotated"

@@ -1,4 +1,4 @@
-"""The wheel and its `sync-front` command, built and installed without a network."""
+"""The wheel and its `sync-front` command, built and installed offline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATA_FILES = {"service/_data/request.schema.json", "service/_data/workflow.asl.j
 
 
 def run(*command: str | Path, expect: int = 0) -> str:
-    """Run a command outside the repository and return what it prints on both streams."""
+    """Run a command outside the repository and return its output, standard error included."""
     done = subprocess.run(
         command,
         cwd="/",
@@ -50,7 +50,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sync_front(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into an environment of its own, which sees this one's packages, and return the command."""
+    """Install the wheel into a new environment that can import this one's packages; return the command."""
     environment = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", "--without-pip", environment)
     python = environment / "bin" / "python"

@@ -1,6 +1,6 @@
-"""Schemathesis against the running service: its description promises all that it answers.
+"""Schemathesis against the running service: every response matches the API description.
 
-FUZZ_EXAMPLES=5000 in the environment makes a long run of the short one.
+Set FUZZ_EXAMPLES=5000 in the environment for a long run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tests.support.processes import CLEAN, service
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
-SECONDS = 240 if EXAMPLES == "5" else 7200
+TIMEOUT_S = 240 if EXAMPLES == "5" else 7200
 
 
-@pytest.mark.timeout(SECONDS + 60)
-async def test_nothing_that_is_sent_gets_an_answer_that_the_description_does_not_promise(tmp_path: Path) -> None:
+@pytest.mark.timeout(TIMEOUT_S + 60)
+async def test_every_response_to_a_generated_request_matches_the_api_description(tmp_path: Path) -> None:
     arguments = [
         "--config-file",
         str(CONFIG),
@@ -34,7 +34,7 @@ async def test_nothing_that_is_sent_gets_an_answer_that_the_description_does_not
         "1",
         "--no-color",
     ]
-    # Guesses at ids would use the quota up, and then nothing but 503 be seen.
+    # Reads of guessed ids would exhaust the default quota, and then every response would be a 503.
     environment = {"RESPONSE_TIMEOUT": "5", "DESCRIBE_QUOTA": "100000000/1000000"}
     async with LocalAws(port=0, wait=0) as aws, service(aws, **environment) as (process, url):
         fuzzer = await asyncio.create_subprocess_exec(
@@ -46,7 +46,7 @@ async def test_nothing_that_is_sent_gets_an_answer_that_the_description_does_not
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(TIMEOUT_S):
                 output, _ = await fuzzer.communicate()
         finally:
             if fuzzer.returncode is None:

@@ -7,7 +7,7 @@ from tests.support.leak_check import MAX_CONCURRENT_REQUESTS
 from tests.support.processes import command, settings_for
 
 
-async def test_nothing_is_left_of_requests_however_they_end() -> None:
+async def test_requests_leave_nothing_behind_however_they_end() -> None:
     async with LocalAws(port=0, wait=0.1) as aws:
         env = settings_for(aws) | {"LOG_LEVEL": "ERROR", "RESPONSE_TIMEOUT": "15"}
         async with command("tests.support.leak_check", env=env) as process:
@@ -18,7 +18,7 @@ async def test_nothing_is_left_of_requests_however_they_end() -> None:
     baseline, after, stopped = report["baseline"], report["after"], report["stopped"]
     assert (after["table"], after["lookups"], after["in_flight"]) == (0, 0, 0)
     assert after["tasks"] == baseline["tasks"]
-    # Connections to Step Functions stay in their pool, so a second round may open some more, but not one a request.
+    # Connections to Step Functions stay in their pool. A second round may open some more, but not one per request.
     assert after["files"] <= baseline["files"] + MAX_CONCURRENT_REQUESTS
     assert after["futures"] <= baseline["futures"] + 2 * MAX_CONCURRENT_REQUESTS
     assert stopped["tasks"] == 1

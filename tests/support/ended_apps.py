@@ -1,4 +1,4 @@
-"""What aiohttp keeps of applications that have ended."""
+"""Applications that have ended but that aiohttp still references."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from aiohttp import web_app
 
 
 def forget() -> None:
-    """Let the collector have them.
+    """Let the garbage collector free them.
 
-    aiohttp remembers the handlers of the last 1,024 routes that were asked, and through them their applications: a
-    process that starts hundreds would grow to gigabytes, and stand still for seconds at each full collection.
+    aiohttp caches the handlers of the last 1,024 routes that were requested, and with them their applications. A
+    process that starts hundreds would grow to gigabytes, and each full collection would block it for seconds.
     """
     web_app._cached_build_middleware.cache_clear()

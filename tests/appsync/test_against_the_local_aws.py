@@ -37,7 +37,7 @@ async def publisher(aws: LocalAws) -> AsyncIterator[Publisher]:
         yield publisher
 
 
-async def test_what_is_published_below_a_wildcard_is_received(
+async def test_events_that_match_a_wildcard_are_received(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
 ) -> None:
     assert await link.subscribe(f"/{aws.namespace}/instance/*", inbox).wait_live(10)
@@ -47,7 +47,7 @@ async def test_what_is_published_below_a_wildcard_is_received(
     await inbox.until(event)
 
 
-async def test_five_events_of_one_request_come_one_by_one(
+async def test_five_events_of_one_request_are_delivered_one_by_one(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
 ) -> None:
     assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)
@@ -57,7 +57,7 @@ async def test_five_events_of_one_request_come_one_by_one(
     await inbox.until(*events)
 
 
-async def test_an_ended_subscription_receives_nothing_more(
+async def test_an_ended_subscription_receives_no_more_events(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
 ) -> None:
     ended: list[str] = []
@@ -70,7 +70,7 @@ async def test_an_ended_subscription_receives_nothing_more(
     assert ended == []
 
 
-async def test_the_limit_of_subscriptions_is_told_and_costs_the_others_nothing(
+async def test_a_subscription_over_the_limit_is_refused_and_the_others_are_unaffected(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
 ) -> None:
     own = link.subscribe(f"/{aws.namespace}/own/*", inbox)
@@ -89,7 +89,7 @@ async def test_the_limit_of_subscriptions_is_told_and_costs_the_others_nothing(
     assert (own.live, aws.connections, changes.of(LinkEventKind.DOWN)) == (True, 1, [])
 
 
-async def test_a_dropped_connection_is_made_again(
+async def test_the_link_reconnects_after_a_dropped_connection(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
 ) -> None:
     subscription = link.subscribe(f"/{aws.namespace}/*", inbox)

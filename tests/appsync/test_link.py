@@ -44,7 +44,7 @@ async def test_an_event_of_240_kilobytes_is_delivered(
     await inbox.until(event)
 
 
-async def test_the_handshake_shows_host_and_key_and_gets_the_protocol(
+async def test_the_handshake_sends_host_and_key_and_selects_the_protocol(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     make_link()
@@ -63,7 +63,7 @@ async def test_each_subscribe_message_is_authorised(server: ScriptedServer, make
     assert message["authorization"] == {"host": "127.0.0.1:4566", "x-api-key": KEY}
 
 
-async def test_a_subscription_made_before_or_after_the_connection_goes_live(
+async def test_a_subscription_goes_live_whether_made_before_or_after_the_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     link = make_link()
@@ -101,7 +101,7 @@ async def test_a_subscription_is_not_live_before_the_service_confirms_it(
     assert (subscription.live, subscription.ever_live, subscription.down_since) == (True, True, None)
 
 
-async def test_an_event_that_comes_before_the_success_is_delivered(
+async def test_an_event_before_the_success_message_is_delivered(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     async def data_first(peer: Peer, message: Message) -> None:
@@ -114,7 +114,7 @@ async def test_an_event_that_comes_before_the_success_is_delivered(
     assert inbox == ["1"]
 
 
-async def test_waiters_leave_nothing_behind_whether_they_see_it_live_or_give_up(
+async def test_waiters_leave_nothing_behind_whether_they_succeed_or_give_up(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["subscribe"] = ignore
@@ -155,7 +155,7 @@ async def test_unsubscribe_waits_for_the_service_and_stops_delivery(
     assert len(server.all("unsubscribe")) == 1
 
 
-async def test_a_subscription_ended_before_its_success_is_unsubscribed_only_after_it(
+async def test_a_subscription_ended_before_its_success_message_is_unsubscribed_after_it(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
 ) -> None:
     server.on["subscribe"] = ignore
@@ -174,7 +174,7 @@ async def test_a_subscription_ended_before_its_success_is_unsubscribed_only_afte
     assert changes.of(LinkEventKind.SUBSCRIPTION_CONFIRMED) == []
 
 
-async def test_unsubscribe_gives_up_on_a_service_that_does_not_answer(
+async def test_unsubscribe_gives_up_if_the_service_does_not_respond(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["unsubscribe"] = ignore
@@ -196,13 +196,13 @@ async def test_a_subscription_that_was_never_sent_can_be_ended(server: ScriptedS
 
 
 @pytest.mark.parametrize("channel", ["", "/", "/*", "/default/*/x", "/a_b", "/a/b/c/d/e/f"])
-async def test_a_bad_channel_is_refused_at_once(make_link: LinkFactory, channel: str) -> None:
+async def test_an_invalid_channel_raises_immediately(make_link: LinkFactory, channel: str) -> None:
     with pytest.raises(ChannelError):
         make_link().subscribe(channel, print)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/event/realtime", "ws:///event", "nonsense"])
-async def test_a_url_that_is_no_websocket_is_refused(url: str) -> None:
+async def test_a_url_that_is_not_a_websocket_is_invalid(url: str) -> None:
     with pytest.raises(ValueError, match="ws://"):
         Link(url, ApiKey("http://127.0.0.1/event", KEY))
 
@@ -231,7 +231,7 @@ async def test_closing_unsubscribes_sends_a_close_frame_and_leaves_nothing(
         link.subscribe("/default/*", print)
 
 
-async def test_closing_is_bounded_when_the_service_answers_nothing(
+async def test_closing_takes_a_bounded_time_if_the_service_does_not_respond(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["unsubscribe"] = ignore
@@ -244,7 +244,7 @@ async def test_closing_is_bounded_when_the_service_answers_nothing(
     assert remains() == []
 
 
-async def test_closing_wakes_whoever_waits_for_a_subscription(server: ScriptedServer, make_link: LinkFactory) -> None:
+async def test_closing_wakes_tasks_that_wait_for_a_subscription(server: ScriptedServer, make_link: LinkFactory) -> None:
     server.on["subscribe"] = ignore
     link = make_link(timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.1))
     subscription = link.subscribe("/default/*", print)
@@ -268,7 +268,7 @@ async def test_closing_while_connecting_leaves_nothing(
     await server.until(lambda: server.peer.closed)
 
 
-async def test_closing_before_anything_happened_or_twice_at_once_is_fine(
+async def test_a_link_can_be_closed_early_and_twice_concurrently(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     await make_link().close()
@@ -301,7 +301,7 @@ async def test_the_link_is_a_context_manager_and_opens_once(server: ScriptedServ
     assert remains() == []
 
 
-async def test_two_subscriptions_to_one_channel_each_get_each_event(
+async def test_two_subscriptions_to_one_channel_both_receive_each_event(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     link = make_link()
@@ -313,7 +313,7 @@ async def test_two_subscriptions_to_one_channel_each_get_each_event(
     assert one == ["1"]
 
 
-async def test_the_repr_of_a_subscription_tells_channel_and_state(
+async def test_the_repr_of_a_subscription_has_channel_and_state(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     subscription: Subscription = make_link().subscribe("/default/*", print)

@@ -86,7 +86,7 @@ ENDINGS = {
 
 @pytest.mark.parametrize("step", ["connect", "connection_init", "subscribe"])
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_connection_that_ends_at_any_step_is_made_again(
+async def test_the_link_reconnects_whenever_a_connection_ends_at_any_step(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str, ending: str
 ) -> None:
     fault, code = ENDINGS[ending]
@@ -101,7 +101,7 @@ async def test_a_connection_that_ends_at_any_step_is_made_again(
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_again(
+async def test_a_live_connection_that_ends_is_replaced_and_everything_is_resubscribed(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, ending: str
 ) -> None:
     link = make_link()
@@ -126,7 +126,7 @@ async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_aga
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_close_at_unsubscribe_ends_the_subscription_all_the_same(
+async def test_a_close_in_response_to_unsubscribe_ends_the_subscription_too(
     server: ScriptedServer, make_link: LinkFactory, ending: str
 ) -> None:
     server.on["unsubscribe"], _ = ENDINGS[ending]
@@ -139,7 +139,7 @@ async def test_a_close_at_unsubscribe_ends_the_subscription_all_the_same(
     assert list(peer.subscriptions.values()) == ["/default/kept"]
 
 
-async def test_a_server_that_goes_away_and_comes_back_is_found_again(
+async def test_the_link_reconnects_to_a_server_that_was_down(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     subscription = make_link().subscribe("/default/*", inbox)
@@ -154,7 +154,7 @@ async def test_a_server_that_goes_away_and_comes_back_is_found_again(
     await inbox.until("1")
 
 
-async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
+async def test_the_backoff_resets_only_after_a_connection_that_lasted(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(*[close(1001)] * 3, then=acknowledge)
@@ -179,7 +179,7 @@ async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the handshake failed with InvalidUpgrade"),
     ],
 )
-async def test_a_handshake_that_never_comes_or_is_none_is_given_up(
+async def test_a_missing_or_invalid_handshake_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, answer: bytes | None, reason: str
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,7 +200,7 @@ async def test_a_handshake_that_never_comes_or_is_none_is_given_up(
     await other.wait_closed()
 
 
-async def test_an_acknowledgement_that_never_comes_is_not_waited_for(
+async def test_a_missing_acknowledgement_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(ignore, then=acknowledge)
@@ -210,7 +210,7 @@ async def test_an_acknowledgement_that_never_comes_is_not_waited_for(
     assert failed.reason == "no acknowledgement within 1 s"
 
 
-async def test_a_subscribe_that_is_never_answered_ends_a_connection_on_which_nothing_is_live(
+async def test_an_unanswered_subscribe_ends_a_connection_without_live_subscriptions(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["subscribe"] = first(ignore, then=confirm)
@@ -220,7 +220,7 @@ async def test_a_subscribe_that_is_never_answered_ends_a_connection_on_which_not
     assert len(server.peers) >= 2
 
 
-async def test_a_subscribe_that_is_never_answered_is_repeated_beside_a_live_one_and_its_late_success_undone(
+async def test_an_unanswered_subscribe_is_repeated_beside_a_live_one_and_its_late_success_undone(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
 ) -> None:
     server.on["subscribe"] = first(confirm, ignore, then=confirm)
@@ -257,7 +257,7 @@ async def test_a_late_success_that_is_followed_by_an_error_needs_no_unsubscribe(
     assert link.connected
 
 
-async def test_an_unsubscribe_that_is_never_answered_is_given_up(
+async def test_an_unanswered_unsubscribe_times_out(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     server.on["unsubscribe"] = ignore
@@ -271,7 +271,7 @@ async def test_an_unsubscribe_that_is_never_answered_is_given_up(
     assert link.connected
 
 
-async def test_a_subscription_ended_while_its_answer_never_comes_is_forgotten(
+async def test_an_unanswered_subscription_that_is_ended_is_forgotten(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["subscribe"] = first(confirm, ignore, then=confirm)
@@ -285,7 +285,7 @@ async def test_a_subscription_ended_while_its_answer_never_comes_is_forgotten(
     assert len(server.all("subscribe")) == 2
 
 
-async def test_silence_past_the_acknowledged_time_ends_the_connection(
+async def test_silence_beyond_the_acknowledged_timeout_ends_the_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(acknowledge_for(300), then=acknowledge)
@@ -296,7 +296,7 @@ async def test_silence_past_the_acknowledged_time_ends_the_connection(
     assert await subscription.wait_live(10)
 
 
-async def test_any_frame_keeps_the_connection_from_being_given_up(
+async def test_any_frame_keeps_the_connection_alive(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = acknowledge_for(1000)
@@ -309,7 +309,7 @@ async def test_any_frame_keeps_the_connection_from_being_given_up(
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_a_process_that_stood_still_reads_what_came_meanwhile_before_it_judges(
+async def test_a_suspended_process_reads_buffered_frames_before_it_judges_the_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     server.on["connection_init"] = acknowledge_for(1500)
@@ -324,7 +324,7 @@ async def test_a_process_that_stood_still_reads_what_came_meanwhile_before_it_ju
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_a_wall_clock_that_jumps_changes_nothing(
+async def test_a_jump_of_the_wall_clock_has_no_effect(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.on["connection_init"] = acknowledge_for(3000)
@@ -340,7 +340,7 @@ async def test_a_wall_clock_that_jumps_changes_nothing(
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here(
+async def test_a_close_that_the_peer_does_not_complete_is_aborted(
     make_link: LinkFactory, changes: Changes
 ) -> None:
     connections = 0
@@ -391,7 +391,7 @@ async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here
         b"\xff\xfe",
     ],
 )
-async def test_a_malformed_frame_is_skipped_and_told_without_its_content(
+async def test_a_malformed_frame_is_skipped_and_reported_without_its_content(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, frame: str | bytes
 ) -> None:
     link = make_link()
@@ -405,7 +405,7 @@ async def test_a_malformed_frame_is_skipped_and_told_without_its_content(
     assert str(frame) not in told.reason
 
 
-async def test_a_flood_of_malformed_frames_is_told_once_a_minute_with_its_number(
+async def test_a_flood_of_malformed_frames_is_reported_once_a_minute_with_its_count(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = make_link()
@@ -422,7 +422,7 @@ async def test_a_flood_of_malformed_frames_is_told_once_a_minute_with_its_number
     assert (await changes.until(LinkEventKind.MALFORMED_FRAME, times=2)).suppressed == 499
 
 
-async def test_binary_frames_are_read_like_text(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
+async def test_binary_frames_are_read_like_text_frames(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
     assert await make_link().subscribe("/default/*", inbox).wait_live(10)
     (id_,) = server.peer.subscriptions
     await server.peer.send(b'{"type":"data","id":"%s","event":"1"}' % id_.encode())
@@ -442,7 +442,7 @@ async def test_unknown_ids_are_skipped_and_counted(
 
 
 @pytest.mark.parametrize("answer", [{"type": "error"}, {"type": "broadcast_error"}, {"type": "subscribe_error"}])
-async def test_an_error_without_an_id_is_told_and_ends_nothing(
+async def test_an_error_without_an_id_is_reported_and_ends_nothing(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, answer: Message
 ) -> None:
     assert await make_link().subscribe("/default/*", inbox).wait_live(10)
@@ -463,7 +463,7 @@ async def test_an_error_without_an_id_is_told_and_ends_nothing(
         refuse("connection_error", "SomethingNew", errorCode=403),
     ],
 )
-async def test_a_refused_connection_is_tried_with_fresh_credentials_and_then_slowly(
+async def test_a_refused_connection_is_retried_with_new_credentials_and_then_slowly(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, refusal: Step
 ) -> None:
     server.on["connection_init"] = first(refusal, refusal, then=acknowledge)
@@ -498,7 +498,7 @@ async def only_the_new_key(peer: Peer, message: Message) -> None:
     await (acknowledge if known else refuse("connection_error", "UnauthorizedException", errorCode=401))(peer, message)
 
 
-async def test_a_key_that_is_rotated_while_refusals_go_on_is_found_long_before_the_next_slow_try(
+async def test_a_key_rotated_during_refusals_is_used_long_before_the_next_slow_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = only_the_new_key
@@ -512,7 +512,7 @@ async def test_a_key_that_is_rotated_while_refusals_go_on_is_found_long_before_t
         assert await subscription.wait_live(3)
 
 
-async def test_a_key_that_stays_refused_is_tried_ever_more_slowly_and_read_at_a_bounded_rate(
+async def test_a_key_that_stays_refused_is_retried_more_and_more_slowly_and_read_at_a_bounded_rate(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = only_the_new_key
@@ -529,7 +529,7 @@ async def test_a_key_that_stays_refused_is_tried_ever_more_slowly_and_read_at_a_
     assert 5 <= authorizer.read <= 3 + took / 0.2
 
 
-async def test_a_refusal_is_read_though_the_connection_closed_before_anything_could_be_sent(
+async def test_a_refusal_is_read_even_if_the_connection_closes_before_the_first_message(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     async def refuse_and_close(peer: Peer, message: Message) -> None:
@@ -542,7 +542,7 @@ async def test_a_refusal_is_read_though_the_connection_closed_before_anything_co
     assert changes.of(LinkEventKind.CONNECT_FAILED) == []
 
 
-async def test_a_subscription_that_was_ended_before_its_refusal_is_not_tried_again(
+async def test_a_subscription_ended_before_its_refusal_is_not_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["subscribe"] = first(ignore, then=confirm)
@@ -558,7 +558,7 @@ async def test_a_subscription_that_was_ended_before_its_refusal_is_not_tried_aga
     assert changes.of(LinkEventKind.SUBSCRIPTION_REFUSED) == []
 
 
-async def test_a_handshake_that_is_refused_counts_as_a_refusal(
+async def test_a_refused_handshake_counts_as_a_refusal(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.handshake_statuses[:] = [401, 403]
@@ -571,7 +571,7 @@ async def test_a_handshake_that_is_refused_counts_as_a_refusal(
     assert authorizer.refreshed == 2
 
 
-async def test_a_handshake_that_fails_otherwise_is_tried_again(
+async def test_a_handshake_that_fails_for_other_reasons_is_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.handshake_statuses[:] = [503, 302, 429]
@@ -581,7 +581,7 @@ async def test_a_handshake_that_fails_otherwise_is_tried_again(
     ]
 
 
-async def test_a_connection_error_that_is_no_refusal_is_tried_again(
+async def test_a_connection_error_that_is_not_a_refusal_is_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(
@@ -605,7 +605,7 @@ async def test_a_live_connection_may_be_refused_later(
     assert authorizer.refreshed == 1
 
 
-async def test_credentials_that_cannot_be_read_again_do_not_end_the_link(
+async def test_a_failure_to_refresh_credentials_does_not_end_the_link(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     refusal = refuse("connection_error", "UnauthorizedException")
@@ -617,7 +617,7 @@ async def test_credentials_that_cannot_be_read_again_do_not_end_the_link(
     assert "secret" not in repr(told)
 
 
-async def test_credentials_that_cannot_be_read_for_long_are_told_once(
+async def test_repeated_failures_to_refresh_credentials_are_reported_once(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     refusal = refuse("connection_error", "UnauthorizedException")
@@ -628,7 +628,7 @@ async def test_credentials_that_cannot_be_read_for_long_are_told_once(
 
 
 @pytest.mark.parametrize("error_type", ["UnauthorizedException", "AccessDeniedException", "BadRequestException"])
-async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_slowly(
+async def test_a_refused_subscription_is_retried_with_new_credentials_and_then_slowly(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, error_type: str
 ) -> None:
     refusal = refuse("subscribe_error", error_type)
@@ -649,7 +649,7 @@ async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_s
 
 
 @pytest.mark.parametrize("answer", [{"errors": [{"errorType": "LimitExceededError"}]}, {"errors": []}, {}])
-async def test_a_subscription_that_fails_otherwise_is_tried_again_soon(
+async def test_a_subscription_that_fails_for_other_reasons_is_retried_soon(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, answer: Message
 ) -> None:
     error = say({"type": "subscribe_error", **answer})
@@ -676,7 +676,7 @@ async def test_a_refused_subscription_can_be_ended(
     assert [message["channel"] for message in server.all("subscribe")] == ["/default/*", "/default/2"]
 
 
-async def test_an_authorizer_that_fails_is_asked_again(
+async def test_an_authorizer_that_fails_is_called_again(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     faults = [RuntimeError("names the secret"), OSError("names the secret"), asyncio.CancelledError()]
@@ -693,7 +693,7 @@ async def test_an_authorizer_that_fails_is_asked_again(
     assert "secret" not in repr(changes)
 
 
-async def test_an_authorizer_that_hangs_is_not_waited_for(
+async def test_an_authorizer_that_hangs_times_out(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     class Hanging(ApiKey):
@@ -711,7 +711,7 @@ async def test_an_authorizer_that_hangs_is_not_waited_for(
     authorizer.hanging = False
 
 
-async def test_an_authorizer_that_swallows_its_cancellation_does_not_keep_the_link_from_closing(
+async def test_a_link_closes_even_if_its_authorizer_swallows_the_cancellation(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     asked = asyncio.Event()
@@ -731,7 +731,7 @@ async def test_an_authorizer_that_swallows_its_cancellation_does_not_keep_the_li
         await link.close()
 
 
-async def test_a_subscription_ended_while_it_is_being_authorised_is_not_sent(
+async def test_a_subscription_ended_during_its_authorisation_is_not_requested(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     asked, allowed = asyncio.Event(), asyncio.Event()
@@ -752,7 +752,7 @@ async def test_a_subscription_ended_while_it_is_being_authorised_is_not_sent(
 
 
 @pytest.mark.parametrize("fault", [ValueError("the event: 1"), asyncio.CancelledError(), asyncio.InvalidStateError()])
-async def test_a_handler_that_raises_is_told_of_and_the_rest_is_delivered(
+async def test_a_handler_that_raises_is_reported_and_later_events_are_delivered(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, fault: BaseException
 ) -> None:
     def handle(event: str) -> None:
@@ -770,7 +770,7 @@ async def test_a_handler_that_raises_is_told_of_and_the_rest_is_delivered(
     assert "the event" not in repr(told)
 
 
-async def test_an_observer_that_raises_is_reported_to_the_loop_and_the_link_goes_on(
+async def test_an_observer_that_raises_is_reported_to_the_loop_and_the_link_continues(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     reported: list[str] = []
@@ -787,7 +787,7 @@ async def test_a_link_needs_no_observer(server: ScriptedServer, make_link: LinkF
     assert await make_link(on_link_event=None).subscribe("/default/*", print).wait_live(10)
 
 
-async def test_a_server_that_speaks_no_tls_is_a_failed_try(
+async def test_a_server_without_tls_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     make_link(realtime_url=server.url.replace("ws://", "wss://"), ssl_context=ssl.create_default_context())
@@ -795,13 +795,13 @@ async def test_a_server_that_speaks_no_tls_is_a_failed_try(
     assert failed.reason.startswith("the handshake failed")
 
 
-async def test_a_wss_link_brings_its_own_certificate_authorities() -> None:
+async def test_a_wss_link_loads_the_default_certificate_authorities() -> None:
     link = Link("wss://localhost/event/realtime", ApiKey("https://localhost/event", KEY))
     assert isinstance(link._connections._ssl_context, ssl.SSLContext)
     await link.close()
 
 
-async def test_a_peer_that_reads_nothing_is_given_up(
+async def test_a_connection_whose_peer_does_not_read_is_aborted(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     stopped = False
@@ -826,7 +826,7 @@ async def test_a_peer_that_reads_nothing_is_given_up(
     assert (await changes.until(LinkEventKind.DOWN)).reason == "the peer does not read"
 
 
-async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
+async def test_a_proxy_from_the_environment_is_not_used_for_this_machine(
     server: ScriptedServer, make_link: LinkFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "ws_proxy"):
@@ -845,11 +845,11 @@ async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
         ("ws://10.0.0.1/x", False),
     ],
 )
-def test_this_machine_is_known_by_its_names(url: str, *, expected: bool) -> None:
+def test_loopback_addresses_are_recognised(url: str, *, expected: bool) -> None:
     assert connection_module.is_loopback(url) is expected
 
 
-async def test_nothing_that_websockets_logs_can_reach_a_handler(
+async def test_no_log_record_of_websockets_reaches_a_handler(
     server: ScriptedServer, make_link: LinkFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")

@@ -81,7 +81,7 @@ def success(*indexes: int, failed: Sequence[dict[str, Any]] = ()) -> tuple[int, 
     return 200, {"successful": [{"identifier": "x", "index": i} for i in indexes], "failed": list(failed)}
 
 
-async def test_events_are_published_as_json_texts(endpoint: Endpoint, publisher: Publisher) -> None:
+async def test_events_are_published_as_json_text(endpoint: Endpoint, publisher: Publisher) -> None:
     endpoint.answers.append(success(0, 1))
     result = await publisher.publish("default/a", ['{"a":1}', '"ü"'])
     assert result == PublishResult(successful=(0, 1), failed=())
@@ -91,7 +91,7 @@ async def test_events_are_published_as_json_texts(endpoint: Endpoint, publisher:
     assert request.content_type == "application/json"
 
 
-async def test_events_that_failed_are_told_with_code_and_message(endpoint: Endpoint, publisher: Publisher) -> None:
+async def test_failed_events_have_code_and_message(endpoint: Endpoint, publisher: Publisher) -> None:
     failed = [
         {"identifier": "y", "index": 1, "code": "EventTooLargeException", "message": "too large"},
         {"identifier": "z", "index": 2, "code": 401},
@@ -120,7 +120,7 @@ async def test_events_that_failed_are_told_with_code_and_message(endpoint: Endpo
         (307, {}, None),
     ],
 )
-async def test_any_other_answer_is_an_error_with_status_and_type(
+async def test_any_other_response_raises_with_status_and_type(
     endpoint: Endpoint, publisher: Publisher, status: int, body: object, error_type: str | None
 ) -> None:
     endpoint.answers.append((status, body))
@@ -133,7 +133,7 @@ async def test_any_other_answer_is_an_error_with_status_and_type(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_refused_credentials_are_read_again_once(endpoint: Endpoint, status: int) -> None:
+async def test_refused_credentials_are_refreshed_once(endpoint: Endpoint, status: int) -> None:
     refusal: tuple[int, object] = (status, {"errors": [{"errorType": "UnauthorizedException"}]})
     authorizer = Signer(endpoint.url, KEY)
     async with Publisher(endpoint.url, authorizer) as publisher:
@@ -147,7 +147,7 @@ async def test_refused_credentials_are_read_again_once(endpoint: Endpoint, statu
     assert len(endpoint.requests) == 4
 
 
-async def test_a_signed_content_type_replaces_ours_and_the_body_is_the_one_that_was_signed(endpoint: Endpoint) -> None:
+async def test_a_signed_content_type_replaces_the_default_and_the_signed_body_is_sent(endpoint: Endpoint) -> None:
     endpoint.answers.append(success(0))
     async with Publisher(endpoint.url, Signer(endpoint.url, KEY)) as publisher:
         await publisher.publish("/default/a", ["1"])
@@ -156,14 +156,14 @@ async def test_a_signed_content_type_replaces_ours_and_the_body_is_the_one_that_
     assert request.headers["X-Signed"] == str(len(body))
 
 
-async def test_no_answer_in_time_is_told(endpoint: Endpoint) -> None:
+async def test_a_missing_response_raises(endpoint: Endpoint) -> None:
     endpoint.answers.append((0, None))
     async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), timeout=0.2) as publisher:
         with pytest.raises(PublishUnconfirmedError, match=r"0\.2 s"):
             await publisher.publish("/default/a", ["1"])
 
 
-async def test_an_endpoint_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_endpoint_raises() -> None:
     async with Publisher("http://127.0.0.1:9/event", ApiKey("http://127.0.0.1:9/event", KEY)) as publisher:
         with pytest.raises(PublishUnconfirmedError, match="ClientConnectorError") as caught:
             await publisher.publish("/default/a", ["1"])
@@ -171,7 +171,7 @@ async def test_an_endpoint_that_is_not_there_is_told() -> None:
 
 
 @pytest.mark.parametrize("events", [[], ["1"] * 6])
-async def test_a_request_takes_one_to_five_events(publisher: Publisher, events: list[str]) -> None:
+async def test_a_publish_request_takes_one_to_five_events(publisher: Publisher, events: list[str]) -> None:
     with pytest.raises(ValueError, match="1 to 5"):
         await publisher.publish("/default/a", events)
 
@@ -181,7 +181,7 @@ async def test_publishing_to_a_wildcard_is_refused(publisher: Publisher) -> None
         await publisher.publish("/default/*", ["1"])
 
 
-async def test_a_session_that_was_passed_in_stays_open(endpoint: Endpoint) -> None:
+async def test_a_session_passed_in_stays_open(endpoint: Endpoint) -> None:
     endpoint.answers.append(success(0))
     async with aiohttp.ClientSession() as session:
         async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), session=session) as publisher:
@@ -189,7 +189,7 @@ async def test_a_session_that_was_passed_in_stays_open(endpoint: Endpoint) -> No
         assert not session.closed
 
 
-async def test_closing_twice_or_unused_is_fine(endpoint: Endpoint) -> None:
+async def test_a_publisher_can_be_closed_twice_and_unused(endpoint: Endpoint) -> None:
     publisher = Publisher(endpoint.url, ApiKey(endpoint.url, KEY))
     await publisher.close()
     endpoint.answers.append(success(0))

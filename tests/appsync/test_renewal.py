@@ -69,7 +69,7 @@ async def test_the_new_connection_is_subscribed_before_the_old_one_is_closed(
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_both_deliver_for_a_while_and_each_event_comes_once(
+async def test_both_connections_deliver_for_a_while_and_each_event_is_delivered_once(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     link = make_link(renewal=soon(overlap=30))
@@ -108,7 +108,7 @@ def test_copies_are_counted_not_just_remembered(arrivals: str, delivered: int) -
     assert count(arrivals) == delivered
 
 
-def test_after_a_while_the_same_text_is_another_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_the_maximum_skew_the_same_text_is_another_event(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Deduplicator()
     subscription = Subscription("/default/*", print, None, print, 1)
     now = 1000.0
@@ -133,7 +133,7 @@ FAULTS: dict[str, tuple[str, Step]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_renewal_that_fails_keeps_the_old_connection_and_is_tried_again(
+async def test_a_failed_renewal_keeps_the_old_connection_and_is_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, fault: str
 ) -> None:
     step, answer = FAULTS[fault]
@@ -157,7 +157,7 @@ async def test_a_renewal_that_fails_keeps_the_old_connection_and_is_tried_again(
     await server.until(lambda: [peer.closed for peer in server.peers] == [True] * (len(server.peers) - 1) + [False])
 
 
-async def test_a_refused_renewal_reads_the_credentials_again(
+async def test_a_refused_renewal_refreshes_the_credentials(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     class Rotated(ApiKey):
@@ -178,7 +178,7 @@ async def test_a_refused_renewal_reads_the_credentials_again(
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("names the secret"), asyncio.CancelledError()])
-async def test_an_authorizer_that_raises_on_a_renewal_harms_nothing(
+async def test_an_authorizer_that_raises_during_a_renewal_does_no_harm(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, fault: BaseException
 ) -> None:
     class Faulty(ApiKey):
@@ -196,7 +196,7 @@ async def test_an_authorizer_that_raises_on_a_renewal_harms_nothing(
 
 
 @pytest.mark.parametrize("step", ["connection_init", "subscribe"])
-async def test_an_old_connection_that_ends_before_it_was_replaced_is_a_loss_like_any_other(
+async def test_an_old_connection_that_ends_before_it_is_replaced_is_an_ordinary_loss(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str
 ) -> None:
     works = server.on[step]
@@ -213,7 +213,7 @@ async def test_an_old_connection_that_ends_before_it_was_replaced_is_a_loss_like
     assert server.peers[1].closed
 
 
-async def test_an_old_connection_that_ends_once_the_new_one_is_subscribed_is_missed_by_nobody(
+async def test_an_old_connection_that_ends_after_the_new_one_is_subscribed_is_not_a_loss(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     subscription = make_link(renewal=soon(overlap=30)).subscribe("/default/*", inbox)
@@ -226,7 +226,7 @@ async def test_an_old_connection_that_ends_once_the_new_one_is_subscribed_is_mis
     await inbox.until("1")
 
 
-async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_one_in_service(
+async def test_a_new_connection_that_ends_during_the_overlap_leaves_the_old_one_in_use(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     subscription = make_link(renewal=soon(overlap=1)).subscribe("/default/*", inbox)
@@ -240,7 +240,7 @@ async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_on
     assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
 
 
-async def test_a_connection_that_falls_silent_is_replaced_long_before_it_is_condemned(
+async def test_a_silent_connection_is_replaced_long_before_its_timeout(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.1)
@@ -256,7 +256,7 @@ async def test_a_connection_that_falls_silent_is_replaced_long_before_it_is_cond
     assert (told, changes.of(LinkEventKind.DOWN), len(server.peers)) == ([True, True], [], 2)
 
 
-async def test_a_connection_on_which_something_comes_is_not_doubted(
+async def test_a_connection_that_receives_frames_is_not_replaced(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.5)
@@ -268,7 +268,7 @@ async def test_a_connection_on_which_something_comes_is_not_doubted(
     assert (len(server.peers), changes.of(LinkEventKind.RENEWAL_FAILED)) == (1, [])
 
 
-async def test_a_silent_connection_that_cannot_be_replaced_is_condemned_in_its_time(
+async def test_a_silent_connection_that_cannot_be_replaced_ends_at_its_timeout(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.1)
@@ -279,7 +279,7 @@ async def test_a_silent_connection_that_cannot_be_replaced_is_condemned_in_its_t
     assert len(server.peers) > 1
 
 
-async def test_subscriptions_come_and_go_while_both_are_there(
+async def test_subscriptions_can_be_added_and_ended_during_the_overlap(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     link = make_link(renewal=soon(overlap=30))
@@ -316,7 +316,7 @@ async def test_closing_during_a_renewal_leaves_nothing(
     await server.until(lambda: all(peer.closed for peer in server.peers))
 
 
-async def test_closing_while_both_are_there_leaves_nothing(
+async def test_closing_during_the_overlap_leaves_nothing(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     link = make_link(renewal=soon(overlap=30))
@@ -334,7 +334,7 @@ async def aws() -> AsyncIterator[LocalAws]:
         yield aws
 
 
-async def test_a_stream_of_events_crosses_many_renewals_without_a_loss_or_a_repeat(
+async def test_a_stream_of_events_survives_many_renewals_without_loss_or_duplicates(
     aws: LocalAws, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

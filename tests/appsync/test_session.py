@@ -43,7 +43,7 @@ async def running_session(
     await connection.close()
 
 
-async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_the_other(
+async def test_two_sessions_can_serve_one_subscription_during_a_renewal(
     server: ScriptedServer, changes: Changes, inbox: Inbox
 ) -> None:
     subscriptions: dict[Subscription, None] = {}
@@ -68,7 +68,7 @@ async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_
     assert remains() == []
 
 
-async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: ScriptedServer, changes: Changes) -> None:
+async def test_unsubscribe_waits_for_every_session_of_the_subscription(server: ScriptedServer, changes: Changes) -> None:
     subscriptions: dict[Subscription, None] = {}
     subscription = Subscription("/default/*", print, None, subscriptions.pop, 10)
     subscriptions[subscription] = None
@@ -87,7 +87,7 @@ async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: Scri
     assert len(server.all("unsubscribe")) == 2
 
 
-async def test_what_is_sent_on_an_ended_connection_is_left_for_receive_to_tell(server: ScriptedServer) -> None:
+async def test_sending_on_an_ended_connection_does_not_raise_but_receive_does(server: ScriptedServer) -> None:
     connection = await connect(server, print)
     await server.peer.websocket.close(1001)
     await connection.send(b"{}")
@@ -98,7 +98,7 @@ async def test_what_is_sent_on_an_ended_connection_is_left_for_receive_to_tell(s
     assert remains() == []
 
 
-async def test_other_messages_may_come_before_the_acknowledgement(server: ScriptedServer) -> None:
+async def test_other_messages_may_arrive_before_the_acknowledgement(server: ScriptedServer) -> None:
     async def ack_late(peer: Peer, message: Message) -> None:
         await say({"type": "ka"})(peer, message)
         await acknowledge(peer, message)
@@ -109,7 +109,7 @@ async def test_other_messages_may_come_before_the_acknowledgement(server: Script
     await connection.close()
 
 
-async def test_a_writer_that_fails_ends_the_connection_so_that_a_new_one_is_made(
+async def test_a_writer_that_fails_ends_the_connection(
     server: ScriptedServer, changes: Changes
 ) -> None:
     class Broken(dict[Subscription, None]):

@@ -62,7 +62,7 @@ async def stand_still(server: ScriptedServer, bystander: Bystander, *, speaking:
     bystander.process.send_signal(signal.SIGCONT)
 
 
-async def test_what_came_while_the_process_stood_still_is_delivered_and_the_link_kept(
+async def test_events_that_arrived_during_a_suspension_are_delivered_and_the_link_stays_up(
     server: ScriptedServer, bystander: Bystander
 ) -> None:
     await stand_still(server, bystander, speaking=True)
@@ -74,7 +74,7 @@ async def test_what_came_while_the_process_stood_still_is_delivered_and_the_link
     assert len(server.peers) == 1
 
 
-async def test_a_link_that_died_while_the_process_stood_still_is_seen_at_once(
+async def test_a_link_that_died_during_a_suspension_is_noticed_immediately(
     server: ScriptedServer, bystander: Bystander
 ) -> None:
     await stand_still(server, bystander, speaking=False)

@@ -25,7 +25,7 @@ class Lives(list[tuple[str, bool, bool]]):
         self.append((subscription.channel, subscription.live, subscription.refused is not None))
 
 
-async def test_each_loss_and_each_return_is_told_per_subscription_and_in_order(
+async def test_each_loss_and_each_return_is_reported_per_subscription_in_sequence(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     lives = Lives()
@@ -44,7 +44,7 @@ async def test_each_loss_and_each_return_is_told_per_subscription_and_in_order(
     assert lives == [*up, *down, *up]
 
 
-async def test_a_subscription_is_told_live_only_after_the_link_told_so(
+async def test_on_change_is_called_after_the_link_event(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     told: list[tuple[bool, int]] = []
@@ -56,7 +56,7 @@ async def test_a_subscription_is_told_live_only_after_the_link_told_so(
     assert told == [(True, 1)]
 
 
-async def test_what_a_subscriptions_observer_raises_harms_nothing(
+async def test_an_on_change_that_raises_does_no_harm(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
 ) -> None:
     def on_change(subscription: Subscription) -> None:
@@ -75,7 +75,7 @@ async def test_what_a_subscriptions_observer_raises_harms_nothing(
     assert "secret" not in repr(fault)
 
 
-async def test_a_refusal_for_the_limit_is_told_at_once_and_harms_no_other_subscription(
+async def test_a_refusal_for_the_limit_is_reported_immediately_and_affects_no_other_subscription(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     lives = Lives()
@@ -94,7 +94,7 @@ async def test_a_refusal_for_the_limit_is_told_at_once_and_harms_no_other_subscr
     await inbox.until("1")
 
 
-async def test_a_subscription_refused_for_the_limit_is_made_once_another_has_left(
+async def test_a_subscription_refused_for_the_limit_goes_live_once_another_has_ended(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     async def one_at_a_time(peer: Peer, message: Message) -> None:
@@ -112,7 +112,7 @@ async def test_a_subscription_refused_for_the_limit_is_made_once_another_has_lef
     assert await waits.wait_answered(0)
 
 
-async def test_a_live_subscription_that_the_service_ends_is_lost_refused_and_made_again(
+async def test_a_live_subscription_that_the_service_ends_is_lost_refused_and_retried(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     lives = Lives()
@@ -126,7 +126,7 @@ async def test_a_live_subscription_that_the_service_ends_is_lost_refused_and_mad
 
 
 @pytest.mark.parametrize("end", ["time", "owner", "live"])
-async def test_waiting_for_an_answer_ends_with_the_time_the_subscription_or_the_answer(
+async def test_wait_answered_ends_with_the_timeout_the_subscription_or_the_response(
     server: ScriptedServer, make_link: LinkFactory, end: str
 ) -> None:
     server.on["subscribe"] = ignore
@@ -146,7 +146,7 @@ async def test_waiting_for_an_answer_ends_with_the_time_the_subscription_or_the_
     assert len(subscription._answer_waiters) == 0
 
 
-async def test_a_running_link_takes_dozens_of_subscriptions_at_a_time_and_lets_them_go(
+async def test_dozens_of_subscriptions_can_be_added_and_ended_at_once(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     link = make_link()
@@ -166,7 +166,7 @@ async def test_a_running_link_takes_dozens_of_subscriptions_at_a_time_and_lets_t
     await inbox.until("1")
 
 
-async def test_one_unanswered_subscription_holds_up_no_other(server: ScriptedServer, make_link: LinkFactory) -> None:
+async def test_an_unanswered_subscription_does_not_delay_others(server: ScriptedServer, make_link: LinkFactory) -> None:
     link = make_link()
     assert await link.subscribe("/default/1", print).wait_live(10)
     server.on["subscribe"] = first(ignore, then=confirm)

@@ -19,7 +19,7 @@ EXAMPLES = Path("examples")
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
-async def test_serve_without_settings_names_everything_that_is_missing_and_ends_with_status_two() -> None:
+async def test_serve_without_settings_names_every_missing_one_and_exits_with_status_2() -> None:
     async with command("service", "serve") as process:
         assert await process.wait() == 2
         message = "\n".join(process.stderr)
@@ -28,7 +28,7 @@ async def test_serve_without_settings_names_everything_that_is_missing_and_ends_
         assert "Traceback" not in message
 
 
-async def test_serve_without_credentials_says_so_and_ends_with_status_two() -> None:
+async def test_serve_without_credentials_says_so_and_exits_with_status_2() -> None:
     async with LocalAws(port=0) as aws:
         env = {name: value for name, value in settings_for(aws).items() if not name.startswith("AWS_")}
         nowhere = {
@@ -50,14 +50,14 @@ async def test_serve_without_credentials_says_so_and_ends_with_status_two() -> N
         ("HOST", "a..b"),
     ],
 )
-async def test_settings_that_only_the_sdk_or_the_system_can_judge_end_in_one_message_too(name: str, value: str) -> None:
+async def test_settings_that_only_the_sdk_or_the_system_rejects_give_one_message_too(name: str, value: str) -> None:
     async with LocalAws(port=0) as aws, command("service", "serve", env=settings_for(aws) | {name: value}) as process:
         assert await process.wait() == 2
         messages = [line for line in process.stderr if not line.startswith("{")]
         assert len(messages) == 1
 
 
-async def test_ctrl_c_during_the_start_ends_it_without_a_traceback() -> None:
+async def test_ctrl_c_during_the_start_ends_the_process_without_a_traceback() -> None:
     # Python tells of each import on standard error, so the signal can be sent in the midst of them.
     async with running("-X", "importtime", "-m", "service", "local", env=LOCAL) as process:
         await process.until(lambda: any(line.endswith(" argparse") for line in process.stderr))
@@ -67,7 +67,7 @@ async def test_ctrl_c_during_the_start_ends_it_without_a_traceback() -> None:
 
 
 @pytest.mark.parametrize("variable", ["PORT", "LOCAL_AWS_PORT"])
-async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
+async def test_a_busy_port_gives_one_clear_message(variable: str) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -79,7 +79,7 @@ async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
             assert port in messages[0]
 
 
-async def test_a_workflow_that_cannot_be_run_here_is_one_clear_message(tmp_path: Path) -> None:
+async def test_a_workflow_that_cannot_be_run_locally_gives_one_clear_message(tmp_path: Path) -> None:
     definition = tmp_path / "workflow.asl.json"
     definition.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
     async with command("service", "local", "--workflow", str(definition), env=LOCAL) as process:
@@ -90,7 +90,7 @@ async def test_a_workflow_that_cannot_be_run_here_is_one_clear_message(tmp_path:
 
 
 @pytest.mark.parametrize("arguments", [["local", "--wait", "-1"], ["local", "--wait", "soon"], ["dance"], []])
-async def test_a_wrong_command_line_ends_with_status_two_and_the_usage(arguments: list[str]) -> None:
+async def test_an_invalid_command_line_exits_with_status_2_and_the_usage(arguments: list[str]) -> None:
     async with command("service", *arguments, env=LOCAL) as process:
         assert await process.wait() == 2
         assert process.stderr[0].startswith("usage: python -m service")
@@ -103,7 +103,7 @@ async def test_a_wrong_command_line_ends_with_status_two_and_the_usage(arguments
         (EXAMPLES / "three-steps.asl.json", EXAMPLES / "three-steps.schema.json", b'"customer":"Ricardo"'),
     ],
 )
-async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_and_quietly(
+async def test_local_prints_a_working_curl_line_and_ctrl_c_ends_it_quickly_and_quietly(
     workflow: Path, schema: Path, answer: bytes
 ) -> None:
     environment = LOCAL | {"REQUEST_SCHEMA": str(schema)}
@@ -124,7 +124,7 @@ async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_an
         assert {line["level"] for line in process.logs} == {"info"}
 
 
-async def test_ctrl_c_with_requests_held_still_ends_quickly() -> None:
+async def test_ctrl_c_ends_quickly_with_requests_in_flight() -> None:
     async with (
         command("service", "local", "--wait", "60", env=LOCAL) as process,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
@@ -141,7 +141,7 @@ async def test_ctrl_c_with_requests_held_still_ends_quickly() -> None:
         assert (await held).status == 202
 
 
-async def test_local_has_a_page_to_watch_it_by_and_who_watches_does_not_hold_up_its_end() -> None:
+async def test_local_has_a_live_view_and_an_open_one_does_not_delay_the_end() -> None:
     async with (
         local("--wait", "0") as (process, url),
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
@@ -155,14 +155,14 @@ async def test_local_has_a_page_to_watch_it_by_and_who_watches_does_not_hold_up_
             assert await process.wait(QUICKLY) == 0
 
 
-async def test_serve_has_no_such_page() -> None:
+async def test_serve_has_no_live_view() -> None:
     async with LocalAws(port=0) as aws, service(aws) as (_, url), aiohttp.ClientSession() as http:
         for path in ("/_local", "/_local/", "/_local/feed", "/_local/view.js"):
             async with http.get(url + path) as response:
                 assert response.status == 404
 
 
-async def test_the_users_own_aws_settings_do_not_matter_in_local_mode() -> None:
+async def test_local_ignores_the_users_own_aws_settings() -> None:
     env = LOCAL | {
         "AWS_PROFILE": "no-such-profile",
         "AWS_REGION": "eu-central-1",
@@ -197,7 +197,7 @@ async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> 
         assert await process.wait() == 0
 
 
-async def test_idle_connections_by_the_hundred_leave_files_for_the_link_and_for_callers() -> None:
+async def test_hundreds_of_idle_connections_leave_files_for_the_link_and_for_callers() -> None:
     script = (
         "import resource, runpy, sys;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000));"

@@ -21,7 +21,7 @@ SECONDS = 240 if EXAMPLES == "5" else 7200
 
 
 @pytest.mark.timeout(SECONDS + 60)
-async def test_nothing_that_is_sent_gets_an_answer_that_the_description_does_not_promise(tmp_path: Path) -> None:
+async def test_every_response_to_any_request_is_documented_in_openapi(tmp_path: Path) -> None:
     arguments = [
         "--config-file",
         str(CONFIG),

@@ -7,7 +7,7 @@ from tests.support.leak_check import MAX_CONCURRENT_REQUESTS
 from tests.support.processes import command, settings_for
 
 
-async def test_nothing_is_left_of_requests_however_they_end() -> None:
+async def test_requests_leave_nothing_behind_however_they_end() -> None:
     async with LocalAws(port=0, wait=0.1) as aws:
         env = settings_for(aws) | {"LOG_LEVEL": "ERROR", "RESPONSE_TIMEOUT": "15"}
         async with command("tests.support.leak_check", env=env) as process:

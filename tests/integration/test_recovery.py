@@ -49,14 +49,14 @@ def expected(execution_id: str) -> dict[str, str]:
     return {"id": execution_id, "nome completo": "Ricardo Marques"}
 
 
-async def test_a_reply_that_is_lost_without_a_trace_is_read_before_the_wait_ends(http: aiohttp.ClientSession) -> None:
+async def test_a_result_whose_reply_was_lost_silently_is_read_before_the_wait_ends(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, RESPONSE_TIMEOUT="4") as (_, url):
         aws.faults.mute.on()
         status, body = await post(http, url)
         assert (status, body) == (200, expected(body["id"]))
 
 
-async def test_a_reply_that_was_published_in_a_gap_is_answered_soon_after_it(http: aiohttp.ClientSession) -> None:
+async def test_results_whose_replies_fell_into_a_gap_are_returned_soon_after_it(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=1) as aws, service(aws) as (process, url):
         posts = [asyncio.create_task(post(http, url)) for _ in range(30)]
         await running(aws, 30)
@@ -73,7 +73,7 @@ async def test_a_reply_that_was_published_in_a_gap_is_answered_soon_after_it(htt
         await process.logged("link_down")
 
 
-async def test_an_execution_that_is_stopped_from_outside_is_told_at_once(http: aiohttp.ClientSession) -> None:
+async def test_a_stop_through_another_instance_is_reported_immediately(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=50) as aws, service(aws) as (_, url), service(aws) as (_, other):
         held = asyncio.create_task(post(http, url))
         await running(aws, 1)
@@ -115,7 +115,7 @@ async def test_a_key_finds_its_execution_after_the_instance_was_killed(http: aio
         assert await get(http, second, body["id"]) == (200, body)
 
 
-async def test_a_reading_that_waits_is_answered_by_any_instance(http: aiohttp.ClientSession) -> None:
+async def test_any_instance_can_wait_for_the_result_of_an_execution(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=2) as aws, service(aws) as (_, first), service(aws) as (_, second):
         status, body = await post(http, first, Prefer="respond-async")
         assert status == 202
@@ -123,7 +123,7 @@ async def test_a_reading_that_waits_is_answered_by_any_instance(http: aiohttp.Cl
         assert await asyncio.gather(*readings) == [(200, expected(body["id"]))] * 3
 
 
-async def test_with_appsync_down_what_is_held_is_still_answered_and_new_work_refused(
+async def test_with_appsync_down_requests_in_flight_are_answered_and_new_ones_refused(
     http: aiohttp.ClientSession,
 ) -> None:
     async with (
@@ -149,7 +149,7 @@ async def test_a_result_that_is_too_large_for_an_event_is_read_from_the_record(h
             assert (status, len(body["nome completo"])) == (200, size + 2)
 
 
-async def test_new_requests_are_served_for_as_long_as_a_balancer_still_sends_them(
+async def test_new_requests_are_served_during_the_drain_delay(
     http: aiohttp.ClientSession,
 ) -> None:
     async with LocalAws(port=0, wait=0.2) as aws, service(aws, DRAIN_DELAY="3") as (process, url):
@@ -163,7 +163,7 @@ async def test_new_requests_are_served_for_as_long_as_a_balancer_still_sends_the
         assert await process.wait() == 0
 
 
-async def test_an_express_state_machine_is_noticed_at_the_start(http: aiohttp.ClientSession) -> None:
+async def test_an_express_state_machine_is_detected_at_the_start(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as express:
         express.script("DescribeStateMachine", ok(stateMachineArn=aws.state_machine_arn, type="EXPRESS"))
         async with service(aws, AWS_ENDPOINT_URL_SFN=express.url) as (process, url):

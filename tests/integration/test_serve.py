@@ -46,7 +46,7 @@ async def post(http: aiohttp.ClientSession, url: str, body: Any = RICARDO, **hea
         return response.status, await response.json(content_type=None)
 
 
-async def test_a_post_is_answered_with_the_workflows_result(http: aiohttp.ClientSession) -> None:
+async def test_a_post_returns_the_workflows_result(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0.5) as aws, service(aws) as (_, url):
         began = time.monotonic()
         status, body = await post(http, url)
@@ -62,7 +62,7 @@ async def test_a_post_is_answered_with_the_workflows_result(http: aiohttp.Client
         assert given["reply"]["channel"].endswith(f"/{body['id']}")
 
 
-async def test_the_service_needs_no_key_where_it_signs(http: aiohttp.ClientSession) -> None:
+async def test_the_service_needs_no_key_with_iam(http: aiohttp.ClientSession) -> None:
     keyless = {"APPSYNC_AUTH": "iam", "APPSYNC_API_KEY": ""}
     async with LocalAws(port=0, wait=0) as aws, service(aws, **keyless) as (_, url):
         status, body = await post(http, url)
@@ -99,7 +99,7 @@ async def test_any_name_survives_the_round_trip(http: aiohttp.ClientSession) -> 
 
 
 @pytest.mark.timeout(300)  # about 25 seconds where nothing else runs
-async def test_two_thousand_requests_in_flight_at_once_get_their_own_answers_over_one_connection(
+async def test_two_thousand_requests_in_flight_get_their_own_results_over_one_connection(
     http: aiohttp.ClientSession,
 ) -> None:
     asyncio.get_running_loop().set_debug(False)  # both ends of two thousand requests are enough to do
@@ -129,7 +129,7 @@ async def stopped(process: Process) -> None:
     assert not [line for line in process.logs if line["level"] in {"error", "critical"}]
 
 
-async def test_a_workflow_that_fails_is_a_bad_gateway(http: aiohttp.ClientSession) -> None:
+async def test_a_failed_workflow_returns_502(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, REQUEST_SCHEMA="") as (_, url):
         status, body = await post(http, url, {"nome": 1})
         assert (status, body["error"]) == (502, "InvalidEvent")
@@ -138,7 +138,7 @@ async def test_a_workflow_that_fails_is_a_bad_gateway(http: aiohttp.ClientSessio
             assert (response.status, later["error"], later["id"]) == (502, "InvalidEvent", body["id"])
 
 
-async def test_a_location_is_never_unknown_and_ends_with_the_result(http: aiohttp.ClientSession) -> None:
+async def test_a_location_never_returns_404_and_finally_returns_the_result(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0.3) as aws, service(aws) as (_, url):
         async with http.post(f"{url}/event", json=RICARDO, headers={"Prefer": "respond-async"}) as response:
             assert response.status == 202
@@ -153,7 +153,7 @@ async def test_a_location_is_never_unknown_and_ends_with_the_result(http: aiohtt
         assert body["nome completo"] == "Ricardo Marques"
 
 
-async def test_a_delete_aborts_the_execution_and_answers_who_waits(http: aiohttp.ClientSession) -> None:
+async def test_a_delete_aborts_the_execution_and_ends_the_waiting_request(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=30) as aws, service(aws) as (_, url):
         waiting = asyncio.create_task(post(http, url))
         await started(aws, 1)
@@ -165,7 +165,7 @@ async def test_a_delete_aborts_the_execution_and_answers_who_waits(http: aiohttp
         assert body["type"].endswith(":workflow-aborted")
 
 
-async def test_requests_are_served_again_after_the_link_was_lost(http: aiohttp.ClientSession) -> None:
+async def test_requests_are_served_again_after_a_loss_of_the_link(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
         await aws.drop_connections(1006)
         await process.logged("link_down")
@@ -173,7 +173,7 @@ async def test_requests_are_served_again_after_the_link_was_lost(http: aiohttp.C
         assert (await post(http, url))[0] == 200
 
 
-async def test_sigterm_answers_what_is_held_refuses_new_work_and_leaves_with_status_zero(
+async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_with_status_0(
     http: aiohttp.ClientSession,
 ) -> None:
     async with LocalAws(port=0, wait=6) as aws, service(aws) as (process, url):
@@ -203,7 +203,7 @@ async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSes
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
-async def test_a_quick_stop_tells_everybody_where_the_result_will_be(
+async def test_a_forced_stop_returns_the_location_of_each_result(
     http: aiohttp.ClientSession, signals: list[signal.Signals]
 ) -> None:
     async with LocalAws(port=0, wait=60) as aws, service(aws) as (process, url):
@@ -218,7 +218,7 @@ async def test_a_quick_stop_tells_everybody_where_the_result_will_be(
         assert await process.wait(5) == 3
 
 
-async def test_a_quick_stop_waits_for_nobody(http: aiohttp.ClientSession) -> None:
+async def test_a_forced_stop_waits_for_nothing(http: aiohttp.ClientSession) -> None:
     """Not for Step Functions that hangs, nor for half a body, nor for a caller that does not read its answer."""
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as hanging:
         hanging.script("StartExecution", gated(asyncio.Event(), STARTED))
@@ -243,7 +243,7 @@ async def test_a_quick_stop_waits_for_nobody(http: aiohttp.ClientSession) -> Non
             assert not [line for line in process.stderr if not line.startswith("{")]
 
 
-async def test_a_stop_gives_slow_readers_their_answers_but_not_for_ever(http: aiohttp.ClientSession) -> None:
+async def test_a_stop_waits_for_slow_readers_but_not_indefinitely(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as scripted:
         scripted.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
         async with service(aws, AWS_ENDPOINT_URL_SFN=scripted.url) as (process, url):
@@ -259,7 +259,7 @@ async def test_a_stop_gives_slow_readers_their_answers_but_not_for_ever(http: ai
             writer.transport.abort()
 
 
-async def test_what_outlives_the_drain_is_told_where_the_result_will_be(http: aiohttp.ClientSession) -> None:
+async def test_requests_still_in_flight_after_the_drain_get_the_location_of_their_result(http: aiohttp.ClientSession) -> None:
     async with (
         LocalAws(port=0, wait=60) as aws,
         service(aws, RESPONSE_TIMEOUT="30", DRAIN_TIMEOUT="0.2") as (process, url),
@@ -274,7 +274,7 @@ async def test_what_outlives_the_drain_is_told_where_the_result_will_be(http: ai
         assert warnings == ["response_timeout_too_long", "drain_timeout_too_short"]
 
 
-async def test_a_service_without_appsync_lives_but_is_not_ready_and_starts_nothing(
+async def test_without_appsync_the_service_is_alive_but_not_ready_and_starts_nothing(
     http: aiohttp.ClientSession,
 ) -> None:
     async with LocalAws(port=0, wait=0) as aws:
@@ -313,7 +313,7 @@ async def test_the_key_may_come_from_secrets_manager(http: aiohttp.ClientSession
         await asyncio.to_thread(moto.stop)
 
 
-async def test_no_log_line_of_a_busy_service_holds_a_name_or_a_key(http: aiohttp.ClientSession) -> None:
+async def test_no_log_line_of_a_busy_service_contains_a_name_or_a_key(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, LOG_LEVEL="DEBUG") as (process, url):
         await post(http, url, {"nome": "Secretname", "sobrenome": "Hidden"})
         await post(http, url, {"nome": "", "sobrenome": "Secretname"})
@@ -331,7 +331,7 @@ async def test_no_log_line_of_a_busy_service_holds_a_name_or_a_key(http: aiohttp
         assert not [word for word in ("Secretname", "Hidden", aws.api_key, "AWS4-HMAC") if word in log]
 
 
-async def test_a_schema_and_a_stage_prefix_of_ones_own_are_used(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_a_custom_schema_and_stage_prefix_are_used(http: aiohttp.ClientSession, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object", "required": ["pedido"]}')
     env = {"REQUEST_SCHEMA": str(schema), "STAGE_PREFIX": "/dev", "RESPONSE_TIMEOUT": "0.1"}
@@ -343,7 +343,7 @@ async def test_a_schema_and_a_stage_prefix_of_ones_own_are_used(http: aiohttp.Cl
         assert (status, body["errors"][0]["pointer"]) == (422, "")
 
 
-async def test_pages_of_a_configured_origin_may_call(http: aiohttp.ClientSession) -> None:
+async def test_pages_of_a_configured_origin_may_call_the_service(http: aiohttp.ClientSession) -> None:
     preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     async with LocalAws(port=0, wait=0) as aws, service(aws, CORS_ORIGINS="https://app.example") as (_, url):
         async with http.options(f"{url}/event", headers=preflight) as response:

@@ -14,7 +14,7 @@ from service.appsync import Link, LinkEventKind, Publisher, Renewal, publish_bod
 from service.appsync.iam import Iam
 from service.local import LocalAws
 
-from .conftest import QUICK, SWIFT_BACKOFF, remains
+from .conftest import SHORT_BACKOFF, TIMEOUTS, remains
 from .scripted_server import acknowledge, confirm, refuse
 from .sigv4 import is_signed, signed_names
 
@@ -126,7 +126,7 @@ async def test_expiring_credentials_are_renewed_before_signing() -> None:
     numbers = iter(range(100))
 
     async def renew() -> dict[str, Any]:
-        # Within the time before their end in which the SDK asks for others at every use.
+        # So close to the expiry that the SDK renews the credentials at each use.
         end = datetime.now(UTC) + timedelta(minutes=5)
         number = next(numbers)
         return {"access_key": f"AKID{number}", "secret_key": SECRET, "token": "t", "expiry_time": end.isoformat()}
@@ -182,7 +182,7 @@ async def test_the_local_aws_accepts_a_session_of_the_sdk(changes: Changes, inbo
     async with LocalAws(port=0) as aws:
         iam = Iam(aws.http_url, session, aws.region)
         async with (
-            Link(aws.realtime_url, iam, on_link_event=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link,
+            Link(aws.realtime_url, iam, on_link_event=changes, timeouts=TIMEOUTS, backoff=SHORT_BACKOFF) as link,
             Publisher(aws.http_url, iam) as publisher,
         ):
             assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)

@@ -8,7 +8,7 @@ import pytest
 
 from service.appsync import ApiKey, ChannelError, Link, LinkClosedError, LinkEventKind, Subscription, Timeouts
 
-from .conftest import KEY, QUICK, remains
+from .conftest import KEY, TIMEOUTS, remains
 from .scripted_server import acknowledge, confirm, ignore
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def test_an_event_of_240_kilobytes_is_delivered(
 ) -> None:
     subscription = make_link().subscribe("/default/*", inbox)
     assert await subscription.wait_live(10)
-    event = '"' + "ü" * 120_000 + '"'  # as \u escapes in the frame, thrice the size
+    event = '"' + "ü" * 120_000 + '"'  # as \u escapes in the frame: three times the size
     await server.peer.data("/default/*", event)
     await inbox.until(event)
 
@@ -58,7 +58,7 @@ async def test_the_handshake_sends_host_and_key_and_selects_the_protocol(
 
 async def test_each_subscribe_message_is_authorised(server: ScriptedServer, make_link: LinkFactory) -> None:
     make_link().subscribe("/default/a", print)
-    (message,) = await server.asked("subscribe")
+    (message,) = await server.wait_for("subscribe")
     assert message["channel"] == "/default/a"
     assert message["authorization"] == {"host": "127.0.0.1:4566", "x-api-key": KEY}
 
@@ -92,7 +92,7 @@ async def test_a_subscription_is_not_live_before_the_service_confirms_it(
     server.on["subscribe"] = confirm_later
     made = time.monotonic()
     subscription = make_link().subscribe("/default/*", print)
-    await server.asked("subscribe")
+    await server.wait_for("subscribe")
     assert not await subscription.wait_live(0.05)
     assert (subscription.live, subscription.ever_live) == (False, False)
     assert made <= (subscription.down_since or 0) <= time.monotonic()
@@ -119,7 +119,7 @@ async def test_waiters_leave_nothing_behind_whether_they_succeed_or_give_up(
 ) -> None:
     server.on["subscribe"] = ignore
     subscription = make_link().subscribe("/default/*", print)
-    await server.asked("subscribe")
+    await server.wait_for("subscribe")
     assert await asyncio.gather(*(subscription.wait_live(0.01) for _ in range(100))) == [False] * 100
     waiting = asyncio.create_task(subscription.wait_live(60))
     given_up = asyncio.create_task(subscription.wait_live(60))
@@ -160,14 +160,14 @@ async def test_a_subscription_ended_before_its_success_message_is_unsubscribed_a
 ) -> None:
     server.on["subscribe"] = ignore
     subscription = make_link().subscribe("/default/*", inbox)
-    (asked,) = await server.asked("subscribe")
-    leaving = asyncio.create_task(subscription.unsubscribe())
+    (request,) = await server.wait_for("subscribe")
+    unsubscribing = asyncio.create_task(subscription.unsubscribe())
     await asyncio.sleep(0)
-    await server.peer.send({"type": "data", "id": asked["id"], "event": "1"})
+    await server.peer.send({"type": "data", "id": request["id"], "event": "1"})
     assert server.all("unsubscribe") == []
-    await confirm(server.peer, asked)
-    await server.asked("unsubscribe")
-    await leaving
+    await confirm(server.peer, request)
+    await server.wait_for("unsubscribe")
+    await unsubscribing
     assert server.peer.subscriptions == {}
     assert inbox == []
     assert not subscription.ever_live
@@ -248,7 +248,7 @@ async def test_closing_wakes_tasks_that_wait_for_a_subscription(server: Scripted
     server.on["subscribe"] = ignore
     link = make_link(timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.1))
     subscription = link.subscribe("/default/*", print)
-    await server.asked("subscribe")
+    await server.wait_for("subscribe")
     waiting = asyncio.create_task(subscription.wait_live(60))
     await asyncio.sleep(0)
     await link.close()
@@ -262,7 +262,7 @@ async def test_closing_while_connecting_leaves_nothing(
     server.on[step] = ignore
     link = make_link(timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.1))
     link.subscribe("/default/*", print)
-    await server.asked(step)
+    await server.wait_for(step)
     await link.close()
     assert remains() == []
     await server.until(lambda: server.peer.closed)
@@ -283,7 +283,7 @@ async def test_a_close_that_is_cancelled_still_ends_the_link(server: ScriptedSer
     link = make_link()
     assert await link.subscribe("/default/*", print).wait_live(10)
     closing = asyncio.create_task(link.close())
-    await server.asked("unsubscribe")
+    await server.wait_for("unsubscribe")
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
@@ -293,7 +293,7 @@ async def test_a_close_that_is_cancelled_still_ends_the_link(server: ScriptedSer
 
 
 async def test_the_link_is_a_context_manager_and_opens_once(server: ScriptedServer) -> None:
-    async with Link(server.url, ApiKey("http://127.0.0.1/event", KEY), timeouts=QUICK) as link:
+    async with Link(server.url, ApiKey("http://127.0.0.1/event", KEY), timeouts=TIMEOUTS) as link:
         link.open()
         assert await link.subscribe("/default/*", print).wait_live(10)
         assert repr(link) == "Link('127.0.0.1', connected=True)"
@@ -313,9 +313,7 @@ async def test_two_subscriptions_to_one_channel_both_receive_each_event(
     assert one == ["1"]
 
 
-async def test_the_repr_of_a_subscription_has_channel_and_state(
-    server: ScriptedServer, make_link: LinkFactory
-) -> None:
+async def test_the_repr_of_a_subscription_has_channel_and_state(server: ScriptedServer, make_link: LinkFactory) -> None:
     subscription: Subscription = make_link().subscribe("/default/*", print)
     assert repr(subscription) == "Subscription('/default/*', live=False)"
 
@@ -323,7 +321,7 @@ async def test_the_repr_of_a_subscription_has_channel_and_state(
 async def test_frames_are_counted(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
     link = make_link()
     assert await link.subscribe("/default/*", inbox).wait_live(10)
-    await acknowledge(server.peer, {})  # said twice, changes nothing
+    await acknowledge(server.peer, {})  # a repetition, which changes nothing
     await server.peer.send({"type": "ka"})
     await server.peer.send({"type": "brand_new"})
     await server.peer.data("/default/*", "1")

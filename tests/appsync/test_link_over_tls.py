@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificate and key of 127.0.0.1, signed by itself."""
+    """Return a self-signed certificate for 127.0.0.1 with its key."""
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 

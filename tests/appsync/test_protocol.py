@@ -24,7 +24,7 @@ from service.appsync.protocol import (
 
 
 class Wire:
-    """A protocol with a clock, and messages as dicts."""
+    """A protocol with its own clock that takes messages as dicts."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -175,7 +175,9 @@ def test_an_event_after_unsubscribe_is_skipped_and_counted(wire: Wire) -> None:
         ({}, ErrorDetail()),
     ],
 )
-def test_every_member_of_an_error_may_be_absent_or_of_another_type(wire: Wire, entry: dict[str, Any], detail: ErrorDetail) -> None:
+def test_every_member_of_an_error_may_be_absent_or_of_another_type(
+    wire: Wire, entry: dict[str, Any], detail: ErrorDetail
+) -> None:
     assert wire.receive("connection_error", errors=[entry, "odd"]) == ConnectionRefused((detail,))
 
 

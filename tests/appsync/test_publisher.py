@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """An HTTP endpoint that keeps what it gets and answers what it is told to."""
+    """An HTTP endpoint that records requests and sends scripted responses."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, object]] = []
+        self.responses: list[tuple[int, object]] = []
         self.requests: list[tuple[web.Request, bytes]] = []
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.Response:
         self.requests.append((request, await request.read()))
-        status, body = self.answers.pop(0)
+        status, body = self.responses.pop(0)
         if status == 0:
             await asyncio.sleep(3600)
         headers = {"Location": self.url} if status == 307 else {}
@@ -48,7 +48,7 @@ class Endpoint:
 
 
 class Signer(ApiKey):
-    """Signs a content type of its own, and counts how often it had to look for its secret."""
+    """An authorizer that signs its own content type and counts how often it is refreshed."""
 
     refreshed = 0
 
@@ -82,7 +82,7 @@ def success(*indexes: int, failed: Sequence[dict[str, Any]] = ()) -> tuple[int, 
 
 
 async def test_events_are_published_as_json_text(endpoint: Endpoint, publisher: Publisher) -> None:
-    endpoint.answers.append(success(0, 1))
+    endpoint.responses.append(success(0, 1))
     result = await publisher.publish("default/a", ['{"a":1}', '"ü"'])
     assert result == PublishResult(successful=(0, 1), failed=())
     ((request, body),) = endpoint.requests
@@ -98,7 +98,7 @@ async def test_failed_events_have_code_and_message(endpoint: Endpoint, publisher
         {"code": [], "message": 3, "index": "x"},
         "odd",
     ]
-    endpoint.answers.append(success(0, failed=failed))  # type: ignore[arg-type]  # the last one is odd on purpose
+    endpoint.responses.append(success(0, failed=failed))  # type: ignore[arg-type]  # the last one is malformed on purpose
     result = await publisher.publish("/default/a", ["1", "2", "3"])
     assert result.successful == (0,)
     assert result.failed == (
@@ -123,7 +123,7 @@ async def test_failed_events_have_code_and_message(endpoint: Endpoint, publisher
 async def test_any_other_response_raises_with_status_and_type(
     endpoint: Endpoint, publisher: Publisher, status: int, body: object, error_type: str | None
 ) -> None:
-    endpoint.answers.append((status, body))
+    endpoint.responses.append((status, body))
     with pytest.raises(PublishError) as caught:
         await publisher.publish("/default/a", ["1"])
     assert type(caught.value) is PublishError
@@ -137,10 +137,10 @@ async def test_refused_credentials_are_refreshed_once(endpoint: Endpoint, status
     refusal: tuple[int, object] = (status, {"errors": [{"errorType": "UnauthorizedException"}]})
     authorizer = Signer(endpoint.url, KEY)
     async with Publisher(endpoint.url, authorizer) as publisher:
-        endpoint.answers[:] = [refusal, success(0)]
+        endpoint.responses[:] = [refusal, success(0)]
         assert (await publisher.publish("/default/a", ["1"])).successful == (0,)
         assert authorizer.refreshed == 1
-        endpoint.answers[:] = [refusal, refusal]
+        endpoint.responses[:] = [refusal, refusal]
         with pytest.raises(PublishRefusedError, match="UnauthorizedException"):
             await publisher.publish("/default/a", ["1"])
         assert authorizer.refreshed == 2
@@ -148,7 +148,7 @@ async def test_refused_credentials_are_refreshed_once(endpoint: Endpoint, status
 
 
 async def test_a_signed_content_type_replaces_the_default_and_the_signed_body_is_sent(endpoint: Endpoint) -> None:
-    endpoint.answers.append(success(0))
+    endpoint.responses.append(success(0))
     async with Publisher(endpoint.url, Signer(endpoint.url, KEY)) as publisher:
         await publisher.publish("/default/a", ["1"])
     ((request, body),) = endpoint.requests
@@ -157,7 +157,7 @@ async def test_a_signed_content_type_replaces_the_default_and_the_signed_body_is
 
 
 async def test_a_missing_response_raises(endpoint: Endpoint) -> None:
-    endpoint.answers.append((0, None))
+    endpoint.responses.append((0, None))
     async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), timeout=0.2) as publisher:
         with pytest.raises(PublishUnconfirmedError, match=r"0\.2 s"):
             await publisher.publish("/default/a", ["1"])
@@ -182,7 +182,7 @@ async def test_publishing_to_a_wildcard_is_refused(publisher: Publisher) -> None
 
 
 async def test_a_session_passed_in_stays_open(endpoint: Endpoint) -> None:
-    endpoint.answers.append(success(0))
+    endpoint.responses.append(success(0))
     async with aiohttp.ClientSession() as session:
         async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), session=session) as publisher:
             await publisher.publish("/default/a", ["1"])
@@ -192,7 +192,7 @@ async def test_a_session_passed_in_stays_open(endpoint: Endpoint) -> None:
 async def test_a_publisher_can_be_closed_twice_and_unused(endpoint: Endpoint) -> None:
     publisher = Publisher(endpoint.url, ApiKey(endpoint.url, KEY))
     await publisher.close()
-    endpoint.answers.append(success(0))
+    endpoint.responses.append(success(0))
     await publisher.publish("/default/a", ["1"])
     await publisher.close()
     await publisher.close()

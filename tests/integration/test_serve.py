@@ -259,7 +259,9 @@ async def test_a_stop_waits_for_slow_readers_but_not_indefinitely(http: aiohttp.
             writer.transport.abort()
 
 
-async def test_requests_still_in_flight_after_the_drain_get_the_location_of_their_result(http: aiohttp.ClientSession) -> None:
+async def test_requests_still_in_flight_after_the_drain_get_the_location_of_their_result(
+    http: aiohttp.ClientSession,
+) -> None:
     async with (
         LocalAws(port=0, wait=60) as aws,
         service(aws, RESPONSE_TIMEOUT="30", DRAIN_TIMEOUT="0.2") as (process, url),

@@ -16,7 +16,7 @@ import pytest
 
 from service import __version__
 from service.app.settings import Settings
-from tests.support.processes import CLEAN
+from tests.support.processes import CLEAN_ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
@@ -28,7 +28,7 @@ def run(*command: str | Path, expect: int = 0) -> str:
     done = subprocess.run(
         command,
         cwd="/",
-        env=CLEAN,
+        env=CLEAN_ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -106,7 +106,7 @@ def test_serve_without_settings_ends_with_status_two_and_names_them(sync_front: 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_local_answers_a_request_and_stops(sync_front: Path, number: signal.Signals) -> None:
-    env = {**CLEAN, "HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0"}
+    env = {**CLEAN_ENVIRONMENT, "HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0"}
     process = await asyncio.create_subprocess_exec(
         *(sync_front, "local", "--wait", "0"),
         cwd="/",

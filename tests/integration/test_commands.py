@@ -1,4 +1,4 @@
-"""The commands as a person at a terminal meets them."""
+"""The commands, as used at a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.local import WORKFLOW, LocalAws
 from tests.support.processes import command, local, running, service, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
-QUICKLY = 3.0  # seconds; it takes a few tenths of one where nothing else runs
+QUICK_EXIT_S = 3.0  # a few tenths of a second on an idle machine
 EXAMPLES = Path("examples")
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
@@ -58,11 +58,11 @@ async def test_settings_that_only_the_sdk_or_the_system_rejects_give_one_message
 
 
 async def test_ctrl_c_during_the_start_ends_the_process_without_a_traceback() -> None:
-    # Python tells of each import on standard error, so the signal can be sent in the midst of them.
+    # With this option, Python reports each import on standard error, so the signal can be sent during them.
     async with running("-X", "importtime", "-m", "service", "local", env=LOCAL) as process:
         await process.until(lambda: any(line.endswith(" argparse") for line in process.stderr))
         process.send(signal.SIGINT)
-        assert await process.wait(QUICKLY) == -signal.SIGINT
+        assert await process.wait(QUICK_EXIT_S) == -signal.SIGINT
         assert not any("Traceback" in line for line in process.stderr)
 
 
@@ -97,14 +97,14 @@ async def test_an_invalid_command_line_exits_with_status_2_and_the_usage(argumen
 
 
 @pytest.mark.parametrize(
-    ("workflow", "schema", "answer"),
+    ("workflow", "schema", "output"),
     [
         (WORKFLOW, WORKFLOW.with_name("request.schema.json"), b'"nome completo":"Ricardo Marques"'),
         (EXAMPLES / "three-steps.asl.json", EXAMPLES / "three-steps.schema.json", b'"customer":"Ricardo"'),
     ],
 )
 async def test_local_prints_a_working_curl_line_and_ctrl_c_ends_it_quickly_and_quietly(
-    workflow: Path, schema: Path, answer: bytes
+    workflow: Path, schema: Path, output: bytes
 ) -> None:
     environment = LOCAL | {"REQUEST_SCHEMA": str(schema)}
     async with command("service", "local", "--wait", "0", "--workflow", str(workflow), env=environment) as process:
@@ -117,9 +117,9 @@ async def test_local_prints_a_working_curl_line_and_ctrl_c_ends_it_quickly_and_q
         curl = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE)
         async with asyncio.timeout(20):
             out, _ = await curl.communicate()
-        assert answer in out
+        assert output in out
         process.send(signal.SIGINT)
-        assert await process.wait(QUICKLY) == 0
+        assert await process.wait(QUICK_EXIT_S) == 0
         assert not [line for line in process.stderr if not line.startswith("{")]
         assert {line["level"] for line in process.logs} == {"info"}
 
@@ -131,14 +131,14 @@ async def test_ctrl_c_ends_quickly_with_requests_in_flight() -> None:
     ):
         url = f"http://127.0.0.1:{(await process.logged('started'))['port']}/event"
         await process.logged("link_subscription_confirmed")
-        held = asyncio.create_task(http.post(url, json=RICARDO, headers={"X-Request-Id": "held"}))
-        # Two that are done one after the other are proof that the first, sent before them, has been started.
+        in_flight = asyncio.create_task(http.post(url, json=RICARDO, headers={"X-Request-Id": "in-flight"}))
+        # When two later requests have been answered one after the other, the first one has been started.
         for _ in range(2):
             async with http.post(url, json=RICARDO, headers={"Prefer": "respond-async"}) as response:
                 assert response.status == 202
         process.send(signal.SIGINT)
-        assert await process.wait(QUICKLY) == 0
-        assert (await held).status == 202
+        assert await process.wait(QUICK_EXIT_S) == 0
+        assert (await in_flight).status == 202
 
 
 async def test_local_has_a_live_view_and_an_open_one_does_not_delay_the_end() -> None:
@@ -152,7 +152,7 @@ async def test_local_has_a_live_view_and_an_open_one_does_not_delay_the_end() ->
         async with http.get(f"{url}/_local/feed") as feed:
             assert (await feed.content.readany()).startswith(b"data: ")
             process.send(signal.SIGTERM)
-            assert await process.wait(QUICKLY) == 0
+            assert await process.wait(QUICK_EXIT_S) == 0
 
 
 async def test_serve_has_no_live_view() -> None:

@@ -1,6 +1,6 @@
-"""Schemathesis against the running service: its description promises all that it answers.
+"""Schemathesis against the running service: OpenAPI documents every response.
 
-FUZZ_EXAMPLES=5000 in the environment makes a long run of the short one.
+FUZZ_EXAMPLES=5000 in the environment makes a long run of it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from service.local import LocalAws
-from tests.support.processes import CLEAN, service
+from tests.support.processes import CLEAN_ENVIRONMENT, service
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
-SECONDS = 240 if EXAMPLES == "5" else 7200
+TIMEOUT_S = 240 if EXAMPLES == "5" else 7200
 
 
-@pytest.mark.timeout(SECONDS + 60)
+@pytest.mark.timeout(TIMEOUT_S + 60)
 async def test_every_response_to_any_request_is_documented_in_openapi(tmp_path: Path) -> None:
     arguments = [
         "--config-file",
@@ -34,19 +34,19 @@ async def test_every_response_to_any_request_is_documented_in_openapi(tmp_path: 
         "1",
         "--no-color",
     ]
-    # Guesses at ids would use the quota up, and then nothing but 503 be seen.
+    # Random ids would use up the quota, and every later response would be 503.
     environment = {"RESPONSE_TIMEOUT": "5", "DESCRIBE_QUOTA": "100000000/1000000"}
     async with LocalAws(port=0, wait=0) as aws, service(aws, **environment) as (process, url):
         fuzzer = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "schemathesis.cli", *arguments, "--continue-on-failure", f"{url}/openapi.json"),
             cwd=tmp_path,
-            env=CLEAN,
+            env=CLEAN_ENVIRONMENT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(TIMEOUT_S):
                 output, _ = await fuzzer.communicate()
         finally:
             if fuzzer.returncode is None:

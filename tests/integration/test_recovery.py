@@ -1,4 +1,4 @@
-"""Lost replies and lost instances: the service in processes of its own, against the local AWS with its faults."""
+"""Lost replies and lost instances: the service in its own processes, against the local AWS with its faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def get(http: aiohttp.ClientSession, url: str, execution_id: str, **header
 
 
 async def running(aws: LocalAws, number: int) -> None:
-    """Wait until so many executions run."""
+    """Wait until this many executions are running."""
     async with asyncio.timeout(20):
         while aws.running < number:  # noqa: ASYNC110 - the record has no event to wait for
             await asyncio.sleep(0.01)
@@ -69,18 +69,18 @@ async def test_results_whose_replies_fell_into_a_gap_are_returned_soon_after_it(
         await aws.drop_connections(1001)
         for status, body in await asyncio.gather(*posts):
             assert (status, body) == (200, expected(body["id"]))
-        assert time.monotonic() - began < 15  # and not at the end of the wait, 25 seconds after the start
+        assert time.monotonic() - began < 15  # long before the wait ends, 25 seconds after the start
         await process.logged("link_down")
 
 
 async def test_a_stop_through_another_instance_is_reported_immediately(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=50) as aws, service(aws) as (_, url), service(aws) as (_, other):
-        held = asyncio.create_task(post(http, url))
+        in_flight = asyncio.create_task(post(http, url))
         await running(aws, 1)
         [execution_id] = aws.executions
         async with http.delete(f"{other}/event/{execution_id}") as response:
             assert response.status == 204
-        status, body = await held
+        status, body = await in_flight
         assert (status, body["type"].rpartition(":")[2], body["id"]) == (502, "workflow-aborted", execution_id)
 
 
@@ -91,9 +91,9 @@ async def test_five_hundred_duplicates_over_two_instances_are_one_execution(http
             for _ in range(250)
             for url in (first, second)
         ]
-        answers = await asyncio.gather(*posts)
+        responses = await asyncio.gather(*posts)
         [execution_id] = aws.executions
-        assert all(answer == (200, expected(execution_id)) for answer in answers)
+        assert all(response == (200, expected(execution_id)) for response in responses)
 
 
 async def test_a_key_finds_its_execution_after_the_instance_was_killed(http: aiohttp.ClientSession) -> None:
@@ -108,7 +108,7 @@ async def test_a_key_finds_its_execution_after_the_instance_was_killed(http: aio
         status, body = await post(http, second, **key)
         assert (status, body) == (200, expected(body["id"]))
         assert list(aws.executions) == [body["id"]]
-        # The same again, after the end; another body under the key; and the plain address.
+        # The same request after the end, another body with the key, and the location.
         assert await post(http, second, **key) == (200, body)
         status, problem = await post(http, second, RICARDO | {"nome": "Ana"}, **key)
         assert (status, problem["type"].rpartition(":")[2]) == (422, "idempotency-key-reused")
@@ -119,8 +119,8 @@ async def test_any_instance_can_wait_for_the_result_of_an_execution(http: aiohtt
     async with LocalAws(port=0, wait=2) as aws, service(aws) as (_, first), service(aws) as (_, second):
         status, body = await post(http, first, Prefer="respond-async")
         assert status == 202
-        readings = [get(http, url, body["id"], Prefer="wait=20") for url in (first, second, second)]
-        assert await asyncio.gather(*readings) == [(200, expected(body["id"]))] * 3
+        waits = [get(http, url, body["id"], Prefer="wait=20") for url in (first, second, second)]
+        assert await asyncio.gather(*waits) == [(200, expected(body["id"]))] * 3
 
 
 async def test_with_appsync_down_requests_in_flight_are_answered_and_new_ones_refused(

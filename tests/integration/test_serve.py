@@ -1,4 +1,4 @@
-"""The service and the local AWS in separate processes: real HTTP, real WebSocket, the workflow that is deployed."""
+"""The service and the local AWS in separate processes: real HTTP, a real WebSocket and the deployed workflow."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def started(aws: LocalAws, number: int) -> None:
-    """Wait until so many executions were started."""
+    """Wait until this many executions have been started."""
     async with asyncio.timeout(20):
         while len(aws.executions) < number:  # noqa: ASYNC110 - the record has no event to wait for
             await asyncio.sleep(0.01)
@@ -53,7 +53,7 @@ async def test_a_post_returns_the_workflows_result(http: aiohttp.ClientSession) 
         assert time.monotonic() - began >= 0.5
         assert (status, body) == (200, {"id": body["id"], "nome completo": "Ricardo Marques"})
         assert UUID(body["id"].removeprefix("exec-")).version == 4
-        # What the caller was told is what the record says, under the id that the caller was told.
+        # The record has the same result under the id in the response.
         described = await asyncio.to_thread(describe, aws, body["id"])
         assert json.loads(described["output"]) == {"nome completo": "Ricardo Marques"}
         given = json.loads(described["input"])
@@ -98,11 +98,11 @@ async def test_any_name_survives_the_round_trip(http: aiohttp.ClientSession) -> 
             assert (status, body["nome completo"]) == (200, f"{name} {name[::-1]}")
 
 
-@pytest.mark.timeout(300)  # about 25 seconds where nothing else runs
+@pytest.mark.timeout(300)  # about 25 seconds on an idle machine
 async def test_two_thousand_requests_in_flight_get_their_own_results_over_one_connection(
     http: aiohttp.ClientSession,
 ) -> None:
-    asyncio.get_running_loop().set_debug(False)  # both ends of two thousand requests are enough to do
+    asyncio.get_running_loop().set_debug(False)  # debug mode is too slow for both ends of 2,000 requests
     async with LocalAws(port=0, wait=20) as aws, service(aws, RESPONSE_TIMEOUT="200") as (process, url):
         posts = [
             asyncio.create_task(post(http, url, {"nome": f"N{number}", "sobrenome": "X"})) for number in range(2000)
@@ -111,17 +111,17 @@ async def test_two_thousand_requests_in_flight_get_their_own_results_over_one_co
         while not all(task.done() for task in posts):
             peak = max(peak, aws.running)
             await asyncio.wait(posts, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
-            assert (aws.connections, aws.subscriptions) == (1, 2)  # its own channels, and the ends
-        answers = [task.result() for task in posts]
-        assert {status for status, _ in answers} == {200}
-        assert [body["nome completo"] for _, body in answers] == [f"N{number} X" for number in range(2000)]
-        assert len({body["id"] for _, body in answers}) == 2000
+            assert (aws.connections, aws.subscriptions) == (1, 2)  # the subscriptions to its own channels and to /ended
+        responses = [task.result() for task in posts]
+        assert {status for status, _ in responses} == {200}
+        assert [body["nome completo"] for _, body in responses] == [f"N{number} X" for number in range(2000)]
+        assert len({body["id"] for _, body in responses}) == 2000
         assert (len(aws.executions), peak) == (2000, 2000)
         await stopped(process)
 
 
 async def stopped(process: Process) -> None:
-    """End the service as ECS does; it has to say that nothing was held and leave in order."""
+    """Stop the service as ECS does; it must report no requests in flight and shut down gracefully."""
     process.send(signal.SIGTERM)
     assert await process.wait() == 0
     assert [line["in_flight"] for line in process.logs if line["event"] == "stopping"] == [0]
@@ -169,7 +169,7 @@ async def test_requests_are_served_again_after_a_loss_of_the_link(http: aiohttp.
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
         await aws.drop_connections(1006)
         await process.logged("link_down")
-        # During the gap a request waits for the link; nothing is started that could not be heard.
+        # During the gap, a request waits for the link: nothing is started whose reply could not be received.
         assert (await post(http, url))[0] == 200
 
 
@@ -177,7 +177,7 @@ async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_wit
     http: aiohttp.ClientSession,
 ) -> None:
     async with LocalAws(port=0, wait=6) as aws, service(aws) as (process, url):
-        held = [asyncio.create_task(post(http, url)) for _ in range(20)]
+        in_flight = [asyncio.create_task(post(http, url)) for _ in range(20)]
         await started(aws, 20)
         process.send(signal.SIGTERM)
         await process.logged("stopping")
@@ -185,14 +185,14 @@ async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_wit
         assert (status, body["type"].rpartition(":")[2]) == (503, "draining")
         async with http.get(f"{url}/readyz") as response:
             assert (response.status, await response.json()) == (503, {"status": "draining"})
-        assert {status for status, _ in await asyncio.gather(*held)} == {200}
+        assert {status for status, _ in await asyncio.gather(*in_flight)} == {200}
         assert await process.wait() == 0
         assert (aws.connections, aws.subscriptions) == (0, 0)
 
 
 async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
-        assert (await post(http, url))[0] == 200  # the session keeps the connection
+        assert (await post(http, url))[0] == 200  # the client session keeps the connection open
         process.send(signal.SIGTERM)
         stopping = await process.logged("stopping")
         assert await process.wait() == 0
@@ -207,19 +207,19 @@ async def test_a_forced_stop_returns_the_location_of_each_result(
     http: aiohttp.ClientSession, signals: list[signal.Signals]
 ) -> None:
     async with LocalAws(port=0, wait=60) as aws, service(aws) as (process, url):
-        held = [asyncio.create_task(post(http, url)) for _ in range(5)]
+        in_flight = [asyncio.create_task(post(http, url)) for _ in range(5)]
         await started(aws, 5)
         for number in signals:
             process.send(number)
             await process.logged("stopping")
-        answers = await asyncio.gather(*held)
-        assert {status for status, _ in answers} == {202}
-        assert {body["id"] for _, body in answers} == set(aws.executions)
+        responses = await asyncio.gather(*in_flight)
+        assert {status for status, _ in responses} == {202}
+        assert {body["id"] for _, body in responses} == set(aws.executions)
         assert await process.wait(5) == 3
 
 
 async def test_a_forced_stop_waits_for_nothing(http: aiohttp.ClientSession) -> None:
-    """Not for Step Functions that hangs, nor for half a body, nor for a caller that does not read its answer."""
+    """Neither for Step Functions, nor for the rest of a body, nor for a caller that does not read its response."""
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as hanging:
         hanging.script("StartExecution", gated(asyncio.Event(), STARTED))
         hanging.script("DescribeExecution", gated(asyncio.Event(), STARTED))
@@ -235,7 +235,7 @@ async def test_a_forced_stop_waits_for_nothing(http: aiohttp.ClientSession) -> N
             status, body = await starting
             assert (status, body["type"].rpartition(":")[2]) == (503, "outcome-unknown")
             assert body["id"] == next(call["name"] for action, call in hanging.calls if action == "StartExecution")
-            assert await process.wait(3) == 3  # a second where nothing else runs
+            assert await process.wait(3) == 3  # a second on an idle machine
             async with asyncio.timeout(5):
                 await reader.read()
             writer.close()
@@ -249,7 +249,7 @@ async def test_a_stop_waits_for_slow_readers_but_not_indefinitely(http: aiohttp.
         async with service(aws, AWS_ENDPOINT_URL_SFN=scripted.url) as (process, url):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), limit=1024)
             request = f"GET /event/exec-{'0' * 8}-0000-4000-8000-{'0' * 12} HTTP/1.1\r\nHost: x\r\n\r\n"
-            writer.write(request.encode() * 40)  # more than the sockets between us hold
+            writer.write(request.encode() * 40)  # more than fits into the sockets' buffers
             await scripted.arrived("DescribeExecution", 10)
             process.send(signal.SIGTERM)
             assert await process.wait(20) == 0
@@ -266,10 +266,10 @@ async def test_requests_still_in_flight_after_the_drain_get_the_location_of_thei
         LocalAws(port=0, wait=60) as aws,
         service(aws, RESPONSE_TIMEOUT="30", DRAIN_TIMEOUT="0.2") as (process, url),
     ):
-        held = asyncio.create_task(post(http, url))
+        in_flight = asyncio.create_task(post(http, url))
         await started(aws, 1)
         process.send(signal.SIGTERM)
-        status, _ = await held
+        status, _ = await in_flight
         assert status == 202
         assert await process.wait() == 3
         warnings = [line["event"] for line in process.logs if line["level"] == "warning"]

@@ -1,4 +1,4 @@
-"""What aiohttp keeps of applications that have ended."""
+"""aiohttp's references to applications that have ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from aiohttp import web_app
 
 
 def forget() -> None:
-    """Let the collector have them.
+    """Drop them, so that the garbage collector frees the applications.
 
-    aiohttp remembers the handlers of the last 1,024 routes that were asked, and through them their applications: a
-    process that starts hundreds would grow to gigabytes, and stand still for seconds at each full collection.
+    aiohttp caches the handlers of the last 1,024 requested routes, and through them their applications. A process that
+    starts hundreds of applications would grow to gigabytes, and each full collection would block it for seconds.
     """
     web_app._cached_build_middleware.cache_clear()

@@ -1,4 +1,4 @@
-"""This project's own commands as processes, with their logs."""
+"""The project's commands as processes, with their logs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 from service.local import LocalAws
 from tests.support.privacy import assert_nothing_private
 
-# Nothing of the machine's own settings may reach a process under test.
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
+# The machine's own settings must not reach a process under test.
+CLEAN_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
 
 
 class Process:
-    """A running command; standard output and standard error are read as they come."""
+    """A running command whose standard output and standard error are read continuously."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -48,15 +48,15 @@ class Process:
         """Wait for a log line with this event and return it."""
         found: list[dict[str, Any]] = []
 
-        def look() -> bool:
+        def find() -> bool:
             found[:] = [line for line in self.logs if line["event"] == event]
             return bool(found)
 
-        await self.until(look)
+        await self.until(find)
         return found[0]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until what was written meets a condition."""
+        """Wait until the output meets a condition."""
         async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
@@ -64,15 +64,15 @@ class Process:
         """Send a signal."""
         self._process.send_signal(number)
 
-    async def wait(self, seconds: float = 30) -> int:
-        """Wait for the end and return the exit status."""
-        async with asyncio.timeout(seconds):
+    async def wait(self, timeout: float = 30) -> int:
+        """Wait for the end of the process and return its exit status."""
+        async with asyncio.timeout(timeout):
             status = await self._process.wait()
             await asyncio.gather(*self._readers)
         return status
 
     async def end(self) -> None:
-        """End the process if it still runs; asked first, so that it writes its coverage."""
+        """End the process if it is still running; with SIGINT first, so that it writes its coverage."""
         if self._process.returncode is None:
             self.send(signal.SIGINT)
         try:
@@ -80,7 +80,7 @@ class Process:
         except TimeoutError:
             self._process.kill()
             await self.wait()
-        # Metrics are lines of JSON; other output is for people, such as the example that `local` prints.
+        # Metrics are lines of JSON. Other output is for people, such as the example that `local` prints.
         assert_nothing_private([*self.stderr, *(line for line in self.stdout if line.startswith("{"))])
 
 
@@ -97,7 +97,7 @@ async def running(*arguments: str, env: Mapping[str, str] | None = None) -> Asyn
             sys.executable,
             *("-W", "error"),
             *arguments,
-            env={**CLEAN, **(env or {})},
+            env={**CLEAN_ENVIRONMENT, **(env or {})},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -109,7 +109,7 @@ async def running(*arguments: str, env: Mapping[str, str] | None = None) -> Asyn
 
 
 def settings_for(aws: LocalAws) -> dict[str, str]:
-    """Return the environment in which the service uses this local AWS."""
+    """Return the environment with which the service uses this local AWS."""
     return {
         "HOST": "127.0.0.1",
         "PORT": "0",
@@ -127,7 +127,7 @@ def settings_for(aws: LocalAws) -> dict[str, str]:
 
 @asynccontextmanager
 async def service(aws: LocalAws, **env: str) -> AsyncIterator[tuple[Process, str]]:
-    """Run `serve` in a process of its own; yield it and its URL once its subscription is confirmed."""
+    """Run `serve` in a process; yield it and its URL once its subscription is confirmed."""
     async with command("service", "serve", env=settings_for(aws) | env) as process:
         port = (await process.logged("started"))["port"]
         await process.logged("link_subscription_confirmed")

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1."""
+"""A self-signed certificate for 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(folder: Path) -> Path:
-    """Write certificate and key, signed by itself, to a file in `folder`; return its path."""
+    """Write a self-signed certificate and its key to a file in `folder`; return its path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

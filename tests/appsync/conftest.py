@@ -8,50 +8,50 @@ import pytest
 from service.appsync import ApiKey, Backoff, Link, LinkEvent, LinkEventKind, Timeouts
 from service.appsync.connection import Connection
 
-from .scripted_server import Bell, ScriptedServer
+from .scripted_server import Notifier, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 KEY = "da2-not-a-secret"
 
-# Short bounds for steps that a test lets fail; those that have to succeed on a busy machine keep the long ones.
-QUICK = Timeouts(connect=10, ack=10, subscribe=10, close=1)
-SWIFT_BACKOFF = Backoff(base=0.01, cap=0.05, refresh_interval=1, refused_cap=0.2)
+# Short delays for attempts that a test lets fail; steps that have to succeed on a busy machine have long timeouts.
+TIMEOUTS = Timeouts(connect=10, ack=10, subscribe=10, close=1)
+SHORT_BACKOFF = Backoff(base=0.01, cap=0.05, refresh_interval=1, refused_cap=0.2)
 
 
 class Changes(list[LinkEvent]):
-    """What a link told of itself."""
+    """The events that a link has reported."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._bell = Bell()
+        self._notifier = Notifier()
 
     def __call__(self, event: LinkEvent) -> None:
         self.append(event)
-        self._bell.ring()
+        self._notifier.notify()
 
     def of(self, kind: LinkEventKind) -> list[LinkEvent]:
         return [event for event in self if event.kind is kind]
 
     async def until(self, kind: LinkEventKind, times: int = 1) -> LinkEvent:
-        await self._bell.until(lambda: len(self.of(kind)) >= times)
+        await self._notifier.until(lambda: len(self.of(kind)) >= times)
         return self.of(kind)[times - 1]
 
 
 class Inbox(list[str]):
-    """An `on_event` that keeps what it gets."""
+    """An `on_event` that keeps the events."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._bell = Bell()
+        self._notifier = Notifier()
 
     def __call__(self, event: str) -> None:
         self.append(event)
-        self._bell.ring()
+        self._notifier.notify()
 
     async def until(self, *events: str) -> None:
-        await self._bell.until(lambda: self == list(events))
+        await self._notifier.until(lambda: self == list(events))
 
 
 class LinkFactory(Protocol):
@@ -76,15 +76,15 @@ def inbox() -> Inbox:
 
 @pytest.fixture
 async def make_link(server: ScriptedServer, changes: Changes) -> AsyncIterator[LinkFactory]:
-    """Make links that are closed after the test, and see that nothing of them is left."""
+    """Make links that are closed after the test, and check that they leave nothing behind."""
     links: list[Link] = []
 
     def make(**options: Any) -> Link:
         merged: dict[str, Any] = {
             "authorizer": ApiKey("http://127.0.0.1:4566/event", KEY),
             "on_link_event": changes,
-            "timeouts": QUICK,
-            "backoff": SWIFT_BACKOFF,
+            "timeouts": TIMEOUTS,
+            "backoff": SHORT_BACKOFF,
         } | options
         link = Link(merged.pop("realtime_url", server.url), merged.pop("authorizer"), **merged)
         links.append(link)
@@ -99,7 +99,7 @@ async def make_link(server: ScriptedServer, changes: Changes) -> AsyncIterator[L
 
 
 def remains() -> list[object]:
-    """Return the tasks and timers of any link that are left on the loop."""
+    """Return the tasks and timers of links that are still on the event loop."""
     tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith("appsync")]
     scheduled = getattr(asyncio.get_running_loop(), "_scheduled", ())
     timers = [

@@ -1,4 +1,4 @@
-"""A real WebSocket server that speaks the protocol, and can be told at each step to misbehave."""
+"""A real WebSocket server for the protocol that can be scripted to misbehave at each step."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     Step = Callable[["Peer", Message], Awaitable[None]]
 
 
-class Bell:
-    """Lets a test wait for any condition, which is looked at again whenever the bell rings."""
+class Notifier:
+    """Lets a test wait for any condition, which is checked again on each notification."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
 
-    def ring(self) -> None:
-        self._rung.set()
-        self._rung = asyncio.Event()
+    def notify(self) -> None:
+        self._notified.set()
+        self._notified = asyncio.Event()
 
     async def until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
         async with asyncio.timeout(timeout):
             while not condition():
-                await self._rung.wait()
+                await self._notified.wait()
 
 
 class Peer:
@@ -49,7 +49,7 @@ class Peer:
 
     @property
     def authorization(self) -> dict[str, str]:
-        """What the handshake showed."""
+        """The authorisation object of the handshake."""
         assert self.websocket.request is not None
         offered = self.websocket.request.headers["Sec-WebSocket-Protocol"].replace(" ", "").split(",")
         (header,) = (token.removeprefix("header-") for token in offered if token.startswith("header-"))
@@ -59,7 +59,7 @@ class Peer:
         await self.websocket.send(json.dumps(message) if isinstance(message, dict) else message)
 
     async def data(self, channel: str, event: object) -> None:
-        """Send one data frame for each live subscription to exactly this channel."""
+        """Send one data frame for each subscription to exactly this channel."""
         for id_, subscribed in list(self.subscriptions.items()):
             if subscribed == channel:
                 await self.send({"type": "data", "id": id_, "event": event})
@@ -97,25 +97,25 @@ def close(code: int) -> Step:
     return step
 
 
-def say(answer: Message) -> Step:
-    """Answer with this, and the id of what was asked."""
+def respond(response: Message) -> Step:
+    """Respond with this message and the id of the request."""
 
     async def step(peer: Peer, message: Message) -> None:
-        await peer.send({"id": message["id"], **answer} if "id" in message else answer)
+        await peer.send({"id": message["id"], **response} if "id" in message else response)
 
     return step
 
 
 def acknowledge_for(timeout_ms: int) -> Step:
-    return say({"type": "connection_ack", "connectionTimeoutMs": timeout_ms})
+    return respond({"type": "connection_ack", "connectionTimeoutMs": timeout_ms})
 
 
 def refuse(kind: str, error_type: str, **more: object) -> Step:
-    return say({"type": kind, "errors": [{"errorType": error_type, **more}]})
+    return respond({"type": kind, "errors": [{"errorType": error_type, **more}]})
 
 
 def first(*steps: Step, then: Step) -> Step:
-    """Do these once each, over all connections, and then always the last."""
+    """Take each of these steps once, over all connections, and then always the last."""
     remaining = list(steps)
 
     async def step(peer: Peer, message: Message) -> None:
@@ -135,7 +135,7 @@ class ScriptedServer:
             "unsubscribe": release,
         }
         self.handshake_statuses: list[int] = []
-        self.bell = Bell()
+        self.notifier = Notifier()
         self.peers: list[Peer] = []
         self.ssl_context: ssl.SSLContext | None = None
         self._server: Server | None = None
@@ -151,7 +151,7 @@ class ScriptedServer:
         return self.peers[-1]
 
     async def start(self) -> None:
-        """Listen: on any free port at first, on the same one when it comes back."""
+        """Listen on a free port; after a stop, on the same one again."""
         self._server = await serve(
             self._serve,
             "127.0.0.1",
@@ -166,7 +166,7 @@ class ScriptedServer:
         (self._port,) = {socket.getsockname()[1] for socket in self._server.sockets}
 
     async def stop(self) -> None:
-        """Go away: every connection breaks without a word."""
+        """Stop listening and abort every connection."""
         assert self._server is not None
         for peer in self.peers:
             peer.websocket.transport.abort()
@@ -174,15 +174,15 @@ class ScriptedServer:
         await self._server.wait_closed()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        await self.bell.until(condition)
+        await self.notifier.until(condition)
 
     async def subscribed(self, connections: int = 1) -> Peer:
-        """Wait for that many connections in all, and for a subscription on the last of them."""
+        """Wait for this many connections in total, and for a subscription on the last one."""
         await self.until(lambda: len(self.peers) >= connections and self.peer.subscriptions)
         return self.peer
 
-    async def asked(self, kind: str, times: int = 1) -> list[Message]:
-        """Wait for so many messages of a kind, over all connections."""
+    async def wait_for(self, kind: str, times: int = 1) -> list[Message]:
+        """Wait for this many messages of a kind, over all connections."""
         await self.until(lambda: len(self.all(kind)) >= times)
         return self.all(kind)
 
@@ -200,23 +200,23 @@ class ScriptedServer:
         if not self.handshake_statuses:
             return None
         response = websocket.respond(HTTPStatus(self.handshake_statuses.pop(0)), "no")
-        response.headers["Location"] = self.url  # a redirect must not be followed: the credentials would go along
+        response.headers["Location"] = self.url  # a redirect must not be followed: it would receive the credentials
         return response
 
     async def _serve(self, websocket: ServerConnection) -> None:
         peer = Peer(websocket)
         self.peers.append(peer)
-        self.bell.ring()
+        self.notifier.notify()
         try:
             await self.on["connect"](peer, {})
             async for text in websocket:
                 message = json.loads(text)
                 peer.received.append(message)
-                self.bell.ring()
+                self.notifier.notify()
                 await self.on[message["type"]](peer, message)
-                self.bell.ring()
+                self.notifier.notify()
         except ConnectionClosed:
             pass
         finally:
             peer.closed = True
-            self.bell.ring()
+            self.notifier.notify()

@@ -1,4 +1,4 @@
-"""Signature Version 4 as the receiver of a request checks it, written from its specification.
+"""Verification of AWS Signature Version 4, written from its specification.
 
 AWS Identity and Access Management User Guide, "Create a signed AWS API request".
 """
@@ -22,7 +22,7 @@ _AUTHORIZATION = re.compile(
 def is_signed(
     headers: Mapping[str, str], body: bytes, *, scope: str, access_key: str, secret_key: str, path: str
 ) -> bool:
-    """Whether the headers sign a POST of the body to the path; `scope` is `<region>/<service>`."""
+    """Return whether the headers sign a POST of the body to the path; `scope` is `<region>/<service>`."""
     by_name = {name.lower(): value for name, value in headers.items()}
     match = _AUTHORIZATION.fullmatch(by_name["authorization"])
     assert match is not None

@@ -1,17 +1,21 @@
-"""The client against the embedded local AWS, which was written from the documentation by other hands."""
+"""The client against the embedded local AWS, which was written independently from the documentation."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 
+from service import appsync
 from service.appsync import ApiKey, Link, LinkEventKind, Publisher, PublishRefusedError
 from service.local import LocalAws
 from service.local.realtime import MAX_SUBSCRIPTIONS
 
-from .conftest import QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
+from .conftest import SHORT_BACKOFF, TIMEOUTS, Changes, Inbox, remains
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +30,9 @@ async def aws() -> AsyncIterator[LocalAws]:
 @pytest.fixture
 async def link(aws: LocalAws, changes: Changes) -> AsyncIterator[Link]:
     authorizer = ApiKey(aws.http_url, aws.api_key)
-    async with Link(aws.realtime_url, authorizer, on_link_event=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link:
+    async with Link(
+        aws.realtime_url, authorizer, on_link_event=changes, timeouts=TIMEOUTS, backoff=SHORT_BACKOFF
+    ) as link:
         yield link
     assert remains() == []
 
@@ -37,7 +43,7 @@ async def publisher(aws: LocalAws) -> AsyncIterator[Publisher]:
         yield publisher
 
 
-async def test_what_is_published_below_a_wildcard_is_received(
+async def test_events_that_match_a_wildcard_are_received(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
 ) -> None:
     assert await link.subscribe(f"/{aws.namespace}/instance/*", inbox).wait_live(10)
@@ -47,7 +53,7 @@ async def test_what_is_published_below_a_wildcard_is_received(
     await inbox.until(event)
 
 
-async def test_five_events_of_one_request_come_one_by_one(
+async def test_five_events_of_one_request_are_delivered_one_by_one(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
 ) -> None:
     assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)
@@ -57,7 +63,7 @@ async def test_five_events_of_one_request_come_one_by_one(
     await inbox.until(*events)
 
 
-async def test_an_ended_subscription_receives_nothing_more(
+async def test_an_ended_subscription_receives_no_more_events(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox
 ) -> None:
     ended: list[str] = []
@@ -70,7 +76,7 @@ async def test_an_ended_subscription_receives_nothing_more(
     assert ended == []
 
 
-async def test_the_limit_of_subscriptions_is_told_and_costs_the_others_nothing(
+async def test_a_subscription_over_the_limit_is_refused_and_the_others_are_unaffected(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
 ) -> None:
     own = link.subscribe(f"/{aws.namespace}/own/*", inbox)
@@ -89,7 +95,7 @@ async def test_the_limit_of_subscriptions_is_told_and_costs_the_others_nothing(
     assert (own.live, aws.connections, changes.of(LinkEventKind.DOWN)) == (True, 1, [])
 
 
-async def test_a_dropped_connection_is_made_again(
+async def test_the_link_reconnects_after_a_dropped_connection(
     aws: LocalAws, link: Link, publisher: Publisher, inbox: Inbox, changes: Changes
 ) -> None:
     subscription = link.subscribe(f"/{aws.namespace}/*", inbox)
@@ -111,10 +117,21 @@ async def test_an_unknown_namespace_is_refused(link: Link, publisher: Publisher,
 
 async def test_a_wrong_key_is_refused(aws: LocalAws, changes: Changes) -> None:
     authorizer = ApiKey(aws.http_url, "da2-wrong")
-    async with Link(aws.realtime_url, authorizer, on_link_event=changes, backoff=SWIFT_BACKOFF):
+    async with Link(aws.realtime_url, authorizer, on_link_event=changes, backoff=SHORT_BACKOFF):
         refused = await changes.until(LinkEventKind.REFUSED, times=2)
         assert refused.error_type == "UnauthorizedException"
     async with Publisher(aws.http_url, authorizer) as publisher:
         with pytest.raises(PublishRefusedError):
             await publisher.publish(f"/{aws.namespace}/a", ["1"])
     assert "da2-wrong" not in repr(changes)
+
+
+async def test_the_example_in_the_packages_docstring_works(aws: LocalAws, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = re.findall(r"^(?: {4}.*)?\n", appsync.__doc__ or "", re.MULTILINE)
+    example = "".join(lines).replace("/default/", f"/{aws.namespace}/")
+    example = re.sub(r"wss://[^\"]+", aws.realtime_url, re.sub(r"https://[^\"]+", aws.http_url, example))
+    names = vars(appsync) | {"asyncio": asyncio, "json": json, "key": aws.api_key}
+    source = "async def example():\n" + textwrap.indent(textwrap.dedent(example), "    ")
+    exec(source, names)  # noqa: S102 - the source is the package's own docstring
+    await names["example"]()
+    assert capsys.readouterr().out == "hello\n"

@@ -39,7 +39,7 @@ def test_the_repr_hides_the_key() -> None:
     assert repr(ApiKey("https://example.com/event", KEY)) == "ApiKey(host='example.com')"
 
 
-async def test_publishing_needs_the_key_only_and_refreshing_does_nothing() -> None:
+async def test_publishing_sends_only_the_key_and_refreshing_does_nothing() -> None:
     authorizer = ApiKey("https://example.com/event", KEY)
     await authorizer.refresh()
     assert await authorizer.publish("/default/a", ["1"]) == {"x-api-key": KEY}

@@ -12,29 +12,29 @@ SEGMENTS = st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9-]{0,48}[A-Za-z0-9])?\Z")
 
 
 @pytest.mark.parametrize("path", ["default", "/default", "default/", "/default/"])
-def test_slashes_at_the_ends_are_optional(path: str) -> None:
+def test_leading_and_trailing_slashes_are_optional(path: str) -> None:
     assert for_publish(path) == for_subscribe(path) == "/default"
 
 
 @pytest.mark.parametrize("segment", ["a", "A-1", "a" * 50, "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9", "0", "a--b"])
-def test_a_segment_is_letters_digits_and_inner_dashes(segment: str) -> None:
+def test_a_segment_has_letters_digits_and_inner_hyphens(segment: str) -> None:
     assert is_segment(segment)
 
 
 @pytest.mark.parametrize("segment", ["", "-", "-a", "a-", "a" * 51, "a_b", "a.b", "a b", "ä", "٣", "a\n", "*", "a/b"])
-def test_nothing_else_is_a_segment(segment: str) -> None:
+def test_other_texts_are_not_segments(segment: str) -> None:
     assert not is_segment(segment)
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", "//a", "a//b", "a//", "/a/b/c/d/e/f", "a/-b", "a/b_"])
-def test_other_paths_are_refused(path: str) -> None:
+def test_other_paths_are_invalid(path: str) -> None:
     with pytest.raises(ChannelError):
         for_publish(path)
     with pytest.raises(ValueError, match="channel"):
         for_subscribe(path)
 
 
-def test_a_wildcard_stands_last_in_a_subscription_and_nowhere_else() -> None:
+def test_a_wildcard_is_valid_only_as_the_last_segment_of_a_subscription() -> None:
     assert for_subscribe("default/*") == "/default/*"
     assert for_subscribe("/a/b/c/d/*/") == "/a/b/c/d/*"
     for path in ("*", "/*", "a/*/b", "a/b*", "a/**", "a/b/c/d/e/*"):
@@ -45,7 +45,7 @@ def test_a_wildcard_stands_last_in_a_subscription_and_nowhere_else() -> None:
 
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=5))
-def test_any_path_of_good_segments_is_good_and_stays_as_it_is(segments: list[str]) -> None:
+def test_a_path_of_valid_segments_is_valid_and_unchanged(segments: list[str]) -> None:
     path = "/" + "/".join(segments)
     assert for_publish(path) == for_subscribe(path) == path
 

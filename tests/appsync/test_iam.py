@@ -14,7 +14,7 @@ from service.appsync import Link, LinkEventKind, Publisher, Renewal, publish_bod
 from service.appsync.iam import Iam
 from service.local import LocalAws
 
-from .conftest import QUICK, SWIFT_BACKOFF, remains
+from .conftest import SHORT_BACKOFF, TIMEOUTS, remains
 from .scripted_server import acknowledge, confirm, refuse
 from .sigv4 import is_signed, signed_names
 
@@ -58,7 +58,7 @@ def is_valid(headers: Mapping[str, str], body: bytes, access_key: str = "AKIDEXA
         ),
     ],
 )
-def test_the_verifier_of_these_tests_agrees_with_the_published_test_suite(
+def test_the_verifier_in_these_tests_agrees_with_the_published_test_suite(
     more: dict[str, str], body: bytes, signature: str
 ) -> None:
     names = ";".join(sorted({"host", "x-amz-date", *more}))
@@ -75,7 +75,7 @@ def test_the_verifier_of_these_tests_agrees_with_the_published_test_suite(
 
 
 @pytest.mark.parametrize("token", [None, "a-session-token"])
-async def test_every_use_is_signed_over_its_own_body_and_the_documented_headers(token: str | None) -> None:
+async def test_each_signature_covers_its_own_body_and_the_documented_headers(token: str | None) -> None:
     iam = Iam(URL, Session(token=token), "us-east-1")
     events = ['{"a":"ü/<>&"}', "2"]
     for headers, body in [
@@ -102,13 +102,13 @@ async def test_every_use_is_signed_over_its_own_body_and_the_documented_headers(
         ("http://127.0.0.1:4566/event", "us-east-1"),
     ],
 )
-async def test_the_region_is_the_endpoints_own_or_else_the_given_one(url: str, region: str) -> None:
+async def test_the_region_comes_from_the_endpoint_or_else_from_the_argument(url: str, region: str) -> None:
     iam = Iam(url, Session(), "us-east-1")
     assert f"/{region}/appsync/aws4_request" in (await iam.connect())["Authorization"]
     assert repr(iam) == f"Iam(host={iam._host!r}, region={region!r})"
 
 
-async def test_the_credentials_of_the_moment_sign() -> None:
+async def test_signatures_use_the_current_credentials() -> None:
     session = Session()
     iam = Iam(URL, session, "")
     first = await iam.refresh()
@@ -122,11 +122,11 @@ async def test_the_credentials_of_the_moment_sign() -> None:
         await iam.connect()
 
 
-async def test_credentials_that_expire_are_renewed_before_they_sign() -> None:
+async def test_expiring_credentials_are_renewed_before_signing() -> None:
     numbers = iter(range(100))
 
     async def renew() -> dict[str, Any]:
-        # Within the time before their end in which the SDK asks for others at every use.
+        # So close to the expiry that the SDK renews the credentials at each use.
         end = datetime.now(UTC) + timedelta(minutes=5)
         number = next(numbers)
         return {"access_key": f"AKID{number}", "secret_key": SECRET, "token": "t", "expiry_time": end.isoformat()}
@@ -142,7 +142,7 @@ async def test_credentials_that_expire_are_renewed_before_they_sign() -> None:
     assert is_valid(await iam.connect(), b"{}", "AKID2")
 
 
-async def test_connections_and_subscriptions_are_signed_over_what_is_sent_on_every_connection(
+async def test_connections_and_subscriptions_are_signed_again_on_every_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     async def check_connect(peer: Peer, message: Message) -> None:
@@ -177,12 +177,12 @@ async def test_a_link_without_credentials_waits_for_them(
     assert await subscription.wait_live(10)
 
 
-async def test_the_local_aws_takes_the_sdks_own_session(changes: Changes, inbox: Inbox) -> None:
+async def test_the_local_aws_accepts_a_session_of_the_sdk(changes: Changes, inbox: Inbox) -> None:
     session = aioboto3.Session(aws_access_key_id="any", aws_secret_access_key="any", aws_session_token="any")
     async with LocalAws(port=0) as aws:
         iam = Iam(aws.http_url, session, aws.region)
         async with (
-            Link(aws.realtime_url, iam, on_link_event=changes, timeouts=QUICK, backoff=SWIFT_BACKOFF) as link,
+            Link(aws.realtime_url, iam, on_link_event=changes, timeouts=TIMEOUTS, backoff=SHORT_BACKOFF) as link,
             Publisher(aws.http_url, iam) as publisher,
         ):
             assert await link.subscribe(f"/{aws.namespace}/*", inbox).wait_live(10)

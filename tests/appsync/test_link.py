@@ -8,7 +8,7 @@ import pytest
 
 from service.appsync import ApiKey, ChannelError, Link, LinkClosedError, LinkEventKind, Subscription, Timeouts
 
-from .conftest import KEY, QUICK, remains
+from .conftest import KEY, TIMEOUTS, remains
 from .scripted_server import acknowledge, confirm, ignore
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ async def test_an_event_of_240_kilobytes_is_delivered(
 ) -> None:
     subscription = make_link().subscribe("/default/*", inbox)
     assert await subscription.wait_live(10)
-    event = '"' + "ü" * 120_000 + '"'  # as \u escapes in the frame, thrice the size
+    event = '"' + "ü" * 120_000 + '"'  # as \u escapes in the frame: three times the size
     await server.peer.data("/default/*", event)
     await inbox.until(event)
 
 
-async def test_the_handshake_shows_host_and_key_and_gets_the_protocol(
+async def test_the_handshake_sends_host_and_key_and_selects_the_protocol(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     make_link()
@@ -58,12 +58,12 @@ async def test_the_handshake_shows_host_and_key_and_gets_the_protocol(
 
 async def test_each_subscribe_message_is_authorised(server: ScriptedServer, make_link: LinkFactory) -> None:
     make_link().subscribe("/default/a", print)
-    (message,) = await server.asked("subscribe")
+    (message,) = await server.wait_for("subscribe")
     assert message["channel"] == "/default/a"
     assert message["authorization"] == {"host": "127.0.0.1:4566", "x-api-key": KEY}
 
 
-async def test_a_subscription_made_before_or_after_the_connection_goes_live(
+async def test_a_subscription_goes_live_whether_made_before_or_after_the_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     link = make_link()
@@ -92,7 +92,7 @@ async def test_a_subscription_is_not_live_before_the_service_confirms_it(
     server.on["subscribe"] = confirm_later
     made = time.monotonic()
     subscription = make_link().subscribe("/default/*", print)
-    await server.asked("subscribe")
+    await server.wait_for("subscribe")
     assert not await subscription.wait_live(0.05)
     assert (subscription.live, subscription.ever_live) == (False, False)
     assert made <= (subscription.down_since or 0) <= time.monotonic()
@@ -101,7 +101,7 @@ async def test_a_subscription_is_not_live_before_the_service_confirms_it(
     assert (subscription.live, subscription.ever_live, subscription.down_since) == (True, True, None)
 
 
-async def test_an_event_that_comes_before_the_success_is_delivered(
+async def test_an_event_before_the_success_message_is_delivered(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     async def data_first(peer: Peer, message: Message) -> None:
@@ -114,12 +114,12 @@ async def test_an_event_that_comes_before_the_success_is_delivered(
     assert inbox == ["1"]
 
 
-async def test_waiters_leave_nothing_behind_whether_they_see_it_live_or_give_up(
+async def test_waiters_leave_nothing_behind_whether_they_succeed_or_give_up(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["subscribe"] = ignore
     subscription = make_link().subscribe("/default/*", print)
-    await server.asked("subscribe")
+    await server.wait_for("subscribe")
     assert await asyncio.gather(*(subscription.wait_live(0.01) for _ in range(100))) == [False] * 100
     waiting = asyncio.create_task(subscription.wait_live(60))
     given_up = asyncio.create_task(subscription.wait_live(60))
@@ -155,26 +155,26 @@ async def test_unsubscribe_waits_for_the_service_and_stops_delivery(
     assert len(server.all("unsubscribe")) == 1
 
 
-async def test_a_subscription_ended_before_its_success_is_unsubscribed_only_after_it(
+async def test_a_subscription_ended_before_its_success_message_is_unsubscribed_after_it(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
 ) -> None:
     server.on["subscribe"] = ignore
     subscription = make_link().subscribe("/default/*", inbox)
-    (asked,) = await server.asked("subscribe")
-    leaving = asyncio.create_task(subscription.unsubscribe())
+    (request,) = await server.wait_for("subscribe")
+    unsubscribing = asyncio.create_task(subscription.unsubscribe())
     await asyncio.sleep(0)
-    await server.peer.send({"type": "data", "id": asked["id"], "event": "1"})
+    await server.peer.send({"type": "data", "id": request["id"], "event": "1"})
     assert server.all("unsubscribe") == []
-    await confirm(server.peer, asked)
-    await server.asked("unsubscribe")
-    await leaving
+    await confirm(server.peer, request)
+    await server.wait_for("unsubscribe")
+    await unsubscribing
     assert server.peer.subscriptions == {}
     assert inbox == []
     assert not subscription.ever_live
     assert changes.of(LinkEventKind.SUBSCRIPTION_CONFIRMED) == []
 
 
-async def test_unsubscribe_gives_up_on_a_service_that_does_not_answer(
+async def test_unsubscribe_gives_up_if_the_service_does_not_respond(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["unsubscribe"] = ignore
@@ -196,13 +196,13 @@ async def test_a_subscription_that_was_never_sent_can_be_ended(server: ScriptedS
 
 
 @pytest.mark.parametrize("channel", ["", "/", "/*", "/default/*/x", "/a_b", "/a/b/c/d/e/f"])
-async def test_a_bad_channel_is_refused_at_once(make_link: LinkFactory, channel: str) -> None:
+async def test_an_invalid_channel_raises_immediately(make_link: LinkFactory, channel: str) -> None:
     with pytest.raises(ChannelError):
         make_link().subscribe(channel, print)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/event/realtime", "ws:///event", "nonsense"])
-async def test_a_url_that_is_no_websocket_is_refused(url: str) -> None:
+async def test_a_url_that_is_not_a_websocket_is_invalid(url: str) -> None:
     with pytest.raises(ValueError, match="ws://"):
         Link(url, ApiKey("http://127.0.0.1/event", KEY))
 
@@ -231,7 +231,7 @@ async def test_closing_unsubscribes_sends_a_close_frame_and_leaves_nothing(
         link.subscribe("/default/*", print)
 
 
-async def test_closing_is_bounded_when_the_service_answers_nothing(
+async def test_closing_takes_a_bounded_time_if_the_service_does_not_respond(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["unsubscribe"] = ignore
@@ -244,11 +244,11 @@ async def test_closing_is_bounded_when_the_service_answers_nothing(
     assert remains() == []
 
 
-async def test_closing_wakes_whoever_waits_for_a_subscription(server: ScriptedServer, make_link: LinkFactory) -> None:
+async def test_closing_wakes_tasks_that_wait_for_a_subscription(server: ScriptedServer, make_link: LinkFactory) -> None:
     server.on["subscribe"] = ignore
     link = make_link(timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.1))
     subscription = link.subscribe("/default/*", print)
-    await server.asked("subscribe")
+    await server.wait_for("subscribe")
     waiting = asyncio.create_task(subscription.wait_live(60))
     await asyncio.sleep(0)
     await link.close()
@@ -262,13 +262,13 @@ async def test_closing_while_connecting_leaves_nothing(
     server.on[step] = ignore
     link = make_link(timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.1))
     link.subscribe("/default/*", print)
-    await server.asked(step)
+    await server.wait_for(step)
     await link.close()
     assert remains() == []
     await server.until(lambda: server.peer.closed)
 
 
-async def test_closing_before_anything_happened_or_twice_at_once_is_fine(
+async def test_a_link_can_be_closed_early_and_twice_concurrently(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     await make_link().close()
@@ -283,7 +283,7 @@ async def test_a_close_that_is_cancelled_still_ends_the_link(server: ScriptedSer
     link = make_link()
     assert await link.subscribe("/default/*", print).wait_live(10)
     closing = asyncio.create_task(link.close())
-    await server.asked("unsubscribe")
+    await server.wait_for("unsubscribe")
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
@@ -293,7 +293,7 @@ async def test_a_close_that_is_cancelled_still_ends_the_link(server: ScriptedSer
 
 
 async def test_the_link_is_a_context_manager_and_opens_once(server: ScriptedServer) -> None:
-    async with Link(server.url, ApiKey("http://127.0.0.1/event", KEY), timeouts=QUICK) as link:
+    async with Link(server.url, ApiKey("http://127.0.0.1/event", KEY), timeouts=TIMEOUTS) as link:
         link.open()
         assert await link.subscribe("/default/*", print).wait_live(10)
         assert repr(link) == "Link('127.0.0.1', connected=True)"
@@ -301,7 +301,7 @@ async def test_the_link_is_a_context_manager_and_opens_once(server: ScriptedServ
     assert remains() == []
 
 
-async def test_two_subscriptions_to_one_channel_each_get_each_event(
+async def test_two_subscriptions_to_one_channel_both_receive_each_event(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     link = make_link()
@@ -313,9 +313,7 @@ async def test_two_subscriptions_to_one_channel_each_get_each_event(
     assert one == ["1"]
 
 
-async def test_the_repr_of_a_subscription_tells_channel_and_state(
-    server: ScriptedServer, make_link: LinkFactory
-) -> None:
+async def test_the_repr_of_a_subscription_has_channel_and_state(server: ScriptedServer, make_link: LinkFactory) -> None:
     subscription: Subscription = make_link().subscribe("/default/*", print)
     assert repr(subscription) == "Subscription('/default/*', live=False)"
 
@@ -323,7 +321,7 @@ async def test_the_repr_of_a_subscription_tells_channel_and_state(
 async def test_frames_are_counted(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
     link = make_link()
     assert await link.subscribe("/default/*", inbox).wait_live(10)
-    await acknowledge(server.peer, {})  # said twice, changes nothing
+    await acknowledge(server.peer, {})  # a repetition, which changes nothing
     await server.peer.send({"type": "ka"})
     await server.peer.send({"type": "brand_new"})
     await server.peer.data("/default/*", "1")

@@ -11,7 +11,7 @@ from websockets.utils import accept_key
 from service.appsync import ApiKey, Backoff, Link, LinkEvent, LinkEventKind, Subscription, Timeouts
 from service.appsync import connection as connection_module
 
-from .conftest import KEY, SWIFT_BACKOFF
+from .conftest import KEY, SHORT_BACKOFF
 from .scripted_server import (
     abort,
     acknowledge,
@@ -21,7 +21,7 @@ from .scripted_server import (
     first,
     ignore,
     refuse,
-    say,
+    respond,
 )
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from .conftest import Changes, Inbox, LinkFactory
     from .scripted_server import Message, Peer, ScriptedServer, Step
 
-# For steps that shall fail in a test: soon, and yet late enough for a busy machine to get through those that shall not.
-IMPATIENT = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
+# Short enough for steps that fail in a test, and long enough for a busy machine to complete the others.
+SHORT_TIMEOUTS = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
 
 
 class RotatingKey(ApiKey):
-    """A key that counts how often it was read again, and may fail to be."""
+    """A key that counts how often it is refreshed, which may fail."""
 
     def __init__(self, *faults: BaseException) -> None:
         super().__init__("http://127.0.0.1/event", KEY)
@@ -50,7 +50,7 @@ class RotatingKey(ApiKey):
 
 
 class FailingKey(ApiKey):
-    """A key whose source fails some times before it works."""
+    """A key whose source fails a few times before it works."""
 
     def __init__(self, *, on_connect: Sequence[BaseException] = (), on_subscribe: Sequence[BaseException] = ()) -> None:
         super().__init__("http://127.0.0.1/event", KEY)
@@ -69,7 +69,7 @@ class FailingKey(ApiKey):
 
 
 async def released_by_the_session(subscription: Subscription) -> None:
-    """Wait for the end of a bound that ends at about the same time as the one of `unsubscribe`."""
+    """Wait for the session's timeout, which ends at about the same time as that of `unsubscribe`."""
     assert not subscription._requested or await subscription._release_waiters.wait(10)
 
 
@@ -86,7 +86,7 @@ ENDINGS = {
 
 @pytest.mark.parametrize("step", ["connect", "connection_init", "subscribe"])
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_connection_that_ends_at_any_step_is_made_again(
+async def test_the_link_reconnects_whenever_a_connection_ends_at_any_step(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str, ending: str
 ) -> None:
     fault, code = ENDINGS[ending]
@@ -101,7 +101,7 @@ async def test_a_connection_that_ends_at_any_step_is_made_again(
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_again(
+async def test_a_live_connection_that_ends_is_replaced_and_everything_is_resubscribed(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, ending: str
 ) -> None:
     link = make_link()
@@ -114,7 +114,7 @@ async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_aga
     down = await changes.until(LinkEventKind.DOWN)
     assert (down.close_code, down.attempt) == (code, 1)
     assert down.delay is not None
-    assert down.delay <= SWIFT_BACKOFF.base
+    assert down.delay <= SHORT_BACKOFF.base
     assert not one.live
     assert started <= (one.down_since or 0) <= time.monotonic()
     assert await one.wait_live(10)
@@ -126,7 +126,7 @@ async def test_a_live_connection_that_ends_is_replaced_and_all_is_subscribed_aga
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_close_at_unsubscribe_ends_the_subscription_all_the_same(
+async def test_a_close_in_response_to_unsubscribe_ends_the_subscription_too(
     server: ScriptedServer, make_link: LinkFactory, ending: str
 ) -> None:
     server.on["unsubscribe"], _ = ENDINGS[ending]
@@ -139,7 +139,7 @@ async def test_a_close_at_unsubscribe_ends_the_subscription_all_the_same(
     assert list(peer.subscriptions.values()) == ["/default/kept"]
 
 
-async def test_a_server_that_goes_away_and_comes_back_is_found_again(
+async def test_the_link_reconnects_to_a_server_that_was_down(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     subscription = make_link().subscribe("/default/*", inbox)
@@ -154,7 +154,7 @@ async def test_a_server_that_goes_away_and_comes_back_is_found_again(
     await inbox.until("1")
 
 
-async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
+async def test_the_backoff_resets_only_after_a_connection_that_lasted(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(*[close(1001)] * 3, then=acknowledge)
@@ -164,13 +164,13 @@ async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
     await abort(server.peer, {})
     assert (await changes.until(LinkEventKind.DOWN)).attempt == 4
     await changes.until(LinkEventKind.UP, times=2)
-    await asyncio.sleep(backoff.cap + 0.1)  # time itself is what this test is about
+    await asyncio.sleep(backoff.cap + 0.1)  # this test is about time
     await abort(server.peer, {})
     assert (await changes.until(LinkEventKind.DOWN, times=2)).attempt == 1
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (None, "the handshake took longer than 1 s"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webs", "the handshake took longer than 1 s"),
@@ -179,20 +179,20 @@ async def test_the_backoff_starts_anew_only_after_a_connection_that_lasted(
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the handshake failed with InvalidUpgrade"),
     ],
 )
-async def test_a_handshake_that_never_comes_or_is_none_is_given_up(
-    server: ScriptedServer, make_link: LinkFactory, changes: Changes, answer: bytes | None, reason: str
+async def test_a_missing_or_invalid_handshake_is_a_failed_attempt(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, response: bytes | None, reason: str
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if answer is not None:
+        if response is not None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-        if answer is None or answer.endswith(b"webs"):
-            await reader.read()  # for as long as the client is patient
+            writer.write(response)
+        if response is None or response.endswith(b"webs"):
+            await reader.read()  # until the client gives up
         writer.close()
 
     other = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = other.sockets[0].getsockname()[1]
-    link = make_link(realtime_url=f"ws://127.0.0.1:{port}/event/realtime", timeouts=IMPATIENT)
+    link = make_link(realtime_url=f"ws://127.0.0.1:{port}/event/realtime", timeouts=SHORT_TIMEOUTS)
     await changes.until(LinkEventKind.CONNECT_FAILED, times=2)
     assert [event.reason for event in changes.of(LinkEventKind.CONNECT_FAILED)[:2]] == [reason, reason]
     await link.close()
@@ -200,38 +200,38 @@ async def test_a_handshake_that_never_comes_or_is_none_is_given_up(
     await other.wait_closed()
 
 
-async def test_an_acknowledgement_that_never_comes_is_not_waited_for(
+async def test_a_missing_acknowledgement_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(ignore, then=acknowledge)
-    subscription = make_link(timeouts=IMPATIENT).subscribe("/default/*", print)
+    subscription = make_link(timeouts=SHORT_TIMEOUTS).subscribe("/default/*", print)
     assert await subscription.wait_live(20)
     failed = changes.of(LinkEventKind.CONNECT_FAILED)[0]
     assert failed.reason == "no acknowledgement within 1 s"
 
 
-async def test_a_subscribe_that_is_never_answered_ends_a_connection_on_which_nothing_is_live(
+async def test_an_unanswered_subscribe_ends_a_connection_without_live_subscriptions(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["subscribe"] = first(ignore, then=confirm)
-    subscription = make_link(timeouts=IMPATIENT).subscribe("/default/*", print)
+    subscription = make_link(timeouts=SHORT_TIMEOUTS).subscribe("/default/*", print)
     assert await subscription.wait_live(20)
     assert changes.of(LinkEventKind.DOWN)[0].reason == "no response to subscribe"
     assert len(server.peers) >= 2
 
 
-async def test_a_subscribe_that_is_never_answered_is_repeated_beside_a_live_one_and_its_late_success_undone(
+async def test_an_unanswered_subscribe_is_repeated_beside_a_live_one_and_its_late_success_undone(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
 ) -> None:
     server.on["subscribe"] = first(confirm, ignore, then=confirm)
-    link = make_link(timeouts=IMPATIENT)
+    link = make_link(timeouts=SHORT_TIMEOUTS)
     assert await link.subscribe("/default/1", print).wait_live(20)
     subscription = link.subscribe("/default/2", inbox)
     assert await subscription.wait_live(20)
     assert changes.of(LinkEventKind.SUBSCRIPTION_UNANSWERED)[0].channel == "/default/2"
     _, unanswered, _ = server.all("subscribe")
     await confirm(server.peer, unanswered)
-    (undone,) = await server.asked("unsubscribe")
+    (undone,) = await server.wait_for("unsubscribe")
     assert undone["id"] == unanswered["id"]
     await server.peer.data("/default/2", "1")
     await inbox.until("1")
@@ -242,12 +242,12 @@ async def test_a_late_success_that_is_followed_by_an_error_needs_no_unsubscribe(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     server.on["subscribe"] = first(confirm, ignore, then=confirm)
-    link = make_link(timeouts=IMPATIENT)
+    link = make_link(timeouts=SHORT_TIMEOUTS)
     assert await link.subscribe("/default/1", print).wait_live(20)
     assert await link.subscribe("/default/2", inbox).wait_live(20)
     _, unanswered, _ = server.all("subscribe")
     id_ = unanswered["id"]
-    # Written at once, so that both frames are there before anything is sent.
+    # Both frames arrive before the client sends anything.
     server.peer.websocket.transport.pause_reading()
     for kind in ("subscribe_success", "subscribe_error"):
         await server.peer.send({"type": kind, "id": id_})
@@ -257,35 +257,35 @@ async def test_a_late_success_that_is_followed_by_an_error_needs_no_unsubscribe(
     assert link.connected
 
 
-async def test_an_unsubscribe_that_is_never_answered_is_given_up(
+async def test_an_unanswered_unsubscribe_times_out(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     server.on["unsubscribe"] = ignore
-    link = make_link(timeouts=IMPATIENT)
-    gone, kept = link.subscribe("/default/1", print), link.subscribe("/default/2", inbox)
-    assert await gone.wait_live(10)
+    link = make_link(timeouts=SHORT_TIMEOUTS)
+    ended, kept = link.subscribe("/default/1", print), link.subscribe("/default/2", inbox)
+    assert await ended.wait_live(10)
     assert await kept.wait_live(10)
-    await gone.unsubscribe()
-    await released_by_the_session(gone)
+    await ended.unsubscribe()
+    await released_by_the_session(ended)
     assert kept.live
     assert link.connected
 
 
-async def test_a_subscription_ended_while_its_answer_never_comes_is_forgotten(
+async def test_an_unanswered_subscription_that_is_ended_is_forgotten(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     server.on["subscribe"] = first(confirm, ignore, then=confirm)
-    link = make_link(timeouts=IMPATIENT)
+    link = make_link(timeouts=SHORT_TIMEOUTS)
     assert await link.subscribe("/default/1", print).wait_live(10)
-    gone = link.subscribe("/default/2", print)
-    await server.asked("subscribe", times=2)
-    await gone.unsubscribe()
-    await released_by_the_session(gone)
+    ended = link.subscribe("/default/2", print)
+    await server.wait_for("subscribe", times=2)
+    await ended.unsubscribe()
+    await released_by_the_session(ended)
     assert link.connected
     assert len(server.all("subscribe")) == 2
 
 
-async def test_silence_past_the_acknowledged_time_ends_the_connection(
+async def test_silence_beyond_the_acknowledged_timeout_ends_the_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(acknowledge_for(300), then=acknowledge)
@@ -296,35 +296,35 @@ async def test_silence_past_the_acknowledged_time_ends_the_connection(
     assert await subscription.wait_live(10)
 
 
-async def test_any_frame_keeps_the_connection_from_being_given_up(
+async def test_any_frame_keeps_the_connection_alive(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = acknowledge_for(1000)
     link = make_link()
     assert await link.subscribe("/default/*", print).wait_live(10)
-    for number in range(20):  # two seconds, twice what silence is allowed
+    for number in range(20):  # two seconds, twice the silence timeout
         await asyncio.sleep(0.1)
         await server.peer.send({"type": "ka"} if number % 2 else "not even JSON")
     assert link.connected
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_a_process_that_stood_still_reads_what_came_meanwhile_before_it_judges(
+async def test_a_suspended_process_reads_buffered_frames_before_it_judges_the_connection(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     server.on["connection_init"] = acknowledge_for(1500)
     assert await make_link().subscribe("/default/*", inbox).wait_live(10)
-    await server.peer.data("/default/*", "1")  # in the kernel when the loop stands still
-    time.sleep(2)  # noqa: ASYNC251 - standing still is the point
+    await server.peer.data("/default/*", "1")  # buffered by the kernel while the event loop is blocked
+    time.sleep(2)  # noqa: ASYNC251 - to block the event loop is the point
     await inbox.until("1")
     loop = asyncio.get_running_loop()
-    looked_twice = loop.create_future()
-    loop.call_later(2 * connection_module.WATCHDOG_RECHECK_DELAY_S, looked_twice.set_result, None)
-    await looked_twice
+    checked_twice = loop.create_future()
+    loop.call_later(2 * connection_module.WATCHDOG_RECHECK_DELAY_S, checked_twice.set_result, None)
+    await checked_twice
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_a_wall_clock_that_jumps_changes_nothing(
+async def test_a_jump_of_the_wall_clock_has_no_effect(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.on["connection_init"] = acknowledge_for(3000)
@@ -333,16 +333,14 @@ async def test_a_wall_clock_that_jumps_changes_nothing(
     now = time.time
     for jump in (86_400, -86_400):
         monkeypatch.setattr(time, "time", lambda jump=jump: now() + jump)
-        await asyncio.sleep(2 * connection_module.WATCHDOG_INTERVAL_S)  # the watchdog looks more than once
+        await asyncio.sleep(2 * connection_module.WATCHDOG_INTERVAL_S)  # the watchdog checks more than once
         await server.peer.data("/default/*", str(jump))
     await inbox.until("86400", "-86400")
     assert subscription.down_since is None
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here(
-    make_link: LinkFactory, changes: Changes
-) -> None:
+async def test_a_close_that_the_peer_does_not_complete_is_aborted(make_link: LinkFactory, changes: Changes) -> None:
     connections = 0
     up = asyncio.Event()
 
@@ -355,12 +353,12 @@ async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Accept: {accept_key(key)}\r\nSec-WebSocket-Protocol: aws-appsync-event-ws\r\n\r\n".encode()
         )
-        await reader.read(1)  # of connection_init
+        await reader.read(1)  # the first byte of connection_init
         ack = b'{"type":"connection_ack"}'
         writer.write(bytes([0x81, len(ack)]) + ack)
         await up.wait()
         writer.write(b"\x88\x02" + (1001).to_bytes(2, "big"))
-        await reader.read()  # and never closes first
+        await reader.read()  # without closing the connection
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -391,7 +389,7 @@ async def test_a_close_that_the_peer_begins_but_does_not_finish_is_finished_here
         b"\xff\xfe",
     ],
 )
-async def test_a_malformed_frame_is_skipped_and_told_without_its_content(
+async def test_a_malformed_frame_is_skipped_and_reported_without_its_content(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, frame: str | bytes
 ) -> None:
     link = make_link()
@@ -400,12 +398,12 @@ async def test_a_malformed_frame_is_skipped_and_told_without_its_content(
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
     assert link.malformed_frames == 1
-    (told,) = changes.of(LinkEventKind.MALFORMED_FRAME)
-    assert told.reason
-    assert str(frame) not in told.reason
+    (reported,) = changes.of(LinkEventKind.MALFORMED_FRAME)
+    assert reported.reason
+    assert str(frame) not in reported.reason
 
 
-async def test_a_flood_of_malformed_frames_is_told_once_a_minute_with_its_number(
+async def test_a_flood_of_malformed_frames_is_reported_once_a_minute_with_its_count(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = make_link()
@@ -414,15 +412,17 @@ async def test_a_flood_of_malformed_frames_is_told_once_a_minute_with_its_number
         await server.peer.send("not JSON")
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
-    (told,) = changes.of(LinkEventKind.MALFORMED_FRAME)
-    assert (told.suppressed, link.malformed_frames) == (0, 500)
+    (reported,) = changes.of(LinkEventKind.MALFORMED_FRAME)
+    assert (reported.suppressed, link.malformed_frames) == (0, 500)
     now = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: now() + 61)
     await server.peer.send("not JSON")
     assert (await changes.until(LinkEventKind.MALFORMED_FRAME, times=2)).suppressed == 499
 
 
-async def test_binary_frames_are_read_like_text(server: ScriptedServer, make_link: LinkFactory, inbox: Inbox) -> None:
+async def test_binary_frames_are_read_like_text_frames(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
+) -> None:
     assert await make_link().subscribe("/default/*", inbox).wait_live(10)
     (id_,) = server.peer.subscriptions
     await server.peer.send(b'{"type":"data","id":"%s","event":"1"}' % id_.encode())
@@ -441,15 +441,15 @@ async def test_unknown_ids_are_skipped_and_counted(
     assert link.unknown_ids == 5
 
 
-@pytest.mark.parametrize("answer", [{"type": "error"}, {"type": "broadcast_error"}, {"type": "subscribe_error"}])
-async def test_an_error_without_an_id_is_told_and_ends_nothing(
-    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, answer: Message
+@pytest.mark.parametrize("response", [{"type": "error"}, {"type": "broadcast_error"}, {"type": "subscribe_error"}])
+async def test_an_error_without_an_id_is_reported_and_ends_nothing(
+    server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, response: Message
 ) -> None:
     assert await make_link().subscribe("/default/*", inbox).wait_live(10)
-    await server.peer.send(answer | {"errors": [{"errorType": "LimitExceededError", "message": "secret"}]})
-    told = await changes.until(LinkEventKind.ERROR_FRAME)
-    assert told.error_type == "LimitExceededError"
-    assert "secret" not in repr(told)
+    await server.peer.send(response | {"errors": [{"errorType": "LimitExceededError", "message": "secret"}]})
+    reported = await changes.until(LinkEventKind.ERROR_FRAME)
+    assert reported.error_type == "LimitExceededError"
+    assert "secret" not in repr(reported)
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
 
@@ -463,24 +463,24 @@ async def test_an_error_without_an_id_is_told_and_ends_nothing(
         refuse("connection_error", "SomethingNew", errorCode=403),
     ],
 )
-async def test_a_refused_connection_is_tried_with_fresh_credentials_and_then_slowly(
+async def test_a_refused_connection_is_retried_with_new_credentials_and_then_slowly(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, refusal: Step
 ) -> None:
     server.on["connection_init"] = first(refusal, refusal, then=acknowledge)
     authorizer = RotatingKey()
     subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
     assert await subscription.wait_live(10)
-    at_once, slowly = changes.of(LinkEventKind.REFUSED)
-    assert at_once.delay is not None
-    assert at_once.delay <= SWIFT_BACKOFF.base
-    assert slowly.delay is not None
-    assert slowly.delay >= 0.9 * SWIFT_BACKOFF.refused_cap
-    assert at_once.error_type is not None
+    early, late = changes.of(LinkEventKind.REFUSED)
+    assert early.delay is not None
+    assert early.delay <= SHORT_BACKOFF.base
+    assert late.delay is not None
+    assert late.delay >= 0.9 * SHORT_BACKOFF.refused_cap
+    assert early.error_type is not None
     assert authorizer.refreshed == 2
 
 
-class Source(ApiKey):
-    """A key whose source is changed by the test, and that counts how often it was read."""
+class KeyWithSource(ApiKey):
+    """A key whose source is changed by the test; it counts how often it is read."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1/event", "da2-revoked")
@@ -493,30 +493,30 @@ class Source(ApiKey):
         return await super().refresh()
 
 
-async def only_the_new_key(peer: Peer, message: Message) -> None:
+async def accept_only_the_new_key(peer: Peer, message: Message) -> None:
     known = peer.authorization["x-api-key"] == KEY
     await (acknowledge if known else refuse("connection_error", "UnauthorizedException", errorCode=401))(peer, message)
 
 
-async def test_a_key_that_is_rotated_while_refusals_go_on_is_found_long_before_the_next_slow_try(
+async def test_a_key_rotated_during_refusals_is_used_long_before_the_next_slow_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
-    server.on["connection_init"] = only_the_new_key
-    authorizer = Source()
+    server.on["connection_init"] = accept_only_the_new_key
+    authorizer = KeyWithSource()
     backoff = Backoff(base=0.01, cap=0.05, refresh_interval=0.2, refused_cap=60, rand=lambda: 1.0)
     subscription = make_link(authorizer=authorizer, backoff=backoff).subscribe("/default/*", print)
     slow = await changes.until(LinkEventKind.REFUSED, times=6)
-    assert (slow.delay or 0) > 3  # doubled often enough
+    assert (slow.delay or 0) > 3  # after enough doublings
     authorizer.source = KEY
     async with asyncio.timeout(3):
         assert await subscription.wait_live(3)
 
 
-async def test_a_key_that_stays_refused_is_tried_ever_more_slowly_and_read_at_a_bounded_rate(
+async def test_a_key_that_stays_refused_is_retried_more_and_more_slowly_and_read_at_a_bounded_rate(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
-    server.on["connection_init"] = only_the_new_key
-    authorizer = Source()
+    server.on["connection_init"] = accept_only_the_new_key
+    authorizer = KeyWithSource()
     started = time.monotonic()
     make_link(
         authorizer=authorizer,
@@ -529,7 +529,7 @@ async def test_a_key_that_stays_refused_is_tried_ever_more_slowly_and_read_at_a_
     assert 5 <= authorizer.read <= 3 + took / 0.2
 
 
-async def test_a_refusal_is_read_though_the_connection_closed_before_anything_could_be_sent(
+async def test_a_refusal_is_read_even_if_the_connection_closes_before_the_first_message(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     async def refuse_and_close(peer: Peer, message: Message) -> None:
@@ -542,23 +542,23 @@ async def test_a_refusal_is_read_though_the_connection_closed_before_anything_co
     assert changes.of(LinkEventKind.CONNECT_FAILED) == []
 
 
-async def test_a_subscription_that_was_ended_before_its_refusal_is_not_tried_again(
+async def test_a_subscription_ended_before_its_refusal_is_not_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["subscribe"] = first(ignore, then=confirm)
     link = make_link()
-    gone = link.subscribe("/default/1", print)
-    (asked,) = await server.asked("subscribe")
-    leaving = asyncio.create_task(gone.unsubscribe())
+    ended = link.subscribe("/default/1", print)
+    (request,) = await server.wait_for("subscribe")
+    unsubscribing = asyncio.create_task(ended.unsubscribe())
     await asyncio.sleep(0)
-    await refuse("subscribe_error", "BadRequestException")(server.peer, asked)
-    await leaving
+    await refuse("subscribe_error", "BadRequestException")(server.peer, request)
+    await unsubscribing
     assert await link.subscribe("/default/2", print).wait_live(10)
     assert len(server.all("subscribe")) == 2
     assert changes.of(LinkEventKind.SUBSCRIPTION_REFUSED) == []
 
 
-async def test_a_handshake_that_is_refused_counts_as_a_refusal(
+async def test_a_refused_handshake_counts_as_a_refusal(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.handshake_statuses[:] = [401, 403]
@@ -571,7 +571,7 @@ async def test_a_handshake_that_is_refused_counts_as_a_refusal(
     assert authorizer.refreshed == 2
 
 
-async def test_a_handshake_that_fails_otherwise_is_tried_again(
+async def test_a_handshake_that_fails_for_other_reasons_is_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.handshake_statuses[:] = [503, 302, 429]
@@ -581,11 +581,11 @@ async def test_a_handshake_that_fails_otherwise_is_tried_again(
     ]
 
 
-async def test_a_connection_error_that_is_no_refusal_is_tried_again(
+async def test_a_connection_error_that_is_not_a_refusal_is_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(
-        refuse("connection_error", "LimitExceededError"), say({"type": "connection_error"}), then=acknowledge
+        refuse("connection_error", "LimitExceededError"), respond({"type": "connection_error"}), then=acknowledge
     )
     authorizer = RotatingKey()
     assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
@@ -605,19 +605,19 @@ async def test_a_live_connection_may_be_refused_later(
     assert authorizer.refreshed == 1
 
 
-async def test_credentials_that_cannot_be_read_again_do_not_end_the_link(
+async def test_a_failure_to_refresh_credentials_does_not_end_the_link(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     refusal = refuse("connection_error", "UnauthorizedException")
     server.on["connection_init"] = first(refusal, refusal, then=acknowledge)
     authorizer = RotatingKey(RuntimeError("names the secret"), asyncio.CancelledError())
     assert await make_link(authorizer=authorizer).subscribe("/default/*", print).wait_live(10)
-    (told,) = changes.of(LinkEventKind.REFRESH_FAILED)
-    assert told.error_type == "RuntimeError"
-    assert "secret" not in repr(told)
+    (reported,) = changes.of(LinkEventKind.REFRESH_FAILED)
+    assert reported.error_type == "RuntimeError"
+    assert "secret" not in repr(reported)
 
 
-async def test_credentials_that_cannot_be_read_for_long_are_told_once(
+async def test_repeated_failures_to_refresh_credentials_are_reported_once(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     refusal = refuse("connection_error", "UnauthorizedException")
@@ -628,38 +628,38 @@ async def test_credentials_that_cannot_be_read_for_long_are_told_once(
 
 
 @pytest.mark.parametrize("error_type", ["UnauthorizedException", "AccessDeniedException", "BadRequestException"])
-async def test_a_refused_subscription_is_tried_with_fresh_credentials_and_then_slowly(
+async def test_a_refused_subscription_is_retried_with_new_credentials_and_then_slowly(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, error_type: str
 ) -> None:
     refusal = refuse("subscribe_error", error_type)
     server.on["subscribe"] = first(refusal, refusal, then=confirm)
     authorizer = RotatingKey()
     subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
-    at_once = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
+    early = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
     error = subscription.refused
     assert error is not None
     assert (error.channel, error.error_type, str(error)) == ("/default/*", error_type, f"/default/*: {error_type}")
-    slowly = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=2)
-    assert (at_once.delay or 0) <= SWIFT_BACKOFF.base
-    assert (slowly.delay or 0) >= 0.9 * SWIFT_BACKOFF.refused_cap
+    late = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=2)
+    assert (early.delay or 0) <= SHORT_BACKOFF.base
+    assert (late.delay or 0) >= 0.9 * SHORT_BACKOFF.refused_cap
     assert await subscription.wait_live(10)
     assert subscription.refused is None
     assert authorizer.refreshed == 2
     assert len(server.peers) == 1
 
 
-@pytest.mark.parametrize("answer", [{"errors": [{"errorType": "LimitExceededError"}]}, {"errors": []}, {}])
-async def test_a_subscription_that_fails_otherwise_is_tried_again_soon(
-    server: ScriptedServer, make_link: LinkFactory, changes: Changes, answer: Message
+@pytest.mark.parametrize("response", [{"errors": [{"errorType": "LimitExceededError"}]}, {"errors": []}, {}])
+async def test_a_subscription_that_fails_for_other_reasons_is_retried_soon(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, response: Message
 ) -> None:
-    error = say({"type": "subscribe_error", **answer})
+    error = respond({"type": "subscribe_error", **response})
     server.on["subscribe"] = first(error, error, error, then=confirm)
     authorizer = RotatingKey()
     subscription = make_link(authorizer=authorizer).subscribe("/default/*", print)
     assert await subscription.wait_live(10)
     delays = [event.delay or 0 for event in changes.of(LinkEventKind.SUBSCRIPTION_REFUSED)]
     assert len(delays) == 3
-    assert max(delays) <= SWIFT_BACKOFF.cap
+    assert max(delays) <= SHORT_BACKOFF.cap
     assert authorizer.refreshed == 0
 
 
@@ -676,7 +676,7 @@ async def test_a_refused_subscription_can_be_ended(
     assert [message["channel"] for message in server.all("subscribe")] == ["/default/*", "/default/2"]
 
 
-async def test_an_authorizer_that_fails_is_asked_again(
+async def test_an_authorizer_that_fails_is_called_again(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     faults = [RuntimeError("names the secret"), OSError("names the secret"), asyncio.CancelledError()]
@@ -693,7 +693,7 @@ async def test_an_authorizer_that_fails_is_asked_again(
     assert "secret" not in repr(changes)
 
 
-async def test_an_authorizer_that_hangs_is_not_waited_for(
+async def test_an_authorizer_that_hangs_times_out(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     class Hanging(ApiKey):
@@ -711,14 +711,14 @@ async def test_an_authorizer_that_hangs_is_not_waited_for(
     authorizer.hanging = False
 
 
-async def test_an_authorizer_that_swallows_its_cancellation_does_not_keep_the_link_from_closing(
+async def test_a_link_closes_even_if_its_authorizer_swallows_the_cancellation(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
-    asked = asyncio.Event()
+    called = asyncio.Event()
 
     class Stubborn(ApiKey):
         async def connect(self) -> dict[str, str]:
-            asked.set()
+            called.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -726,33 +726,33 @@ async def test_an_authorizer_that_swallows_its_cancellation_does_not_keep_the_li
             return {}
 
     link = make_link(authorizer=Stubborn("http://127.0.0.1/event", KEY))
-    await asked.wait()
+    await called.wait()
     async with asyncio.timeout(10):
         await link.close()
 
 
-async def test_a_subscription_ended_while_it_is_being_authorised_is_not_sent(
+async def test_a_subscription_ended_during_its_authorisation_is_not_requested(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
-    asked, allowed = asyncio.Event(), asyncio.Event()
+    called, allowed = asyncio.Event(), asyncio.Event()
 
     class Slow(ApiKey):
         async def subscribe(self, channel: str) -> dict[str, str]:
-            asked.set()
+            called.set()
             await allowed.wait()
             return await super().subscribe(channel)
 
     link = make_link(authorizer=Slow("http://127.0.0.1/event", KEY))
-    gone = link.subscribe("/default/1", print)
-    await asked.wait()
-    await gone.unsubscribe()
+    ended = link.subscribe("/default/1", print)
+    await called.wait()
+    await ended.unsubscribe()
     allowed.set()
     assert await link.subscribe("/default/2", print).wait_live(10)
     assert [message["channel"] for message in server.all("subscribe")] == ["/default/2"]
 
 
 @pytest.mark.parametrize("fault", [ValueError("the event: 1"), asyncio.CancelledError(), asyncio.InvalidStateError()])
-async def test_a_handler_that_raises_is_told_of_and_the_rest_is_delivered(
+async def test_a_handler_that_raises_is_reported_and_later_events_are_delivered(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes, fault: BaseException
 ) -> None:
     def handle(event: str) -> None:
@@ -765,12 +765,12 @@ async def test_a_handler_that_raises_is_told_of_and_the_rest_is_delivered(
     await server.peer.data("/default/*", ["1", "2"])
     await server.peer.data("/default/*", "3")
     await inbox.until("2", "3")
-    (told,) = changes.of(LinkEventKind.HANDLER_ERROR)
-    assert (told.error_type, told.channel) == (type(fault).__name__, "/default/*")
-    assert "the event" not in repr(told)
+    (reported,) = changes.of(LinkEventKind.HANDLER_ERROR)
+    assert (reported.error_type, reported.channel) == (type(fault).__name__, "/default/*")
+    assert "the event" not in repr(reported)
 
 
-async def test_an_observer_that_raises_is_reported_to_the_loop_and_the_link_goes_on(
+async def test_an_observer_that_raises_is_reported_to_the_loop_and_the_link_continues(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
     reported: list[str] = []
@@ -787,7 +787,7 @@ async def test_a_link_needs_no_observer(server: ScriptedServer, make_link: LinkF
     assert await make_link(on_link_event=None).subscribe("/default/*", print).wait_live(10)
 
 
-async def test_a_server_that_speaks_no_tls_is_a_failed_try(
+async def test_a_server_without_tls_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     make_link(realtime_url=server.url.replace("ws://", "wss://"), ssl_context=ssl.create_default_context())
@@ -795,13 +795,13 @@ async def test_a_server_that_speaks_no_tls_is_a_failed_try(
     assert failed.reason.startswith("the handshake failed")
 
 
-async def test_a_wss_link_brings_its_own_certificate_authorities() -> None:
+async def test_a_wss_link_loads_the_default_certificate_authorities() -> None:
     link = Link("wss://localhost/event/realtime", ApiKey("https://localhost/event", KEY))
     assert isinstance(link._connections._ssl_context, ssl.SSLContext)
     await link.close()
 
 
-async def test_a_peer_that_reads_nothing_is_given_up(
+async def test_a_connection_whose_peer_does_not_read_is_aborted(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     stopped = False
@@ -814,19 +814,19 @@ async def test_a_peer_that_reads_nothing_is_given_up(
             peer.websocket.transport.pause_reading()
 
     class Bulky(ApiKey):
-        """An authorisation too large for any buffer on the way."""
+        """An authorisation that is larger than all buffers on its way."""
 
         async def subscribe(self, channel: str) -> dict[str, str]:
             return {"host": "h", "padding": "x" * 16_000_000 if stopped and channel == "/default/2" else ""}
 
     server.on["subscribe"] = stop_reading
-    link = make_link(authorizer=Bulky("http://127.0.0.1/event", KEY), timeouts=IMPATIENT)
+    link = make_link(authorizer=Bulky("http://127.0.0.1/event", KEY), timeouts=SHORT_TIMEOUTS)
     assert await link.subscribe("/default/1", print).wait_live(10)
     link.subscribe("/default/2", print)
     assert (await changes.until(LinkEventKind.DOWN)).reason == "the peer does not read"
 
 
-async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
+async def test_a_proxy_from_the_environment_is_not_used_for_this_machine(
     server: ScriptedServer, make_link: LinkFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "ws_proxy"):
@@ -845,11 +845,11 @@ async def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
         ("ws://10.0.0.1/x", False),
     ],
 )
-def test_this_machine_is_known_by_its_names(url: str, *, expected: bool) -> None:
+def test_loopback_addresses_are_recognised(url: str, *, expected: bool) -> None:
     assert connection_module.is_loopback(url) is expected
 
 
-async def test_nothing_that_websockets_logs_can_reach_a_handler(
+async def test_no_log_record_of_websockets_reaches_a_handler(
     server: ScriptedServer, make_link: LinkFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificate and key of 127.0.0.1, signed by itself."""
+    """Return a self-signed certificate for 127.0.0.1 with its key."""
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 
@@ -33,7 +33,7 @@ async def server(certificate: Path) -> AsyncIterator[ScriptedServer]:
         yield server
 
 
-async def test_events_come_over_tls_and_again_after_a_loss(
+async def test_events_arrive_over_tls_and_again_after_a_loss(
     server: ScriptedServer, make_link: LinkFactory, certificate: Path, inbox: Inbox, changes: Changes
 ) -> None:
     link = make_link(ssl_context=ssl.create_default_context(cafile=certificate))
@@ -48,7 +48,7 @@ async def test_events_come_over_tls_and_again_after_a_loss(
     assert remains() == []
 
 
-async def test_a_silent_peer_is_given_up_over_tls(
+async def test_a_silent_connection_over_tls_is_aborted(
     server: ScriptedServer, make_link: LinkFactory, certificate: Path, changes: Changes
 ) -> None:
     server.on["connection_init"] = first(acknowledge_for(300), then=acknowledge)
@@ -57,7 +57,7 @@ async def test_a_silent_peer_is_given_up_over_tls(
     await changes.until(LinkEventKind.UP, times=2)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_a_failed_try(
+async def test_an_untrusted_certificate_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     make_link()

@@ -24,7 +24,7 @@ from service.appsync.protocol import (
 
 
 class Wire:
-    """A protocol with a clock, and messages as dicts."""
+    """A protocol with its own clock that takes messages as dicts."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -52,7 +52,7 @@ def test_the_first_frame_is_connection_init(wire: Wire) -> None:
     assert json.loads(wire.protocol.initiate()) == {"type": "connection_init"}
 
 
-def test_the_acknowledgement_sets_the_time_of_silence(wire: Wire) -> None:
+def test_the_acknowledgement_sets_the_silence_timeout(wire: Wire) -> None:
     assert wire.protocol.deadline == DEFAULT_TIMEOUT
     wire.now = 2.0
     assert wire.receive("connection_ack", connectionTimeoutMs=5000) == Acknowledged(5.0)
@@ -63,11 +63,11 @@ def test_the_acknowledgement_sets_the_time_of_silence(wire: Wire) -> None:
 @pytest.mark.parametrize(
     "members", [{}, {"connectionTimeoutMs": 0}, {"connectionTimeoutMs": "5000"}, {"connectionTimeoutMs": True}]
 )
-def test_an_acknowledgement_without_a_usable_time_keeps_the_default(wire: Wire, members: dict[str, Any]) -> None:
+def test_an_acknowledgement_without_a_valid_timeout_keeps_the_default(wire: Wire, members: dict[str, Any]) -> None:
     assert wire.receive("connection_ack", **members) == Acknowledged(DEFAULT_TIMEOUT)
 
 
-def test_a_second_acknowledgement_is_none(wire: Wire) -> None:
+def test_a_second_acknowledgement_is_ignored(wire: Wire) -> None:
     wire.receive("connection_ack")
     assert wire.receive("connection_ack", connectionTimeoutMs=1000) is None
     assert wire.protocol.timeout == 1.0
@@ -79,7 +79,7 @@ def test_any_frame_moves_the_deadline(wire: Wire, frame: str | bytes) -> None:
     assert wire.protocol.deadline == 10.0 + DEFAULT_TIMEOUT
 
 
-def test_a_subscribe_frame_holds_id_channel_and_authorization(wire: Wire) -> None:
+def test_a_subscribe_frame_has_id_channel_and_authorization(wire: Wire) -> None:
     id_, frame = wire.protocol.subscribe("/default/*", {"host": "h", "x-api-key": "k"})
     assert json.loads(frame) == {
         "type": "subscribe",
@@ -90,11 +90,11 @@ def test_a_subscribe_frame_holds_id_channel_and_authorization(wire: Wire) -> Non
     assert re.fullmatch(r"[a-zA-Z0-9\-_+]{1,128}", id_)
 
 
-def test_ids_are_never_used_twice(wire: Wire) -> None:
+def test_ids_are_never_reused(wire: Wire) -> None:
     assert len({wire.subscribe() for _ in range(100)}) == 100
 
 
-def test_a_subscription_is_live_from_its_success_to_its_end(wire: Wire) -> None:
+def test_a_subscription_is_live_from_its_success_to_its_unsubscribe(wire: Wire) -> None:
     id_ = wire.subscribe()
     assert wire.protocol.live == frozenset()
     assert wire.receive("subscribe_success", id=id_) == Confirmed(id_)
@@ -104,7 +104,7 @@ def test_a_subscription_is_live_from_its_success_to_its_end(wire: Wire) -> None:
     assert wire.receive("unsubscribe_success", id=id_) == Unsubscribed(id_)
 
 
-def test_only_a_live_subscription_can_be_ended(wire: Wire) -> None:
+def test_only_a_live_subscription_can_be_unsubscribed(wire: Wire) -> None:
     pending = wire.subscribe()
     with pytest.raises(ValueError, match="live"):
         wire.protocol.unsubscribe(pending)
@@ -116,13 +116,13 @@ def test_only_a_live_subscription_can_be_ended(wire: Wire) -> None:
         wire.protocol.unsubscribe("unknown")
 
 
-def test_a_success_said_twice_confirms_once(wire: Wire) -> None:
+def test_a_repeated_success_confirms_once(wire: Wire) -> None:
     id_ = wire.subscribed()
     assert wire.receive("subscribe_success", id=id_) is None
     assert wire.counters.unknown_ids == 0
 
 
-def test_an_unknown_subscription_of_the_service_counts_as_ended(wire: Wire) -> None:
+def test_a_subscription_that_is_unknown_to_the_service_counts_as_ended(wire: Wire) -> None:
     id_ = wire.subscribed()
     wire.protocol.unsubscribe(id_)
     assert wire.receive("unsubscribe_error", id=id_, errors=[{"errorType": "UnknownOperationError"}]) == Unsubscribed(
@@ -154,7 +154,7 @@ def test_any_other_event_is_malformed(wire: Wire, event: object) -> None:
     assert wire.receive("data", id=wire.subscribed(), event=event) == Malformed("data without an event")
 
 
-def test_an_event_after_the_unsubscribe_is_skipped_and_counted(wire: Wire) -> None:
+def test_an_event_after_unsubscribe_is_skipped_and_counted(wire: Wire) -> None:
     id_ = wire.subscribed()
     wire.protocol.unsubscribe(id_)
     assert wire.receive("data", id=id_, event="1") is None
@@ -175,16 +175,18 @@ def test_an_event_after_the_unsubscribe_is_skipped_and_counted(wire: Wire) -> No
         ({}, ErrorDetail()),
     ],
 )
-def test_every_member_of_an_error_may_be_absent_or_odd(wire: Wire, entry: dict[str, Any], detail: ErrorDetail) -> None:
+def test_every_member_of_an_error_may_be_absent_or_of_another_type(
+    wire: Wire, entry: dict[str, Any], detail: ErrorDetail
+) -> None:
     assert wire.receive("connection_error", errors=[entry, "odd"]) == ConnectionRefused((detail,))
 
 
 @pytest.mark.parametrize("errors", [None, {}, "text", 3])
-def test_errors_that_are_no_array_are_none(wire: Wire, errors: object) -> None:
+def test_errors_that_are_not_an_array_are_ignored(wire: Wire, errors: object) -> None:
     assert wire.receive("error", errors=errors) == ErrorReported(())
 
 
-def test_the_message_of_an_error_is_in_no_text() -> None:
+def test_an_errors_message_is_never_part_of_a_text() -> None:
     detail = ErrorDetail("T", 400, "x-amz-security-token:secret")
     assert str(detail) == "T (400)"
     assert "secret" not in repr(detail)
@@ -199,7 +201,7 @@ def test_the_message_of_an_error_is_in_no_text() -> None:
         (ErrorDetail(code=500), False),
     ],
 )
-def test_a_refusal_is_known_by_code_or_type(detail: ErrorDetail, *, refusal: bool) -> None:
+def test_a_refusal_is_recognised_by_code_or_type(detail: ErrorDetail, *, refusal: bool) -> None:
     assert detail.is_refusal is refusal
 
 
@@ -208,11 +210,11 @@ def test_unknown_types_are_counted(wire: Wire) -> None:
     assert (wire.counters.unknown_types, wire.counters.malformed, wire.counters.frames) == (1, 0, 1)
 
 
-def test_the_keep_alive_means_nothing_else(wire: Wire) -> None:
+def test_a_keep_alive_has_no_event(wire: Wire) -> None:
     assert wire.receive("ka") is None
 
 
-def test_a_protocol_counts_for_itself_when_nobody_shares_the_counters() -> None:
+def test_a_protocol_has_its_own_counters_by_default() -> None:
     protocol = Protocol(0.0)
     protocol.receive("", 0.0)
     assert protocol.counters.malformed == 1

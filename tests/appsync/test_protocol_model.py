@@ -1,4 +1,4 @@
-"""The protocol against a model of it: whatever the peer says, in whatever order."""
+"""The protocol against a model of it, with any messages in any sequence."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ KINDS = [
     "error",
     "ka",
 ]
-# Numbers that mean the same to every JSON library.
+# Numbers that every JSON library reads alike.
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-IDS = st.integers(1, 12).map(str)  # those that were given out, and some that were not
+IDS = st.integers(1, 12).map(str)  # some are used, some are not
 
 
 class ProtocolMachine(RuleBasedStateMachine):
@@ -42,10 +42,10 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.counters = Counters()
         self.protocol = Protocol(self.now, self.counters)
         self.received = 0
-        self.given: set[str] = set()
+        self.used: set[str] = set()
         self.pending: set[str] = set()
         self.live: set[str] = set()
-        self.leaving: set[str] = set()
+        self.unsubscribing: set[str] = set()
 
     def receive(self, frame: str | bytes) -> object:
         self.received += 1
@@ -54,15 +54,15 @@ class ProtocolMachine(RuleBasedStateMachine):
         assert self.protocol.deadline == self.now + self.protocol.timeout
         return event
 
-    def say(self, kind: str, **members: object) -> object:
+    def respond(self, kind: str, **members: object) -> object:
         return self.receive(json.dumps({"type": kind, **members}))
 
     @rule()
     def subscribe(self) -> None:
         id_, frame = self.protocol.subscribe("/default/*", {"host": "h"})
-        assert id_ not in self.given
+        assert id_ not in self.used
         assert json.loads(frame)["id"] == id_
-        self.given.add(id_)
+        self.used.add(id_)
         self.pending.add(id_)
 
     @rule(id_=IDS)
@@ -73,11 +73,11 @@ class ProtocolMachine(RuleBasedStateMachine):
             assert id_ not in self.live
         else:
             self.live.remove(id_)
-            self.leaving.add(id_)
+            self.unsubscribing.add(id_)
 
     @rule(id_=IDS)
     def succeed(self, id_: str) -> None:
-        event = self.say("subscribe_success", id=id_)
+        event = self.respond("subscribe_success", id=id_)
         assert (event == Confirmed(id_)) is (id_ in self.pending)
         if id_ in self.pending:
             self.pending.remove(id_)
@@ -85,21 +85,21 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(id_=IDS)
     def refuse(self, id_: str) -> None:
-        event = self.say("subscribe_error", id=id_, errors=[])
+        event = self.respond("subscribe_error", id=id_, errors=[])
         assert (event == SubscribeRefused(id_, ())) is (id_ in self.pending | self.live)
-        assert (event == Unsubscribed(id_)) is (id_ in self.leaving)
-        for ids in (self.pending, self.live, self.leaving):
+        assert (event == Unsubscribed(id_)) is (id_ in self.unsubscribing)
+        for ids in (self.pending, self.live, self.unsubscribing):
             ids.discard(id_)
 
     @rule(id_=IDS, kind=st.sampled_from(["unsubscribe_success", "unsubscribe_error"]))
     def unsubscribed(self, id_: str, kind: str) -> None:
-        event = self.say(kind, id=id_)
-        assert (event == Unsubscribed(id_)) is (id_ in self.leaving)
-        self.leaving.discard(id_)
+        event = self.respond(kind, id=id_)
+        assert (event == Unsubscribed(id_)) is (id_ in self.unsubscribing)
+        self.unsubscribing.discard(id_)
 
     @rule(id_=IDS, texts=st.lists(st.text(max_size=3), max_size=3), single=st.booleans())
     def data(self, id_: str, texts: list[str], *, single: bool) -> None:
-        event = self.say("data", id=id_, event="".join(texts) if single else texts)
+        event = self.respond("data", id=id_, event="".join(texts) if single else texts)
         if id_ in self.pending | self.live:
             assert isinstance(event, Data)
             assert event.id == id_
@@ -118,7 +118,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(timeout=JSON)
     def acknowledge(self, timeout: Any) -> None:
         before = self.protocol.timeout
-        self.say("connection_ack", connectionTimeoutMs=timeout)
+        self.respond("connection_ack", connectionTimeoutMs=timeout)
         assert self.protocol.acknowledged
         usable = type(timeout) in {int, float} and timeout >= 1
         assert self.protocol.timeout == (timeout / 1000 if usable else before)

@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """An HTTP endpoint that keeps what it gets and answers what it is told to."""
+    """An HTTP endpoint that records requests and sends scripted responses."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, object]] = []
+        self.responses: list[tuple[int, object]] = []
         self.requests: list[tuple[web.Request, bytes]] = []
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.Response:
         self.requests.append((request, await request.read()))
-        status, body = self.answers.pop(0)
+        status, body = self.responses.pop(0)
         if status == 0:
             await asyncio.sleep(3600)
         headers = {"Location": self.url} if status == 307 else {}
@@ -48,7 +48,7 @@ class Endpoint:
 
 
 class Signer(ApiKey):
-    """Signs a content type of its own, and counts how often it had to look for its secret."""
+    """An authorizer that signs its own content type and counts how often it is refreshed."""
 
     refreshed = 0
 
@@ -81,8 +81,8 @@ def success(*indexes: int, failed: Sequence[dict[str, Any]] = ()) -> tuple[int, 
     return 200, {"successful": [{"identifier": "x", "index": i} for i in indexes], "failed": list(failed)}
 
 
-async def test_events_are_published_as_json_texts(endpoint: Endpoint, publisher: Publisher) -> None:
-    endpoint.answers.append(success(0, 1))
+async def test_events_are_published_as_json_text(endpoint: Endpoint, publisher: Publisher) -> None:
+    endpoint.responses.append(success(0, 1))
     result = await publisher.publish("default/a", ['{"a":1}', '"ü"'])
     assert result == PublishResult(successful=(0, 1), failed=())
     ((request, body),) = endpoint.requests
@@ -91,14 +91,14 @@ async def test_events_are_published_as_json_texts(endpoint: Endpoint, publisher:
     assert request.content_type == "application/json"
 
 
-async def test_events_that_failed_are_told_with_code_and_message(endpoint: Endpoint, publisher: Publisher) -> None:
+async def test_failed_events_have_code_and_message(endpoint: Endpoint, publisher: Publisher) -> None:
     failed = [
         {"identifier": "y", "index": 1, "code": "EventTooLargeException", "message": "too large"},
         {"identifier": "z", "index": 2, "code": 401},
         {"code": [], "message": 3, "index": "x"},
         "odd",
     ]
-    endpoint.answers.append(success(0, failed=failed))  # type: ignore[arg-type]  # the last one is odd on purpose
+    endpoint.responses.append(success(0, failed=failed))  # type: ignore[arg-type]  # the last one is malformed on purpose
     result = await publisher.publish("/default/a", ["1", "2", "3"])
     assert result.successful == (0,)
     assert result.failed == (
@@ -120,10 +120,10 @@ async def test_events_that_failed_are_told_with_code_and_message(endpoint: Endpo
         (307, {}, None),
     ],
 )
-async def test_any_other_answer_is_an_error_with_status_and_type(
+async def test_any_other_response_raises_with_status_and_type(
     endpoint: Endpoint, publisher: Publisher, status: int, body: object, error_type: str | None
 ) -> None:
-    endpoint.answers.append((status, body))
+    endpoint.responses.append((status, body))
     with pytest.raises(PublishError) as caught:
         await publisher.publish("/default/a", ["1"])
     assert type(caught.value) is PublishError
@@ -133,22 +133,22 @@ async def test_any_other_answer_is_an_error_with_status_and_type(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_refused_credentials_are_read_again_once(endpoint: Endpoint, status: int) -> None:
+async def test_refused_credentials_are_refreshed_once(endpoint: Endpoint, status: int) -> None:
     refusal: tuple[int, object] = (status, {"errors": [{"errorType": "UnauthorizedException"}]})
     authorizer = Signer(endpoint.url, KEY)
     async with Publisher(endpoint.url, authorizer) as publisher:
-        endpoint.answers[:] = [refusal, success(0)]
+        endpoint.responses[:] = [refusal, success(0)]
         assert (await publisher.publish("/default/a", ["1"])).successful == (0,)
         assert authorizer.refreshed == 1
-        endpoint.answers[:] = [refusal, refusal]
+        endpoint.responses[:] = [refusal, refusal]
         with pytest.raises(PublishRefusedError, match="UnauthorizedException"):
             await publisher.publish("/default/a", ["1"])
         assert authorizer.refreshed == 2
     assert len(endpoint.requests) == 4
 
 
-async def test_a_signed_content_type_replaces_ours_and_the_body_is_the_one_that_was_signed(endpoint: Endpoint) -> None:
-    endpoint.answers.append(success(0))
+async def test_a_signed_content_type_replaces_the_default_and_the_signed_body_is_sent(endpoint: Endpoint) -> None:
+    endpoint.responses.append(success(0))
     async with Publisher(endpoint.url, Signer(endpoint.url, KEY)) as publisher:
         await publisher.publish("/default/a", ["1"])
     ((request, body),) = endpoint.requests
@@ -156,14 +156,14 @@ async def test_a_signed_content_type_replaces_ours_and_the_body_is_the_one_that_
     assert request.headers["X-Signed"] == str(len(body))
 
 
-async def test_no_answer_in_time_is_told(endpoint: Endpoint) -> None:
-    endpoint.answers.append((0, None))
+async def test_a_missing_response_raises(endpoint: Endpoint) -> None:
+    endpoint.responses.append((0, None))
     async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), timeout=0.2) as publisher:
         with pytest.raises(PublishUnconfirmedError, match=r"0\.2 s"):
             await publisher.publish("/default/a", ["1"])
 
 
-async def test_an_endpoint_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_endpoint_raises() -> None:
     async with Publisher("http://127.0.0.1:9/event", ApiKey("http://127.0.0.1:9/event", KEY)) as publisher:
         with pytest.raises(PublishUnconfirmedError, match="ClientConnectorError") as caught:
             await publisher.publish("/default/a", ["1"])
@@ -171,7 +171,7 @@ async def test_an_endpoint_that_is_not_there_is_told() -> None:
 
 
 @pytest.mark.parametrize("events", [[], ["1"] * 6])
-async def test_a_request_takes_one_to_five_events(publisher: Publisher, events: list[str]) -> None:
+async def test_a_publish_request_takes_one_to_five_events(publisher: Publisher, events: list[str]) -> None:
     with pytest.raises(ValueError, match="1 to 5"):
         await publisher.publish("/default/a", events)
 
@@ -181,18 +181,18 @@ async def test_publishing_to_a_wildcard_is_refused(publisher: Publisher) -> None
         await publisher.publish("/default/*", ["1"])
 
 
-async def test_a_session_that_was_passed_in_stays_open(endpoint: Endpoint) -> None:
-    endpoint.answers.append(success(0))
+async def test_a_session_passed_in_stays_open(endpoint: Endpoint) -> None:
+    endpoint.responses.append(success(0))
     async with aiohttp.ClientSession() as session:
         async with Publisher(endpoint.url, ApiKey(endpoint.url, KEY), session=session) as publisher:
             await publisher.publish("/default/a", ["1"])
         assert not session.closed
 
 
-async def test_closing_twice_or_unused_is_fine(endpoint: Endpoint) -> None:
+async def test_a_publisher_can_be_closed_twice_and_unused(endpoint: Endpoint) -> None:
     publisher = Publisher(endpoint.url, ApiKey(endpoint.url, KEY))
     await publisher.close()
-    endpoint.answers.append(success(0))
+    endpoint.responses.append(success(0))
     await publisher.publish("/default/a", ["1"])
     await publisher.close()
     await publisher.close()

@@ -1,4 +1,4 @@
-"""A new connection takes over from an old one: nothing is lost, nothing comes twice."""
+"""Renewals: a new connection replaces the old one without lost or duplicate events."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from service.appsync import (
 from service.appsync.deduplication import Deduplicator
 from service.local import LocalAws
 
-from .conftest import KEY, QUICK, SWIFT_BACKOFF, remains
-from .scripted_server import Bell, abort, acknowledge, acknowledge_for, close, confirm, first, ignore, refuse
+from .conftest import KEY, SHORT_BACKOFF, TIMEOUTS, remains
+from .scripted_server import Notifier, abort, acknowledge, acknowledge_for, close, confirm, first, ignore, refuse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from .conftest import Changes, Inbox, LinkFactory
     from .scripted_server import Message, Peer, ScriptedServer, Step
 
-IMPATIENT = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
+SHORT_TIMEOUTS = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
 
 
-def soon(*, after: float = 0.1, overlap: float = 0.2, takeover: float = 10) -> Renewal:
-    return Renewal(earliest=after, latest=after, takeover=takeover, overlap=overlap, backoff=SWIFT_BACKOFF)
+def early_renewal(*, after: float = 0.1, overlap: float = 0.2, takeover: float = 10) -> Renewal:
+    return Renewal(earliest=after, latest=after, takeover=takeover, overlap=overlap, backoff=SHORT_BACKOFF)
 
 
 async def test_the_new_connection_is_subscribed_before_the_old_one_is_closed(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
-    told: list[bool] = []
+    live_states: list[bool] = []
     allowed = asyncio.Event()
 
     async def confirm_when_allowed(peer: Peer, message: Message) -> None:
@@ -51,10 +51,10 @@ async def test_the_new_connection_is_subscribed_before_the_old_one_is_closed(
         await confirm(peer, message)
 
     server.on["subscribe"] = confirm_when_allowed
-    link = make_link(renewal=soon())
-    subscription = link.subscribe("/default/*", inbox, lambda subscription: told.append(subscription.live))
+    link = make_link(renewal=early_renewal())
+    subscription = link.subscribe("/default/*", inbox, lambda subscription: live_states.append(subscription.live))
     assert await subscription.wait_live(10)
-    await server.asked("subscribe", times=2)
+    await server.wait_for("subscribe", times=2)
     old, new = server.peers
     await old.data("/default/*", "1")
     await inbox.until("1")
@@ -65,14 +65,14 @@ async def test_the_new_connection_is_subscribed_before_the_old_one_is_closed(
     assert (old.websocket.close_code, new.closed) == (1000, False)
     await new.data("/default/*", "2")
     await inbox.until("1", "2")
-    assert (told, subscription.down_since, link.reconnects, link.connected) == ([True], None, 0, True)
+    assert (live_states, subscription.down_since, link.reconnects, link.connected) == ([True], None, 0, True)
     assert changes.of(LinkEventKind.DOWN) == []
 
 
-async def test_both_deliver_for_a_while_and_each_event_comes_once(
+async def test_both_connections_deliver_for_a_while_and_each_event_is_delivered_once(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
-    link = make_link(renewal=soon(overlap=30))
+    link = make_link(renewal=early_renewal(overlap=30))
     assert await link.subscribe("/default/*", inbox).wait_live(10)
     other: list[str] = []
     link.subscribe("/default/*", other.append)
@@ -94,7 +94,7 @@ async def test_both_deliver_for_a_while_and_each_event_comes_once(
 
 
 def count(pairs: str) -> int:
-    """Count what is delivered of one text, given where it arrives: o on the old connection, n on the new."""
+    """Return how often one text is delivered that arrives on these connections: o is the old one, n the new one."""
     seen = Deduplicator()
     subscription = Subscription("/default/*", print, None, print, 1)
     return sum(not (seen.is_copy_on_old if side == "o" else seen.is_copy_on_new)(subscription, "e") for side in pairs)
@@ -108,7 +108,7 @@ def test_copies_are_counted_not_just_remembered(arrivals: str, delivered: int) -
     assert count(arrivals) == delivered
 
 
-def test_after_a_while_the_same_text_is_another_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_the_maximum_skew_the_same_text_is_another_event(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Deduplicator()
     subscription = Subscription("/default/*", print, None, print, 1)
     now = 1000.0
@@ -125,23 +125,23 @@ FAULTS: dict[str, tuple[str, Step]] = {
     "no acknowledgement": ("connection_init", ignore),
     "closed instead of an acknowledgement": ("connection_init", close(1011)),
     "cut instead of an acknowledgement": ("connection_init", abort),
-    "no answer": ("subscribe", ignore),
-    "closed instead of an answer": ("subscribe", close(1001)),
-    "cut instead of an answer": ("subscribe", abort),
+    "no response": ("subscribe", ignore),
+    "closed instead of a response": ("subscribe", close(1001)),
+    "cut instead of a response": ("subscribe", abort),
     "subscription refused": ("subscribe", refuse("subscribe_error", "MaxSubscriptionsReachedError")),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_renewal_that_fails_keeps_the_old_connection_and_is_tried_again(
+async def test_a_failed_renewal_keeps_the_old_connection_and_is_retried(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, fault: str
 ) -> None:
-    step, answer = FAULTS[fault]
-    link = make_link(renewal=soon(after=0.5, takeover=0.5), timeouts=IMPATIENT)
+    step, misbehave = FAULTS[fault]
+    link = make_link(renewal=early_renewal(after=0.5, takeover=0.5), timeouts=SHORT_TIMEOUTS)
     subscription = link.subscribe("/default/*", inbox)
     assert await subscription.wait_live(10)
     works = server.on[step]
-    server.on[step] = answer
+    server.on[step] = misbehave
     await changes.until(LinkEventKind.RENEWAL_FAILED, times=2)
     old = server.peers[0]
     assert not old.closed
@@ -157,7 +157,7 @@ async def test_a_renewal_that_fails_keeps_the_old_connection_and_is_tried_again(
     await server.until(lambda: [peer.closed for peer in server.peers] == [True] * (len(server.peers) - 1) + [False])
 
 
-async def test_a_refused_renewal_reads_the_credentials_again(
+async def test_a_refused_renewal_refreshes_the_credentials(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     class Rotated(ApiKey):
@@ -171,14 +171,16 @@ async def test_a_refused_renewal_reads_the_credentials_again(
 
     server.on["connection_init"] = acknowledge_rotated
     assert (
-        await make_link(authorizer=Rotated("http://h/event", KEY), renewal=soon()).subscribe("/a", print).wait_live(10)
+        await make_link(authorizer=Rotated("http://h/event", KEY), renewal=early_renewal())
+        .subscribe("/a", print)
+        .wait_live(10)
     )
     await changes.until(LinkEventKind.RENEWED)
     assert len(changes.of(LinkEventKind.RENEWAL_FAILED)) == 1
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("names the secret"), asyncio.CancelledError()])
-async def test_an_authorizer_that_raises_on_a_renewal_harms_nothing(
+async def test_an_authorizer_that_raises_during_a_renewal_does_no_harm(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, fault: BaseException
 ) -> None:
     class Faulty(ApiKey):
@@ -187,7 +189,7 @@ async def test_an_authorizer_that_raises_on_a_renewal_harms_nothing(
                 raise fault
             return await super().connect()
 
-    link = make_link(authorizer=Faulty("http://h/event", KEY), renewal=soon())
+    link = make_link(authorizer=Faulty("http://h/event", KEY), renewal=early_renewal())
     assert await link.subscribe("/default/*", print).wait_live(10)
     await changes.until(LinkEventKind.RENEWED)
     (failed,) = changes.of(LinkEventKind.RENEWAL_FAILED)
@@ -196,14 +198,14 @@ async def test_an_authorizer_that_raises_on_a_renewal_harms_nothing(
 
 
 @pytest.mark.parametrize("step", ["connection_init", "subscribe"])
-async def test_an_old_connection_that_ends_before_it_was_replaced_is_a_loss_like_any_other(
+async def test_an_old_connection_that_ends_before_it_is_replaced_is_an_ordinary_loss(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, step: str
 ) -> None:
     works = server.on[step]
     server.on[step] = first(works, ignore, then=works)
-    subscription = make_link(renewal=soon(after=0.3)).subscribe("/default/*", inbox)
+    subscription = make_link(renewal=early_renewal(after=0.3)).subscribe("/default/*", inbox)
     assert await subscription.wait_live(10)
-    await server.asked(step, times=2)
+    await server.wait_for(step, times=2)
     await close(1001)(server.peers[0], {})
     assert (await changes.until(LinkEventKind.DOWN)).close_code == 1001
     await server.subscribed(3)
@@ -213,10 +215,10 @@ async def test_an_old_connection_that_ends_before_it_was_replaced_is_a_loss_like
     assert server.peers[1].closed
 
 
-async def test_an_old_connection_that_ends_once_the_new_one_is_subscribed_is_missed_by_nobody(
+async def test_an_old_connection_that_ends_after_the_new_one_is_subscribed_is_not_a_loss(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
-    subscription = make_link(renewal=soon(overlap=30)).subscribe("/default/*", inbox)
+    subscription = make_link(renewal=early_renewal(overlap=30)).subscribe("/default/*", inbox)
     assert await subscription.wait_live(10)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
     await abort(server.peers[0], {})
@@ -226,10 +228,10 @@ async def test_an_old_connection_that_ends_once_the_new_one_is_subscribed_is_mis
     await inbox.until("1")
 
 
-async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_one_in_service(
+async def test_a_new_connection_that_ends_during_the_overlap_leaves_the_old_one_in_use(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
-    subscription = make_link(renewal=soon(overlap=1)).subscribe("/default/*", inbox)
+    subscription = make_link(renewal=early_renewal(overlap=1)).subscribe("/default/*", inbox)
     assert await subscription.wait_live(10)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
     await close(1011)(server.peers[1], {})
@@ -240,55 +242,55 @@ async def test_a_new_connection_that_ends_while_both_are_there_leaves_the_old_on
     assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
 
 
-async def test_a_connection_that_falls_silent_is_replaced_long_before_it_is_condemned(
+async def test_a_silent_connection_is_replaced_long_before_its_timeout(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.1)
     server.on["connection_init"] = first(acknowledge_for(8000), then=acknowledge)
-    told: list[bool] = []
-    link = make_link(renewal=soon(after=3600))
-    subscription = link.subscribe("/default/*", inbox, lambda subscription: told.append(subscription.live))
+    live_states: list[bool] = []
+    link = make_link(renewal=early_renewal(after=3600))
+    subscription = link.subscribe("/default/*", inbox, lambda subscription: live_states.append(subscription.live))
     assert await subscription.wait_live(10)
     assert (await changes.until(LinkEventKind.RENEWED)).reason == "silence"
     await server.peer.data("/default/*", "1")
     await inbox.until("1")
-    # Told live once more: what the silent one should have brought may be missing.
-    assert (told, changes.of(LinkEventKind.DOWN), len(server.peers)) == ([True, True], [], 2)
+    # Reported live once more: events of the silent connection may be missing.
+    assert (live_states, changes.of(LinkEventKind.DOWN), len(server.peers)) == ([True, True], [], 2)
 
 
-async def test_a_connection_on_which_something_comes_is_not_doubted(
+async def test_a_connection_that_receives_frames_is_not_replaced(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.5)
     server.on["connection_init"] = acknowledge_for(8000)
-    assert await make_link(renewal=soon(after=3600)).subscribe("/default/*", print).wait_live(10)
-    for _ in range(30):  # three seconds, more than the silence that would be doubted
+    assert await make_link(renewal=early_renewal(after=3600)).subscribe("/default/*", print).wait_live(10)
+    for _ in range(30):  # three seconds, longer than the silence that leads to a renewal
         await asyncio.sleep(0.1)
         await server.peer.send({"type": "ka"})
     assert (len(server.peers), changes.of(LinkEventKind.RENEWAL_FAILED)) == (1, [])
 
 
-async def test_a_silent_connection_that_cannot_be_replaced_is_condemned_in_its_time(
+async def test_a_silent_connection_that_cannot_be_replaced_ends_at_its_timeout(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.1)
     server.on["connection_init"] = first(acknowledge_for(2000), then=ignore)
-    link = make_link(renewal=soon(after=3600), timeouts=IMPATIENT)
+    link = make_link(renewal=early_renewal(after=3600), timeouts=SHORT_TIMEOUTS)
     assert await link.subscribe("/default/*", print).wait_live(10)
     assert (await changes.until(LinkEventKind.DOWN)).reason == "nothing received for 2 s"
     assert len(server.peers) > 1
 
 
-async def test_subscriptions_come_and_go_while_both_are_there(
+async def test_subscriptions_can_be_added_and_ended_during_the_overlap(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
-    link = make_link(renewal=soon(overlap=30))
-    kept, gone = link.subscribe("/default/kept", print), link.subscribe("/default/gone", print)
+    link = make_link(renewal=early_renewal(overlap=30))
+    kept, ended = link.subscribe("/default/kept", print), link.subscribe("/default/gone", print)
     assert await kept.wait_live(10)
-    assert await gone.wait_live(10)
+    assert await ended.wait_live(10)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=4)
     old, new = server.peers
-    await gone.unsubscribe()
+    await ended.unsubscribe()
     came = link.subscribe("/default/came", inbox)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=6)
     for peer in (old, new):
@@ -307,19 +309,19 @@ async def test_closing_during_a_renewal_leaves_nothing(
 ) -> None:
     works = server.on[step]
     server.on[step] = first(works, then=ignore)
-    link = make_link(renewal=soon(), timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.3))
+    link = make_link(renewal=early_renewal(), timeouts=Timeouts(connect=10, ack=10, subscribe=10, close=0.3))
     assert await link.subscribe("/default/*", print).wait_live(10)
-    await server.asked(step, times=2)
+    await server.wait_for(step, times=2)
     async with asyncio.timeout(10):
         await asyncio.gather(link.close(), link.close())
     assert remains() == []
     await server.until(lambda: all(peer.closed for peer in server.peers))
 
 
-async def test_closing_while_both_are_there_leaves_nothing(
+async def test_closing_during_the_overlap_leaves_nothing(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
-    link = make_link(renewal=soon(overlap=30))
+    link = make_link(renewal=early_renewal(overlap=30))
     assert await link.subscribe("/default/*", print).wait_live(10)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
     await link.close()
@@ -334,33 +336,33 @@ async def aws() -> AsyncIterator[LocalAws]:
         yield aws
 
 
-async def test_a_stream_of_events_crosses_many_renewals_without_a_loss_or_a_repeat(
+async def test_a_stream_of_events_survives_many_renewals_without_loss_or_duplicates(
     aws: LocalAws, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        renewal, "MAX_COPY_SKEW_S", 0.2
-    )  # how long a new connection waits before it may be replaced itself
+    monkeypatch.setattr(renewal, "MAX_COPY_SKEW_S", 0.2)  # the minimum time between two renewals
     authorizer = ApiKey(aws.http_url, aws.api_key)
     received: Counter[str] = Counter()
-    bell = Bell()
+    notifier = Notifier()
 
     def receive(event: str) -> None:
         received[event] += 1
-        bell.ring()
+        notifier.notify()
 
     async with (
-        Link(aws.realtime_url, authorizer, on_link_event=changes, timeouts=QUICK, renewal=soon(after=0.05)) as link,
+        Link(
+            aws.realtime_url, authorizer, on_link_event=changes, timeouts=TIMEOUTS, renewal=early_renewal(after=0.05)
+        ) as link,
         Publisher(aws.http_url, authorizer) as publisher,
     ):
         own = link.subscribe(f"/{aws.namespace}/own/*", receive)
         assert await own.wait_live(10)
         sent: Counter[str] = Counter()
         while len(changes.of(LinkEventKind.RENEWED)) < 5:
-            # Every second one has been sent before, word by word.
+            # Each text is sent twice.
             events = [str(number // 2) for number in range(sent.total(), sent.total() + 5)]
             await publisher.publish(f"/{aws.namespace}/own/1", events)
             sent.update(events)
-        await bell.until(lambda: received.total() >= sent.total())
+        await notifier.until(lambda: received.total() >= sent.total())
     assert received == sent
     assert changes.of(LinkEventKind.DOWN) == []
     assert remains() == []

@@ -1,4 +1,4 @@
-"""Connections and sessions by themselves, as a link puts them together."""
+"""Connections and sessions without a link."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from service.appsync.connection import Connection
 from service.appsync.protocol import Counters, ProtocolEvent
 from service.appsync.session import Session
 
-from .conftest import KEY, QUICK, SWIFT_BACKOFF, Changes, Inbox, remains
-from .scripted_server import acknowledge, say
+from .conftest import KEY, SHORT_BACKOFF, TIMEOUTS, Changes, Inbox, remains
+from .scripted_server import acknowledge, respond
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ AUTHORIZER = ApiKey("http://127.0.0.1/event", KEY)
 
 async def connect(server: ScriptedServer, on_event: Callable[[ProtocolEvent], None]) -> Connection:
     return await Connection.open(
-        server.url, AUTHORIZER, on_event, timeouts=QUICK, ssl_context=None, counters=Counters()
+        server.url, AUTHORIZER, on_event, timeouts=TIMEOUTS, ssl_context=None, counters=Counters()
     )
 
 
@@ -34,7 +34,7 @@ async def connect(server: ScriptedServer, on_event: Callable[[ProtocolEvent], No
 async def running_session(
     server: ScriptedServer, subscriptions: dict[Subscription, None], changes: Changes
 ) -> AsyncIterator[Session]:
-    session = Session(subscriptions.keys(), AUTHORIZER, changes, QUICK, SWIFT_BACKOFF)
+    session = Session(subscriptions.keys(), AUTHORIZER, changes, TIMEOUTS, SHORT_BACKOFF)
     connection = await connect(server, session.handle)
     task = asyncio.create_task(session.run(connection))
     yield session
@@ -43,7 +43,7 @@ async def running_session(
     await connection.close()
 
 
-async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_the_other(
+async def test_two_sessions_can_serve_one_subscription_during_a_renewal(
     server: ScriptedServer, changes: Changes, inbox: Inbox
 ) -> None:
     subscriptions: dict[Subscription, None] = {}
@@ -60,15 +60,17 @@ async def test_two_sessions_can_hold_one_subscription_while_one_takes_over_from_
         assert subscription.down_since is None
         await server.peers[0].data("/default/*", "2")
         await inbox.until("1", "1", "2")
-        leaving = asyncio.create_task(subscription.unsubscribe())
+        unsubscribing = asyncio.create_task(subscription.unsubscribe())
         await asyncio.sleep(0)
         new.wake()
-        await leaving
+        await unsubscribing
         assert subscription._requested == 0
     assert remains() == []
 
 
-async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: ScriptedServer, changes: Changes) -> None:
+async def test_unsubscribe_waits_for_every_session_of_the_subscription(
+    server: ScriptedServer, changes: Changes
+) -> None:
     subscriptions: dict[Subscription, None] = {}
     subscription = Subscription("/default/*", print, None, subscriptions.pop, 10)
     subscriptions[subscription] = None
@@ -77,17 +79,17 @@ async def test_an_unsubscribe_waits_for_every_session_that_holds_it(server: Scri
         running_session(server, subscriptions, changes) as two,
     ):
         await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
-        leaving = asyncio.create_task(subscription.unsubscribe())
+        unsubscribing = asyncio.create_task(subscription.unsubscribe())
         await asyncio.sleep(0)
         one.wake()
-        await server.asked("unsubscribe")
-        assert not leaving.done()
+        await server.wait_for("unsubscribe")
+        assert not unsubscribing.done()
         two.wake()
-        await leaving
+        await unsubscribing
     assert len(server.all("unsubscribe")) == 2
 
 
-async def test_what_is_sent_on_an_ended_connection_is_left_for_receive_to_tell(server: ScriptedServer) -> None:
+async def test_sending_on_an_ended_connection_does_not_raise_but_receive_does(server: ScriptedServer) -> None:
     connection = await connect(server, print)
     await server.peer.websocket.close(1001)
     await connection.send(b"{}")
@@ -98,9 +100,9 @@ async def test_what_is_sent_on_an_ended_connection_is_left_for_receive_to_tell(s
     assert remains() == []
 
 
-async def test_other_messages_may_come_before_the_acknowledgement(server: ScriptedServer) -> None:
+async def test_other_messages_may_arrive_before_the_acknowledgement(server: ScriptedServer) -> None:
     async def ack_late(peer: Peer, message: Message) -> None:
-        await say({"type": "ka"})(peer, message)
+        await respond({"type": "ka"})(peer, message)
         await acknowledge(peer, message)
 
     server.on["connection_init"] = ack_late
@@ -109,14 +111,12 @@ async def test_other_messages_may_come_before_the_acknowledgement(server: Script
     await connection.close()
 
 
-async def test_a_writer_that_fails_ends_the_connection_so_that_a_new_one_is_made(
-    server: ScriptedServer, changes: Changes
-) -> None:
+async def test_a_writer_that_fails_ends_the_connection(server: ScriptedServer, changes: Changes) -> None:
     class Broken(dict[Subscription, None]):
         def __iter__(self) -> None:  # type: ignore[override]  # broken on purpose
             raise LookupError("names a secret")
 
-    session = Session(Broken(), AUTHORIZER, changes, QUICK, SWIFT_BACKOFF)
+    session = Session(Broken(), AUTHORIZER, changes, TIMEOUTS, SHORT_BACKOFF)
     connection = await connect(server, session.handle)
     with pytest.raises(ConnectionLostError, match="subscribing ended by LookupError"):
         await session.run(connection)

@@ -1,4 +1,4 @@
-"""Many subscriptions on one link, each with a life of its own."""
+"""Several independent subscriptions on one link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from service.appsync import LinkEventKind, Subscription
 
-from .scripted_server import abort, confirm, first, ignore, refuse, say
+from .scripted_server import abort, confirm, first, ignore, refuse, respond
 
 if TYPE_CHECKING:
     from .conftest import Changes, Inbox, LinkFactory
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 FULL = refuse("subscribe_error", "MaxSubscriptionsReachedError")
 
 
-class Lives(list[tuple[str, bool, bool]]):
-    """An `on_change` that keeps what its subscriptions were just then: channel, live, refused."""
+class StateLog(list[tuple[str, bool, bool]]):
+    """An `on_change` that records the state of its subscriptions at each call: channel, live, refused."""
 
     def __call__(self, subscription: Subscription) -> None:
         self.append((subscription.channel, subscription.live, subscription.refused is not None))
 
 
-async def test_each_loss_and_each_return_is_told_per_subscription_and_in_order(
+async def test_each_loss_and_each_return_is_reported_per_subscription_in_sequence(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
-    lives = Lives()
+    states = StateLog()
     link = make_link()
-    one, two = (link.subscribe(f"/default/{name}", print, lives) for name in ("1", "2"))
+    one, two = (link.subscribe(f"/default/{name}", print, states) for name in ("1", "2"))
     assert await one.wait_live(10)
     assert await two.wait_live(10)
     await abort(server.peer, {})
@@ -41,22 +41,22 @@ async def test_each_loss_and_each_return_is_told_per_subscription_and_in_order(
     await link.close()
     up = [("/default/1", True, False), ("/default/2", True, False)]
     down = [("/default/1", False, False), ("/default/2", False, False)]
-    assert lives == [*up, *down, *up]
+    assert states == [*up, *down, *up]
 
 
-async def test_a_subscription_is_told_live_only_after_the_link_told_so(
+async def test_on_change_is_called_after_the_link_event(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
-    told: list[tuple[bool, int]] = []
+    calls: list[tuple[bool, int]] = []
 
     def on_change(subscription: Subscription) -> None:
-        told.append((subscription.live, len(changes.of(LinkEventKind.SUBSCRIPTION_CONFIRMED))))
+        calls.append((subscription.live, len(changes.of(LinkEventKind.SUBSCRIPTION_CONFIRMED))))
 
     assert await make_link().subscribe("/default/*", print, on_change).wait_live(10)
-    assert told == [(True, 1)]
+    assert calls == [(True, 1)]
 
 
-async def test_what_a_subscriptions_observer_raises_harms_nothing(
+async def test_an_on_change_that_raises_does_no_harm(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox, changes: Changes
 ) -> None:
     def on_change(subscription: Subscription) -> None:
@@ -75,26 +75,26 @@ async def test_what_a_subscriptions_observer_raises_harms_nothing(
     assert "secret" not in repr(fault)
 
 
-async def test_a_refusal_for_the_limit_is_told_at_once_and_harms_no_other_subscription(
+async def test_a_refusal_for_the_limit_is_reported_immediately_and_affects_no_other_subscription(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
-    lives = Lives()
+    states = StateLog()
     link = make_link()
     kept = link.subscribe("/default/kept", inbox)
     assert await kept.wait_live(10)
     server.on["subscribe"] = FULL
-    extra = link.subscribe("/default/extra", print, lives)
+    extra = link.subscribe("/default/extra", print, states)
     async with asyncio.timeout(10):
         assert not await extra.wait_answered(60)
     assert extra.refused is not None
     assert extra.refused.error_type == "MaxSubscriptionsReachedError"
-    assert lives[0] == ("/default/extra", False, True)
+    assert states[0] == ("/default/extra", False, True)
     assert (kept.live, link.connected, len(server.peers)) == (True, True, 1)
     await server.peer.data("/default/kept", "1")
     await inbox.until("1")
 
 
-async def test_a_subscription_refused_for_the_limit_is_made_once_another_has_left(
+async def test_a_subscription_refused_for_the_limit_goes_live_once_another_has_ended(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     async def one_at_a_time(peer: Peer, message: Message) -> None:
@@ -112,33 +112,35 @@ async def test_a_subscription_refused_for_the_limit_is_made_once_another_has_lef
     assert await waits.wait_answered(0)
 
 
-async def test_a_live_subscription_that_the_service_ends_is_lost_refused_and_made_again(
+async def test_a_live_subscription_that_the_service_ends_is_lost_refused_and_retried(
     server: ScriptedServer, make_link: LinkFactory
 ) -> None:
-    lives = Lives()
-    subscription = make_link().subscribe("/default/*", print, lives)
+    states = StateLog()
+    subscription = make_link().subscribe("/default/*", print, states)
     assert await subscription.wait_live(10)
     (id_,) = server.peer.subscriptions
-    await say({"type": "subscribe_error", "errors": [{"errorType": "LimitExceededError"}]})(server.peer, {"id": id_})
-    await server.asked("subscribe", times=2)
+    await respond({"type": "subscribe_error", "errors": [{"errorType": "LimitExceededError"}]})(
+        server.peer, {"id": id_}
+    )
+    await server.wait_for("subscribe", times=2)
     assert await subscription.wait_live(10)
-    assert [life[1:] for life in lives] == [(True, False), (False, False), (False, True), (True, False)]
+    assert [state[1:] for state in states] == [(True, False), (False, False), (False, True), (True, False)]
 
 
 @pytest.mark.parametrize("end", ["time", "owner", "live"])
-async def test_waiting_for_an_answer_ends_with_the_time_the_subscription_or_the_answer(
+async def test_wait_answered_ends_with_the_timeout_the_subscription_or_the_response(
     server: ScriptedServer, make_link: LinkFactory, end: str
 ) -> None:
     server.on["subscribe"] = ignore
     subscription = make_link().subscribe("/default/*", print)
-    (asked,) = await server.asked("subscribe")
+    (request,) = await server.wait_for("subscribe")
     if end == "time":
         assert not await subscription.wait_answered(0.05)
     else:
         waiting = asyncio.create_task(subscription.wait_answered(60))
         await asyncio.sleep(0)
         if end == "live":
-            await confirm(server.peer, asked)
+            await confirm(server.peer, request)
         else:
             subscription.end()
         async with asyncio.timeout(10):
@@ -146,7 +148,7 @@ async def test_waiting_for_an_answer_ends_with_the_time_the_subscription_or_the_
     assert len(subscription._answer_waiters) == 0
 
 
-async def test_a_running_link_takes_dozens_of_subscriptions_at_a_time_and_lets_them_go(
+async def test_dozens_of_subscriptions_can_be_added_and_ended_early(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     link = make_link()
@@ -166,12 +168,12 @@ async def test_a_running_link_takes_dozens_of_subscriptions_at_a_time_and_lets_t
     await inbox.until("1")
 
 
-async def test_one_unanswered_subscription_holds_up_no_other(server: ScriptedServer, make_link: LinkFactory) -> None:
+async def test_an_unanswered_subscription_does_not_delay_others(server: ScriptedServer, make_link: LinkFactory) -> None:
     link = make_link()
     assert await link.subscribe("/default/1", print).wait_live(10)
     server.on["subscribe"] = first(ignore, then=confirm)
     silent, other = link.subscribe("/default/2", print), link.subscribe("/default/3", print)
-    async with asyncio.timeout(8):  # less than an answer is waited for
+    async with asyncio.timeout(8):  # less than the timeout of a response
         assert await other.wait_live(8)
     assert (silent.live, silent.refused) == (False, None)
     assert not await silent.wait_answered(0.01)

@@ -51,7 +51,7 @@ def test_the_service_reads_every_environment_variable_of_the_task(system: System
     assert set(system.environment) - set(Settings.model_fields) == set()
 
 
-async def test_a_post_is_answered_with_the_workflows_result(system: System, service: Running) -> None:
+async def test_a_post_returns_the_workflows_result(system: System, service: Running) -> None:
     status, body, _ = await service.request(system.integrations["POST /event"], "POST", json=PERSON)
     assert (status, body["nome completo"]) == (200, f"{PERSON['nome']} {PERSON['sobrenome']}")
     assert body["id"] in service.aws.executions

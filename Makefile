@@ -31,7 +31,7 @@ run: setup-service ## start the service with a local AWS on port 8080 (PORT=... 
 
 .PHONY: test
 test: setup-dev ## run all tests that need only the package index, or some (WORKERS=2 ARGS="-k name")
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
 # Without Terraform or its AWS provider this fails; TERRAFORM=optional skips what needs them and says so.
 TERRAFORM ?= required

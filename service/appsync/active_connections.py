@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def as_connection_lost(error: BaseException) -> ConnectionLostError:
     """Convert any error into the loss of a connection. Raises the cancellation of the current task.
 
-    Only that may end a link: neither a bug of this client nor an authorizer, which may raise anything, may end it.
+    Only a cancellation may end a link. A bug in this client must not, and neither must an authorizer, which may raise
+    anything.
     """
     if isinstance(error, ConnectionLostError):
         return error

@@ -37,8 +37,8 @@ class Authorizer(Protocol):
     async def refresh(self) -> int:
         """Read the credentials again; called after a refusal, and every few seconds while refusals continue.
 
-        Return a fingerprint, such as a hash. Another number than before means that the credentials have changed, so the
-        link tries them immediately.
+        Return a fingerprint, such as a hash. A different value means that the credentials have changed; the link then
+        uses them immediately.
         """
         ...
 
@@ -100,7 +100,7 @@ class ApiKey(Authorizer):
         return {"x-api-key": self._key}
 
     async def refresh(self) -> int:
-        """Do nothing: this key has no source that it could be read from again."""
+        """Return a constant fingerprint: this key cannot be read again."""
         return hash(self._key)
 
 

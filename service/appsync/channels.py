@@ -26,7 +26,7 @@ def is_segment(text: str) -> bool:
 def for_publish(channel: str) -> str:
     """Return the path with a leading slash and no trailing one.
 
-    Raises ChannelError for an invalid path; a wildcard is invalid, too.
+    Raises ChannelError for an invalid path, including one with a wildcard.
     """
     return _normalised(channel, wildcard=False)
 

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
-from .errors import REFUSALS, ConnectionLostError, ErrorDetail, RefusedError
+from .errors import REFUSAL_CODES, ConnectionLostError, ErrorDetail, RefusedError
 from .protocol import ConnectionRefused, Counters, Protocol, ProtocolEvent
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .timing import Timeouts
 
 MAX_FRAME_BYTES = 2 * 2**20
-"""The largest event has 240 KB, and six times that as a JSON string if every byte has to be escaped."""
+"""The largest event is 240 KB, or six times that as a JSON string in which every byte is escaped."""
 
 MAX_QUEUED_FRAMES = 1024
 """The receive loop awaits only frames, so at most one read's worth is ever queued. With the default of 16, each read of
@@ -48,7 +48,7 @@ _MUTED_LOGGER.addHandler(logging.NullHandler())
 
 
 class _Connect(connect):
-    """`websockets.connect` without redirects, which would receive the credentials in the subprotocol, too."""
+    """`websockets.connect` without redirects: their target would receive the credentials in the subprotocol."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
@@ -106,9 +106,9 @@ class Connection:
         return connection
 
     async def receive(self, on_event: Callable[[ProtocolEvent], None]) -> NoReturn:
-        """Call `on_event` with everything that is received until the connection ends.
+        """Pass everything received to `on_event` until the connection ends.
 
-        Raises ConnectionLostError or RefusedError then.
+        Raises ConnectionLostError or RefusedError when it does.
         """
         recv, receive, clock = self._websocket.recv, self.protocol.receive, time.monotonic
         self._run_watchdog()
@@ -170,7 +170,7 @@ class Connection:
     def _loss(self, closed: ConnectionClosed) -> ConnectionLostError:
         if self._abort_reason is not None:
             return ConnectionLostError(self._abort_reason)
-        # A close frame's reason may be any text, so it is not repeated; the service's are of no help.
+        # The reason in a close frame may be any text, so it is not repeated; those of the service do not help.
         reason = "closed by the peer" if closed.rcvd else "connection lost"
         return ConnectionLostError(reason, close_code=_close_code(closed))
 
@@ -215,7 +215,7 @@ async def _connect(
             return await _Connect(
                 url,
                 subprotocols=subprotocols(authorization),
-                # Deflating and inflating a frame of some hundred bytes would double its cost.
+                # Compression would double the cost of a frame of a few hundred bytes.
                 compression=None,
                 # The protocol has its own keep-alive, `ka`. Pongs are not documented, and they would be late if this
                 # process was suspended.
@@ -233,7 +233,7 @@ async def _connect(
         raise ConnectionLostError(f"{stage} took longer than {timeouts.connect:g} s") from None
     except InvalidStatus as error:
         status = error.response.status_code
-        if status in REFUSALS:
+        if status in REFUSAL_CODES:
             raise RefusedError((ErrorDetail(code=status),)) from None
         raise ConnectionLostError(f"the handshake failed with status {status}") from None
     except (OSError, WebSocketException) as error:

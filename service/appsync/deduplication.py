@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .subscription import Subscription
 
 MAX_COPY_SKEW_S = 2.0
-"""Seconds between the two copies of one event. After that, an event is delivered twice rather than lost."""
+"""Maximum seconds between the two copies of one event. A later copy is delivered: a duplicate is better than a loss."""
 
 
 class Deduplicator:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-REFUSALS = frozenset({400, 401, 403})
+REFUSAL_CODES = frozenset({400, 401, 403})
 REFUSAL_TYPES = frozenset(
     {
         "UnauthorizedException",
@@ -35,13 +35,18 @@ class ErrorDetail:
     """One entry of the `errors` array of a response. Every member may be absent."""
 
     error_type: str | None = None
+    """The name of the error, such as `UnauthorizedException`."""
+
     code: int | None = None
+    """The numeric code of the error, such as 401."""
+
     message: str | None = field(default=None, repr=False)
+    """The service's description; it may repeat credentials, so it stays out of texts and logs."""
 
     @property
     def is_refusal(self) -> bool:
         """Whether the same request would be refused again, because of its credentials or its content."""
-        return self.code in REFUSALS or self.error_type in REFUSAL_TYPES
+        return self.code in REFUSAL_CODES or self.error_type in REFUSAL_TYPES
 
     def __str__(self) -> str:
         name = self.error_type or "unnamed error"
@@ -99,7 +104,7 @@ class SubscribeError(AppSyncError):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether an early retry is pointless."""
+        """Whether retrying soon is pointless."""
         return any(detail.is_refusal for detail in self.details)
 
 

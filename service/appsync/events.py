@@ -44,8 +44,10 @@ class LinkEvent:
     """One event of a link. It never holds a key, an authorisation or any part of a channel's events."""
 
     kind: LinkEventKind
+    """What happened."""
 
     reason: str = ""
+    """Why it happened, for a log; empty if the kind says it all."""
 
     close_code: int | None = None
     """The code of the close frame (RFC 6455); None if there was none."""
@@ -60,7 +62,7 @@ class LinkEvent:
     """The number of the attempt, from 1; it starts again once a connection has been up for a while."""
 
     delay: float | None = None
-    """Seconds until the next attempt; None if there is none."""
+    """Seconds until the next attempt; None if no attempt follows."""
 
     suppressed: int = 0
     """How many events of this kind were suppressed since the last one, because there were too many."""
@@ -71,7 +73,7 @@ class EventThrottle:
 
     KINDS = frozenset({LinkEventKind.MALFORMED_FRAME, LinkEventKind.ERROR_FRAME, LinkEventKind.HANDLER_ERROR})
     INTERVAL_S = 60.0
-    """Seconds between two events of one such kind; the second one has the number of those suppressed in between."""
+    """Minimum seconds between two events of one such kind; the second one counts those suppressed in between."""
 
     def __init__(self) -> None:
         self._throttle = Throttle(self.INTERVAL_S)

@@ -33,10 +33,10 @@ _REGION = re.compile(r"\.appsync-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?(?::\
 
 
 class CredentialsSource(Protocol):
-    """The part of an SDK session that is needed here, such as aioboto3's or aiobotocore's."""
+    """The part of an SDK session (of aioboto3 or aiobotocore) that is needed here."""
 
     async def get_credentials(self) -> Any:
-        """Return credentials with a coroutine method `get_frozen_credentials`, or None without any."""
+        """Return credentials with a coroutine method `get_frozen_credentials`, or None if the session has none."""
         ...
 
 
@@ -45,7 +45,7 @@ class Iam(Authorizer):
 
     They need `appsync:EventConnect` and `appsync:EventSubscribe` (to publish, `appsync:EventPublish`). `http_url` is
     the API's HTTP endpoint. Its host names the region; `region` is for a custom domain. Raises ValueError for a URL
-    without a host. The method that needs the credentials raises whatever botocore raises.
+    without a host. Methods that need the credentials raise whatever botocore raises.
     """
 
     def __init__(self, http_url: str, session: CredentialsSource, region: str) -> None:

@@ -63,7 +63,7 @@ class Link:
         self._event_throttle = EventThrottle()
         self._acknowledged = 0
         self._up_since = 0.0
-        self._subscriptions: dict[Subscription, None] = {}  # a set that keeps their order
+        self._subscriptions: dict[Subscription, None] = {}  # an ordered set
         self._connections = ActiveConnections(
             realtime_url,
             authorizer,
@@ -93,7 +93,7 @@ class Link:
 
     @property
     def frames_received(self) -> int:
-        """Number of frames received, of any content."""
+        """Number of frames received, valid or not."""
         return self._connections.counters.frames
 
     @property
@@ -167,8 +167,8 @@ class Link:
         """Subscribe to a channel, as soon as there is a connection and again on each later one.
 
         `on_event` is called with the JSON text of each event. `on_change` is called with the subscription whenever it
-        has gone live, was lost or was refused; its properties say which. If it goes live without a loss before, a
-        half-open connection was replaced, and events may be missing all the same. `unsubscribe` does not call it.
+        goes live, is lost or is refused; its properties say which. If it goes live again without having been lost, a
+        half-open connection was replaced, and events may be missing. `unsubscribe` does not call it.
 
         Both must return quickly, because the receive loop calls them. What they raise is reported to the link's
         `on_link_event`. Raises ChannelError for an invalid channel, LinkClosedError after `close`.

@@ -21,8 +21,8 @@ from .errors import ErrorDetail
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DEFAULT_TIMEOUT = 300.0
-"""Seconds without a frame after which the peer counts as gone, until the acknowledgement sets another limit."""
+DEFAULT_SILENCE_TIMEOUT_S = 300.0
+"""Seconds without a frame after which the peer is considered dead, until the acknowledgement sets another limit."""
 
 
 class Acknowledged(NamedTuple):
@@ -93,9 +93,16 @@ class Counters:
     """Counts of what was received, over all connections that share the object."""
 
     frames: int = 0
+    """All frames, valid or not."""
+
     malformed: int = 0
+    """Frames that are not a valid message of the protocol."""
+
     unknown_types: int = 0
+    """Messages of a type that this client does not know."""
+
     unknown_ids: int = 0
+    """Messages about unknown or ended subscriptions."""
 
 
 class Protocol:
@@ -107,7 +114,7 @@ class Protocol:
     def __init__(self, now: float, counters: Counters | None = None) -> None:
         self.counters = counters or Counters()
         self.acknowledged = False
-        self.timeout = DEFAULT_TIMEOUT
+        self.timeout = DEFAULT_SILENCE_TIMEOUT_S
         self._last_received = now
         self._states: dict[str, State] = {}
         # Ids only have to be unique among the subscriptions of one connection.
@@ -115,7 +122,7 @@ class Protocol:
 
     @property
     def deadline(self) -> float:
-        """When the peer counts as gone. Any frame postpones it, not only `ka`."""
+        """When the peer is considered dead. Any frame postpones it, not only `ka`."""
         return self._last_received + self.timeout
 
     def silence(self, now: float) -> float:
@@ -145,8 +152,8 @@ class Protocol:
     def unsubscribe(self, id_: str) -> bytes:
         """Return the frame that ends a live subscription.
 
-        Raises ValueError for any other: before it has confirmed a subscription, the service ignores the message, and
-        the subscription becomes live nevertheless.
+        Raises ValueError for any other: the service ignores the message before it has confirmed the subscription,
+        which then goes live nevertheless.
         """
         if self._states.get(id_) is not State.LIVE:
             raise ValueError("only a live subscription can be unsubscribed")
@@ -223,7 +230,7 @@ class Protocol:
                 del self._states[id_]
                 return SubscribeRefused(id_, _details(message))
             case "unsubscribe_success" | "unsubscribe_error" | "subscribe_error", State.UNSUBSCRIBING:
-                # The only error that exists says that the subscription is unknown, so it has ended as well.
+                # The only error for unsubscribe says that the subscription is unknown, so it has ended as well.
                 del self._states[id_]
                 return Unsubscribed(id_)
             case _, None:

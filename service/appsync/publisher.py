@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from .auth import Authorizer
 
-MAX_EVENTS = 5
-"""Events per publish request."""
+MAX_EVENTS_PER_REQUEST = 5
+"""The service's limit for one publish request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class FailedEvent:
     """The reason, as a name or a number."""
 
     message: str | None
+    """The service's description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def publish_body(channel: str, events: Sequence[str]) -> bytes:
 class Publisher:
     """Publishes over HTTP.
 
-    `http_url` is the API's HTTP endpoint, `https://.../event`; `timeout` is that of one `publish`, in seconds. A
+    `http_url` is the API's HTTP endpoint, `https://.../event`; `timeout` limits one `publish`, in seconds. A
     `session` that is passed in stays open; otherwise the publisher makes its own.
 
     Raises ValueError for a URL that is not HTTP or has no host.
@@ -85,12 +86,12 @@ class Publisher:
         """Publish one to five events, each the text of one JSON value, to a channel.
 
         If the credentials are refused, they are read again for one more attempt. Raises ChannelError for an invalid
-        channel, ValueError for another number of events, PublishRefusedError for credentials (or a namespace that does
-        not exist), PublishUnconfirmedError without a response in time, PublishError for any other response, and
+        channel, ValueError for any other number of events, PublishRefusedError for credentials (or a namespace that
+        does not exist), PublishUnconfirmedError without a response in time, PublishError for any other response, and
         whatever the authorizer raises.
         """
-        if not 1 <= len(events) <= MAX_EVENTS:
-            raise ValueError(f"a publish request takes 1 to {MAX_EVENTS} events")
+        if not 1 <= len(events) <= MAX_EVENTS_PER_REQUEST:
+            raise ValueError(f"a publish request takes 1 to {MAX_EVENTS_PER_REQUEST} events")
         path = for_publish(channel)
         try:
             async with asyncio.timeout(self._timeout):

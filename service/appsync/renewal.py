@@ -43,7 +43,8 @@ class Renewer:
     async def replace_when_due(self, old: ActiveConnection) -> ActiveConnection:
         """Wait until `old` is due, replace it, and return the new connection.
 
-        While that fails, `old` stays in use and there are more attempts. Raises what ended `old` if it ends first.
+        After a failed attempt, `old` stays in use and another attempt follows. Raises what ended
+        `old` if it ends first.
         """
         await self._until_due(old)
         attempt = 0
@@ -72,10 +73,10 @@ class Renewer:
             await asyncio.wait([old.task], timeout=delay)
 
     async def _until_due(self, old: ActiveConnection) -> None:
-        """Wait until the connection reaches its age, is silent, or ends.
+        """Wait until the connection is old enough, is silent, or ends.
 
-        A silent connection may be half open. By the protocol it counts as dead only after minutes, but a second one
-        beside it costs nothing.
+        A silent connection may be half open. The protocol considers it dead only after minutes, but a second
+        connection beside it costs nothing.
         """
         clock = asyncio.get_running_loop().time
         end = clock() + self._renewal.due()
@@ -103,7 +104,7 @@ class Renewer:
         self._report(LinkEvent(kind=LinkEventKind.RENEWED, reason="silence" if was_silent else "age"))
         if was_silent:
             new.session.report_gap()
-        await asyncio.wait([new.task], timeout=MAX_COPY_SKEW_S)  # copies of the old one's events may still arrive
+        await asyncio.wait([new.task], timeout=MAX_COPY_SKEW_S)  # copies from the old one may still arrive
         new.session.is_copy = None
         return new
 

@@ -41,9 +41,16 @@ class _Slot:
     subscription: Subscription
     stage: _Stage = _Stage.IDLE
     id: str = ""
+    """The id of its last subscribe message; empty before the first one."""
+
     due: float = 0.0
+    """When its stage is due, by the event loop's clock."""
+
     attempts: int = 0
+    """Failed attempts since it was last live."""
+
     refusals: int = 0
+    """Refusals in a row among them."""
 
 
 class Session:

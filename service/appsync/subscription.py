@@ -86,7 +86,7 @@ class Subscription:
 
     @property
     def down_since(self) -> float | None:
-        """When its loss was noticed, or it was made, by `time.monotonic()`; None while it is live.
+        """The `time.monotonic()` at which its loss was noticed or it was made; None while it is live.
 
         Events published since then are not delivered, and some published before may be missing as well: a connection
         can be dead for minutes before that is noticed.
@@ -143,7 +143,7 @@ class Subscription:
         self._requested += 1
 
     def mark_confirmed(self) -> bool:
-        """Count one more connection on which it is confirmed; return whether it thereby went live."""
+        """Count one more connection on which it is confirmed; return whether that makes it live."""
         self._confirmed += 1
         if self._ended:
             return False
@@ -153,12 +153,12 @@ class Subscription:
         return self._confirmed == 1
 
     def mark_refused(self, error: SubscribeError) -> None:
-        """Store a refusal; `mark_released` is called as well."""
+        """Store a refusal. The caller also calls `mark_released`."""
         self._refused = error
         self._answer_waiters.wake(result=False)
 
     def mark_released(self, *, confirmed: bool) -> bool:
-        """Count one connection less, on which it was confirmed or not; return whether it thereby was lost."""
+        """Count one connection fewer, which had `confirmed` it or not; return whether the subscription is now lost."""
         self._requested -= 1
         self._confirmed -= confirmed
         lost = confirmed and not self._confirmed and not self._ended

@@ -1,4 +1,4 @@
-"""A throttle for log lines and the like: one of each kind per interval, and the number of those it suppressed."""
+"""A throttle for log lines and similar items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Throttle:
     def admit(self, kind: str, now: float) -> int | None:
         """Return how many items of this kind were suppressed since the last one; None to suppress this one too.
 
-        `now` is any clock in seconds, as long as it is always the same one.
+        `now` is in seconds and always comes from the same clock.
         """
         if now < self._next.get(kind, now):
             self._suppressed[kind] += 1

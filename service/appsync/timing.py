@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Timeouts of single steps."""
+    """Timeouts of single steps, in seconds."""
 
     connect: float = 5.0
     """Authorisation, TCP, TLS and the upgrade together."""
@@ -31,7 +31,7 @@ class Timeouts:
 class Backoff:
     """Exponential backoff with full jitter.
 
-    With full jitter, clients that one outage of the service disconnected do not reconnect in step.
+    Full jitter, so that clients which lost their connections together do not all reconnect at the same time.
     """
 
     base: float = 0.1
@@ -44,10 +44,11 @@ class Backoff:
     """The delay after a second refusal in a row, and the interval at which the credentials are read again."""
 
     refused_cap: float = 30.0
-    """The maximum that the delay after refusals doubles up to. Credentials seldom repair themselves, and each attempt
-    costs."""
+    """The maximum delay after refusals, reached by doubling. Refused credentials rarely become valid by themselves, and
+    each attempt has a cost."""
 
     rand: Callable[[], float] = random.random
+    """A random number from 0 up to 1; a parameter for tests."""
 
     def delay(self, attempt: int) -> float:
         """Return the delay after this attempt, counted from 1."""
@@ -55,7 +56,7 @@ class Backoff:
         return self.rand() * min(self.cap, self.base * 2.0 ** min(attempt - 1, 60))
 
     def refused_delay(self, refusals: int, attempt: int) -> float:
-        """Return the delay after this many refusals in a row; new credentials may solve the first one soon."""
+        """Return the delay after this many refusals in a row. The first one is short, as new credentials may help."""
         if refusals <= 1:
             return self.delay(attempt)
         return min(self.refused_cap, self.refresh_interval * 2.0 ** min(refusals - 2, 60)) * (0.9 + 0.2 * self.rand())
@@ -79,7 +80,7 @@ class Renewal:
     """How long both connections then stay open."""
 
     backoff: Backoff = Backoff(base=30.0, cap=600.0)
-    """Between attempts."""
+    """The delays after failed attempts."""
 
     def due(self) -> float:
         """Return the age at which a connection is to be replaced."""

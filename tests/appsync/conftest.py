@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 KEY = "da2-not-a-secret"
 
-# Short delays for attempts that a test lets fail; steps that have to succeed on a busy machine have long timeouts.
+# Long enough for steps that have to succeed on a busy machine.
 TIMEOUTS = Timeouts(connect=10, ack=10, subscribe=10, close=1)
+# Short enough for steps that fail in a test, and long enough for a busy machine to complete the others.
+SHORT_TIMEOUTS = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
 SHORT_BACKOFF = Backoff(base=0.01, cap=0.05, refresh_interval=1, refused_cap=0.2)
 
 

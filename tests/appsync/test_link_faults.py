@@ -11,7 +11,7 @@ from websockets.utils import accept_key
 from service.appsync import ApiKey, Backoff, Link, LinkEvent, LinkEventKind, Subscription, Timeouts
 from service.appsync import connection as connection_module
 
-from .conftest import KEY, SHORT_BACKOFF
+from .conftest import KEY, SHORT_BACKOFF, SHORT_TIMEOUTS
 from .scripted_server import (
     abort,
     acknowledge,
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from .conftest import Changes, Inbox, LinkFactory
     from .scripted_server import Message, Peer, ScriptedServer, Step
-
-# Short enough for steps that fail in a test, and long enough for a busy machine to complete the others.
-SHORT_TIMEOUTS = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
 
 
 class RotatingKey(ApiKey):

@@ -23,7 +23,7 @@ from service.appsync import (
 from service.appsync.deduplication import Deduplicator
 from service.local import LocalAws
 
-from .conftest import KEY, SHORT_BACKOFF, TIMEOUTS, remains
+from .conftest import KEY, SHORT_BACKOFF, SHORT_TIMEOUTS, TIMEOUTS, remains
 from .scripted_server import Notifier, abort, acknowledge, acknowledge_for, close, confirm, first, ignore, refuse
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from .conftest import Changes, Inbox, LinkFactory
     from .scripted_server import Message, Peer, ScriptedServer, Step
-
-SHORT_TIMEOUTS = Timeouts(connect=1, ack=1, subscribe=1, close=0.2)
 
 
 def early_renewal(*, after: float = 0.1, overlap: float = 0.2, takeover: float = 10) -> Renewal:
@@ -285,22 +283,22 @@ async def test_subscriptions_can_be_added_and_ended_during_the_overlap(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes, inbox: Inbox
 ) -> None:
     link = make_link(renewal=early_renewal(overlap=30))
-    kept, ended = link.subscribe("/default/kept", print), link.subscribe("/default/gone", print)
+    kept, ended = link.subscribe("/default/kept", print), link.subscribe("/default/ended", print)
     assert await kept.wait_live(10)
     assert await ended.wait_live(10)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=4)
     old, new = server.peers
     await ended.unsubscribe()
-    came = link.subscribe("/default/came", inbox)
+    added = link.subscribe("/default/added", inbox)
     await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=6)
     for peer in (old, new):
-        assert sorted(peer.subscriptions.values()) == ["/default/came", "/default/kept"]
-        await peer.data("/default/came", "1")
+        assert sorted(peer.subscriptions.values()) == ["/default/added", "/default/kept"]
+        await peer.data("/default/added", "1")
     await abort(old, {})
     await changes.until(LinkEventKind.RENEWED)
-    await new.data("/default/came", "2")
+    await new.data("/default/added", "2")
     await inbox.until("1", "2")
-    assert came.live
+    assert added.live
 
 
 @pytest.mark.parametrize("step", ["connection_init", "subscribe"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from service.appsync.throttle import Throttle
 
 
-def test_one_item_of_a_kind_is_admitted_per_interval_with_the_number_of_those_before() -> None:
+def test_one_item_per_kind_and_interval_is_admitted_with_the_number_suppressed() -> None:
     throttle = Throttle(10.0)
     assert [throttle.admit("error", now) for now in (0.0, 1.0, 9.9, 10.0, 19.0, 40.0)] == [0, None, None, 2, None, 1]
 

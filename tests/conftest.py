@@ -1,4 +1,4 @@
-"""Every test fails that makes a log tell what is private; none leaves an application behind."""
+"""Checks for all tests: no log contains private data, and no test leaves an application behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.telemetry import logs
 from tests.support import ended_apps
 from tests.support.privacy import leaks
 
-# Logs are written here as the service writes them, but for the place: that is the test's own.
+# Write logs as the service does, except for the destination, which each test chooses.
 structlog.configure(processors=[*logs.processors(), structlog.processors.JSONRenderer()])
 
 
@@ -19,19 +19,19 @@ structlog.configure(processors=[*logs.processors(), structlog.processors.JSONRen
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Look through what was logged in this process; `tests.support.processes` does the same for others."""
+    """Fail tests that logged private data in this process; `tests.support.processes` checks other processes."""
     report = yield
     if report.when == "call" and report.passed:
-        # What a test's own WebSocket server logs is the other side's: the service has none.
+        # Ignore the log of a test's own WebSocket server: the service does not have one.
         logged = [line for line in report.caplog.splitlines() if " websockets.server:" not in line]
         found = leaks("\n".join([report.capstdout, report.capstderr, *logged]))
         if found:
             report.outcome = "failed"
-            report.longrepr = f"{item.nodeid}: logged what is private: {found}"
+            report.longrepr = f"{item.nodeid}: logged private data: {found}"
     return report
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
-    """Keep the process small over hundreds of applications."""
+    """Free the memory of ended applications: a test run creates hundreds."""
     ended_apps.forget()

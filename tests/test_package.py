@@ -1,4 +1,4 @@
-"""The wheel and its `sync-front` command, built and installed without a network."""
+"""The wheel and its `sync-front` command, built and installed offline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from service import __version__
 from service.app.settings import Settings
-from tests.support.processes import CLEAN_ENVIRONMENT
+from tests.support.processes import CLEAN
 
 ROOT = Path(__file__).parents[1]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
@@ -24,11 +24,11 @@ DATA_FILES = {"service/_data/request.schema.json", "service/_data/workflow.asl.j
 
 
 def run(*command: str | Path, expect: int = 0) -> str:
-    """Run a command outside the repository and return what it prints on both streams."""
+    """Run a command outside the repository and return its output, standard error included."""
     done = subprocess.run(
         command,
         cwd="/",
-        env=CLEAN_ENVIRONMENT,
+        env=CLEAN,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -50,7 +50,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sync_front(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into an environment of its own, which sees this one's packages, and return the command."""
+    """Install the wheel into a new environment that can import this one's packages; return the command."""
     environment = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", "--without-pip", environment)
     python = environment / "bin" / "python"
@@ -101,12 +101,13 @@ def test_help_lists_every_setting_without_any_being_set(sync_front: Path, argume
 
 
 def test_serve_without_settings_ends_with_status_two_and_names_them(sync_front: Path) -> None:
-    assert "STATE_MACHINE_ARN: required" in run(sync_front, "serve", expect=2)
+    message = run(sync_front, "serve", expect=2)
+    assert re.search(r"^  STATE_MACHINE_ARN: .*required", message, re.MULTILINE), message
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_local_answers_a_request_and_stops(sync_front: Path, number: signal.Signals) -> None:
-    env = {**CLEAN_ENVIRONMENT, "HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0"}
+    env = {**CLEAN, "HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0"}
     process = await asyncio.create_subprocess_exec(
         *(sync_front, "local", "--wait", "0"),
         cwd="/",

@@ -38,8 +38,8 @@ locals {
   # API Gateway's own errors have the same form as the service's problems (RFC 9457). A null status keeps the status that
   # API Gateway chose.
   gateway_problems = {
-    BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not fit the request schema", detail = "The body is not JSON or does not match the schema." }
-    REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large for a workflow's input", detail = "A workflow's input may have at most 256 KiB." }
+    BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not match the schema", detail = "The body is not JSON or does not match the schema." }
+    REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large", detail = "A workflow's input may have at most 256 KiB." }
     THROTTLED                    = { status = 429, slug = "gateway-throttled", title = "Too many requests", detail = "The rate limit was exceeded. Nothing was started." }
     WAF_FILTERED                 = { status = 403, slug = "gateway-filtered", title = "The request was blocked", detail = "A firewall rule blocks this request. Nothing was started." }
     MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "gateway-not-found", title = "Not found", detail = "The path or method does not exist, or the request is not signed." }

@@ -88,6 +88,10 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
             "/openapi.json": {"get": _plain("description", "Get this description", "application/json", {200: None})},
             "/docs": {"get": _plain("documentation", "Show this description as a web page", "text/html", {200: None})},
         },
+        "tags": [
+            {"name": "events", "description": "Start workflows and get their results."},
+            {"name": "service", "description": "Health, metrics and this description."},
+        ],
         "components": components(schema, response_timeout),
     }
 
@@ -153,7 +157,7 @@ def _operation(
     for status, kinds in groupby(sorted(problems, key=lambda kind: kind.status), key=lambda kind: kind.status):
         described[status] = _problem(list(kinds))
     described[500] = _untyped("Internal error.", TYPE_PREFIX + "unexpected", 500)
-    return {"operationId": name, "summary": summary, "responses": _by_status(described)}
+    return {"operationId": name, "tags": ["events"], "summary": summary, "responses": _by_status(described)}
 
 
 def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None]) -> dict[str, Any]:
@@ -167,7 +171,7 @@ def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None])
             "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
             "content": {kind: content},
         }
-    return {"operationId": name, "summary": summary, "responses": _by_status(described)}
+    return {"operationId": name, "tags": ["service"], "summary": summary, "responses": _by_status(described)}
 
 
 def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:

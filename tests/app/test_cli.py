@@ -27,11 +27,11 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
     return captured.err if status else captured.out
 
 
-def test_every_setting_has_a_meaning() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_help_gives_each_setting_its_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_each_setting_with_its_default_and_description(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "--help")
     assert "  STATE_MACHINE_ARN (required)\n      The workflow to start" in text
     assert "  DRAIN_DELAY (default: 5)\n      Seconds after SIGTERM" in text

@@ -1,4 +1,4 @@
-"""What the commands need: `serve` runs without the embedded AWS, `local` says which extra it is missing."""
+"""Requirements of the commands: `serve` runs without the embedded AWS, and `local` names the extra that it needs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_local_without_its_extra_ends_with_one_line_that_names_the_extra()
         assert process.stderr == ["local use needs the extra: pip install 'sync-front[local]'"]
 
 
-async def test_any_other_module_that_is_missing_is_not_mistaken_for_the_extra() -> None:
+async def test_another_missing_module_is_not_mistaken_for_the_extra() -> None:
     without = "import sys; sys.modules['service.web.example'] = None;"
     async with running("-c", f"{without} {MAIN.format('local')}") as process:
         assert await process.wait() == 1

@@ -1,4 +1,4 @@
-"""Readiness, forced stops and the flush. Everything else of serving is tested as a process, in tests/integration."""
+"""Readiness, forced shutdown and the flush. tests/integration tests the rest, in separate processes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_draining_instance_is_not_ready() -> None:
             await made.bridge.submit("{}", 1)
 
 
-async def test_a_forced_stop_runs_its_callbacks_whether_added_before_or_after() -> None:
+async def test_a_forced_shutdown_runs_callbacks_added_before_or_after_it() -> None:
     acted = []
     shutdown = Shutdown()
     shutdown.on_force(lambda: acted.append("after"))
@@ -60,7 +60,7 @@ async def test_a_forced_stop_runs_its_callbacks_whether_added_before_or_after() 
     assert acted == ["after", "before"]
 
 
-async def test_a_request_sent_just_before_the_stop_is_answered() -> None:
+async def test_a_request_sent_just_before_the_shutdown_is_answered() -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response()
 
@@ -71,7 +71,7 @@ async def test_a_request_sent_just_before_the_stop_is_answered() -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     reader, writer = await asyncio.open_connection(*runner.addresses[0])
     async with asyncio.timeout(10):
-        while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server has no event for it
+        while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 - the server has no event to wait for
             await asyncio.sleep(0.01)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await flush(runner, Shutdown(), 1)
@@ -83,7 +83,7 @@ async def test_a_request_sent_just_before_the_stop_is_answered() -> None:
 
 @asynccontextmanager
 async def server_with_a_stalled_reader() -> AsyncIterator[web.AppRunner]:
-    """A server in the middle of a response that its caller does not read."""
+    """Run a server that is in the middle of a response that its client does not read."""
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -123,4 +123,4 @@ async def test_a_second_signal_shortens_the_flush() -> None:
         shutdown.request(force=True)
         await asyncio.wait([flushing], timeout=10)
         assert flushing.done()
-        shutdown.request()  # a third one has no effect
+        shutdown.request()  # a third request has no effect

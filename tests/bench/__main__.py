@@ -1,7 +1,8 @@
-"""Measure the service beside what it is compared with: `python -m tests.bench` (`make bench`).
+"""Benchmark of the service against other designs: `python -m tests.bench` (`make bench`).
 
-The subject has one core, the stand-ins and the load another. Every design is measured in every round, in an order that
-moves on from round to round; only ratios within a round count, for a machine is not equally fast all the time.
+The design under test has one core; the stand-in for AWS and the load generator share another. Every design is measured
+in every round, in an order that rotates from round to round. Only ratios within a round count, because the speed of a
+machine varies over time.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ CURVE: Final = (SERVICE, BARE)
 
 
 async def measure(effort: Effort, designs: tuple[Design, ...], core: int | None) -> tuple[list[Pair], list[Point]]:
-    """Take all measurements."""
+    """Run all measurements."""
     pairs: list[Pair] = []
     points: list[Point] = []
     columns = (TextColumn("{task.description:32}"), BarColumn(), TimeRemainingColumn())
-    # A bar that is drawn every second costs the load nothing.
+    # Refreshed only once a second, so that it takes no CPU time from the load generator.
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=1) as bar:
         task = bar.add_task("", total=effort.total(len(designs), len(CURVE)))
 
@@ -53,7 +54,7 @@ async def measure(effort: Effort, designs: tuple[Design, ...], core: int | None)
 
 
 def show(pairs: list[Pair], points: list[Point]) -> None:
-    """Print what was found."""
+    """Print the results."""
     console = Console(width=120)
     console.print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
     table = Table("", "requests/s", "CPU us/request", "ratio", "p50 ms", "ratio", "p99 ms", "ratio")
@@ -66,7 +67,7 @@ def show(pairs: list[Pair], points: list[Point]) -> None:
             table.add_row(design.title, *cells)
     console.print(table)
     levels = sorted({point.level for point in points})
-    curve = Table("CPU us/request with ... in flight", *map(str, levels), "growth", "KiB/request")
+    curve = Table("CPU us/request, by requests in flight", *map(str, levels), "growth", "KiB/request")
     for design in CURVE:
         by_level = report.per_level(points, design.name)
         cells = [str(report.Spread.of(point.cpu_us for point in by_level[level])) for level in levels]
@@ -75,25 +76,27 @@ def show(pairs: list[Pair], points: list[Point]) -> None:
         )
     console.print(curve)
     for goal in report.goals(pairs, points):
-        console.print(f"{'met   ' if goal.met else 'MISSED'} {goal.text}: {goal.measured}, asked {goal.limit:g}")
+        console.print(f"{'met   ' if goal.met else 'MISSED'} {goal.text}: {goal.measured}, goal {goal.limit:g}")
 
 
 def main() -> None:
-    """Measure, print, and write JSON and plot."""
+    """Measure, print the results, and write them as JSON and as a plot."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="in about a minute, to see that everything works")
+    parser.add_argument(
+        "--short", action="store_true", help="a quick run of about a minute, to check that everything works"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder for result.json and plot.svg")
     options = parser.parse_args()
     if sys.platform != "linux":
-        parser.error("processes are pinned to cores and their clocks read as only Linux lets them be")
+        parser.error("only Linux can pin processes to cores and read their CPU clocks")
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, cores[1:])
     else:
-        sys.stderr.write("subject and load share a core here: compare CPU times only\n")
+        sys.stderr.write("only one core is available: compare CPU times only\n")
     raise_open_files()
     effort = SHORT if options.short else FULL
-    # The same loop as the service's, so that the load is not the slower one.
+    # The service's own event loop, so that the load generator is as fast.
     pairs, points = event_loop.run(measure(effort, DESIGNS, cores[0] if len(cores) > 1 else None))
     show(pairs, points)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,7 @@ def main() -> None:
         orjson.dumps(report.as_json(pairs, points), option=orjson.OPT_INDENT_2)
     )
     (options.output / "plot.svg").write_text(plot.draw(pairs, points))
-    sys.stdout.write(f"written: {options.output}/result.json, {options.output}/plot.svg\n")
+    sys.stdout.write(f"results: {options.output}/result.json, {options.output}/plot.svg\n")
 
 
 if __name__ == "__main__":

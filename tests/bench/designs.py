@@ -1,9 +1,9 @@
-"""What the service is compared with: `python -m tests.bench.designs NAME`, settings as for the service.
+"""The designs that the service is compared with: `python -m tests.bench.designs NAME`, with the service's settings.
 
-Each is the least that answers a request at all: no deadline, no check, no limit, no log. `bare` signs with botocore and
-calls with aiohttp, `aioboto3` leaves the call to that library, and `socket-each` opens a WebSocket for each request as
-one Lambda invocation per request does. All run on the service's event loop and with its settings of the
-garbage collector, so that designs are compared and not interpreters.
+Each is the minimum that can answer a request: no deadlines, checks, limits or logs. `bare` is the bare skeleton, which
+signs with botocore and sends with aiohttp. `aioboto3` uses that library for the call. `socket-each` opens a WebSocket
+for each request, as one Lambda invocation per request would. All run on the service's event loop with its garbage
+collector settings, so that designs are compared and not interpreters.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ from service.appsync.connection import subprotocols
 from tests.bench.stand_in import ARN, NAMESPACE, REGION
 
 Start = Callable[[str, str], Awaitable[None]]
-POOL: Final = 256
+MAX_CONNECTIONS: Final = 256
+"""Connections to Step Functions."""
 
 
 async def signed_start(stack: AsyncExitStack) -> Start:
-    """StartExecution by aiohttp, signed by botocore."""
+    """Return a StartExecution that botocore signs and aiohttp sends."""
     url = os.environ["AWS_ENDPOINT_URL_SFN"]
     credentials = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     signer = SigV4Auth(credentials, "states", REGION)
-    http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=POOL)))
+    http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS)))
     target = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AWSStepFunctions.StartExecution"}
 
     async def start(name: str, input_: str) -> None:
@@ -54,8 +55,8 @@ async def signed_start(stack: AsyncExitStack) -> Start:
 
 
 async def aioboto3_start(stack: AsyncExitStack) -> Start:
-    """StartExecution by aioboto3."""
-    config = AioConfig(max_pool_connections=POOL)
+    """Return a StartExecution by aioboto3."""
+    config = AioConfig(max_pool_connections=MAX_CONNECTIONS)
     client: Any = await stack.enter_async_context(
         aioboto3.Session().client("stepfunctions", region_name=REGION, config=config)
     )
@@ -89,18 +90,18 @@ async def subscribe(stack: AsyncExitStack, channel: str) -> ClientConnection:
 
 
 def envelope(execution_id: str, event: str, channel: str) -> str:
-    """Write the execution's input."""
+    """Return the execution's input."""
     return orjson.dumps({"id": execution_id, "event": event, "reply": {"channel": channel}}).decode()
 
 
-def answer(execution_id: str, reply: dict[str, Any]) -> web.Response:
-    """Write the answer to the caller."""
+def respond(execution_id: str, reply: dict[str, Any]) -> web.Response:
+    """Return the response to the caller."""
     body = orjson.dumps({"id": execution_id, **reply["output"]})
     return web.Response(body=body, content_type="application/json")
 
 
 async def one_subscription(stack: AsyncExitStack, start: Start) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Hold one wildcard subscription, and a dict of futures."""
+    """Return a handler with one wildcard subscription and a dict of futures for all requests."""
     instance = uuid4().hex
     socket = await subscribe(stack, f"/{NAMESPACE}/{instance}/*")
     futures: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -121,7 +122,7 @@ async def one_subscription(stack: AsyncExitStack, start: Start) -> Callable[[web
         future = futures[execution_id] = loop.create_future()
         try:
             await start(execution_id, envelope(execution_id, event, f"{NAMESPACE}/{instance}/{execution_id}"))
-            return answer(execution_id, await future)
+            return respond(execution_id, await future)
         finally:
             del futures[execution_id]
 
@@ -129,7 +130,7 @@ async def one_subscription(stack: AsyncExitStack, start: Start) -> Callable[[web
 
 
 def socket_each(start: Start) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Open a WebSocket for each request."""
+    """Return a handler that opens a WebSocket for each request."""
 
     async def handle(request: web.Request) -> web.Response:
         event = await request.text()
@@ -140,13 +141,13 @@ def socket_each(start: Start) -> Callable[[web.Request], Awaitable[web.Response]
             socket = await subscribe(stack, f"/{channel}")
             await start(execution_id, envelope(execution_id, event, channel))
             reply = orjson.loads(orjson.loads(await socket.recv(decode=False))["event"])
-        return answer(execution_id, reply)
+        return respond(execution_id, reply)
 
     return handle
 
 
 async def main(name: str) -> None:
-    """Serve until killed; print the port."""
+    """Print the port and serve until killed."""
     async with AsyncExitStack() as stack:
         match name:
             case "bare":
@@ -156,7 +157,7 @@ async def main(name: str) -> None:
             case "socket-each":
                 handle = socket_each(await aioboto3_start(stack))
             case _:
-                raise SystemExit(f"no such design: {name}")
+                raise SystemExit(f"unknown design: {name}")
         app = web.Application()
         app.router.add_post("/event", handle)
         runner = web.AppRunner(app, access_log=None)

@@ -1,4 +1,4 @@
-"""Load for the benchmark: callers that each hold one connection, either always busy or at a given rate."""
+"""The load generator: callers with one connection each, either always busy or sending at a given rate."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Final, cast
 
 BODY: Final = b'{"nome": "Ricardo", "sobrenome": "Marques"}'
 ID: Final = slice(7, 48)
-"""Where the execution's id is in an answer that begins with `{"id":"exec-<uuid4>"`."""
+"""Position of the execution id in a response body that begins with `{"id":"exec-<uuid4>"`."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was answered: how many, and how long each took beyond its workflow's own time, in seconds."""
+    """The responses: their number, and how many seconds each took in addition to its workflow."""
 
-    answered: int = 0
+    responses: int = 0
     overheads: list[float] = field(default_factory=list)
 
 
@@ -31,17 +31,17 @@ class Caller(asyncio.Protocol):
         self._lost = lost
         self._buffer = b""
         self.transport: asyncio.Transport
-        self.began = 0.0
+        self.due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's transport is not a subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost(self)
 
-    def ask(self, began: float) -> None:
-        """Send the request; `began` is when it should have been sent."""
-        self.began = began
+    def send(self, due: float) -> None:
+        """Send the request; `due` is when it should have been sent."""
+        self.due = due
         self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -52,16 +52,16 @@ class Caller(asyncio.Protocol):
         length = self._buffer.lower().index(b"content-length:", 0, head)
         size = int(self._buffer[length + 15 : self._buffer.index(b"\r\n", length)])
         if len(self._buffer) >= head + 4 + size:
-            answer, self._buffer = self._buffer, b""
-            self._done(self, answer)
+            response, self._buffer = self._buffer, b""
+            self._done(self, response)
 
 
 class Load:
-    """Calls one subject. `took` is the stand-in's record of each workflow's own time."""
+    """Load on one design. `durations` is the stand-in's record of each workflow's own time."""
 
-    def __init__(self, port: int, took: dict[str, float]) -> None:
+    def __init__(self, port: int, durations: dict[str, float]) -> None:
         self._port = port
-        self._took = took
+        self._durations = durations
         head = b"POST /event HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d"
         self._request = (head + b"\r\n\r\n%b") % (port, len(BODY), BODY)
         self._loop = asyncio.get_running_loop()
@@ -69,11 +69,11 @@ class Load:
         self._free: deque[Caller] = deque()
         self._busy = self._pacing = False
         self.tally = Tally()
-        self.faults: list[str] = []
-        """What makes the figures mean nothing."""
+        self.errors: list[str] = []
+        """Errors that invalidate the measurement."""
 
     async def connect(self, number: int) -> None:
-        """Have at least so many connections."""
+        """Open connections until there are `number` of them."""
         while len(self._callers) < number:
             async with asyncio.timeout(30):
                 made = [
@@ -86,47 +86,47 @@ class Load:
 
     @property
     def in_flight(self) -> int:
-        """Requests that are not answered yet."""
+        """The number of requests without a response."""
         return len(self._callers) - len(self._free)
 
     def keep_busy(self, number: int) -> None:
-        """Keep so many requests in flight: each caller asks again as soon as it is answered."""
+        """Keep `number` requests in flight: each caller sends the next when it gets a response."""
         self._busy = True
         for _ in range(number):
-            self._free.popleft().ask(self._loop.time())
+            self._free.popleft().send(self._loop.time())
 
-    async def hold(self, number: int, rate: float) -> None:
-        """Bring so many requests in flight, `rate` a second, and keep them there until `rest`."""
+    async def ramp_up(self, number: int, rate: float) -> None:
+        """Increase the requests in flight to `number`, by `rate` per second, and keep them there until `stop`."""
         self._busy = True
         began = self._loop.time()
         for count in range(number):
             if (pause := began + count / rate - self._loop.time()) > 0:
                 await asyncio.sleep(pause)
-            self._free.popleft().ask(self._loop.time())
+            self._free.popleft().send(self._loop.time())
 
     async def at_rate(self, rate: float, rng: random.Random) -> None:
-        """Send `rate` requests a second at random moments, whether or not earlier ones were answered, until `rest`."""
+        """Send `rate` requests per second at random times, regardless of pending ones, until `stop`."""
         self._pacing = True
         due = self._loop.time()
         while self._pacing:
             due += rng.expovariate(rate)
-            while (pause := due - self._loop.time()) > 0 or not self._free:  # noqa: ASYNC110 - time is what it waits for
+            while (pause := due - self._loop.time()) > 0 or not self._free:  # noqa: ASYNC110 - it waits for the clock
                 await asyncio.sleep(max(pause, 0.001))
-            # A request that is late because the load is, or the subject, counts from when it was due.
-            self._free.popleft().ask(due)
+            # Lateness of the load generator or of the design counts, because the time starts when a request is due.
+            self._free.popleft().send(due)
 
-    def rest(self) -> None:
-        """Ask no more."""
+    def stop(self) -> None:
+        """Send no more requests."""
         self._busy = self._pacing = False
 
-    async def quiet(self) -> None:
-        """Wait until everything is answered."""
+    async def wait_idle(self) -> None:
+        """Wait until every request has a response."""
         async with asyncio.timeout(60):
-            while self.in_flight:  # noqa: ASYNC110 - the last answer is nobody's event
+            while self.in_flight:  # noqa: ASYNC110 - no event marks the last response
                 await asyncio.sleep(0.02)
 
     def close(self) -> None:
-        """Leave."""
+        """Close all connections."""
         for caller in tuple(self._callers):
             caller.transport.abort()
 
@@ -136,21 +136,21 @@ class Load:
     def _lost(self, caller: Caller) -> None:
         self._callers.discard(caller)
         try:
-            self._free.remove(caller)  # a server ends a connection that was idle for long
+            self._free.remove(caller)  # a server may close an idle connection
         except ValueError:
-            self.faults.append("a connection broke under a request")
+            self.errors.append("a connection was lost during a request")
 
-    def _done(self, caller: Caller, answer: bytes) -> None:
+    def _done(self, caller: Caller, response: bytes) -> None:
         now = self._loop.time()
-        head, _, body = answer.partition(b"\r\n\r\n")
-        took = self._took.pop(body[ID].decode(), None)
-        if not head.startswith(b"HTTP/1.1 200") or took is None:
-            self.faults.append(f"{head[:20]!r} {body[:80]!r}")
+        head, _, body = response.partition(b"\r\n\r\n")
+        workflow = self._durations.pop(body[ID].decode(), None)
+        if not head.startswith(b"HTTP/1.1 200") or workflow is None:
+            self.errors.append(f"{head[:20]!r} {body[:80]!r}")
             self._busy = False
         else:
-            self.tally.answered += 1
-            self.tally.overheads.append(now - caller.began - took)
+            self.tally.responses += 1
+            self.tally.overheads.append(now - caller.due - workflow)
         if self._busy:
-            caller.ask(now)
+            caller.send(now)
         else:
             self._free.append(caller)

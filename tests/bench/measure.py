@@ -1,4 +1,4 @@
-"""The measurements: saturation, half of it, and ever more requests in flight at one rate."""
+"""The measurements: at saturation, at half of it, and with growing numbers of requests in flight at one rate."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from tests.bench.load import Load, Tally
 from tests.bench.stand_in import StandIn
 from tests.bench.subjects import Design, Subject, running
 
-CALLERS = 256
-"""Requests in flight at saturation: as many as connections to Step Functions."""
+CALLERS: Final = 256
+"""Requests in flight at saturation: one for each connection to Step Functions."""
 
-WORKFLOW = 0.05
-"""The workflow's own time at saturation and at half of it, in seconds."""
+WORKFLOW_S: Final = 0.05
+"""Duration of the workflow at saturation and at half of it."""
 
+MIN_RESPONSES: Final = 50
+"""The fewest responses in a window; it lasts longer if necessary."""
 
-LEAST: Final = 50
-"""Answers in each window, however long they take."""
-
-START: Final = 1.5
-"""Seconds that a subject takes to start, for the progress bar."""
+STARTUP_S: Final = 1.5
+"""Time that a design takes to start, for the progress bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much to measure: a window of `seconds` after each warm-up, `turns` of them per design in each round."""
+    """How much to measure: in each round, `turns` windows of `seconds` per design, each after a warm-up."""
 
     rounds: int
     turns: int
@@ -40,12 +39,12 @@ class Effort:
     curve_rounds: int
     levels: tuple[int, ...]
     rate: float
-    """Requests a second on the curve: about the same at each level, so that only what is in flight differs."""
+    """Requests per second on the curve: the same at each level, so that only the number in flight differs."""
 
     def total(self, designs: int, on_curve: int) -> float:
-        """Return about how long all of it takes, in seconds."""
-        pair = START + (2 * self.turns + 1) * (self.warm_up + self.seconds)
-        curve = START + sum(
+        """Return the approximate duration of all measurements, in seconds."""
+        pair = STARTUP_S + (2 * self.turns + 1) * (self.warm_up + self.seconds)
+        curve = STARTUP_S + sum(
             2 * level / self.rate + self.warm_up + self.turns * self.seconds for level in (*self.levels, self.levels[0])
         )
         return self.rounds * designs * pair + self.curve_rounds * on_curve * curve
@@ -67,7 +66,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One design with so many requests in flight."""
+    """One design with `level` requests in flight."""
 
     design: str
     level: int
@@ -79,7 +78,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running design with all that it needs."""
+    """A running design, with its stand-in for AWS and its load."""
 
     design: Design
     aws: StandIn
@@ -89,33 +88,33 @@ class Stage:
 
 @dataclass(slots=True)
 class Window:
-    """What happened in some stretches of time, in seconds."""
+    """What was measured in one or more periods of time, in seconds."""
 
-    answered: int = 0
+    responses: int = 0
     cpu: float = 0.0
     seconds: float = 0.0
     overheads: list[float] = field(default_factory=list)
 
     def add(self, other: Window) -> None:
-        """Add another stretch."""
-        self.answered += other.answered
+        """Add another period."""
+        self.responses += other.responses
         self.cpu += other.cpu
         self.seconds += other.seconds
         self.overheads += other.overheads
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
-        return self.answered / self.seconds
+        """Responses per second."""
+        return self.responses / self.seconds
 
     @property
     def cpu_us(self) -> float:
-        """CPU time per answer, in microseconds."""
-        return self.cpu / self.answered * 1e6
+        """CPU time per response, in microseconds."""
+        return self.cpu / self.responses * 1e6
 
 
 class Bench:
-    """Measures designs one at a time. `progress` is told each second that has passed."""
+    """The measurements of all designs. `progress` is called with a title and the seconds that have passed."""
 
     def __init__(self, effort: Effort, core: int | None, progress: Callable[[str, float], None]) -> None:
         self._effort = effort
@@ -126,23 +125,23 @@ class Bench:
     async def round(self, designs: Sequence[Design]) -> list[Pair]:
         """Measure throughput and CPU time at saturation, then overhead at half of it.
 
-        All designs are up meanwhile and take short turns, so that a machine that slows down does so for all of them.
+        All designs run at the same time and take short turns, so that a slow phase of the machine affects all of them.
         """
         async with AsyncExitStack() as stack:
             stages = [await stack.enter_async_context(self._staged(design)) for design in designs]
             full = [Window() for _ in stages]
             half = [Window() for _ in stages]
             for stage in stages:
-                stage.aws.delay = WORKFLOW
+                stage.aws.delay = WORKFLOW_S
             for turn in range(self._effort.turns + 1):
                 for stage, window in zip(stages, full, strict=True):
                     await stage.load.connect(CALLERS)
                     stage.load.keep_busy(CALLERS)
                     await self._pass(self._effort.warm_up, stage.design.title)
                     taken = await self._window(stage)
-                    stage.load.rest()
-                    await stage.load.quiet()
-                    if turn:  # the first one warms the process up
+                    stage.load.stop()
+                    await stage.load.wait_idle()
+                    if turn:  # the first turn warms up the process
                         window.add(taken)
             for _ in range(self._effort.turns):
                 for stage, saturated, window in zip(stages, full, half, strict=True):
@@ -150,9 +149,9 @@ class Bench:
                     sending = asyncio.create_task(stage.load.at_rate(saturated.rate / 2, self._rng))
                     await self._pass(self._effort.warm_up, stage.design.title)
                     window.add(await self._window(stage))
-                    stage.load.rest()
+                    stage.load.stop()
                     await sending
-                    await stage.load.quiet()
+                    await stage.load.wait_idle()
         return [self._pair(stage.design, *windows) for stage, *windows in zip(stages, full, half, strict=True)]
 
     @staticmethod
@@ -161,10 +160,10 @@ class Bench:
         return Pair(design.name, full.rate, full.cpu_us, half.cpu_us, quantiles[49] * 1e3, quantiles[98] * 1e3)
 
     async def curve(self, design: Design) -> list[Point]:
-        """Measure CPU time and memory with ever more requests in flight, at the same rate.
+        """Measure CPU time and memory with growing numbers of requests in flight, at the same rate.
 
-        The lowest level comes once more at the end, and its CPU time is the mean of both: a machine that has become
-        faster or slower meanwhile is then taken for neither growth nor the lack of it.
+        The lowest level is measured again at the end, and its CPU time is the mean of both, so that a change in the
+        speed of the machine is not mistaken for growth.
         """
         points: list[Point] = []
         lowest, *_ = levels = self._effort.levels
@@ -174,31 +173,31 @@ class Bench:
                 await load.connect(level)
                 stage.aws.delay = level / self._effort.rate
                 await asyncio.gather(
-                    load.hold(level, self._effort.rate),
+                    load.ramp_up(level, self._effort.rate),
                     self._pass(stage.aws.delay + self._effort.warm_up, design.title),
                 )
                 window = await self._window(stage, self._effort.turns)
                 points.append(Point(design.name, level, window.rate, window.cpu_us, stage.subject.rss()))
-                load.rest()
-                await load.quiet()
+                load.stop()
+                await load.wait_idle()
         first, *others, again = points
         return [replace(first, cpu_us=(first.cpu_us + again.cpu_us) / 2), *others]
 
     async def _window(self, stage: Stage, turns: int = 1) -> Window:
-        """Count what is answered, and the CPU time that is used, in the seconds to come."""
+        """Count the responses and the CPU time of the next seconds."""
         load = stage.load
         load.tally = Tally()
         cpu, began = stage.subject.cpu(), time.perf_counter()
         await self._pass(self._effort.seconds * turns, "")
         async with asyncio.timeout(60):
-            # On a machine that others use as well, a window may be all theirs.
-            while load.tally.answered < LEAST and not load.faults:  # noqa: ASYNC110 - no single answer is the event
+            # On a shared machine, other processes may use up a whole window.
+            while load.tally.responses < MIN_RESPONSES and not load.errors:  # noqa: ASYNC110 - no event marks the last response
                 await asyncio.sleep(0.05)
         tally, load.tally = load.tally, Tally()
         cpu, seconds = stage.subject.cpu() - cpu, time.perf_counter() - began
-        if load.faults:
-            raise RuntimeError(f"{len(load.faults)} requests went wrong, the first: {load.faults[0]}")
-        return Window(tally.answered, cpu, seconds, tally.overheads)
+        if load.errors:
+            raise RuntimeError(f"{len(load.errors)} errors, the first: {load.errors[0]}")
+        return Window(tally.responses, cpu, seconds, tally.overheads)
 
     async def _pass(self, seconds: float, title: str) -> None:
         while seconds > 0:
@@ -213,11 +212,11 @@ class Bench:
         await aws.open()
         try:
             async with running(design, aws.environment(), self._core) as subject:
-                self._progress(design.title, START)
-                load = Load(subject.port, aws.took)
+                self._progress(design.title, STARTUP_S)
+                load = Load(subject.port, aws.durations)
                 yield Stage(design, aws, subject, load)
                 load.close()
-            if aws.faults:
-                raise RuntimeError(f"{design.title}: {aws.faults[0]}")
+            if aws.errors:
+                raise RuntimeError(f"{design.title}: {aws.errors[0]}")
         finally:
             aws.close()

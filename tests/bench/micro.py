@@ -1,6 +1,6 @@
-"""What single parts of a request's path cost, so that a regression has a name: run by `make bench`.
+"""Benchmarks of single parts of a request, which show where a regression comes from; `make bench` runs them.
 
-Each figure is for one call of a function that does its work NUMBER times, on the service's own event loop.
+Each figure is for one call of a function that repeats its work REPETITIONS times, on the service's own event loop.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from service.telemetry.metrics import Metrics
 from service.web import context, middleware
 from tests.bench.stand_in import NAMESPACE, OUTPUT, StandIn
 
-NUMBER: Final = 1000
-FAR: Final = 1e9
-"""A deadline that never comes."""
+REPETITIONS: Final = 1000
+NO_DEADLINE: Final = 1e9
+"""A deadline too far away to matter, in seconds."""
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -55,7 +55,7 @@ def test_frames_through_the_protocol(benchmark: BenchmarkFixture) -> None:
     protocol = Protocol(0.0)
     subscription, _ = protocol.subscribe(f"/{NAMESPACE}/me/*", {})
     protocol.receive(orjson.dumps({"type": "subscribe_success", "id": subscription}), 0.0)
-    frames = [frame(subscription, number) for number in range(NUMBER)]
+    frames = [frame(subscription, number) for number in range(REPETITIONS)]
 
     def receive() -> None:
         for item in frames:
@@ -78,11 +78,13 @@ def test_frames_over_a_socket_through_the_link_into_the_table(benchmark: Benchma
 
     async def receive() -> None:
         realtime, subscription = aws.channels[f"{NAMESPACE}/me/*"]
-        frames = (Frame(Opcode.TEXT, frame(subscription, number)).serialize(mask=False) for number in range(NUMBER))
-        end = link.frames_received + NUMBER
+        frames = (
+            Frame(Opcode.TEXT, frame(subscription, number)).serialize(mask=False) for number in range(REPETITIONS)
+        )
+        end = link.frames_received + REPETITIONS
         realtime.write(b"".join(frames))
         async with asyncio.timeout(10):
-            while link.frames_received < end:  # noqa: ASYNC110 - the last of many frames is nobody's event
+            while link.frames_received < end:  # noqa: ASYNC110 - no event marks the last frame
                 await asyncio.sleep(0)
 
     async def close() -> None:
@@ -96,18 +98,18 @@ def test_frames_over_a_socket_through_the_link_into_the_table(benchmark: Benchma
 
 
 @pytest.mark.parametrize("waiting", [0, 10_000])
-def test_waiters_in_a_table_where_others_wait(benchmark: BenchmarkFixture, run: Run, waiting: int) -> None:
+def test_a_waiter_among_others_in_the_table(benchmark: BenchmarkFixture, run: Run, waiting: int) -> None:
     replies, waiters = PendingReplies(), ExitStack()
-    events = [reply(number) for number in range(NUMBER)]
+    events = [reply(number) for number in range(REPETITIONS)]
     ids = [orjson.loads(event)["id"] for event in events]
 
     async def fill() -> None:
         for number in range(waiting):
-            waiters.enter_context(replies.expect(f"exec-waiting-{number}", FAR))
+            waiters.enter_context(replies.expect(f"exec-waiting-{number}", NO_DEADLINE))
 
     async def settle() -> None:
         for id_, event in zip(ids, events, strict=True):
-            with replies.expect(id_, FAR) as waiter:
+            with replies.expect(id_, NO_DEADLINE) as waiter:
                 replies.deliver(event)
             assert waiter.done()
 
@@ -124,15 +126,15 @@ def test_signatures(benchmark: BenchmarkFixture, token: str | None) -> None:
     body = orjson.dumps({"stateMachineArn": "arn", "name": "exec", "input": reply(1)})
 
     def sign() -> None:
-        for _ in range(NUMBER):
+        for _ in range(REPETITIONS):
             signer.headers("AWSStepFunctions.StartExecution", body, credentials, 1.8e9)
 
     benchmark(sign)
 
 
 @pytest.mark.parametrize("most", [0, 10**9], ids=["counted", "counted and logged"])
-def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) -> None:
-    """Metrics, and the log line where the sampler lets it through."""
+def test_telemetry_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) -> None:
+    """Measure the metrics of a request, and its log line if the sampler admits it."""
     logs.configure("INFO", "json")
     app = web.Application()
     app[context.METRICS], app[context.TRACES] = Metrics(), None
@@ -142,13 +144,13 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response()
 
-    async def tell(requests: list[web.Request]) -> None:
+    async def finish(requests: list[web.Request]) -> None:
         for request in requests:
             middleware._begin_trace(request, request[context.CONTEXT])
             middleware._end(request, request[context.CONTEXT], 0.0, status=200)
 
     async def prepare(requests: list[web.Request]) -> None:
-        for number in range(NUMBER):
+        for number in range(REPETITIONS):
             request = make_mocked_request("POST", "/event", app=app)
             request._match_info = await app.router.resolve(request)
             request._match_info.add_app(app)
@@ -160,4 +162,4 @@ def test_telling_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int) 
     app.router.add_post("/event", handle)
     requests: list[web.Request] = []
     run(prepare(requests))
-    benchmark(lambda: run(tell(requests)))
+    benchmark(lambda: run(finish(requests)))

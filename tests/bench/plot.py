@@ -1,4 +1,4 @@
-"""The picture of a result, as plain SVG: CPU time per request of each design, and with ever more in flight."""
+"""The plot of a result, as SVG: CPU time per request of each design, and by the number of requests in flight."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FRAME: Final = """\
 
 
 def draw(pairs: Sequence[Pair], points: Sequence[Point]) -> str:
-    """Return the picture."""
+    """Return the SVG."""
     return _FRAME.format(parts="\n".join([*_bars(pairs), *_curves(points)]))
 
 
@@ -47,27 +47,28 @@ def _curves(points: Sequence[Point]) -> list[str]:
     highest = max(point.cpu_us for point in points)
     low, high = math.log(levels[0]), math.log(levels[-1])
 
-    def place(level: int, cpu_us: float) -> tuple[float, float]:
+    def position(level: int, cpu_us: float) -> tuple[float, float]:
         x = left + (right - left) * (math.log(level) - low) / (high - low)
         return x, bottom - (bottom - top) * cpu_us / highest
 
     parts = [
-        _text(480, 30, "... with so many requests in flight, at one rate", bold=True),
+        _text(480, 30, "... by requests in flight, at one rate", bold=True),
         f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#222"/>',
         _text(left - 8, bottom, "0", anchor="end"),
         _text(left - 8, top + 5, f"{highest:.0f}", anchor="end"),
-        *(_text(place(level, 0)[0], bottom + 20, f"{level:,}", anchor="middle") for level in levels),
+        *(_text(position(level, 0)[0], bottom + 20, f"{level:,}", anchor="middle") for level in levels),
     ]
     for row, design in enumerate((SERVICE, BARE)):
         by_level = report.per_level(points, design.name)
-        spots = [
-            place(level, report.Spread.of(point.cpu_us for point in found).median) for level, found in by_level.items()
+        dots = [
+            position(level, report.Spread.of(point.cpu_us for point in found).median)
+            for level, found in by_level.items()
         ]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
         colour = _COLOURS[design.name]
         parts += [
             f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>',
-            *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in spots),
+            *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in dots),
             f'<rect x="{left + 20 + 150 * row}" y="{bottom - 30}" width="12" height="12" fill="{colour}"/>',
             _text(left + 38 + 150 * row, bottom - 19, design.title),
         ]

@@ -1,4 +1,4 @@
-"""What the measurements say: ratios within each round, their spread over the rounds, and the goals."""
+"""The results of the measurements: ratios within each round, their spread over the rounds, and the goals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.measure import Pair, Point
-from tests.bench.subjects import BARE, QUIET, SERVICE
+from tests.bench.subjects import BARE, SERVICE, WITHOUT_TELEMETRY
 
 PACKAGES: Final = ("aiohttp", "websockets", "orjson", "uvloop", "aioboto3", "botocore")
 FIGURES: Final = ("requests_per_second", "cpu_us", "half_cpu_us", "p50_ms", "p99_ms")
@@ -20,7 +20,7 @@ FIGURES: Final = ("requests_per_second", "cpu_us", "half_cpu_us", "p50_ms", "p99
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of some values, the lowest and the highest of them."""
+    """The median, the lowest and the highest of some values."""
 
     median: float
     lowest: float
@@ -28,7 +28,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Describe at least one value."""
+        """Return the spread of at least one value."""
         found = sorted(values)
         return cls(statistics.median(found), found[0], found[-1])
 
@@ -39,7 +39,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One figure that is asked for, and what was measured."""
+    """An upper limit for one figure, and what was measured."""
 
     text: str
     limit: float
@@ -52,7 +52,7 @@ class Goal:
 
 
 def machine() -> dict[str, str]:
-    """Describe what this runs on."""
+    """Describe this machine and the versions of the packages."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
@@ -63,17 +63,17 @@ def machine() -> dict[str, str]:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "absent"
+            found[package] = "not installed"
     return found
 
 
 def figures(pairs: Sequence[Pair], design: str) -> dict[str, Spread]:
-    """Return each figure of one design over the rounds."""
+    """Return the spread of each figure of one design over the rounds."""
     return {name: Spread.of(getattr(pair, name) for pair in pairs if pair.design == design) for name in FIGURES}
 
 
 def ratios(pairs: Sequence[Pair], design: str, to: str = BARE.name) -> dict[str, Spread]:
-    """Return each figure of one design divided by another's of the same round, the bare skeleton's by default."""
+    """Return each figure of one design divided by that of another (the bare skeleton) in the same round."""
     rounds = zip(
         (pair for pair in pairs if pair.design == design),
         (pair for pair in pairs if pair.design == to),
@@ -84,7 +84,7 @@ def ratios(pairs: Sequence[Pair], design: str, to: str = BARE.name) -> dict[str,
 
 
 def per_level(points: Sequence[Point], design: str) -> dict[int, list[Point]]:
-    """Group one design's points by level."""
+    """Return one design's points by level."""
     found: dict[int, list[Point]] = {}
     for point in points:
         if point.design == design:
@@ -93,7 +93,7 @@ def per_level(points: Sequence[Point], design: str) -> dict[int, list[Point]]:
 
 
 def memory(points: Sequence[Point], design: str) -> Spread:
-    """Return the KiB that each further request in flight takes, from the lowest level to the highest."""
+    """Return the memory per request in flight, in KiB, from the lowest level to the highest."""
     levels = per_level(points, design)
     lowest, highest = levels[min(levels)], levels[max(levels)]
     return Spread.of(
@@ -102,7 +102,7 @@ def memory(points: Sequence[Point], design: str) -> Spread:
 
 
 def growth(points: Sequence[Point], design: str) -> Spread:
-    """Return the CPU time per request at the highest level divided by that at the lowest."""
+    """Return the CPU time per request at the highest level, divided by that at the lowest."""
     levels = per_level(points, design)
     return Spread.of(
         high.cpu_us / low.cpu_us for low, high in zip(levels[min(levels)], levels[max(levels)], strict=True)
@@ -110,25 +110,25 @@ def growth(points: Sequence[Point], design: str) -> Spread:
 
 
 def goals(pairs: Sequence[Pair], points: Sequence[Point]) -> list[Goal]:
-    """Compare the service with what is asked of it."""
+    """Compare the service with its goals."""
     against = ratios(pairs, SERVICE.name)
-    most = max(point.level for point in points)
+    highest = max(point.level for point in points)
     return [
         Goal("CPU per request at saturation, ratio to the bare skeleton", 1.15, against["cpu_us"]),
         Goal(
             "CPU per request with metrics and log, ratio to that without",
             1.05,
-            ratios(pairs, SERVICE.name, QUIET.name)["cpu_us"],
+            ratios(pairs, SERVICE.name, WITHOUT_TELEMETRY.name)["cpu_us"],
         ),
         Goal("overhead at half of saturation, p50, ratio to the bare skeleton", 1.25, against["p50_ms"]),
         Goal("overhead at half of saturation, p99, ratio to the bare skeleton", 1.5, against["p99_ms"]),
-        Goal("KiB resident per request in flight", 16, memory(points, SERVICE.name)),
-        Goal(f"CPU per request at {most} in flight, ratio to that at 100", 1.2, growth(points, SERVICE.name)),
+        Goal("resident memory per request in flight, KiB", 16, memory(points, SERVICE.name)),
+        Goal(f"CPU per request with {highest} in flight, ratio to that with 100", 1.2, growth(points, SERVICE.name)),
     ]
 
 
 def as_json(pairs: Sequence[Pair], points: Sequence[Point]) -> dict[str, Any]:
-    """Return all that was measured and what follows from it."""
+    """Return all measurements, ratios and goals as JSON values."""
     return {
         "machine": machine(),
         "goals": [asdict(goal) | {"met": goal.met} for goal in goals(pairs, points)],

@@ -1,6 +1,6 @@
-"""A lean AWS for the benchmark: takes StartExecution, and pushes the reply when the workflow's time is over.
+"""The stand-in for AWS: accepts StartExecution, and pushes the reply when the workflow's time is over.
 
-It checks nothing and does one thing at a time, so that a core which it shares with the load is never the slower one.
+It does as little as possible, so that the core that it shares with the load generator is never the bottleneck.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _SILENT.setLevel(logging.CRITICAL)
 
 
 class StandIn:
-    """Both endpoints, on ports of their own. `delay` is the workflow's time in seconds, for starts from now on."""
+    """Step Functions and AppSync Events, each on its own port. `delay` is how many seconds new workflows take."""
 
     def __init__(self) -> None:
         self.delay = 0.0
         self.starts = 0
-        self.took: dict[str, float] = {}
-        """Seconds from the arrival of each start to the push of its reply; whoever reads one takes it out."""
-        self.faults: list[str] = []
-        """What came that a benchmark does not expect; its figures would mean nothing."""
+        self.durations: dict[str, float] = {}
+        """Seconds from the arrival of each start to the push of its reply; the load generator removes what it reads."""
+        self.errors: list[str] = []
+        """Unexpected input, which invalidates the measurement."""
         self.channels: dict[str, tuple[Realtime, str]] = {}
         self.sfn_url = ""
         self.realtime_url = ""
@@ -55,7 +55,7 @@ class StandIn:
             server.close()
 
     def environment(self) -> dict[str, str]:
-        """Return the settings that point a subject here."""
+        """Return the settings that make a design use this stand-in."""
         return {
             "STATE_MACHINE_ARN": ARN,
             "APPSYNC_HTTP_URL": self.realtime_url.replace("ws:", "http:").removesuffix("/realtime"),
@@ -68,7 +68,7 @@ class StandIn:
         }
 
     def start(self, name: str, input_: str) -> None:
-        """Take a start; its reply follows."""
+        """Accept a start and schedule its reply."""
         loop = asyncio.get_running_loop()
         channel: str = orjson.loads(input_)["reply"]["channel"]
         self.starts += 1
@@ -77,15 +77,15 @@ class StandIn:
     def _push(self, name: str, channel: str, began: float) -> None:
         subscribed = self.channels.get(channel) or self.channels.get(channel.rpartition("/")[0] + "/*")
         if subscribed is None:
-            return  # the subject of an earlier measurement has ended
+            return  # the design of an earlier measurement has ended
         realtime, subscription = subscribed
         event = orjson.dumps({"id": name, "status": "SUCCEEDED", "output": OUTPUT}).decode()
-        self.took[name] = asyncio.get_running_loop().time() - began
+        self.durations[name] = asyncio.get_running_loop().time() - began
         realtime.send({"id": subscription, "type": "data", "event": event})
 
 
 class StepFunctions(asyncio.Protocol):
-    """One connection for calls of Step Functions."""
+    """One connection for calls to Step Functions."""
 
     def __init__(self, owner: StandIn) -> None:
         self._owner = owner
@@ -93,7 +93,7 @@ class StepFunctions(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is not a subclass
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -102,24 +102,24 @@ class StepFunctions(asyncio.Protocol):
             end = head + 4 + (int(found[1]) if found else 0)
             if len(self._buffer) < end:
                 return
-            self._take(self._buffer[:head], self._buffer[head + 4 : end])
+            self._handle(self._buffer[:head], self._buffer[head + 4 : end])
             self._buffer = self._buffer[end:]
 
-    def _take(self, head: bytes, body: bytes) -> None:
+    def _handle(self, head: bytes, body: bytes) -> None:
         operation = _TARGET.search(head)
         if operation is None or b"AWS4-HMAC-SHA256" not in head:
-            self._owner.faults.append(f"no signed call: {head[:40]!r}")
-            self._answer(b"400 Bad Request", {"__type": "AccessDeniedException"})
+            self._owner.errors.append(f"not a signed call: {head[:40]!r}")
+            self._respond(b"400 Bad Request", {"__type": "AccessDeniedException"})
         elif operation[1] == b"StartExecution":
             call = orjson.loads(body)
             self._owner.start(call["name"], call["input"])
             arn = ARN.replace("stateMachine", "execution") + ":" + call["name"]
-            self._answer(b"200 OK", {"executionArn": arn, "startDate": 1.0})
+            self._respond(b"200 OK", {"executionArn": arn, "startDate": 1.0})
         else:
-            # What the service reads now and then: nothing has ended that was not pushed.
-            self._answer(b"200 OK", {"type": "STANDARD", "status": "RUNNING", "executions": [], "events": []})
+            # The service's occasional reads: no execution has ended without a push.
+            self._respond(b"200 OK", {"type": "STANDARD", "status": "RUNNING", "executions": [], "events": []})
 
-    def _answer(self, status: bytes, members: dict[str, Any]) -> None:
+    def _respond(self, status: bytes, members: dict[str, Any]) -> None:
         body = orjson.dumps(members)
         self._transport.write(
             b"HTTP/1.1 %b\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n\r\n%b"
@@ -137,7 +137,7 @@ class Realtime(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is not a subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
         for channel in self._channels:
@@ -149,14 +149,14 @@ class Realtime(asyncio.Protocol):
             if isinstance(event, Request):
                 self._protocol.send_response(self._protocol.accept(event))
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self._take(orjson.loads(event.data))
+                self._handle(orjson.loads(event.data))
         for chunk in self._protocol.data_to_send():
             if chunk:
                 self._transport.write(chunk)
             else:
                 self._transport.close()
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "connection_init":
                 self.send({"type": "connection_ack", "connectionTimeoutMs": 3_600_000})
@@ -166,10 +166,10 @@ class Realtime(asyncio.Protocol):
                 self._owner.channels[channel] = (self, message["id"])
                 self.send({"type": "subscribe_success", "id": message["id"]})
             case other:
-                self._owner.faults.append(f"unexpected on the WebSocket: {other}")
+                self._owner.errors.append(f"unexpected message on the WebSocket: {other}")
 
     def send(self, message: dict[str, Any]) -> None:
-        # Frames of a server are not masked and need nothing of the protocol's state.
+        # Frames of a server are not masked and do not depend on the state of the protocol.
         self.write(Frame(Opcode.TEXT, orjson.dumps(message)).serialize(mask=False))
 
     def write(self, frames: bytes) -> None:

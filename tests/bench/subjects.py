@@ -1,4 +1,4 @@
-"""The processes that are measured, each alone on its core, and what the system says of them."""
+"""The processes under test, each alone on its core, and their CPU time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 LOGS: Final = Path("build/bench")
-# Nothing of the machine's own settings may reach a process under test.
+# A process under test must not see the machine's own settings.
 _CLEAN: Final = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
 _SERVICE: Final = {
     "HOST": "127.0.0.1",
@@ -29,7 +29,7 @@ _SERVICE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Something that serves POST /event: how it is started, and which log lines say that it is ready."""
+    """A program that serves POST /event: how to start it, and the log events that show that it is ready."""
 
     name: str
     title: str
@@ -43,23 +43,25 @@ SERVICE: Final = Design(
     ("-m", "service", "serve"),
     frozenset({"started", "link_subscription_confirmed"}),
 )
-QUIET: Final = Design("quiet", "sync-front, telling nothing", ("-m", "tests.bench.quiet", "serve"), SERVICE.ready)
+WITHOUT_TELEMETRY: Final = Design(
+    "without-telemetry", "sync-front, no telemetry", ("-m", "tests.bench.without_telemetry", "serve"), SERVICE.ready
+)
 BARE: Final = Design("bare", "bare skeleton", ("-m", "tests.bench.designs", "bare"))
 AIOBOTO3: Final = Design("aioboto3", "skeleton with aioboto3", ("-m", "tests.bench.designs", "aioboto3"))
 SOCKET_EACH: Final = Design("socket-each", "a WebSocket per request", ("-m", "tests.bench.designs", "socket-each"))
-DESIGNS: Final = (SERVICE, QUIET, BARE, AIOBOTO3, SOCKET_EACH)
+DESIGNS: Final = (SERVICE, WITHOUT_TELEMETRY, BARE, AIOBOTO3, SOCKET_EACH)
 
 
 class Subject:
-    """A running design."""
+    """A running process."""
 
     def __init__(self, pid: int, port: int) -> None:
         self._pid = pid
         self.port = port
 
     def cpu(self) -> float:
-        """Return the CPU time that it has used so far, in seconds: its own and the kernel's on its behalf."""
-        # The clock that clock_getcpuclockid(3) names: to the nanosecond, where /proc counts ticks of 10 ms.
+        """Return its CPU time so far, in seconds, including the kernel's on its behalf."""
+        # The clock of clock_getcpuclockid(3), which counts nanoseconds; /proc counts ticks of 10 ms.
         return time.clock_gettime((~self._pid << 3) | 2)
 
     def rss(self) -> int:
@@ -70,7 +72,7 @@ class Subject:
 
 @asynccontextmanager
 async def running(design: Design, environment: Mapping[str, str], core: int | None) -> AsyncIterator[Subject]:
-    """Run a design, on this core if one is named; yield it once it is ready."""
+    """Run a design, pinned to `core` if that is given; yield it when it is ready."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{design.name}.log"
     with log.open("wb") as output:
@@ -82,7 +84,7 @@ async def running(design: Design, environment: Mapping[str, str], core: int | No
             os.sched_setaffinity(process.pid, {core})
         yield Subject(process.pid, await _port(design, log, process))
     finally:
-        # Its end is none of what is measured.
+        # The shutdown is not measured.
         if process.returncode is None:
             process.kill()
         await process.wait()
@@ -90,13 +92,13 @@ async def running(design: Design, environment: Mapping[str, str], core: int | No
 
 
 async def _port(design: Design, log: Path, process: asyncio.subprocess.Process) -> int:
-    give_up = time.monotonic() + 60
-    while time.monotonic() < give_up and process.returncode is None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.returncode is None:
         lines = _lines(log)
         if design.ready <= {line["event"] for line in lines}:
             return next(int(line["port"]) for line in lines if line["event"] == "started")
         await asyncio.sleep(0.05)
-    raise RuntimeError(f"{design.title} does not start; it wrote {_lines(log)}")
+    raise RuntimeError(f"{design.title} did not start; its log: {_lines(log)}")
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:

@@ -81,9 +81,9 @@ def test_a_change_of_the_code_rebuilds_only_the_code(image: Any, checkout: Path)
 @serve_only
 def test_one_build_argument_adds_what_exports_traces(image: Any, checkout: Path) -> None:
     build(checkout, image, "sync-front-otel", "--build-arg=REQUIREMENTS=otel")
-    program = "from service.telemetry.otel import exporting; print(exporting.__name__)"
+    program = "from service.telemetry.otel import exported_traces; print(exported_traces.__name__)"
     run = ("run", "--rm", "--entrypoint", "python")
-    assert docker(*run, "sync-front-otel", "-c", program) == "exporting"
+    assert docker(*run, "sync-front-otel", "-c", program) == "exported_traces"
     lacking = "import importlib.util; print(importlib.util.find_spec('opentelemetry'))"
     for name in (SERVE_IMAGE, IMAGE):
         assert docker(*run, name, "-c", lacking) == "None"

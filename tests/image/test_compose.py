@@ -23,7 +23,7 @@ USER haproxy
 STOPSIGNAL SIGUSR1
 CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]
 """
-HELD = 40
+REQUESTS = 40
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -116,15 +116,15 @@ async def test_no_request_is_lost_when_an_instance_behind_the_balancer_restarts(
     url = await balancer.ready()
     await both_serve(http, url, instances)
     # Both have requests in flight when one of them is stopped.
-    posts = [asyncio.create_task(post(http, url, person(number))) for number in range(HELD)]
-    await all_started(aws, HELD)
+    posts = [asyncio.create_task(post(http, url, person(number))) for number in range(REQUESTS)]
+    await all_started(aws, REQUESTS)
     await instances[0].do("stop", "--time", str(STOP_SECONDS))
     answers = await asyncio.gather(*posts)
     assert [(status, body.get("nome completo")) for status, body in answers] == [
-        (200, f"N{number} X") for number in range(HELD)
+        (200, f"N{number} X") for number in range(REQUESTS)
     ]
-    (held,) = [line["held"] for line in await instances[0].logs() if line["event"] == "stopping"]
-    assert 0 < held < HELD
+    (in_flight,) = [line["in_flight"] for line in await instances[0].logs() if line["event"] == "stopping"]
+    assert 0 < in_flight < REQUESTS
     assert (await instances[0].state())["ExitCode"] == 0
     # The other one takes over, and also serves results of executions that it did not start.
     for _, body in answers[:10]:

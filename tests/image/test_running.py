@@ -121,7 +121,7 @@ async def test_docker_stop_answers_all_requests_in_flight_and_exits_with_status_
         assert [status for status, _ in answers] == [200] * IN_FLIGHT
         assert [body["nome completo"] for _, body in answers] == [f"N{number} X" for number in range(IN_FLIGHT)]
         logs = await service.logs()
-        assert [line["held"] for line in logs if line["event"] == "stopping"] == [IN_FLIGHT]
+        assert [line["in_flight"] for line in logs if line["event"] == "stopping"] == [IN_FLIGHT]
         assert logs[-1]["event"] == "stopped"
 
 

@@ -1,4 +1,4 @@
-"""The commands, as used at a terminal."""
+"""The commands as a user at a terminal runs them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from service.local import WORKFLOW, LocalAws
 from tests.support.processes import command, local, running, service, settings_for
 
 LOCAL = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
-QUICK_EXIT_S = 3.0  # a few tenths of a second on an idle machine
+QUICK_EXIT_TIMEOUT_S = 3.0
+"""A few tenths of a second are enough on an idle machine."""
 EXAMPLES = Path("examples")
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
-async def test_serve_without_settings_names_every_missing_one_and_exits_with_status_2() -> None:
+async def test_serve_without_settings_names_every_missing_one_and_exits_with_status_two() -> None:
     async with command("service", "serve") as process:
         assert await process.wait() == 2
         message = "\n".join(process.stderr)
@@ -28,7 +29,7 @@ async def test_serve_without_settings_names_every_missing_one_and_exits_with_sta
         assert "Traceback" not in message
 
 
-async def test_serve_without_credentials_says_so_and_exits_with_status_2() -> None:
+async def test_serve_without_credentials_says_so_and_exits_with_status_two() -> None:
     async with LocalAws(port=0) as aws:
         env = {name: value for name, value in settings_for(aws).items() if not name.startswith("AWS_")}
         nowhere = {
@@ -50,24 +51,24 @@ async def test_serve_without_credentials_says_so_and_exits_with_status_2() -> No
         ("HOST", "a..b"),
     ],
 )
-async def test_settings_that_only_the_sdk_or_the_system_rejects_give_one_message_too(name: str, value: str) -> None:
+async def test_settings_that_only_the_sdk_or_the_system_rejects_are_one_message_too(name: str, value: str) -> None:
     async with LocalAws(port=0) as aws, command("service", "serve", env=settings_for(aws) | {name: value}) as process:
         assert await process.wait() == 2
         messages = [line for line in process.stderr if not line.startswith("{")]
         assert len(messages) == 1
 
 
-async def test_ctrl_c_during_the_start_ends_the_process_without_a_traceback() -> None:
-    # With this option, Python reports each import on standard error, so the signal can be sent during them.
+async def test_ctrl_c_during_the_start_ends_it_without_a_traceback() -> None:
+    # Python reports each import on standard error, so the signal can be sent while the imports are running.
     async with running("-X", "importtime", "-m", "service", "local", env=LOCAL) as process:
         await process.until(lambda: any(line.endswith(" argparse") for line in process.stderr))
         process.send(signal.SIGINT)
-        assert await process.wait(QUICK_EXIT_S) == -signal.SIGINT
+        assert await process.wait(QUICK_EXIT_TIMEOUT_S) == -signal.SIGINT
         assert not any("Traceback" in line for line in process.stderr)
 
 
 @pytest.mark.parametrize("variable", ["PORT", "LOCAL_AWS_PORT"])
-async def test_a_busy_port_gives_one_clear_message(variable: str) -> None:
+async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -79,7 +80,7 @@ async def test_a_busy_port_gives_one_clear_message(variable: str) -> None:
             assert port in messages[0]
 
 
-async def test_a_workflow_that_cannot_be_run_locally_gives_one_clear_message(tmp_path: Path) -> None:
+async def test_an_unsupported_workflow_is_one_clear_message(tmp_path: Path) -> None:
     definition = tmp_path / "workflow.asl.json"
     definition.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
     async with command("service", "local", "--workflow", str(definition), env=LOCAL) as process:
@@ -90,21 +91,21 @@ async def test_a_workflow_that_cannot_be_run_locally_gives_one_clear_message(tmp
 
 
 @pytest.mark.parametrize("arguments", [["local", "--wait", "-1"], ["local", "--wait", "soon"], ["dance"], []])
-async def test_an_invalid_command_line_exits_with_status_2_and_the_usage(arguments: list[str]) -> None:
+async def test_an_invalid_command_line_prints_the_usage_and_exits_with_status_two(arguments: list[str]) -> None:
     async with command("service", *arguments, env=LOCAL) as process:
         assert await process.wait() == 2
         assert process.stderr[0].startswith("usage: python -m service")
 
 
 @pytest.mark.parametrize(
-    ("workflow", "schema", "output"),
+    ("workflow", "schema", "expected"),
     [
         (WORKFLOW, WORKFLOW.with_name("request.schema.json"), b'"nome completo":"Ricardo Marques"'),
         (EXAMPLES / "three-steps.asl.json", EXAMPLES / "three-steps.schema.json", b'"customer":"Ricardo"'),
     ],
 )
-async def test_local_prints_a_working_curl_line_and_ctrl_c_ends_it_quickly_and_quietly(
-    workflow: Path, schema: Path, output: bytes
+async def test_local_prints_a_curl_line_that_works_and_ctrl_c_ends_it_quickly_and_quietly(
+    workflow: Path, schema: Path, expected: bytes
 ) -> None:
     environment = LOCAL | {"REQUEST_SCHEMA": str(schema)}
     async with command("service", "local", "--wait", "0", "--workflow", str(workflow), env=environment) as process:
@@ -117,31 +118,39 @@ async def test_local_prints_a_working_curl_line_and_ctrl_c_ends_it_quickly_and_q
         curl = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE)
         async with asyncio.timeout(20):
             out, _ = await curl.communicate()
-        assert output in out
+        assert expected in out
         process.send(signal.SIGINT)
-        assert await process.wait(QUICK_EXIT_S) == 0
+        assert await process.wait(QUICK_EXIT_TIMEOUT_S) == 0
         assert not [line for line in process.stderr if not line.startswith("{")]
         assert {line["level"] for line in process.logs} == {"info"}
 
 
-async def test_ctrl_c_ends_quickly_with_requests_in_flight() -> None:
+async def test_ctrl_c_with_a_request_in_flight_still_ends_quickly() -> None:
     async with (
         command("service", "local", "--wait", "60", env=LOCAL) as process,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
     ):
         url = f"http://127.0.0.1:{(await process.logged('started'))['port']}/event"
         await process.logged("link_subscription_confirmed")
-        in_flight = asyncio.create_task(http.post(url, json=RICARDO, headers={"X-Request-Id": "in-flight"}))
-        # When two later requests have been answered one after the other, the first one has been started.
-        for _ in range(2):
-            async with http.post(url, json=RICARDO, headers={"Prefer": "respond-async"}) as response:
-                assert response.status == 202
+        key = {"Idempotency-Key": '"order 17"'}
+        waiting = asyncio.create_task(http.post(url, json=RICARDO, headers=key))
+        async with asyncio.timeout(20):
+            while "sync_front_requests_in_flight 1.0" not in await text(http, url.replace("/event", "/metrics")):
+                pass
+        # With the same key, this request shares the start of the first one and gets its response once that is done.
+        async with http.post(url, json=RICARDO, headers=key | {"Prefer": "respond-async"}) as response:
+            assert response.status == 202
         process.send(signal.SIGINT)
-        assert await process.wait(QUICK_EXIT_S) == 0
-        assert (await in_flight).status == 202
+        assert await process.wait(QUICK_EXIT_TIMEOUT_S) == 0
+        assert (await waiting).status == 202
 
 
-async def test_local_has_a_live_view_and_an_open_one_does_not_delay_the_end() -> None:
+async def text(http: aiohttp.ClientSession, url: str) -> str:
+    async with http.get(url) as response:
+        return await response.text()
+
+
+async def test_local_has_a_live_view_that_does_not_delay_its_shutdown() -> None:
     async with (
         local("--wait", "0") as (process, url),
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
@@ -152,7 +161,7 @@ async def test_local_has_a_live_view_and_an_open_one_does_not_delay_the_end() ->
         async with http.get(f"{url}/_local/feed") as feed:
             assert (await feed.content.readany()).startswith(b"data: ")
             process.send(signal.SIGTERM)
-            assert await process.wait(QUICK_EXIT_S) == 0
+            assert await process.wait(QUICK_EXIT_TIMEOUT_S) == 0
 
 
 async def test_serve_has_no_live_view() -> None:
@@ -162,7 +171,7 @@ async def test_serve_has_no_live_view() -> None:
                 assert response.status == 404
 
 
-async def test_local_ignores_the_users_own_aws_settings() -> None:
+async def test_local_ignores_the_users_aws_settings() -> None:
     env = LOCAL | {
         "AWS_PROFILE": "no-such-profile",
         "AWS_REGION": "eu-central-1",
@@ -197,7 +206,7 @@ async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> 
         assert await process.wait() == 0
 
 
-async def test_hundreds_of_idle_connections_leave_files_for_the_link_and_for_callers() -> None:
+async def test_hundreds_of_idle_connections_leave_files_for_the_link_and_for_clients() -> None:
     script = (
         "import resource, runpy, sys;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000));"
@@ -212,7 +221,7 @@ async def test_hundreds_of_idle_connections_leave_files_for_the_link_and_for_cal
             for _ in range(1500):
                 _, writer = await asyncio.open_connection("127.0.0.1", started["port"])
                 writers.append(writer)
-            await aws.drop_connections(1006)  # the link needs a new file now
+            await aws.drop_connections(1006)  # the link has to open a new file now
             await process.until(lambda: [line["event"] for line in process.logs].count("link_up") == 2)
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,

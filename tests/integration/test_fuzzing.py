@@ -1,6 +1,6 @@
-"""Schemathesis against the running service: OpenAPI documents every response.
+"""Schemathesis against the running service: every response matches the API description.
 
-FUZZ_EXAMPLES=5000 in the environment makes a long run of it.
+Set FUZZ_EXAMPLES=5000 in the environment for a long run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.local import LocalAws
-from tests.support.processes import CLEAN_ENVIRONMENT, service
+from tests.support.processes import CLEAN, service
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
@@ -21,7 +21,7 @@ TIMEOUT_S = 240 if EXAMPLES == "5" else 7200
 
 
 @pytest.mark.timeout(TIMEOUT_S + 60)
-async def test_every_response_to_any_request_is_documented_in_openapi(tmp_path: Path) -> None:
+async def test_every_response_to_a_generated_request_matches_the_api_description(tmp_path: Path) -> None:
     arguments = [
         "--config-file",
         str(CONFIG),
@@ -34,14 +34,14 @@ async def test_every_response_to_any_request_is_documented_in_openapi(tmp_path: 
         "1",
         "--no-color",
     ]
-    # Random ids would use up the quota, and every later response would be 503.
+    # Reads of guessed ids would exhaust the default quota, and then every response would be a 503.
     environment = {"RESPONSE_TIMEOUT": "5", "DESCRIBE_QUOTA": "100000000/1000000"}
     async with LocalAws(port=0, wait=0) as aws, service(aws, **environment) as (process, url):
         fuzzer = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "schemathesis.cli", *arguments, "--continue-on-failure", f"{url}/openapi.json"),
             cwd=tmp_path,
-            env=CLEAN_ENVIRONMENT,
+            env=CLEAN,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -18,7 +18,7 @@ async def test_requests_leave_nothing_behind_however_they_end() -> None:
     baseline, after, stopped = report["baseline"], report["after"], report["stopped"]
     assert (after["table"], after["lookups"], after["in_flight"]) == (0, 0, 0)
     assert after["tasks"] == baseline["tasks"]
-    # Connections to Step Functions stay in their pool, so a second round may open a few more, but not one per request.
+    # Connections to Step Functions stay in their pool. A second round may open some more, but not one per request.
     assert after["files"] <= baseline["files"] + MAX_CONCURRENT_REQUESTS
     assert after["futures"] <= baseline["futures"] + 2 * MAX_CONCURRENT_REQUESTS
     assert stopped["tasks"] == 1

@@ -1,4 +1,4 @@
-"""Lost replies and lost instances: the service in its own processes, against the local AWS with its faults."""
+"""Lost replies and lost instances: the service in separate processes, against the local AWS and its faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def get(http: aiohttp.ClientSession, url: str, execution_id: str, **header
 
 
 async def running(aws: LocalAws, number: int) -> None:
-    """Wait until this many executions are running."""
+    """Wait until this number of executions are running."""
     async with asyncio.timeout(20):
         while aws.running < number:  # noqa: ASYNC110 - the record has no event to wait for
             await asyncio.sleep(0.01)
@@ -49,14 +49,14 @@ def expected(execution_id: str) -> dict[str, str]:
     return {"id": execution_id, "nome completo": "Ricardo Marques"}
 
 
-async def test_a_result_whose_reply_was_lost_silently_is_read_before_the_wait_ends(http: aiohttp.ClientSession) -> None:
+async def test_a_result_whose_reply_is_lost_is_read_before_the_wait_ends(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, RESPONSE_TIMEOUT="4") as (_, url):
         aws.faults.mute.on()
         status, body = await post(http, url)
         assert (status, body) == (200, expected(body["id"]))
 
 
-async def test_results_whose_replies_fell_into_a_gap_are_returned_soon_after_it(http: aiohttp.ClientSession) -> None:
+async def test_a_result_whose_reply_fell_into_an_outage_is_read_soon_after_it(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=1) as aws, service(aws) as (process, url):
         posts = [asyncio.create_task(post(http, url)) for _ in range(30)]
         await running(aws, 30)
@@ -69,22 +69,24 @@ async def test_results_whose_replies_fell_into_a_gap_are_returned_soon_after_it(
         await aws.drop_connections(1001)
         for status, body in await asyncio.gather(*posts):
             assert (status, body) == (200, expected(body["id"]))
-        assert time.monotonic() - began < 15  # long before the wait ends, 25 seconds after the start
+        assert time.monotonic() - began < 15  # well before the end of the wait, 25 seconds after the start
         await process.logged("link_down")
 
 
-async def test_a_stop_through_another_instance_is_reported_immediately(http: aiohttp.ClientSession) -> None:
+async def test_the_end_of_an_execution_stopped_by_another_instance_is_reported_at_once(
+    http: aiohttp.ClientSession,
+) -> None:
     async with LocalAws(port=0, wait=50) as aws, service(aws) as (_, url), service(aws) as (_, other):
-        in_flight = asyncio.create_task(post(http, url))
+        waiting = asyncio.create_task(post(http, url))
         await running(aws, 1)
         [execution_id] = aws.executions
         async with http.delete(f"{other}/event/{execution_id}") as response:
             assert response.status == 204
-        status, body = await in_flight
+        status, body = await waiting
         assert (status, body["type"].rpartition(":")[2], body["id"]) == (502, "workflow-aborted", execution_id)
 
 
-async def test_five_hundred_duplicates_over_two_instances_are_one_execution(http: aiohttp.ClientSession) -> None:
+async def test_five_hundred_duplicates_on_two_instances_start_one_execution(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=2) as aws, service(aws) as (_, first), service(aws) as (_, second):
         posts = [
             asyncio.create_task(post(http, url, **{"Idempotency-Key": '"order 17"'}))
@@ -108,22 +110,22 @@ async def test_a_key_finds_its_execution_after_the_instance_was_killed(http: aio
         status, body = await post(http, second, **key)
         assert (status, body) == (200, expected(body["id"]))
         assert list(aws.executions) == [body["id"]]
-        # The same request after the end, another body with the key, and the location.
+        # Repeat the request after the end; send another body with the same key; read the execution by its id.
         assert await post(http, second, **key) == (200, body)
         status, problem = await post(http, second, RICARDO | {"nome": "Ana"}, **key)
         assert (status, problem["type"].rpartition(":")[2]) == (422, "idempotency-key-reused")
         assert await get(http, second, body["id"]) == (200, body)
 
 
-async def test_any_instance_can_wait_for_the_result_of_an_execution(http: aiohttp.ClientSession) -> None:
+async def test_a_waiting_read_is_answered_by_any_instance(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=2) as aws, service(aws) as (_, first), service(aws) as (_, second):
         status, body = await post(http, first, Prefer="respond-async")
         assert status == 202
-        waits = [get(http, url, body["id"], Prefer="wait=20") for url in (first, second, second)]
-        assert await asyncio.gather(*waits) == [(200, expected(body["id"]))] * 3
+        reads = [get(http, url, body["id"], Prefer="wait=20") for url in (first, second, second)]
+        assert await asyncio.gather(*reads) == [(200, expected(body["id"]))] * 3
 
 
-async def test_with_appsync_down_requests_in_flight_are_answered_and_new_ones_refused(
+async def test_without_appsync_requests_in_flight_are_answered_and_new_ones_refused(
     http: aiohttp.ClientSession,
 ) -> None:
     async with (

@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def started(aws: LocalAws, number: int) -> None:
-    """Wait until this many executions have been started."""
+    """Wait until this number of executions have been started."""
     async with asyncio.timeout(20):
         while len(aws.executions) < number:  # noqa: ASYNC110 - the record has no event to wait for
             await asyncio.sleep(0.01)
@@ -46,14 +46,14 @@ async def post(http: aiohttp.ClientSession, url: str, body: Any = RICARDO, **hea
         return response.status, await response.json(content_type=None)
 
 
-async def test_a_post_returns_the_workflows_result(http: aiohttp.ClientSession) -> None:
+async def test_a_post_is_answered_with_the_workflows_result(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0.5) as aws, service(aws) as (_, url):
         began = time.monotonic()
         status, body = await post(http, url)
         assert time.monotonic() - began >= 0.5
         assert (status, body) == (200, {"id": body["id"], "nome completo": "Ricardo Marques"})
         assert UUID(body["id"].removeprefix("exec-")).version == 4
-        # The record has the same result under the id in the response.
+        # The record contains the same result under the id in the response.
         described = await asyncio.to_thread(describe, aws, body["id"])
         assert json.loads(described["output"]) == {"nome completo": "Ricardo Marques"}
         given = json.loads(described["input"])
@@ -98,11 +98,11 @@ async def test_any_name_survives_the_round_trip(http: aiohttp.ClientSession) -> 
             assert (status, body["nome completo"]) == (200, f"{name} {name[::-1]}")
 
 
-@pytest.mark.timeout(300)  # about 25 seconds on an idle machine
-async def test_two_thousand_requests_in_flight_get_their_own_results_over_one_connection(
+@pytest.mark.timeout(300)  # takes about 25 seconds on an idle machine
+async def test_two_thousand_concurrent_requests_get_their_own_responses_over_one_connection(
     http: aiohttp.ClientSession,
 ) -> None:
-    asyncio.get_running_loop().set_debug(False)  # debug mode is too slow for both ends of 2,000 requests
+    asyncio.get_running_loop().set_debug(False)  # this process handles both ends of two thousand requests
     async with LocalAws(port=0, wait=20) as aws, service(aws, RESPONSE_TIMEOUT="200") as (process, url):
         posts = [
             asyncio.create_task(post(http, url, {"nome": f"N{number}", "sobrenome": "X"})) for number in range(2000)
@@ -111,7 +111,7 @@ async def test_two_thousand_requests_in_flight_get_their_own_results_over_one_co
         while not all(task.done() for task in posts):
             peak = max(peak, aws.running)
             await asyncio.wait(posts, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
-            assert (aws.connections, aws.subscriptions) == (1, 2)  # the subscriptions to its own channels and to /ended
+            assert (aws.connections, aws.subscriptions) == (1, 2)  # its own channels, and the one for ended executions
         responses = [task.result() for task in posts]
         assert {status for status, _ in responses} == {200}
         assert [body["nome completo"] for _, body in responses] == [f"N{number} X" for number in range(2000)]
@@ -121,7 +121,7 @@ async def test_two_thousand_requests_in_flight_get_their_own_results_over_one_co
 
 
 async def stopped(process: Process) -> None:
-    """Stop the service as ECS does; it must report no requests in flight and shut down gracefully."""
+    """Stop the service as ECS does; it has to log that no request was in flight and exit gracefully."""
     process.send(signal.SIGTERM)
     assert await process.wait() == 0
     assert [line["in_flight"] for line in process.logs if line["event"] == "stopping"] == [0]
@@ -129,7 +129,7 @@ async def stopped(process: Process) -> None:
     assert not [line for line in process.logs if line["level"] in {"error", "critical"}]
 
 
-async def test_a_failed_workflow_returns_502(http: aiohttp.ClientSession) -> None:
+async def test_a_workflow_that_fails_is_a_bad_gateway(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, REQUEST_SCHEMA="") as (_, url):
         status, body = await post(http, url, {"nome": 1})
         assert (status, body["error"]) == (502, "InvalidEvent")
@@ -138,7 +138,7 @@ async def test_a_failed_workflow_returns_502(http: aiohttp.ClientSession) -> Non
             assert (response.status, later["error"], later["id"]) == (502, "InvalidEvent", body["id"])
 
 
-async def test_a_location_never_returns_404_and_finally_returns_the_result(http: aiohttp.ClientSession) -> None:
+async def test_a_location_is_never_unknown_and_ends_with_the_result(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0.3) as aws, service(aws) as (_, url):
         async with http.post(f"{url}/event", json=RICARDO, headers={"Prefer": "respond-async"}) as response:
             assert response.status == 202
@@ -153,7 +153,7 @@ async def test_a_location_never_returns_404_and_finally_returns_the_result(http:
         assert body["nome completo"] == "Ricardo Marques"
 
 
-async def test_a_delete_aborts_the_execution_and_ends_the_waiting_request(http: aiohttp.ClientSession) -> None:
+async def test_a_delete_aborts_the_execution_and_answers_its_waiting_request(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=30) as aws, service(aws) as (_, url):
         waiting = asyncio.create_task(post(http, url))
         await started(aws, 1)
@@ -165,19 +165,19 @@ async def test_a_delete_aborts_the_execution_and_ends_the_waiting_request(http: 
         assert body["type"].endswith(":workflow-aborted")
 
 
-async def test_requests_are_served_again_after_a_loss_of_the_link(http: aiohttp.ClientSession) -> None:
+async def test_requests_are_served_again_after_the_link_was_lost(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
         await aws.drop_connections(1006)
         await process.logged("link_down")
-        # During the gap, a request waits for the link: nothing is started whose reply could not be received.
+        # Without the link a request waits: no execution is started whose reply would be lost.
         assert (await post(http, url))[0] == 200
 
 
-async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_with_status_0(
+async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_with_status_zero(
     http: aiohttp.ClientSession,
 ) -> None:
     async with LocalAws(port=0, wait=6) as aws, service(aws) as (process, url):
-        in_flight = [asyncio.create_task(post(http, url)) for _ in range(20)]
+        waiting = [asyncio.create_task(post(http, url)) for _ in range(20)]
         await started(aws, 20)
         process.send(signal.SIGTERM)
         await process.logged("stopping")
@@ -185,14 +185,14 @@ async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_wit
         assert (status, body["type"].rpartition(":")[2]) == (503, "draining")
         async with http.get(f"{url}/readyz") as response:
             assert (response.status, await response.json()) == (503, {"status": "draining"})
-        assert {status for status, _ in await asyncio.gather(*in_flight)} == {200}
+        assert {status for status, _ in await asyncio.gather(*waiting)} == {200}
         assert await process.wait() == 0
         assert (aws.connections, aws.subscriptions) == (0, 0)
 
 
-async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSession) -> None:
+async def test_a_shutdown_does_not_wait_for_idle_connections(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, url):
-        assert (await post(http, url))[0] == 200  # the client session keeps the connection open
+        assert (await post(http, url))[0] == 200  # the session keeps the connection
         process.send(signal.SIGTERM)
         stopping = await process.logged("stopping")
         assert await process.wait() == 0
@@ -203,23 +203,23 @@ async def test_a_stop_does_not_wait_for_idle_connections(http: aiohttp.ClientSes
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
-async def test_a_forced_stop_returns_the_location_of_each_result(
+async def test_a_forced_shutdown_answers_with_the_url_of_the_result(
     http: aiohttp.ClientSession, signals: list[signal.Signals]
 ) -> None:
     async with LocalAws(port=0, wait=60) as aws, service(aws) as (process, url):
-        in_flight = [asyncio.create_task(post(http, url)) for _ in range(5)]
+        waiting = [asyncio.create_task(post(http, url)) for _ in range(5)]
         await started(aws, 5)
         for number in signals:
             process.send(number)
             await process.logged("stopping")
-        responses = await asyncio.gather(*in_flight)
+        responses = await asyncio.gather(*waiting)
         assert {status for status, _ in responses} == {202}
         assert {body["id"] for _, body in responses} == set(aws.executions)
         assert await process.wait(5) == 3
 
 
-async def test_a_forced_stop_waits_for_nothing(http: aiohttp.ClientSession) -> None:
-    """Neither for Step Functions, nor for the rest of a body, nor for a caller that does not read its response."""
+async def test_a_forced_shutdown_waits_for_nobody(http: aiohttp.ClientSession) -> None:
+    """Step Functions hangs, a client has sent half a body, and another does not read its response."""
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as hanging:
         hanging.script("StartExecution", gated(asyncio.Event(), STARTED))
         hanging.script("DescribeExecution", gated(asyncio.Event(), STARTED))
@@ -235,7 +235,7 @@ async def test_a_forced_stop_waits_for_nothing(http: aiohttp.ClientSession) -> N
             status, body = await starting
             assert (status, body["type"].rpartition(":")[2]) == (503, "outcome-unknown")
             assert body["id"] == next(call["name"] for action, call in hanging.calls if action == "StartExecution")
-            assert await process.wait(3) == 3  # a second on an idle machine
+            assert await process.wait(3) == 3  # takes a second on an idle machine
             async with asyncio.timeout(5):
                 await reader.read()
             writer.close()
@@ -243,13 +243,13 @@ async def test_a_forced_stop_waits_for_nothing(http: aiohttp.ClientSession) -> N
             assert not [line for line in process.stderr if not line.startswith("{")]
 
 
-async def test_a_stop_waits_for_slow_readers_but_not_indefinitely(http: aiohttp.ClientSession) -> None:
+async def test_a_shutdown_waits_for_slow_clients_but_not_forever(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as scripted:
         scripted.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
         async with service(aws, AWS_ENDPOINT_URL_SFN=scripted.url) as (process, url):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), limit=1024)
             request = f"GET /event/exec-{'0' * 8}-0000-4000-8000-{'0' * 12} HTTP/1.1\r\nHost: x\r\n\r\n"
-            writer.write(request.encode() * 40)  # more than fits into the sockets' buffers
+            writer.write(request.encode() * 40)  # more than the buffers of the sockets can hold
             await scripted.arrived("DescribeExecution", 10)
             process.send(signal.SIGTERM)
             assert await process.wait(20) == 0
@@ -259,24 +259,22 @@ async def test_a_stop_waits_for_slow_readers_but_not_indefinitely(http: aiohttp.
             writer.transport.abort()
 
 
-async def test_requests_still_in_flight_after_the_drain_get_the_location_of_their_result(
-    http: aiohttp.ClientSession,
-) -> None:
+async def test_a_request_that_outlasts_the_drain_learns_where_to_read_the_result(http: aiohttp.ClientSession) -> None:
     async with (
         LocalAws(port=0, wait=60) as aws,
         service(aws, RESPONSE_TIMEOUT="30", DRAIN_TIMEOUT="0.2") as (process, url),
     ):
-        in_flight = asyncio.create_task(post(http, url))
+        waiting = asyncio.create_task(post(http, url))
         await started(aws, 1)
         process.send(signal.SIGTERM)
-        status, _ = await in_flight
+        status, _ = await waiting
         assert status == 202
         assert await process.wait() == 3
         warnings = [line["event"] for line in process.logs if line["level"] == "warning"]
         assert warnings == ["response_timeout_too_long", "drain_timeout_too_short"]
 
 
-async def test_without_appsync_the_service_is_alive_but_not_ready_and_starts_nothing(
+async def test_a_service_without_appsync_is_healthy_but_not_ready_and_starts_nothing(
     http: aiohttp.ClientSession,
 ) -> None:
     async with LocalAws(port=0, wait=0) as aws:
@@ -294,7 +292,7 @@ async def test_without_appsync_the_service_is_alive_but_not_ready_and_starts_not
             assert "da2-wrong" not in "\n".join(process.stderr)
 
 
-async def test_the_key_may_come_from_secrets_manager(http: aiohttp.ClientSession) -> None:
+async def test_the_key_can_come_from_secrets_manager(http: aiohttp.ClientSession) -> None:
     moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     moto.start()
     try:
@@ -345,7 +343,7 @@ async def test_a_custom_schema_and_stage_prefix_are_used(http: aiohttp.ClientSes
         assert (status, body["errors"][0]["pointer"]) == (422, "")
 
 
-async def test_pages_of_a_configured_origin_may_call_the_service(http: aiohttp.ClientSession) -> None:
+async def test_pages_of_a_configured_origin_may_call(http: aiohttp.ClientSession) -> None:
     preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     async with LocalAws(port=0, wait=0) as aws, service(aws, CORS_ORIGINS="https://app.example") as (_, url):
         async with http.options(f"{url}/event", headers=preflight) as response:

@@ -1,4 +1,4 @@
-"""aiohttp's references to applications that have ended."""
+"""Applications that have ended but that aiohttp still references."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from aiohttp import web_app
 
 
 def forget() -> None:
-    """Drop them, so that the garbage collector frees the applications.
+    """Let the garbage collector free them.
 
-    aiohttp caches the handlers of the last 1,024 requested routes, and through them their applications. A process that
-    starts hundreds of applications would grow to gigabytes, and each full collection would block it for seconds.
+    aiohttp caches the handlers of the last 1,024 routes that were requested, and with them their applications. A
+    process that starts hundreds would grow to gigabytes, and each full collection would block it for seconds.
     """
     web_app._cached_build_middleware.cache_clear()

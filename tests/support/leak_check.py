@@ -1,4 +1,6 @@
-"""Leak check: serve in this process, misuse the service, report what is left: `python -m tests.support.leak_check`.
+"""A leak check: serve, send requests that end in various ways, report what remains.
+
+Run it with `python -m tests.support.leak_check`.
 
 The settings come from the environment, as for `serve`; the local AWS runs elsewhere. The report is one JSON object.
 """
@@ -29,12 +31,12 @@ JSON = {"Content-Type": "application/json"}
 NAMES = b'{"nome": "A", "sobrenome": "B"}'
 
 
-async def misuse(url: str, number: int) -> str:
+async def send_request(url: str, number: int) -> str:
     """Send one request in one of several ways; return how it ended."""
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         match number % 9:
-            case 0:  # a caller that leaves at some point during its request
+            case 0:  # a client that disconnects at some point during its request
                 try:
                     async with asyncio.timeout(number % 50 / 1000), http.post(url, data=NAMES, headers=JSON):
                         return "ended before it left"
@@ -64,7 +66,7 @@ async def misuse(url: str, number: int) -> str:
 
 
 def left_over() -> dict[str, int]:
-    """Count what an idle service should have little of."""
+    """Count objects of which an idle service should have few."""
     gc.collect()
     objects = gc.get_objects()
     return {
@@ -81,23 +83,23 @@ def left_over() -> dict[str, int]:
 
 async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
     """Send all requests, wait until the service is idle, and count."""
-    # Limited, or the size of the connection pool would hide what grows with each request.
+    # Without this limit, the size of the connection pool would hide growth per request.
     slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
 
     async def one(number: int) -> str:
         async with slots:
-            return await misuse(url, number)
+            return await send_request(url, number)
 
     ends = Counter(await asyncio.gather(*(one(number) for number in range(REQUESTS))))
     async with asyncio.timeout(20):
-        # Idle means: only this task is left, and the six of the service, its link, its recovery and its metrics.
+        # When idle, only this task and the six of the service, its link, its recovery and its metrics remain.
         while len(asyncio.all_tasks()) > 7:  # noqa: ASYNC110 - asyncio has no event for the end of any task
             await asyncio.sleep(0.05)
     return ends, left_over()
 
 
 async def main() -> None:
-    """Serve, run two rounds, stop, and report on both and on what is left after the stop."""
+    """Serve, run two rounds of requests, shut down, and report what remains after each step."""
     shutdown = Shutdown()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()

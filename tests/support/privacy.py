@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# The people in the tests, API keys, and the secret that execution ids are derived with.
+# Names of people in the tests, API keys, and the secret for deriving execution ids.
 _PRIVATE = re.compile(r"Ricardo|Marques|\bda2-\w|a secret of the test")
 
 

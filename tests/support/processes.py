@@ -14,12 +14,12 @@ from typing import Any
 from service.local import LocalAws
 from tests.support.privacy import assert_nothing_private
 
-# The machine's own settings must not reach a process under test.
-CLEAN_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
+"""The environment without the developer's own settings, for processes under test."""
 
 
 class Process:
-    """A running command whose standard output and standard error are read continuously."""
+    """A running command; its standard output and standard error are read continuously."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -65,14 +65,14 @@ class Process:
         self._process.send_signal(number)
 
     async def wait(self, timeout: float = 30) -> int:
-        """Wait for the end of the process and return its exit status."""
+        """Wait until the process ends; return its exit status."""
         async with asyncio.timeout(timeout):
             status = await self._process.wait()
             await asyncio.gather(*self._readers)
         return status
 
     async def end(self) -> None:
-        """End the process if it is still running; with SIGINT first, so that it writes its coverage."""
+        """End the process if it still runs; interrupt it first, so that it can write its coverage data."""
         if self._process.returncode is None:
             self.send(signal.SIGINT)
         try:
@@ -80,7 +80,7 @@ class Process:
         except TimeoutError:
             self._process.kill()
             await self.wait()
-        # Metrics are lines of JSON. Other output is for people, such as the example that `local` prints.
+        # Only lines of JSON (metrics) are checked: `local` also prints an example with a name for the user.
         assert_nothing_private([*self.stderr, *(line for line in self.stdout if line.startswith("{"))])
 
 
@@ -97,7 +97,7 @@ async def running(*arguments: str, env: Mapping[str, str] | None = None) -> Asyn
             sys.executable,
             *("-W", "error"),
             *arguments,
-            env={**CLEAN_ENVIRONMENT, **(env or {})},
+            env={**CLEAN, **(env or {})},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -109,7 +109,7 @@ async def running(*arguments: str, env: Mapping[str, str] | None = None) -> Asyn
 
 
 def settings_for(aws: LocalAws) -> dict[str, str]:
-    """Return the environment with which the service uses this local AWS."""
+    """Return the environment variables that make the service use this local AWS."""
     return {
         "HOST": "127.0.0.1",
         "PORT": "0",
@@ -127,7 +127,7 @@ def settings_for(aws: LocalAws) -> dict[str, str]:
 
 @asynccontextmanager
 async def service(aws: LocalAws, **env: str) -> AsyncIterator[tuple[Process, str]]:
-    """Run `serve` in a process; yield it and its URL once its subscription is confirmed."""
+    """Run `serve`; yield its process and its URL once its subscription is confirmed."""
     async with command("service", "serve", env=settings_for(aws) | env) as process:
         port = (await process.logged("started"))["port"]
         await process.logged("link_subscription_confirmed")
@@ -136,7 +136,7 @@ async def service(aws: LocalAws, **env: str) -> AsyncIterator[tuple[Process, str
 
 @asynccontextmanager
 async def local(*arguments: str, **env: str) -> AsyncIterator[tuple[Process, str]]:
-    """Run `local` on free ports; yield it and the service's URL once its subscription is confirmed."""
+    """Run `local` on free ports; yield its process and its URL once its subscription is confirmed."""
     free = {"HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json"}
     async with command("service", "local", *arguments, env=free | env) as process:
         port = (await process.logged("started"))["port"]

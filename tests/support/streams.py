@@ -1,4 +1,4 @@
-"""A reader of Server-Sent Events that parses them as the HTML standard does."""
+"""A parser of Server-Sent Events that follows the HTML standard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Event: TypeAlias = tuple[str, str | None, Any]
 
 
 class Events:
-    """The events of one response."""
+    """The events in one response."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._content = response.content
@@ -21,7 +21,7 @@ class Events:
         self.retry: int | None = None
 
     async def line(self) -> str | None:
-        """Return the next line, None at the end; count a comment and return an empty string for it."""
+        """Return the next line, or None at the end; count comments and return an empty string for each."""
         async with asyncio.timeout(20):
             raw = await self._content.readline()
         if not raw:
@@ -34,7 +34,7 @@ class Events:
         return line
 
     async def next(self) -> Event | None:
-        """Return the next event, None at the end of the stream."""
+        """Return the next event, or None at the end of the stream."""
         name, id_, data = "message", None, None
         while (line := await self.line()) is not None:
             field, _, value = line.partition(": ")

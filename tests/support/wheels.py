@@ -1,4 +1,4 @@
-"""Made-up wheels, and locks that name them."""
+"""Wheels made for tests, and lock files that list them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def wheel(folder: Path, name: str, version: str, *, requires: Iterable[str] = (), extras: Iterable[str] = ()) -> Path:
-    """Write an empty package that pip installs, and return its wheel."""
+    """Write a wheel of an empty package that pip can install; return its path."""
     stem = f"{name.replace('-', '_').replace('.', '_')}-{version}"
     metadata = [
         *("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"),
@@ -29,7 +29,7 @@ def wheel(folder: Path, name: str, version: str, *, requires: Iterable[str] = ()
 
 
 def lock(path: Path, *wheels: Path) -> Path:
-    """Write a lock of these wheels as uv does."""
+    """Write a lock file for these wheels in uv's format."""
     lines = []
     for made in wheels:
         name, version, *_ = made.name.split("-")

@@ -148,7 +148,7 @@ async def test_wait_answered_ends_with_the_timeout_the_subscription_or_the_respo
     assert len(subscription._answer_waiters) == 0
 
 
-async def test_dozens_of_subscriptions_can_be_added_and_ended_early(
+async def test_dozens_of_subscriptions_can_be_added_and_ended_at_once(
     server: ScriptedServer, make_link: LinkFactory, inbox: Inbox
 ) -> None:
     link = make_link()

@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     """The port to listen on; 0 picks a free one."""
 
     STATE_MACHINE_ARN: Annotated[StateMachineArn, NoDecode, BeforeValidator(StateMachineArn.parse)]
-    """The workflow to start, by its ARN. The ARN's region is used for all calls to AWS."""
+    """The workflow to start, by its ARN. The ARN's region is the default for all calls to AWS."""
 
     APPSYNC_HTTP_URL: str
     """The HTTP endpoint of the AppSync Events API: https://<http-domain>/event."""

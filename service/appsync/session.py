@@ -167,8 +167,8 @@ class Session:
                 self._report_handler_error(subscription, error)
 
     def _report_handler_error(self, subscription: Subscription, error: BaseException) -> None:
-        # That includes CancelledError: from a plain function, it is not this task's cancellation but the result of a
-        # cancelled future that the handler read. The error's text may contain the event; its class does not.
+        # A CancelledError counts as well: from a plain function, it is not this task's cancellation but the result of a
+        # cancelled future that the handler read. Only the class is reported: the error's text may contain the event.
         self._report(
             LinkEvent(kind=LinkEventKind.HANDLER_ERROR, error_type=type(error).__name__, channel=subscription.channel)
         )

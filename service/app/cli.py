@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
 LOCAL_USE_MISSING: Final = {
-    "jsonata": "local use needs the extra: pip install 'sync-front[local]'",
+    "jsonata": "`sync-front local` needs an extra; run: pip install 'sync-front[local]'",
     "service.local": "this is the production image; local use needs one that is built without `--target serve`",
 }
 """What to say, by the module that is missing."""
@@ -65,12 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     run_local = commands.add_parser(
         "local",
         help="run the service with an embedded local AWS (needs the extra `local`)",
-        description="Run the service with an embedded local AWS. No setting is required.",
+        description="Run the service with an embedded local AWS, which provides the required settings.",
         epilog=parser.epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    run_local.add_argument("--wait", type=_seconds, default=10.0, help="the workflow's wait in seconds (default: 10)")
-    run_local.add_argument("--workflow", type=Path, help="the definition to run (default: the demo's)")
+    run_local.add_argument(
+        "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="how long the workflow waits (default: 10)"
+    )
+    run_local.add_argument(
+        "--workflow", type=Path, metavar="FILE", help="the workflow definition to run (default: the demo workflow)"
+    )
     return parser
 
 

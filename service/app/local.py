@@ -27,7 +27,7 @@ EMBEDDED_AWS_OPEN_FILES = 2048
 """Files that the embedded AWS opens: its ends of the service's connections and its workflows' HTTP calls."""
 
 BANNER = """\
-Listening on http://127.0.0.1:{port}  (Ctrl-C stops it). Try:
+Listening on http://127.0.0.1:{port}  (press Ctrl-C to stop). Try:
 
   curl -s http://127.0.0.1:{port}/event -H 'Content-Type: application/json' \\
     -d {event}

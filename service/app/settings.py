@@ -114,7 +114,8 @@ class Settings(BaseSettings):
     """The port to listen on; 0 picks a free one."""
 
     STATE_MACHINE_ARN: Annotated[StateMachineArn, NoDecode, BeforeValidator(StateMachineArn.parse)]
-    """The workflow to start, by its ARN. The ARN's region is the default for all calls to AWS."""
+    """The workflow to start, by its ARN. The ARN's region is used for Step Functions, and for AppSync and
+    Secrets Manager unless their own addresses name another."""
 
     APPSYNC_HTTP_URL: str
     """The HTTP endpoint of the AppSync Events API: https://<http-domain>/event."""
@@ -139,14 +140,14 @@ class Settings(BaseSettings):
     """Seconds that a request waits for its result by default, and the maximum that it can ask for."""
 
     MAX_IN_FLIGHT: int = Field(10_000, ge=1, le=1_000_000)
-    """Requests in flight at once; more are answered 503. The limit of open files may lower it."""
+    """Requests in flight at once; further requests get a 503. The limit of open files may lower it."""
 
     DRAIN_TIMEOUT: float = Field(35, ge=0, le=3600, allow_inf_nan=False)
     """Seconds after SIGTERM during which requests in flight are still answered."""
 
     DRAIN_DELAY: float = Field(5, ge=0, le=3600, allow_inf_nan=False)
-    """Seconds after SIGTERM during which new requests are still accepted, until the load balancer has noticed; `local`
-    defaults to 0."""
+    """Seconds after SIGTERM during which new requests are still accepted, until the load balancer has noticed; 0
+    with `local`."""
 
     STAGE_PREFIX: _StagePrefix = ""
     """A path prefix that is accepted as well, and that every `Location` begins with: `dev` for /dev/event."""

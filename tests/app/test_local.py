@@ -40,7 +40,7 @@ for module in pkgutil.walk_packages(service.__path__, "service."):
 async def test_local_without_its_extra_ends_with_one_line_that_names_the_extra() -> None:
     async with running("-c", f"{WITHOUT_JSONATA} {MAIN.format('local')}") as process:
         assert await process.wait() == 1
-        assert process.stderr == ["local use needs the extra: pip install 'sync-front[local]'"]
+        assert process.stderr == ["`sync-front local` needs an extra; run: pip install 'sync-front[local]'"]
 
 
 async def test_another_missing_module_is_not_mistaken_for_the_extra() -> None:

@@ -107,8 +107,10 @@ class Stream:
             await response.write_eof()
             return response
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            # If it is done, wait for nothing: a caller that leaves after the last event has got everything.
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # mark it as retrieved, so that asyncio does not log it
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import time
@@ -20,7 +21,7 @@ from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
 from service.telemetry.metrics import Metrics
 from tests.support.privacy import assert_nothing_private
-from tests.support.processes import service
+from tests.support.processes import local, service
 from tests.support.step_functions import ScriptedStepFunctions, error
 
 NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
@@ -224,3 +225,18 @@ async def test_names_and_units_follow_the_prometheus_conventions(http: aiohttp.C
             assert names <= {f"{family.name}_total", f"{family.name}_created"}
         if family.type == "histogram":
             assert family.name.endswith("_seconds")
+
+
+async def test_a_stream_that_its_caller_closes_at_the_end_counts_as_succeeded(http: aiohttp.ClientSession) -> None:
+    body = json.dumps(NAMES).encode()
+    head = b"POST /event HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n"
+    async with local("--wait", "0") as (_, url):
+        for _ in range(40):
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+            writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            async with asyncio.timeout(20):
+                await reader.readuntil(b"\r\n0\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+        metrics = await scrape(http, url)
+    assert metrics("requests_total", "start", "succeeded") == 40

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     """Seconds that a request waits for its result by default, and the maximum that it can ask for."""
 
     MAX_IN_FLIGHT: int = Field(10_000, ge=1, le=1_000_000)
-    """Requests in flight at once; more are answered 503. The limit of open files may lower it."""
+    """Requests in flight at once; further ones get 503. The limit of open files may lower it."""
 
     DRAIN_TIMEOUT: float = Field(35, ge=0, le=3600, allow_inf_nan=False)
     """Seconds after SIGTERM during which requests in flight are still answered."""
@@ -180,7 +180,7 @@ class Settings(BaseSettings):
     """The port of the embedded AWS, for `local` only; 0 picks a free one."""
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    """The lowest level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case."""
+    """The lowest level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in upper or lower case."""
 
     EMF_INTERVAL: float = Field(0, ge=0, le=600, allow_inf_nan=False)
     """Seconds between two lines of CloudWatch metrics (Embedded Metric Format) on standard output; 0 writes none."""

@@ -18,8 +18,8 @@ Delivery is that of AppSync Events: at most once, unordered, possibly repeated. 
 is down are not sent again. `link.subscribe(channel, on_event, on_change)` reports each loss and each return; after a
 return, an application has to find elsewhere what it may have missed.
 
-The package needs `websockets`, `aiohttp` and `orjson`, and imports nothing of the rest of the service. `iam` (botocore)
-and `secrets_manager` (aioboto3) have to be imported by name.
+The package needs `websockets`, `aiohttp` and `orjson`, and imports nothing from the rest of the service. `iam`
+(botocore) and `secrets_manager` (aioboto3) have to be imported by name.
 """
 
 from .auth import ApiKey, Authorizer, http_host

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def as_connection_lost(error: BaseException) -> ConnectionLostError:
     """Convert any error into the loss of a connection. Raises the cancellation of the current task.
 
-    Only that may end a link: neither a bug of this client nor an authorizer, which may raise anything, may end it.
+    Nothing but that cancellation may end a link: neither a bug in this client nor whatever an authorizer raises.
     """
     if isinstance(error, ConnectionLostError):
         return error

@@ -167,8 +167,9 @@ class Link:
         """Subscribe to a channel, as soon as there is a connection and again on each later one.
 
         `on_event` is called with the JSON text of each event. `on_change` is called with the subscription whenever it
-        has gone live, was lost or was refused; its properties say which. If it goes live without a loss before, a
-        half-open connection was replaced, and events may be missing all the same. `unsubscribe` does not call it.
+        has gone live, was lost or was refused; its properties say which. A call for a subscription that was live all
+        along means that a half-open connection was replaced, so events may be missing as well. `unsubscribe` does not
+        call it.
 
         Both must return quickly, because the receive loop calls them. What they raise is reported to the link's
         `on_link_event`. Raises ChannelError for an invalid channel, LinkClosedError after `close`.

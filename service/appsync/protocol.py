@@ -21,7 +21,7 @@ from .errors import ErrorDetail
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DEFAULT_TIMEOUT = 300.0
+DEFAULT_TIMEOUT_S = 300.0
 """Seconds without a frame after which the peer counts as gone, until the acknowledgement sets another limit."""
 
 
@@ -107,7 +107,7 @@ class Protocol:
     def __init__(self, now: float, counters: Counters | None = None) -> None:
         self.counters = counters or Counters()
         self.acknowledged = False
-        self.timeout = DEFAULT_TIMEOUT
+        self.timeout = DEFAULT_TIMEOUT_S
         self._last_received = now
         self._states: dict[str, State] = {}
         # Ids only have to be unique among the subscriptions of one connection.

@@ -174,12 +174,12 @@ class Session:
             return
         slot.stage = _Stage.LIVE
         slot.attempts = slot.refusals = 0
-        came_live = slot.subscription.mark_confirmed()
+        went_live = slot.subscription.mark_confirmed()
         if slot.subscription.ended:
             self._changed.set()
             return
         self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=slot.subscription.channel))
-        if came_live:
+        if went_live:
             self._notify(slot.subscription)
 
     def _refuse(self, id_: str, details: tuple[ErrorDetail, ...]) -> None:

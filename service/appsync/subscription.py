@@ -158,7 +158,7 @@ class Subscription:
         self._answer_waiters.wake(result=False)
 
     def mark_released(self, *, confirmed: bool) -> bool:
-        """Count one connection less, on which it was confirmed or not; return whether it thereby was lost."""
+        """Count one connection fewer, on which it was confirmed or not; return whether it was thereby lost."""
         self._requested -= 1
         self._confirmed -= confirmed
         lost = confirmed and not self._confirmed and not self._ended

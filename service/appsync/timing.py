@@ -44,8 +44,8 @@ class Backoff:
     """The delay after a second refusal in a row, and the interval at which the credentials are read again."""
 
     refused_cap: float = 30.0
-    """The maximum that the delay after refusals doubles up to. Credentials seldom repair themselves, and each attempt
-    costs."""
+    """The maximum of the delay after refusals, which doubles each time. Credentials rarely become valid by themselves,
+    and each attempt has a cost."""
 
     rand: Callable[[], float] = random.random
 

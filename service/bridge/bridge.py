@@ -43,7 +43,7 @@ class Result:
     """None while the execution is running."""
 
     start: float | None = field(default=None, compare=False)
-    """How long it took until Step Functions had accepted the execution; None if this request did not start it."""
+    """How long it took until the start of the execution had ended, which others may share; None without a start."""
 
     workflow: float | None = field(default=None, compare=False)
     """How long the execution took from then on; None if that is unknown."""
@@ -139,8 +139,8 @@ class Bridge:
     ) -> Result:
         """Wait up to `wait` seconds for the outcome of an execution, whichever instance started it.
 
-        Without a wait, or if this instance is at capacity, return what the record shows now. Raise UnknownExecution, or
-        what `RecordReader.describe` raises.
+        Without a wait, or if this instance is at capacity or stopping, return what the record shows now. Raise
+        UnknownExecution, or what `RecordReader.describe` raises.
         """
         if wait <= 0 or self._admission.refusal() is not None:
             return self._recorded(await self._record.describe(execution_id))

@@ -22,7 +22,7 @@ class Durations:
         self.typical += (seconds - self.typical) * (_NEW_SAMPLE_WEIGHT if self.typical else 1.0)
 
     def remaining(self, age: float) -> float:
-        """Estimate in how many seconds an execution will end that has been running for `age` seconds.
+        """Estimate how many more seconds an execution will take after it has been running for `age` seconds.
 
         An overdue execution is expected to take as long again as it is overdue, so that a caller that polls does so
         less and less often.

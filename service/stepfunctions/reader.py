@@ -36,11 +36,11 @@ handed out must be found.
 """
 
 EXISTING_RETRY_DELAYS_S: Final = (*UNKNOWN_RETRY_DELAYS_S, 1.0, 2.0)
-"""The same for an execution that Step Functions has just said exists."""
+"""The same for an execution that is known to exist."""
 
 
 class RecordReader:
-    """Reads outcomes: first come, first served for callers, and with what is left over for recovery.
+    """Reads records for callers, first come, first served, and outcomes for recovery with the tokens that are left.
 
     Two calls show how an execution ended, each with its own quota: DescribeExecution, and GetExecutionHistory for the
     newest event.
@@ -122,7 +122,7 @@ class RecordReader:
         return (await self._run(record, claimed)).outcome
 
     async def confirm(self, execution_id: str) -> Outcome | None:
-        """Read how an execution ended that may not exist; None if it is running.
+        """Read how an execution that may not exist has ended; None if it is running.
 
         One outage can leave thousands of starts in doubt, so these reads keep to the quotas too. Raise
         UnknownExecution, Throttled, or the like.

@@ -8,7 +8,7 @@ import pytest
 
 from service.appsync import ErrorDetail
 from service.appsync.protocol import (
-    DEFAULT_TIMEOUT,
+    DEFAULT_TIMEOUT_S,
     Acknowledged,
     Confirmed,
     ConnectionRefused,
@@ -53,7 +53,7 @@ def test_the_first_frame_is_connection_init(wire: Wire) -> None:
 
 
 def test_the_acknowledgement_sets_the_silence_timeout(wire: Wire) -> None:
-    assert wire.protocol.deadline == DEFAULT_TIMEOUT
+    assert wire.protocol.deadline == DEFAULT_TIMEOUT_S
     wire.now = 2.0
     assert wire.receive("connection_ack", connectionTimeoutMs=5000) == Acknowledged(5.0)
     assert wire.protocol.acknowledged
@@ -64,7 +64,7 @@ def test_the_acknowledgement_sets_the_silence_timeout(wire: Wire) -> None:
     "members", [{}, {"connectionTimeoutMs": 0}, {"connectionTimeoutMs": "5000"}, {"connectionTimeoutMs": True}]
 )
 def test_an_acknowledgement_without_a_valid_timeout_keeps_the_default(wire: Wire, members: dict[str, Any]) -> None:
-    assert wire.receive("connection_ack", **members) == Acknowledged(DEFAULT_TIMEOUT)
+    assert wire.receive("connection_ack", **members) == Acknowledged(DEFAULT_TIMEOUT_S)
 
 
 def test_a_second_acknowledgement_is_ignored(wire: Wire) -> None:
@@ -76,7 +76,7 @@ def test_a_second_acknowledgement_is_ignored(wire: Wire) -> None:
 @pytest.mark.parametrize("frame", ['{"type":"ka"}', "nonsense", '{"type":"new"}', '{"type":"data","id":"9"}', b"\xff"])
 def test_any_frame_moves_the_deadline(wire: Wire, frame: str | bytes) -> None:
     wire.protocol.receive(frame, 10.0)
-    assert wire.protocol.deadline == 10.0 + DEFAULT_TIMEOUT
+    assert wire.protocol.deadline == 10.0 + DEFAULT_TIMEOUT_S
 
 
 def test_a_subscribe_frame_has_id_channel_and_authorization(wire: Wire) -> None:

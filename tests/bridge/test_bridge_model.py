@@ -85,7 +85,7 @@ class Model(RuleBasedStateMachine):
         record = RecordReader(client)
         for bucket in (record.describing, record.history, record.listing):
             bucket._clock = self.loop.time
-            bucket._at = self.loop.time()
+            bucket._refilled_at = self.loop.time()
         self.recovery = Recovery(self.replies, record)
         self.replies.on_ended = self.recovery.lookup_ended
         self.replies.on_deadline_near = self.recovery.lookup_before_deadline

@@ -287,7 +287,7 @@ async def test_a_throttled_read_is_postponed_and_lowers_the_rate(monkeypatch: py
         made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
         assert await outcome(waiter) == success("a")
-        assert made.record.describing._pace < 50
+        assert made.record.describing._refill_rate < 50
 
 
 async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pytest.MonkeyPatch) -> None:

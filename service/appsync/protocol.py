@@ -146,7 +146,7 @@ class Protocol:
         """Return the frame that ends a live subscription.
 
         Raises ValueError for any other: before it has confirmed a subscription, the service ignores the message, and
-        the subscription becomes live nevertheless.
+        the subscription still becomes live.
         """
         if self._states.get(id_) is not State.LIVE:
             raise ValueError("only a live subscription can be unsubscribed")

@@ -143,7 +143,7 @@ class Subscription:
         self._requested += 1
 
     def mark_confirmed(self) -> bool:
-        """Count one more connection on which it is confirmed; return whether it thereby went live."""
+        """Count one more connection on which it is confirmed; return whether that made it live."""
         self._confirmed += 1
         if self._ended:
             return False
@@ -158,7 +158,7 @@ class Subscription:
         self._answer_waiters.wake(result=False)
 
     def mark_released(self, *, confirmed: bool) -> bool:
-        """Count one connection fewer, on which it was confirmed or not; return whether it was thereby lost."""
+        """Count one connection fewer, on which it was confirmed or not; return whether that lost it."""
         self._requested -= 1
         self._confirmed -= confirmed
         lost = confirmed and not self._confirmed and not self._ended

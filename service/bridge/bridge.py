@@ -112,7 +112,7 @@ class Bridge:
         own_id = execution_id or f"exec-{uuid4()}"
         channel = self._remote.own_channel(own_id)
         start = Start(own_id, envelope.encode(own_id, event, channel), trace_header)
-        if (problem := self._admission.refusal(self._durations.typical)) is not None:
+        if (problem := self._admission.refusal(self._durations.typical_seconds)) is not None:
             raise problem
         began = asyncio.get_running_loop().time()
         with self._admission, self._replies.expect(own_id, began + wait, on_progress) as waiter:
@@ -181,13 +181,13 @@ class Bridge:
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
 
-    async def drain(self, timeout: float, lag: float = 0.0) -> None:
-        """Shut down gracefully: accept requests for `lag` more seconds, then finish those in flight.
+    async def drain(self, timeout: float, delay: float = 0.0) -> None:
+        """Shut down gracefully: accept requests for `delay` more seconds, then finish those in flight.
 
-        The load balancer notices during `lag` that the instance is stopping. Requests that are still in flight
+        The load balancer notices during `delay` that the instance is stopping. Requests that are still in flight
         `timeout` seconds from now are released.
         """
-        if not await self._admission.drain(timeout, lag):
+        if not await self._admission.drain(timeout, delay):
             self.release()
 
     def release(self) -> None:

@@ -138,7 +138,7 @@ class LookupQueue:
                 heapq.heappop(self._ready)
                 del self._lookups[execution_id]  # its last waiter has left
             elif (claimed := self._record.claim()) is None:
-                return self._record.wait()
+                return self._record.seconds_to_wait()
             else:
                 heapq.heappop(self._ready)
                 lookup.queued, lookup.unlisted, lookup.reading = False, False, True

@@ -74,7 +74,7 @@ class TokenBucket:
         self._refill()
         return self._tokens
 
-    def wait(self) -> float:
+    def seconds_to_wait(self) -> float:
         """Return the seconds until a call may be made; 0 if now."""
         return max(0.0, (1 - self.level) / self._refill_rate)
 
@@ -90,7 +90,7 @@ class TokenBucket:
 
         Return None, and take nothing, if that is longer than `timeout` seconds.
         """
-        wait = self.wait()
+        wait = self.seconds_to_wait()
         if wait > timeout:
             return None
         self._tokens -= 1

@@ -83,7 +83,7 @@ class Model(RuleBasedStateMachine):
         link: Any = self.link
         self.replies = PendingReplies()
         record = RecordReader(client)
-        for bucket in (record.describing, record.history, record.listing):
+        for bucket in (record.describe_bucket, record.history_bucket, record.list_bucket):
             bucket._clock = self.loop.time
             bucket._refilled_at = self.loop.time()
         self.recovery = Recovery(self.replies, record)

@@ -24,14 +24,14 @@ LOCAL_USE_MISSING: Final = {
     "jsonata": "`sync-front local` needs an extra; run: pip install 'sync-front[local]'",
     "service.local": "this is the production image; local use needs one that is built without `--target serve`",
 }
-"""What to say, by the module that is missing."""
+"""The message for each module that may be missing."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1: a port is taken, the workflow file cannot be run here, or what local use needs is not installed.
-    2: settings or arguments are invalid. 3: requests were cut off by the stop.
+    1: a port is taken, the workflow file cannot be run here, or local use or its dependencies are not installed.
+    2: settings or arguments are invalid. 3: requests in flight were ended by the stop.
     """
     options = _parser().parse_args(arguments)
     if options.command == "serve":
@@ -103,8 +103,8 @@ def _run(work: Coroutine[None, None, bool]) -> int:
 
 
 async def _serve() -> bool:
-    chosen = settings.load()
-    logs.configure(chosen.LOG_LEVEL, chosen.LOG_FORMAT)
+    config = settings.load()
+    logs.configure(config.LOG_LEVEL, config.LOG_FORMAT)
     try:
         session = aioboto3.Session()
         credentials = await session.get_credentials()  # type: ignore[misc]  # the stubs miss that it is a coroutine
@@ -114,7 +114,7 @@ async def _serve() -> bool:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
     shutdown = Shutdown()
     shutdown.install_signal_handlers()
-    return await serve.run(chosen, composition.AwsAccess(session), shutdown, lambda _port: event_loop.freeze_heap())
+    return await serve.run(config, composition.AwsAccess(session), shutdown, lambda _port: event_loop.freeze_heap())
 
 
 def _seconds(text: str) -> float:

@@ -67,8 +67,8 @@ class AwsAccess:
     sfn_url: str | None = None
     """The endpoint of Step Functions, if it is not the SDK's own."""
 
-    files: int = 0
-    """How many files the other side opens in this process, if it is embedded."""
+    open_files: int = 0
+    """How many files an embedded AWS opens in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ async def build(
     """
     instance = uuid4().hex
     pool = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
-    limits = _connection_limits(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + RESERVED_FILES + aws.files)
+    limits = _connection_limits(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + RESERVED_FILES + aws.open_files)
     admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
@@ -233,7 +233,7 @@ async def _is_express(client: StepFunctionsClient) -> bool:
 
 
 def _keys(settings: Settings) -> IdempotencyKeys | None:
-    """Make ids from keys with a secret that all instances share; None without such a secret."""
+    """Return the derivation of ids from keys by a secret that all instances share; None without such a secret."""
     secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
     if secret is None:
         log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")

@@ -40,7 +40,7 @@ DEMO_EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
 async def run(wait: float, workflow: Path | None) -> bool:
-    """Run both until a signal; `wait` is how long the workflow waits in seconds, `workflow` another definition.
+    """Run both until a signal; `wait` is how many seconds the workflow waits, `workflow` replaces its definition.
 
     Raise SettingsError, or CannotStartError for a port that is taken or a workflow that the local AWS cannot run.
     """

@@ -43,7 +43,7 @@ async def run(
     Return whether all requests in flight then ended by themselves; False if some were released. Raise CannotStartError
     if the port is not available, SettingsError for what the SDK or the system refuses.
     """
-    _warn_of_short_bounds(settings)
+    _warn_about_timeouts(settings)
     async with AsyncExitStack() as stack:
         service = await build(stack, settings, aws, extend)
         await serve(service, settings, shutdown, announce)
@@ -65,8 +65,8 @@ async def serve(service: Service, settings: Settings, shutdown: Shutdown, announ
     await flush(service.runner, shutdown)
 
 
-def _warn_of_short_bounds(settings: Settings) -> None:
-    """Log what is allowed but surprising: each limit has to be longer than the one inside it."""
+def _warn_about_timeouts(settings: Settings) -> None:
+    """Log what is allowed but surprising: each timeout should be longer than the one inside it."""
     if settings.RESPONSE_TIMEOUT >= API_GATEWAY_TIMEOUT_S:
         log.warning("response_timeout_too_long", seconds=settings.RESPONSE_TIMEOUT, api_gateway=API_GATEWAY_TIMEOUT_S)
     if settings.DRAIN_TIMEOUT < settings.RESPONSE_TIMEOUT:

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     """The port of the embedded AWS, for `local` only; 0 picks a free one."""
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    """The lowest level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case."""
+    """The lowest level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in upper or lower case."""
 
     EMF_INTERVAL: float = Field(0, ge=0, le=600, allow_inf_nan=False)
     """Seconds between two lines of CloudWatch metrics (Embedded Metric Format) on standard output; 0 writes none."""

@@ -20,7 +20,7 @@ FORCED_FLUSH_TIMEOUT_S: Final = 0.3
 
 LAST_READ_S: Final = 0.05
 """Seconds for which the server still reads from its connections after it has stopped listening: requests that arrive
-in that time are answered 503 rather than lost."""
+in that time get 503 rather than no response."""
 
 _BUFFER_POLL_INTERVAL_S: Final = 0.02
 

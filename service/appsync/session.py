@@ -37,7 +37,9 @@ class _Stage(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class _Slot:
+class _Entry:
+    """The state of one subscription on this connection."""
+
     subscription: Subscription
     stage: _Stage = _Stage.IDLE
     id: str = ""
@@ -70,8 +72,8 @@ class Session:
         self._report = report
         self._timeouts = timeouts
         self._backoff = backoff
-        self._slots: dict[Subscription, _Slot] = {}
-        self._by_id: dict[str, _Slot] = {}
+        self._entries: dict[Subscription, _Entry] = {}
+        self._by_id: dict[str, _Entry] = {}
         self._orphans: list[str] = []  # ids that were confirmed after their timeout
         self._credentials_refused = False  # and not read again since
         self._refresher = CredentialRefresher(authorizer, timeouts.subscribe, report)
@@ -98,8 +100,8 @@ class Session:
         finally:
             writer.remove_done_callback(abort)
             await cancel_and_wait(writer)
-            for slot in list(self._slots.values()):
-                self._release(slot)
+            for entry in list(self._entries.values()):
+                self._release(entry)
 
     def wake(self) -> None:
         """Reconcile: subscriptions were added or ended."""
@@ -114,20 +116,20 @@ class Session:
 
     def report_gap(self) -> None:
         """Notify the owners of live subscriptions that events may be missing, although no loss was noticed."""
-        for slot in tuple(self._slots.values()):
-            if slot.stage is _Stage.LIVE and not slot.subscription.ended:
-                self._notify(slot.subscription)
+        for entry in tuple(self._entries.values()):
+            if entry.stage is _Stage.LIVE and not entry.subscription.ended:
+                self._notify(entry.subscription)
 
     def _has_live(self, subscription: Subscription) -> bool:
-        slot = self._slots.get(subscription)
-        return slot is not None and slot.stage is _Stage.LIVE
+        entry = self._entries.get(subscription)
+        return entry is not None and entry.stage is _Stage.LIVE
 
     def handle(self, event: ProtocolEvent) -> None:
         """Process one event of the connection. Never raises, whatever a subscription's `on_event` does."""
         if type(event) is Data:
-            slot = self._by_id.get(event.id)
-            if slot is not None and not slot.subscription.ended:
-                self._deliver(slot.subscription, event)
+            entry = self._by_id.get(event.id)
+            if entry is not None and not entry.subscription.ended:
+                self._deliver(entry.subscription, event)
             return
         match event:
             case Confirmed(id_):
@@ -136,9 +138,9 @@ class Session:
             case SubscribeRefused(id_, details):
                 self._refuse(id_, details)
             case Unsubscribed(id_):
-                slot = self._by_id.get(id_)
-                if slot is not None:
-                    self._release(slot)
+                entry = self._by_id.get(id_)
+                if entry is not None:
+                    self._release(entry)
             case ErrorReported(details):
                 for detail in details:
                     self._report(
@@ -174,60 +176,60 @@ class Session:
         )
 
     def _confirm(self, id_: str) -> None:
-        slot = self._by_id.get(id_)
-        if slot is None:  # confirmed after its timeout; without an unsubscribe, its events would arrive twice
+        entry = self._by_id.get(id_)
+        if entry is None:  # confirmed after its timeout; without an unsubscribe, its events would arrive twice
             self._orphans.append(id_)
             self._changed.set()
             return
-        slot.stage = _Stage.LIVE
-        slot.attempts = slot.refusals = 0
-        came_live = slot.subscription.mark_confirmed()
-        if slot.subscription.ended:
+        entry.stage = _Stage.LIVE
+        entry.attempts = entry.refusals = 0
+        went_live = entry.subscription.mark_confirmed()
+        if entry.subscription.ended:
             self._changed.set()
             return
-        self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=slot.subscription.channel))
-        if came_live:
-            self._notify(slot.subscription)
+        self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=entry.subscription.channel))
+        if went_live:
+            self._notify(entry.subscription)
 
     def _refuse(self, id_: str, details: tuple[ErrorDetail, ...]) -> None:
-        slot = self._by_id.get(id_)
-        if slot is None:
+        entry = self._by_id.get(id_)
+        if entry is None:
             return
-        self._release(slot)
-        if slot.subscription.ended:
+        self._release(entry)
+        if entry.subscription.ended:
             return
         self._changed.set()
-        error = SubscribeError(slot.subscription.channel, details)
-        slot.subscription.mark_refused(error)
+        error = SubscribeError(entry.subscription.channel, details)
+        entry.subscription.mark_refused(error)
         self._credentials_refused = self._credentials_refused or error.is_refusal
-        slot.refusals = slot.refusals + 1 if error.is_refusal else 0
-        self._retry_later(slot, LinkEventKind.SUBSCRIPTION_REFUSED, str(error), error.error_type)
-        self._notify(slot.subscription)
+        entry.refusals = entry.refusals + 1 if error.is_refusal else 0
+        self._retry_later(entry, LinkEventKind.SUBSCRIPTION_REFUSED, str(error), error.error_type)
+        self._notify(entry.subscription)
 
-    def _retry_later(self, slot: _Slot, kind: LinkEventKind, reason: str, error_type: str | None = None) -> None:
-        slot.attempts += 1
-        delay = self._backoff.refused_delay(slot.refusals, slot.attempts)
-        slot.due = self._loop.time() + delay
-        slot.stage = _Stage.IDLE
-        self._slots[slot.subscription] = slot
+    def _retry_later(self, entry: _Entry, kind: LinkEventKind, reason: str, error_type: str | None = None) -> None:
+        entry.attempts += 1
+        delay = self._backoff.refused_delay(entry.refusals, entry.attempts)
+        entry.due = self._loop.time() + delay
+        entry.stage = _Stage.IDLE
+        self._entries[entry.subscription] = entry
         self._report(
             LinkEvent(
                 kind=kind,
                 reason=reason,
                 error_type=error_type,
-                channel=slot.subscription.channel,
-                attempt=slot.attempts,
+                channel=entry.subscription.channel,
+                attempt=entry.attempts,
                 delay=delay,
             )
         )
 
-    def _release(self, slot: _Slot) -> None:
+    def _release(self, entry: _Entry) -> None:
         """Forget a subscription: the service no longer knows it, or this connection has ended."""
-        del self._slots[slot.subscription]
-        if self._by_id.pop(slot.id, None) is not None:
-            confirmed = slot.stage in {_Stage.LIVE, _Stage.UNSUBSCRIBING}
-            if slot.subscription.mark_released(confirmed=confirmed):
-                self._notify(slot.subscription)
+        del self._entries[entry.subscription]
+        if self._by_id.pop(entry.id, None) is not None:
+            confirmed = entry.stage in {_Stage.LIVE, _Stage.UNSUBSCRIBING}
+            if entry.subscription.mark_released(confirmed=confirmed):
+                self._notify(entry.subscription)
 
     async def _reconcile(self, connection: Connection) -> None:
         while True:
@@ -237,37 +239,37 @@ class Session:
                 if id_ in connection.protocol.live:
                     await connection.send(connection.protocol.unsubscribe(id_))
             for subscription in tuple(self._subscriptions):
-                if subscription not in self._slots:
-                    self._slots[subscription] = _Slot(subscription)
-            for slot in tuple(self._slots.values()):
-                if self._slots.get(slot.subscription) is slot:  # a response may have removed it in the meantime
-                    await self._advance(connection, slot)
-            dues = (slot.due for slot in self._slots.values() if slot.stage is not _Stage.LIVE)
+                if subscription not in self._entries:
+                    self._entries[subscription] = _Entry(subscription)
+            for entry in tuple(self._entries.values()):
+                if self._entries.get(entry.subscription) is entry:  # a response may have removed it in the meantime
+                    await self._advance(connection, entry)
+            dues = (entry.due for entry in self._entries.values() if entry.stage is not _Stage.LIVE)
             due = min(dues, default=math.inf)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(None if due == math.inf else due):
                     await self._changed.wait()
 
-    async def _advance(self, connection: Connection, slot: _Slot) -> None:
-        is_due = slot.due <= self._loop.time()
-        match slot.stage:
-            case _Stage.IDLE if slot.subscription.ended:
-                self._release(slot)
+    async def _advance(self, connection: Connection, entry: _Entry) -> None:
+        is_due = entry.due <= self._loop.time()
+        match entry.stage:
+            case _Stage.IDLE if entry.subscription.ended:
+                self._release(entry)
             case _Stage.IDLE if is_due:
-                await self._request(connection, slot)
+                await self._request(connection, entry)
             case _Stage.REQUESTED if is_due:
-                self._time_out(connection, slot)
-            case _Stage.LIVE if slot.subscription.ended:
-                slot.stage = _Stage.UNSUBSCRIBING
-                slot.due = self._loop.time() + self._timeouts.subscribe
-                await connection.send(connection.protocol.unsubscribe(slot.id))
+                self._time_out(connection, entry)
+            case _Stage.LIVE if entry.subscription.ended:
+                entry.stage = _Stage.UNSUBSCRIBING
+                entry.due = self._loop.time() + self._timeouts.subscribe
+                await connection.send(connection.protocol.unsubscribe(entry.id))
             case _Stage.UNSUBSCRIBING if is_due:
-                self._release(slot)
+                self._release(entry)
             case _:
                 pass
 
-    async def _request(self, connection: Connection, slot: _Slot) -> None:
-        channel = slot.subscription.channel
+    async def _request(self, connection: Connection, entry: _Entry) -> None:
+        channel = entry.subscription.channel
         if self._credentials_refused:
             self._credentials_refused = False
             await self._refresher.refresh()
@@ -276,24 +278,24 @@ class Session:
                 authorization = await self._authorizer.subscribe(channel)
         except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
             reason = "the authorizer failed"
-            self._retry_later(slot, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason, type(error).__name__)
+            self._retry_later(entry, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason, type(error).__name__)
             return
-        if slot.subscription.ended:
-            self._release(slot)
+        if entry.subscription.ended:
+            self._release(entry)
             return
-        slot.id, frame = connection.protocol.subscribe(channel, authorization)
-        slot.stage = _Stage.REQUESTED
-        slot.due = self._loop.time() + self._timeouts.subscribe
-        self._by_id[slot.id] = slot
-        slot.subscription.mark_requested()
+        entry.id, frame = connection.protocol.subscribe(channel, authorization)
+        entry.stage = _Stage.REQUESTED
+        entry.due = self._loop.time() + self._timeouts.subscribe
+        self._by_id[entry.id] = entry
+        entry.subscription.mark_requested()
         await connection.send(frame)
 
-    def _time_out(self, connection: Connection, slot: _Slot) -> None:
-        self._release(slot)
-        if slot.subscription.ended:
+    def _time_out(self, connection: Connection, entry: _Entry) -> None:
+        self._release(entry)
+        if entry.subscription.ended:
             return
         reason = f"no response within {self._timeouts.subscribe:g} s"
-        self._retry_later(slot, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason)
+        self._retry_later(entry, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason)
         if not connection.protocol.live:
             # It may be half open, which the watchdog would notice only after minutes. No live subscription is lost.
             connection.abort("no response to subscribe")

@@ -33,13 +33,13 @@ class Admission:
         """Whether all requests in flight have to end now."""
         return self._released.is_set()
 
-    def refusal(self, typical: float = 0.0) -> Problem | None:
-        """Return why a new request is refused, or None; `typical` is how many seconds a request usually takes."""
+    def refusal(self, typical_seconds: float = 0.0) -> Problem | None:
+        """Return why a new request is refused, or None; a request usually takes `typical_seconds`."""
         if self._refusing:
             return Draining("This instance is shutting down; retry to reach another one.")
         if self.in_flight >= self.limit:
             # On average, half of the requests in flight will have ended by then.
-            return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=typical / 2)
+            return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=typical_seconds / 2)
         return None
 
     def __enter__(self) -> None:
@@ -64,17 +64,17 @@ class Admission:
         finally:
             self._cancellable.discard(task)
 
-    async def drain(self, timeout: float, lag: float = 0.0) -> bool:
-        """Accept requests for `lag` more seconds, then wait until all have ended.
+    async def drain(self, timeout: float, delay: float = 0.0) -> bool:
+        """Accept requests for `delay` more seconds, then wait until all have ended.
 
         Return whether they did within `timeout` seconds.
         """
         self.draining = True
         try:
             async with asyncio.timeout(timeout):
-                if lag:
+                if delay:
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(lag):
+                        async with asyncio.timeout(delay):
                             await self._released.wait()
                 self._refusing = True
                 await self._idle.wait()

@@ -43,7 +43,7 @@ class Result:
     """None while the execution is running."""
 
     start: float | None = field(default=None, compare=False)
-    """How long it took until Step Functions had accepted the execution; None if this request did not start it."""
+    """How long it took until the start of the execution had ended, which others may share; None without a start."""
 
     workflow: float | None = field(default=None, compare=False)
     """How long the execution took from then on; None if that is unknown."""
@@ -112,7 +112,7 @@ class Bridge:
         own_id = execution_id or f"exec-{uuid4()}"
         channel = self._remote.own_channel(own_id)
         start = Start(own_id, envelope.encode(own_id, event, channel), trace_header)
-        if (problem := self._admission.refusal(self._durations.typical)) is not None:
+        if (problem := self._admission.refusal(self._durations.typical_seconds)) is not None:
             raise problem
         began = asyncio.get_running_loop().time()
         with self._admission, self._replies.expect(own_id, began + wait, on_progress) as waiter:
@@ -139,8 +139,8 @@ class Bridge:
     ) -> Result:
         """Wait up to `wait` seconds for the outcome of an execution, whichever instance started it.
 
-        Without a wait, or if this instance is at capacity, return what the record shows now. Raise UnknownExecution, or
-        what `RecordReader.describe` raises.
+        Without a wait, or if this instance is at capacity or stopping, return what the record shows now. Raise
+        UnknownExecution, or what `RecordReader.describe` raises.
         """
         if wait <= 0 or self._admission.refusal() is not None:
             return self._recorded(await self._record.describe(execution_id))
@@ -181,13 +181,13 @@ class Bridge:
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
 
-    async def drain(self, timeout: float, lag: float = 0.0) -> None:
-        """Shut down gracefully: accept requests for `lag` more seconds, then finish those in flight.
+    async def drain(self, timeout: float, delay: float = 0.0) -> None:
+        """Shut down gracefully: accept requests for `delay` more seconds, then finish those in flight.
 
-        The load balancer notices during `lag` that the instance is stopping. Requests that are still in flight
+        The load balancer notices during `delay` that the instance is stopping. Requests that are still in flight
         `timeout` seconds from now are released.
         """
-        if not await self._admission.drain(timeout, lag):
+        if not await self._admission.drain(timeout, delay):
             self.release()
 
     def release(self) -> None:

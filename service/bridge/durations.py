@@ -14,17 +14,17 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self.typical = 0.0
-        """The average in seconds; 0 before the first execution has succeeded."""
+        self.typical_seconds = 0.0
+        """The average; 0 before the first execution has succeeded."""
 
     def add(self, seconds: float) -> None:
         """Add the duration of one execution."""
-        self.typical += (seconds - self.typical) * (_NEW_SAMPLE_WEIGHT if self.typical else 1.0)
+        self.typical_seconds += (seconds - self.typical_seconds) * (_NEW_SAMPLE_WEIGHT if self.typical_seconds else 1.0)
 
     def remaining(self, age: float) -> float:
-        """Estimate in how many seconds an execution will end that has been running for `age` seconds.
+        """Estimate how many more seconds an execution will take after it has been running for `age` seconds.
 
         An overdue execution is expected to take as long again as it is overdue, so that a caller that polls does so
         less and less often.
         """
-        return abs(self.typical - age)
+        return abs(self.typical_seconds - age)

@@ -65,13 +65,13 @@ class _Lookup:
     reading: bool = False
     """Whether it is being read."""
 
-    again: bool = False
+    requested_again: bool = False
     """Whether it was requested again during that read."""
 
     due: float = 0.0
     """When it is to be read again, by the event loop's clock; 0 if no time is set."""
 
-    reads: int = 0
+    repeats: int = 0
     """How many reads were repeated."""
 
 
@@ -138,7 +138,7 @@ class LookupQueue:
                 heapq.heappop(self._ready)
                 del self._lookups[execution_id]  # its last waiter has left
             elif (claimed := self._record.claim()) is None:
-                return self._record.wait()
+                return self._record.seconds_to_wait()
             else:
                 heapq.heappop(self._ready)
                 lookup.queued, lookup.unlisted, lookup.reading = False, False, True
@@ -166,7 +166,7 @@ class LookupQueue:
 
     def _enqueue(self, execution_id: str, *, ended: bool = False, unlisted: bool = False) -> None:
         lookup = self._lookups.setdefault(execution_id, _Lookup())
-        lookup.ended, lookup.unlisted, lookup.again = lookup.ended or ended, unlisted, lookup.reading
+        lookup.ended, lookup.unlisted, lookup.requested_again = lookup.ended or ended, unlisted, lookup.reading
         lookup.due = 0.0
         if not (lookup.queued or lookup.reading):
             lookup.queued = True
@@ -191,13 +191,13 @@ class LookupQueue:
             self._wake.set()
         if outcome is not None:
             self.recovered += self._replies.resolve(execution_id, outcome)
-        elif lookup.ended or lookup.again:
-            pause = pause or RECORD_LAG_PAUSES_S[min(lookup.reads, len(RECORD_LAG_PAUSES_S) - 1)]
+        elif lookup.ended or lookup.requested_again:
+            pause = pause or RECORD_LAG_PAUSES_S[min(lookup.repeats, len(RECORD_LAG_PAUSES_S) - 1)]
         if pause is None:
             del self._lookups[execution_id]
             return
-        lookup.reads += 1
-        lookup.again = False
+        lookup.repeats += 1
+        lookup.requested_again = False
         now = asyncio.get_running_loop().time()
         # Repeat a failed read before the deadline, as no other lookup comes in that time.
         remaining = (self._replies.deadline(execution_id) or now) - now

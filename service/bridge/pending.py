@@ -23,7 +23,7 @@ MAX_REMEMBERED_EXECUTIONS: Final = 10_000
 
 LOOKUP_BEFORE_DEADLINE_S: Final = 1.0
 """Seconds before a deadline at which the outcome is looked up, as a reply can be lost without a visible gap. In a wait
-of less than four times as long, the lookup comes after three quarters of it."""
+shorter than four times that, the lookup comes after three quarters of it."""
 
 MIN_WAIT_FOR_LOOKUP_S: Final = 1.0
 """Seconds; a shorter wait ends without a lookup."""

@@ -39,7 +39,7 @@ class _RemoteSubscription:
 class RemoteSubscriptions:
     """Subscribes to single executions of other instances while requests wait for them.
 
-    `subscribe` makes a subscription; `prefix` begins the channels that this instance is subscribed to anyway. If a
+    `subscribe` makes a subscription; this instance is subscribed anyway to all channels that begin with `prefix`. If a
     channel cannot be subscribed, recovery polls the record instead.
     """
 

@@ -130,9 +130,9 @@ class SharedStarts:
             raise
 
     async def _resolve_doubt(self, shared: SharedStart, doubt: OutcomeUnknown) -> None:
-        """Find out the result of an unconfirmed start; the name may belong to another event's execution.
+        """Determine whether an unconfirmed start succeeded; the name may belong to another event's execution.
 
-        Raise the doubt if the record does not show it; the caller can retry with the same key.
+        Raise `doubt` if the record does not show it; the caller can retry with the same key.
         """
         try:
             await self._adopt_existing(shared)
@@ -168,6 +168,6 @@ class SharedStarts:
 
 
 def _retrieve_exception(task: asyncio.Task[None]) -> None:
-    """Keep asyncio from logging an exception that every caller has left before seeing."""
+    """Keep asyncio from logging an exception if every caller left before it was raised."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The Event API of AppSync: channels, authorization, subscriptions, and publishing over HTTP.
+"""The Event API of AppSync: channels, authorisation, subscriptions, and publishing over HTTP.
 
 Source: AWS AppSync Events Developer Guide, "Understanding channel namespaces", "Publish events via HTTP", "AWS AppSync
 endpoints and quotas"; error texts as observed by public client test suites.

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import orjson
 
-# Definitions are checked when they run, so a recursive type would add casts but no safety.
+# Values are checked at run time, so a recursive type would add casts but no safety.
 Json: TypeAlias = Any
 
 
@@ -30,7 +30,7 @@ def encode(value: Json) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        # The fast writer does not support unpaired surrogates, integers beyond 64 bits and deep nesting; JSON does.
+        # The fast writer does not support unpaired surrogates, integers beyond 64 bits or deep nesting; JSON does.
         try:
             return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
         except RecursionError:

@@ -47,7 +47,7 @@ class Realtime:
         self.connections: set[RealtimeConnection] = set()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve one connection until it closes; one that is not authorized gets the error as a frame first."""
+        """Serve one connection until it closes; one that is not authorised gets the error as a frame first."""
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,), timeout=_CLOSE_TIMEOUT_S, max_msg_size=_MAX_MESSAGE_BYTES, compress=False
         )
@@ -248,7 +248,7 @@ def _parse_object(text: str | bytes | None) -> dict[str, Json]:
 
 
 def _decode(token: str) -> dict[str, Json]:
-    """Decode the authorization subprotocol: a JSON object in base64url, padded or not."""
+    """Decode the subprotocol that carries the authorisation: a JSON object in base64url, padded or not."""
     unpadded = token.rstrip("=")
     try:
         return _parse_object(base64.urlsafe_b64decode(unpadded + "=" * (-len(unpadded) % 4)))

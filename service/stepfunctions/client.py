@@ -150,7 +150,7 @@ class StepFunctionsClient:
 
         async def request() -> Execution:
             record = await self._send("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
-            return Execution(execution_id, record.get("input", ""), _outcome(record), _seconds(record))
+            return Execution(execution_id, record.get("input", ""), _outcome(record), _duration_s(record))
 
         return await self._call(request, execution_id, timeout=timeout, retry=retry)
 
@@ -238,7 +238,7 @@ def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
     return None
 
 
-def _seconds(record: dict[str, Any]) -> float:
+def _duration_s(record: dict[str, Any]) -> float:
     end = float(record.get("stopDate", time.time()))
     return max(0.0, end - float(record.get("startDate", end)))  # the two may be times of different clocks
 

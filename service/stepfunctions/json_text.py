@@ -1,6 +1,6 @@
 """JSON with lone surrogates: JSON text may contain them, UTF-8 may not, so fast parsers refuse them.
 
-A fast parser goes first, and Python's own parser takes what it refuses.
+The fast parsers go first; Python's own parser handles what they refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 def loads(text: bytes) -> Any:
-    """Parse JSON text; raise ValueError if it is not JSON or is nested too deeply."""
+    """Parse JSON text, or `NaN` and `Infinity`; raise ValueError if it is anything else or nested too deeply."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -26,7 +26,7 @@ def loads(text: bytes) -> Any:
 
 
 def raw(text: str) -> bytes:
-    r"""Return JSON text as it is, in UTF-8 and without blanks around it; raise ValueError as `loads` does.
+    r"""Return JSON text as it is, in UTF-8 and without surrounding white space; raise ValueError as `loads` does.
 
     Text with lone surrogates is rewritten, with `\u` escapes.
     """

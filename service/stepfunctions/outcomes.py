@@ -11,7 +11,7 @@ class Succeeded:
     """The execution succeeded."""
 
     output: bytes
-    """Its output as JSON text, without blanks around it.
+    """Its output as JSON text, without surrounding white space.
 
     It stays the text that the workflow wrote, because JSON can express more than Python's values: 1e400, a number of
     thirty digits, or 1.0 as opposed to 1.

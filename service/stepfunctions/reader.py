@@ -36,11 +36,11 @@ handed out must be found.
 """
 
 EXISTING_RETRY_DELAYS_S: Final = (*UNKNOWN_RETRY_DELAYS_S, 1.0, 2.0)
-"""The same for an execution that Step Functions has just said exists."""
+"""The same for an execution that is known to exist."""
 
 
 class RecordReader:
-    """Reads outcomes: first come, first served for callers, and with what is left over for recovery.
+    """Reads records for callers, first come, first served, and outcomes for recovery with the tokens that are left.
 
     Two calls show how an execution ended, each with its own quota: DescribeExecution, and GetExecutionHistory for the
     newest event.
@@ -55,17 +55,17 @@ class RecordReader:
         list_: Quota = LIST_EXECUTIONS_QUOTA,
     ) -> None:
         self._client = client
-        self.describing = TokenBucket(describe)
-        self.history = TokenBucket(history)
-        self.listing = TokenBucket(list_)
+        self.describe_bucket = TokenBucket(describe)
+        self.history_bucket = TokenBucket(history)
+        self.list_bucket = TokenBucket(list_)
 
     @property
     def buckets(self) -> dict[str, TokenBucket]:
         """The bucket of each quota, by action."""
         return {
-            "DescribeExecution": self.describing,
-            "GetExecutionHistory": self.history,
-            "ListExecutions": self.listing,
+            "DescribeExecution": self.describe_bucket,
+            "GetExecutionHistory": self.history_bucket,
+            "ListExecutions": self.list_bucket,
         }
 
     async def describe(self, execution_id: str, *, exists: bool = False) -> Execution:
@@ -79,7 +79,7 @@ class RecordReader:
             except UnknownExecution:
                 # An unknown id may be a guess, and a guess must not use up the tokens that recovery may need. But an
                 # id that was just handed out must not be called unknown, and one read cannot tell the two apart.
-                if not exists and self.describing.level < self.describing.size / 2:
+                if not exists and self.describe_bucket.level < self.describe_bucket.size / 2:
                     raise Throttled(
                         "Not enough API quota left to look up this execution; try again later.",
                         execution_id=execution_id,
@@ -88,23 +88,23 @@ class RecordReader:
         return await self._describe(execution_id)
 
     async def _describe(self, execution_id: str) -> Execution:
-        delay = self.describing.reserve(TOKEN_TIMEOUT_S)
+        delay = self.describe_bucket.reserve(TOKEN_TIMEOUT_S)
         if delay is None:
-            retry_after = self.describing.wait()
+            retry_after = self.describe_bucket.seconds_to_wait()
             raise Throttled(
                 "The API quota for reading executions is used up.", execution_id=execution_id, retry_after=retry_after
             )
         if delay:
             await asyncio.sleep(delay)
-        return await self._run(self._client.describe(execution_id), self.describing)
+        return await self._run(self._client.describe(execution_id), self.describe_bucket)
 
-    def wait(self) -> float:
+    def seconds_to_wait(self) -> float:
         """Return the seconds until `claim` may succeed; 0 if now."""
-        return min(self.describing.wait(), self.history.wait())
+        return min(self.describe_bucket.seconds_to_wait(), self.history_bucket.seconds_to_wait())
 
     def claim(self) -> TokenBucket | None:
         """Take a token for one call of `outcome` from either quota; None if both are used up."""
-        for bucket in (self.describing, self.history):
+        for bucket in (self.describe_bucket, self.history_bucket):
             if bucket.take():
                 return bucket
         return None
@@ -115,14 +115,14 @@ class RecordReader:
         There is one attempt only, to spare an account that is throttled. Raise Throttled, UnknownExecution, or the
         like.
         """
-        if claimed is self.history:
+        if claimed is self.history_bucket:
             read = self._client.outcome_from_history(execution_id, timeout=RECOVERY_READ_TIMEOUT_S)
             return await self._run(read, claimed)
         record = self._client.describe(execution_id, timeout=RECOVERY_READ_TIMEOUT_S, retry=False)
         return (await self._run(record, claimed)).outcome
 
     async def confirm(self, execution_id: str) -> Outcome | None:
-        """Read how an execution ended that may not exist; None if it is running.
+        """Read how an execution that may not exist has ended; None if it is running.
 
         One outage can leave thousands of starts in doubt, so these reads keep to the quotas too. Raise
         UnknownExecution, Throttled, or the like.
@@ -134,12 +134,12 @@ class RecordReader:
 
     async def page(self, next_token: str | None) -> Page:
         """List up to 1,000 executions, newest first; raise Throttled, or what `StepFunctionsClient.list` raises."""
-        delay = self.listing.reserve(TOKEN_TIMEOUT_S)
+        delay = self.list_bucket.reserve(TOKEN_TIMEOUT_S)
         if delay is None:
             raise Throttled("The API quota for listing executions is used up.")
         if delay:
             await asyncio.sleep(delay)
-        return await self._run(self._client.list(next_token=next_token), self.listing)
+        return await self._run(self._client.list(next_token=next_token), self.list_bucket)
 
     @staticmethod
     async def _run(call: Awaitable[T], bucket: TokenBucket) -> T:

@@ -77,7 +77,7 @@ class Retrying:
     async def run(
         self, request: Callable[[], Awaitable[T]], execution_id: str | None, deadline: float, *, retry: bool = True
     ) -> T:
-        """Carry out `request` until it succeeds, for as long as `timeout` and `deadline` allow.
+        """Carry out `request` until it succeeds, at most until `deadline` and for `timeout` seconds.
 
         With `retry` False there is one attempt. Problems name `execution_id`. Raise Throttled, Unreachable,
         OutcomeUnknown or Refused for the way the last attempt failed, UnknownExecution or ExecutionExists if Step

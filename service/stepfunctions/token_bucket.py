@@ -60,8 +60,8 @@ class TokenBucket:
         self._quota = quota
         self._clock = clock
         self._tokens = float(quota.size)
-        self._pace = float(quota.refill)
-        self._at = clock()
+        self._refill_rate = float(quota.refill)
+        self._refilled_at = clock()
 
     @property
     def size(self) -> int:
@@ -74,9 +74,9 @@ class TokenBucket:
         self._refill()
         return self._tokens
 
-    def wait(self) -> float:
+    def seconds_to_wait(self) -> float:
         """Return the seconds until a call may be made; 0 if now."""
-        return max(0.0, (1 - self.level) / self._pace)
+        return max(0.0, (1 - self.level) / self._refill_rate)
 
     def take(self) -> bool:
         """Take a token if there is one."""
@@ -90,7 +90,7 @@ class TokenBucket:
 
         Return None, and take nothing, if that is longer than `timeout` seconds.
         """
-        wait = self.wait()
+        wait = self.seconds_to_wait()
         if wait > timeout:
             return None
         self._tokens -= 1
@@ -99,15 +99,15 @@ class TokenBucket:
     def on_success(self) -> None:
         """Note a call that was not throttled."""
         self._refill()
-        self._pace = min(self._pace * REFILL_RECOVERY_FACTOR, float(self._quota.refill))
+        self._refill_rate = min(self._refill_rate * REFILL_RECOVERY_FACTOR, float(self._quota.refill))
 
     def on_throttled(self) -> None:
         """Note a call that was throttled: other clients have emptied the account's bucket."""
         self._refill()
         self._tokens = min(self._tokens, 0.0)
-        self._pace = max(self._pace / 2, self._quota.refill * MIN_REFILL_FACTOR)
+        self._refill_rate = max(self._refill_rate / 2, self._quota.refill * MIN_REFILL_FACTOR)
 
     def _refill(self) -> None:
         now = self._clock()
-        self._tokens = min(self._tokens + (now - self._at) * self._pace, float(self._quota.size))
-        self._at = now
+        self._tokens = min(self._tokens + (now - self._refilled_at) * self._refill_rate, float(self._quota.size))
+        self._refilled_at = now

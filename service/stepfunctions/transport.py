@@ -1,8 +1,8 @@
 """Calls to an AWS service that speaks JSON 1.0 over HTTP, such as Step Functions, at a fraction of an SDK's CPU time.
 
-What makes a call correct stays the SDK's: credentials and their refresh, the endpoint, proxies and CA bundle come from
-aioboto3 and botocore. What makes it expensive does not: aioboto3 spends several times as much CPU time on a call as
-everything else about a request takes (docs/performance.md). The protocol is "AWS JSON 1.0", Smithy 2.0; errors are
+Credentials and their refresh, the endpoint, proxies and the CA bundle still come from aioboto3 and botocore. The calls
+themselves do not: aioboto3 spends several times as much CPU time on one as everything else about a request takes
+(docs/performance.md). The protocol is "AWS JSON 1.0", Smithy 2.0; errors are
 parsed as botocore parses them.
 """
 
@@ -159,7 +159,7 @@ def _parse(text: bytes, status: int) -> dict[str, Any]:
     except ValueError:
         if status < 300 or status >= 500:
             raise NoResponseError("not JSON") from None
-        return {}  # a page of some proxy: its status says enough
+        return {}  # a proxy's error page: its status says enough
     if not isinstance(result, dict):
         raise NoResponseError("not a JSON object")
     return result

@@ -43,7 +43,7 @@ class LinkObserver:
         self._lost_seconds = 0.0
 
     def on_event(self, event: LinkEvent) -> None:
-        """Log and count an event; to be the link's `on_link_event`."""
+        """Log and count an event; pass this as the link's `on_link_event`."""
         self.events[event.kind] += 1 + event.suppressed
         if event.kind is LinkEventKind.SUBSCRIPTION_CONFIRMED and not (event.channel or "").endswith("/*"):
             level = log.debug
@@ -61,7 +61,7 @@ class LinkObserver:
         )
 
     def on_channel_change(self, channel: _Channel) -> None:
-        """Note that the channel for replies went up or down; to be called by its `on_change`."""
+        """Note that the channel for replies went up or down; call this from its `on_change`."""
         if not channel.live and channel.ever_live:
             self._lost_at = channel.down_since
         elif channel.live:

@@ -17,8 +17,8 @@ class Sampler:
     """Allows the first `limit` lines of each kind in a second, and counts the others.
 
     So a rare kind is always logged, however many lines of other kinds there are. At the end of a second with
-    suppressed lines `report` is called with their number by kind. (`service.appsync.throttle` is for single events: it
-    allows one, and adds the count to the next one of its kind.)
+    suppressed lines, `report` is called with their number by kind. (`service.appsync.throttle` is for single events:
+    it allows one, and adds the count to the next one of its kind.)
     """
 
     def __init__(self, report: Callable[[Mapping[str, int]], None], limit: int = MAX_LINES_PER_SECOND) -> None:

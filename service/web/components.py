@@ -43,7 +43,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
     return {
         "schemas": {
             "Id": id_,
-            "Event": _local(schema.document),
+            "Event": _relocated(schema.document),
             "Result": {
                 "type": "object",
                 "description": "The execution id and the output's members; `output` if that is not an object.",
@@ -120,14 +120,14 @@ def _header(name: str, description: str, schema: dict[str, Any], sample: str) ->
     return {"name": name, "in": "header", "description": f"{description} Example: `{sample}`.", "schema": schema}
 
 
-def _local(schema: Any) -> Any:
+def _relocated(schema: Any) -> Any:
     """Rewrite references within the event schema to its place in this document, and drop its own base URI."""
     if isinstance(schema, dict):
         return {
             key: value.replace("#", "#/components/schemas/Event", 1)
             if key == "$ref" and isinstance(value, str) and value.startswith("#")
-            else _local(value)
+            else _relocated(value)
             for key, value in schema.items()
             if not (key in {"$id", "id"} and isinstance(value, str))
         }
-    return [_local(item) for item in schema] if isinstance(schema, list) else schema
+    return [_relocated(item) for item in schema] if isinstance(schema, list) else schema

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 HEAD_TIMEOUT_S: Final = 60.0
 """Time for a request's head to arrive, from the opening of the connection or from the first byte. Generous, because
-a busy client may connect long before it sends; when connections run short, the slowest is dropped anyway."""
+a busy client may connect long before it sends; when there are too many, the slowest is dropped anyway."""
 
 READ_TIMEOUT_S: Final = 30.0
 """Time for a caller to read from a full buffer; at 64 KiB that is enough on the slowest network."""
@@ -66,7 +66,7 @@ class Connections:
         connection.enter(self.awaiting_head)
         if self.open > self._limit:
             self.dropped += 1
-            other = self.awaiting_head.first(but=connection) or self.idle.first()
+            other = self.awaiting_head.first(unless=connection) or self.idle.first()
             if other is not None:
                 other.drop()
             else:
@@ -98,10 +98,10 @@ class _Table(dict["HttpConnection", float]):
         super().__init__()
         self.seconds = seconds
 
-    def first(self, but: HttpConnection | None = None) -> HttpConnection | None:
-        """Return the oldest connection, or None if that is `but`."""
+    def first(self, unless: HttpConnection | None = None) -> HttpConnection | None:
+        """Return the oldest connection, or None if that is `unless`."""
         connection = next(iter(self), None)
-        return None if connection is but else connection
+        return None if connection is unless else connection
 
     def expired(self, now: float) -> HttpConnection | None:
         """Return the oldest connection if it has expired."""

@@ -1,7 +1,7 @@
 """Interactive API documentation at `/docs`: Swagger UI over `/openapi.json`, offline.
 
-The files of Swagger UI come from a package that carries them, so they are pinned by hash like every dependency and
-nothing is loaded from elsewhere. Of the page itself only the line that starts Swagger UI is ours.
+The files of Swagger UI come from a package that includes them, so they are pinned by hash like every dependency and
+nothing is loaded from elsewhere. The only script of our own is the line that starts Swagger UI.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _POLICY: Final = (
 
 
 def add_routes(app: web.Application, prefix: str) -> None:
-    """Serve the page at `/docs` below `prefix`, and lead there from its root."""
+    """Serve the page at `/docs` below `prefix`, and redirect to it from the root of `prefix`."""
 
     async def page(_request: web.Request) -> web.Response:
         headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}

@@ -54,7 +54,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a response
         response = responses.problem(request, error).to_response()
         if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
-            # The unread rest of the body blocks the next request, so the connection must close and the caller know it.
+            # The unread rest of the body blocks the next request, so the connection closes and the response says so.
             response.force_close()
     finally:
         if isinstance(connection, HttpConnection):

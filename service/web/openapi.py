@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PROBLEM: Final = "application/problem+json"
 
-_READING: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
-_ENDS: Final = (errors.WorkflowFailed, errors.WorkflowAborted, errors.WorkflowTimedOut)
+_FAILED_CALLS: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
+_FAILED_WORKFLOWS: Final = (errors.WorkflowFailed, errors.WorkflowAborted, errors.WorkflowTimedOut)
 
 CREATE: Final = (
     errors.MalformedJson,
@@ -34,13 +34,13 @@ CREATE: Final = (
     errors.UnsupportedEncoding,
     errors.SchemaViolation,
     errors.IdempotencyKeyReused,
-    *_ENDS,
-    *_READING,
+    *_FAILED_WORKFLOWS,
+    *_FAILED_CALLS,
     errors.Draining,
     errors.LinkDown,
 )
-READ: Final = (errors.UnknownExecution, errors.NotAcceptable, *_ENDS, *_READING)
-REMOVE: Final = (errors.UnknownExecution, *_READING)
+READ: Final = (errors.UnknownExecution, errors.NotAcceptable, *_FAILED_WORKFLOWS, *_FAILED_CALLS)
+REMOVE: Final = (errors.UnknownExecution, *_FAILED_CALLS)
 
 
 def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None])
 
 
 def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Sort the responses, with those to requests that never reach a route."""
+    """Sort the responses by status, and add those to requests that never reach a route."""
     before_routing = {
         400: _untyped("Malformed HTTP request.", "about:blank", 400),
         417: _untyped("`Expect` is not `100-continue`.", "about:blank", 417),

@@ -83,9 +83,9 @@ class Model(RuleBasedStateMachine):
         link: Any = self.link
         self.replies = PendingReplies()
         record = RecordReader(client)
-        for bucket in (record.describing, record.history, record.listing):
+        for bucket in (record.describe_bucket, record.history_bucket, record.list_bucket):
             bucket._clock = self.loop.time
-            bucket._at = self.loop.time()
+            bucket._refilled_at = self.loop.time()
         self.recovery = Recovery(self.replies, record)
         self.replies.on_ended = self.recovery.lookup_ended
         self.replies.on_deadline_near = self.recovery.lookup_before_deadline

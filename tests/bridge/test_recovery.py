@@ -253,8 +253,8 @@ async def test_both_read_calls_are_used_up_to_their_quotas_and_no_further() -> N
 
 async def test_an_execution_whose_waiters_have_left_is_not_read() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
-        assert made.record.describing.take()
-        assert made.record.history.take()
+        assert made.record.describe_bucket.take()
+        assert made.record.history_bucket.take()
         with made.replies.expect("left", asyncio.get_running_loop().time() + 5):
             made.recovery.lookup_ended("left")
             await asyncio.sleep(0)
@@ -287,7 +287,7 @@ async def test_a_throttled_read_is_postponed_and_lowers_the_rate(monkeypatch: py
         made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
         assert await outcome(waiter) == success("a")
-        assert made.record.describing._pace < 50
+        assert made.record.describe_bucket._refill_rate < 50
 
 
 async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pytest.MonkeyPatch) -> None:

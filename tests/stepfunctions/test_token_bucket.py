@@ -34,9 +34,9 @@ def test_any_other_text_is_refused_as_a_quota(text: object) -> None:
 def test_a_full_bucket_allows_its_size_and_then_its_refill_rate() -> None:
     tokens, clock = bucket(3, 2)
     assert [tokens.take() for _ in range(4)] == [True, True, True, False]
-    assert tokens.wait() == pytest.approx(0.5)
+    assert tokens.seconds_to_wait() == pytest.approx(0.5)
     clock.now += 0.5
-    assert tokens.wait() == pytest.approx(0)
+    assert tokens.seconds_to_wait() == pytest.approx(0)
     assert tokens.take()
     assert not tokens.take()
 

@@ -71,7 +71,7 @@ def test_the_estimated_time_left_is_that_of_a_typical_execution() -> None:
     assert durations.remaining(13) == 3  # overdue
     for _ in range(100):
         durations.add(20)
-    assert durations.typical == pytest.approx(20, rel=0.01)
+    assert durations.typical_seconds == pytest.approx(20, rel=0.01)
 
 
 async def test_a_running_execution_says_when_to_ask_again() -> None:
@@ -113,7 +113,7 @@ async def test_while_the_link_is_down_retry_after_grows_with_the_outage() -> Non
 async def test_a_read_beyond_the_quota_says_when_to_retry() -> None:
     async with front(quotas={"describe": Quota(1, 1)}) as it:
         it.stage.endpoint.script("DescribeExecution", error("ThrottlingException"))
-        bucket = it.stage.record.describing
+        bucket = it.stage.record.describe_bucket
         moment = bucket._clock()
         bucket._clock = lambda: moment  # no refill, however long the request takes
         for _ in range(4):

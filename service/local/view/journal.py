@@ -87,7 +87,7 @@ class Journal:
     def received(self, connection: int, frame: Mapping[str, Json]) -> None:
         """Add a frame from a client; an empty one stands for anything but a JSON object.
 
-        Clients may sign with credentials of the real AWS, so the authorization is left out.
+        Clients may sign with credentials of the real AWS, so the authorisation is left out.
         """
         shown = {name: "..." if name == "authorization" else value for name, value in frame.items()}
         text = dumps(shown) if shown else "(not a JSON object)"

@@ -54,7 +54,7 @@ class Problem(Exception):
         self.execution_id = execution_id
         """The execution that the problem is about, if there is one."""
         self.start_attempts = 0
-        """How often StartExecution was called for the request."""
+        """How many times StartExecution was called for the request."""
 
 
 class InvalidRequest(Problem):

@@ -92,13 +92,14 @@ async def build(
     requests wait for, and the link and the client last.
     """
     instance = uuid4().hex
-    pool = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
-    limits = _connection_limits(settings.MAX_IN_FLIGHT, pool + MAX_OTHER_CALLS + RESERVED_FILES + aws.open_files)
+    max_starts = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
+    limits = _connection_limits(settings.MAX_IN_FLIGHT, max_starts + MAX_OTHER_CALLS + RESERVED_FILES + aws.open_files)
     admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
-    client = await _enter(
-        stack, StepFunctionsClient(aws.session, settings.STATE_MACHINE_ARN, pool=pool, endpoint_url=aws.sfn_url)
+    client = await _enter_client(
+        stack,
+        StepFunctionsClient(aws.session, settings.STATE_MACHINE_ARN, max_starts=max_starts, endpoint_url=aws.sfn_url),
     )
     record = RecordReader(
         client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
@@ -124,7 +125,7 @@ async def build(
 
     prefix = f"{settings.APPSYNC_NAMESPACE}/{instance}/"
     channel = subscribe(f"{prefix}*", on_own_change)
-    # Ends that no workflow can publish itself (a time-out, an abort) are published to all instances.
+    # Ends that no workflow can publish itself (a timeout, an abort) are published to all instances.
     subscribe(f"{settings.APPSYNC_NAMESPACE}/ended/*")
     remote = RemoteSubscriptions(subscribe, prefix, recovery, replies)
     stack.push_async_callback(remote.aclose)
@@ -241,7 +242,7 @@ def _keys(settings: Settings) -> IdempotencyKeys | None:
     return IdempotencyKeys(secret.get_secret_value())
 
 
-async def _enter(stack: AsyncExitStack, client: StepFunctionsClient) -> StepFunctionsClient:
+async def _enter_client(stack: AsyncExitStack, client: StepFunctionsClient) -> StepFunctionsClient:
     try:
         return await stack.enter_async_context(client)
     except (BotoCoreError, ValueError) as error:  # an endpoint that is not a URL, a broken profile

@@ -113,7 +113,7 @@ class Link:
 
     @property
     def reconnects(self) -> int:
-        """How often the link has reconnected."""
+        """How many times the link has reconnected."""
         return max(0, self._acknowledged - 1)
 
     def open(self) -> None:

@@ -28,7 +28,7 @@ class Fault:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self.triggered = 0
-        """How often it was triggered."""
+        """How many times it was triggered."""
         self.off()
 
     def on(self, probability: float = 1.0, *, times: int | None = None, actions: Collection[str] | None = None) -> None:

@@ -63,10 +63,11 @@ class Page:
 class StepFunctionsClient:
     """The executions of one state machine.
 
-    At most `pool` starts and MAX_OTHER_CALLS other calls are in flight at once; more wait for a slot. A call that is
-    throttled, cannot connect or gets no response is retried with full jitter for at most `timeout` seconds. That is
-    safe because each call names its execution. After the last attempt it fails as Throttled, Unreachable (nothing was
-    sent), OutcomeUnknown (it may have been carried out) or Refused. It fails as AtCapacity if no slot is free in time.
+    At most `max_starts` starts and MAX_OTHER_CALLS other calls are in flight at once; further ones wait for a slot. A
+    call that is throttled, cannot connect or gets no response is retried with full jitter for at most `timeout`
+    seconds. That is safe because each call names its execution. After the last attempt it fails as Throttled,
+    Unreachable (nothing was sent), OutcomeUnknown (it may have been carried out) or Refused. It fails as AtCapacity if
+    no slot is free in time.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class StepFunctionsClient:
         session: aioboto3.Session,
         arn: StateMachineArn,
         *,
-        pool: int,
+        max_starts: int,
         endpoint_url: str | None = None,
         timeout: float = 5.0,
         attempt_timeout: float = 3.0,
@@ -84,7 +85,7 @@ class StepFunctionsClient:
         """Throttled responses by action."""
         self._arn = arn
         # Calls queue here and nowhere else: a call that was never sent must not look like one without a response.
-        self._start_slots = asyncio.Semaphore(pool)
+        self._start_slots = asyncio.Semaphore(max_starts)
         self._other_slots = asyncio.Semaphore(MAX_OTHER_CALLS)
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
         self._retrying = Retrying(timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)

@@ -1,4 +1,4 @@
-"""An observer of the link: it logs and counts events, and adds up the time without a link."""
+"""An observer of the link: it logs and counts events, and adds up the time without a subscription for replies."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Context:
     result: Result | None = None
     """What the bridge found out, once known."""
     start_attempts: int = 0
-    """How often StartExecution was called."""
+    """How many times StartExecution was called."""
     problem: str | None = None
     """The slug of the problem that ended the request."""
     headers: dict[str, str] | None = None

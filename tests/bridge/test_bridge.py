@@ -289,7 +289,7 @@ async def one_started_and_one_waiting(
 
 
 async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() -> None:
-    async with stage(pool=1) as made:
+    async with stage(max_starts=1) as made:
         gate, first, execution_id, second = await one_started_and_one_waiting(made)
         await leave(second)
         gate.set()
@@ -301,7 +301,7 @@ async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() 
 
 
 async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() -> None:
-    async with stage(pool=1) as made:
+    async with stage(max_starts=1) as made:
         gate, first, execution_id, second = await one_started_and_one_waiting(made)
         made.channel.go_down()
         gate.set()
@@ -340,7 +340,7 @@ async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
-    async with stage(pool=1) as made:
+    async with stage(max_starts=1) as made:
         gate, first, execution_id, second = await one_started_and_one_waiting(made)
         made.channel.go_down()
         gate.set()
@@ -538,7 +538,7 @@ async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
 
 
 async def test_requests_admitted_before_the_drain_are_served_even_if_not_started_yet() -> None:
-    async with stage(pool=1) as made:
+    async with stage(max_starts=1) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
         submitted = [asyncio.create_task(made.bridge.submit("{}", 20)) for _ in range(2)]

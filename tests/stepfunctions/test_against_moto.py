@@ -55,7 +55,7 @@ def state_machine(moto: str) -> Iterator[StateMachineArn]:
 
 @pytest.fixture
 async def client(moto: str, state_machine: StateMachineArn) -> AsyncIterator[StepFunctionsClient]:
-    async with StepFunctionsClient(async_session(), state_machine, pool=10, endpoint_url=moto) as opened:
+    async with StepFunctionsClient(async_session(), state_machine, max_starts=10, endpoint_url=moto) as opened:
         yield opened
 
 
@@ -84,7 +84,7 @@ async def test_an_execution_that_never_existed_is_unknown(client: StepFunctionsC
 
 async def test_a_state_machine_that_does_not_exist_is_refused(moto: str) -> None:
     arn = StateMachineArn.parse(f"arn:aws:states:{REGION}:123456789012:stateMachine:none")
-    async with StepFunctionsClient(async_session(), arn, pool=10, endpoint_url=moto) as client:
+    async with StepFunctionsClient(async_session(), arn, max_starts=10, endpoint_url=moto) as client:
         with pytest.raises(Refused):
             await client.start("exec-1", "{}")
 

@@ -152,7 +152,9 @@ async def test_missing_credentials_are_unreachable_because_nothing_was_sent(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    async with StepFunctionsClient(aioboto3.Session(), ARN, pool=1, endpoint_url=endpoint.url, timeout=2) as client:
+    async with StepFunctionsClient(
+        aioboto3.Session(), ARN, max_starts=1, endpoint_url=endpoint.url, timeout=2
+    ) as client:
         with pytest.raises(Unreachable):
             await client.start("exec-1", "{}")
     assert endpoint.calls == []
@@ -238,7 +240,7 @@ async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout:
 async def test_a_start_that_waited_for_its_slot_still_has_its_full_timeout(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED), STARTED)
-    async with step_functions_client(endpoint.url, pool=1, timeout=5, attempt_timeout=5) as client:
+    async with step_functions_client(endpoint.url, max_starts=1, timeout=5, attempt_timeout=5) as client:
         first = asyncio.create_task(start_in_slot(client, "exec-1"))
         await endpoint.arrived("StartExecution")
         second = asyncio.create_task(start_in_slot(client, "exec-2", 30))
@@ -251,7 +253,7 @@ async def test_a_start_that_waited_for_its_slot_still_has_its_full_timeout(endpo
 async def test_a_start_that_gets_no_slot_is_never_sent(endpoint: ScriptedStepFunctions) -> None:
     gate = asyncio.Event()
     endpoint.script("StartExecution", gated(gate, STARTED))
-    async with step_functions_client(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
+    async with step_functions_client(endpoint.url, max_starts=1, timeout=20, attempt_timeout=20) as client:
         first = asyncio.create_task(start_in_slot(client, "exec-1"))
         await endpoint.arrived("StartExecution")
         client._retrying.timeout = 0.1  # the second call need not wait as long as the first may take
@@ -265,7 +267,7 @@ async def test_a_start_that_gets_no_slot_is_never_sent(endpoint: ScriptedStepFun
 async def test_a_read_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
     endpoint.script("DescribeExecution", described("SUCCEEDED", input="{}", output="1"))
-    async with step_functions_client(endpoint.url, pool=1, timeout=20, attempt_timeout=20) as client:
+    async with step_functions_client(endpoint.url, max_starts=1, timeout=20, attempt_timeout=20) as client:
         starts = [asyncio.create_task(start_in_slot(client, f"exec-{number}")) for number in range(3)]
         await endpoint.arrived("StartExecution")
         async with asyncio.timeout(10):

@@ -117,10 +117,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, timeout: float = 20, pool: int = 300, **options: Any) -> AsyncIterator[Stage]:
+async def stage(*, timeout: float = 20, max_starts: int = 300, **options: Any) -> AsyncIterator[Stage]:
     async with (
         ScriptedStepFunctions() as endpoint,
-        step_functions_client(endpoint.url, timeout=timeout, attempt_timeout=timeout, pool=pool) as client,
+        step_functions_client(endpoint.url, timeout=timeout, attempt_timeout=timeout, max_starts=max_starts) as client,
     ):
         made = Stage(endpoint, client, **options)
         async with made.recovery:

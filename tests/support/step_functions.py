@@ -114,6 +114,6 @@ class ScriptedStepFunctions:
 
 def step_functions_client(url: str, **options: Any) -> StepFunctionsClient:
     """Return our client for the endpoint at `url`, with short timeouts and pauses between retries."""
-    options = {"pool": 300, "timeout": 2.0, "attempt_timeout": 1.0, "backoff": 0.01} | options
+    options = {"max_starts": 300, "timeout": 2.0, "attempt_timeout": 1.0, "backoff": 0.01} | options
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
     return StepFunctionsClient(session, ARN, endpoint_url=url, **options)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from service.bridge import starter
 from service.bridge.bridge import Result
-from service.bridge.envelope import MAX_INPUT_BYTES
 from service.bridge.pending import PendingReplies
-from service.bridge.starter import Start, Starter
 from service.errors import (
     AtCapacity,
-    BodyTooLarge,
     Draining,
-    LinkDown,
     OutcomeUnknown,
     Problem,
     Refused,
@@ -30,7 +22,7 @@ from service.errors import (
 from service.stepfunctions.outcomes import Aborted, Failed
 from service.stepfunctions.token_bucket import Quota
 from tests.support.outcomes import success
-from tests.support.stage import Channel, Stage, stage
+from tests.support.stage import Stage, stage
 from tests.support.step_functions import (
     STARTED,
     Script,
@@ -68,16 +60,6 @@ async def test_the_reply_to_an_execution_answers_its_request() -> None:
         made.assert_nothing_in_flight()
 
 
-async def test_the_input_is_the_contracts_envelope() -> None:
-    async with stage() as made:
-        answer = await made.bridge.submit('{"nome": "\u00e9"}', 0)
-        assert json.loads(made.endpoint.calls[0][1]["input"]) == {
-            "id": answer.execution_id,
-            "event": '{"nome": "\u00e9"}',
-            "reply": {"channel": f"ns/me/{answer.execution_id}"},
-        }
-
-
 async def test_a_reply_that_comes_before_the_start_is_answered_is_not_lost() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", replying(made, 1))
@@ -105,69 +87,6 @@ async def test_a_reply_in_the_same_loop_iteration_as_the_deadline_counts() -> No
         # Both timers are due when the loop runs again, that of the deadline first.
         loop.call_soon(time.sleep, 0.05)
         assert await waiter.outcome() == success(1)
-
-
-async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
-    async with stage() as made:
-        made.channel.ever_live = False
-        made.channel.go_down()
-        with pytest.raises(LinkDown):
-            await made.bridge.submit("{}", 10)
-        assert made.endpoint.calls == []
-        made.assert_nothing_in_flight()
-
-
-async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
-    async with stage() as made:
-        made.channel.go_down()
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
-        await asyncio.sleep(0)
-        assert made.endpoint.calls == []
-        made.channel.come_up()
-        made.reply(await made.started(), 1)
-        assert (await submitted).outcome == success(1)
-
-
-async def test_a_gap_that_does_not_end_refuses_requests_after_the_grace_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
-    async with stage() as made:
-        made.channel.go_down()
-        with pytest.raises(LinkDown):
-            await made.bridge.submit("{}", 10)
-        assert made.endpoint.calls == []
-
-
-async def test_a_long_outage_refuses_requests_at_once() -> None:
-    async with stage() as made:
-        made.channel.go_down(since=60)
-        async with asyncio.timeout(1):
-            with pytest.raises(LinkDown):
-                await made.bridge.submit("{}", 10)
-
-
-async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> None:
-    async with stage(max_in_flight=1) as made:
-        first = asyncio.create_task(made.bridge.submit("{}", 10))
-        execution_id = await made.started()
-        with pytest.raises(AtCapacity):
-            await made.bridge.submit("{}", 10)
-        made.reply(execution_id)
-        await first
-        second = asyncio.create_task(made.bridge.submit("{}", 10))
-        made.reply(await made.started(2))
-        await second
-        made.assert_nothing_in_flight()
-
-
-async def test_an_input_one_byte_over_the_limit_is_too_large() -> None:
-    async with stage() as made:
-        envelope = len(json.dumps({"id": f"exec-{'0' * 36}", "event": "", "reply": {"channel": ""}}).replace(" ", ""))
-        envelope += len(f"ns/me/exec-{'0' * 36}")
-        await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope), 0)
-        assert len(made.endpoint.calls[0][1]["input"]) == MAX_INPUT_BYTES
-        with pytest.raises(BodyTooLarge):
-            await made.bridge.submit("x" * (MAX_INPUT_BYTES - envelope + 1), 0)
-        made.assert_nothing_in_flight()
 
 
 @pytest.mark.parametrize(
@@ -300,57 +219,6 @@ async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() 
         made.assert_nothing_in_flight()
 
 
-async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() -> None:
-    async with stage(max_starts=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_waiting(made)
-        made.channel.go_down()
-        gate.set()
-        made.reply(execution_id, 1)
-        assert (await first).outcome == success(1)  # its slot is free, so the second one gets it
-        assert made.endpoint.count("StartExecution") == 1
-        made.channel.come_up()
-        made.reply(await made.started(2), 2)
-        assert (await second).outcome == success(2)
-        made.assert_nothing_in_flight()
-
-
-async def test_waiting_for_a_second_slot_takes_only_the_remaining_time() -> None:
-    channel = Channel()
-    timeouts: list[float] = []
-
-    class CrowdedClient:
-        @asynccontextmanager
-        async def start_slot(self, timeout: float) -> AsyncIterator[float]:
-            timeouts.append(timeout)
-            if len(timeouts) == 1:
-                await asyncio.sleep(0.2)  # until a slot is free
-                channel.go_down()
-                asyncio.get_running_loop().call_later(0.1, channel.come_up)
-            yield asyncio.get_running_loop().time() + timeout
-
-        async def start(self, *_: str, **__: Any) -> int:
-            return 1
-
-    client: Any = CrowdedClient()
-    await Starter(client, channel).run(Start("exec-1", "{}"), 10)
-    assert timeouts[1] < timeouts[0] - 0.25
-
-
-async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
-    async with stage(max_starts=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_waiting(made)
-        made.channel.go_down()
-        gate.set()
-        with pytest.raises(LinkDown):
-            await second
-        made.reply(execution_id)
-        await first
-        assert made.endpoint.count("StartExecution") == 1
-
-
 async def test_a_release_during_the_start_returns_the_id_that_the_execution_may_have() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
@@ -449,20 +317,6 @@ async def test_a_later_read_is_answered_from_the_record() -> None:
         assert await made.bridge.follow("exec-1", 0) == Result("exec-1", Failed("Broken"))
 
 
-async def test_a_record_that_lags_behind_is_read_again() -> None:
-    async with stage() as made:
-        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"), described("RUNNING"))
-        assert (await made.bridge.follow("exec-1", 0)).outcome is None
-
-
-async def test_no_execution_is_called_unknown_if_the_quota_does_not_allow_a_second_read() -> None:
-    async with stage(quotas={"describe": Quota(2, 1)}) as made:
-        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
-        with pytest.raises(Throttled):
-            await made.bridge.follow("exec-1", 0)
-        assert made.endpoint.count("DescribeExecution") <= 2
-
-
 async def test_an_unknown_execution_cannot_be_read_or_stopped() -> None:
     async with stage() as made:
         for action in ("DescribeExecution", "StopExecution"):
@@ -511,52 +365,3 @@ async def test_a_stop_without_a_waiting_request_reads_no_record() -> None:
         await made.bridge.stop("exec-1")
         await made.bridge.aclose()
         assert made.endpoint.count("DescribeExecution") == 0
-
-
-async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> None:
-    async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
-        execution_id = await made.started()
-        draining = asyncio.create_task(made.bridge.drain(10))
-        await asyncio.sleep(0)
-        assert made.admission.draining
-        with pytest.raises(Draining):
-            await made.bridge.submit("{}", 10)
-        assert not draining.done()
-        made.reply(execution_id, 1)
-        assert (await submitted).outcome == success(1)
-        await draining
-
-
-async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
-    async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
-        await made.started()
-        await made.bridge.drain(0.05)
-        assert (await submitted).outcome is None
-        made.assert_nothing_in_flight()
-
-
-async def test_requests_admitted_before_the_drain_are_served_even_if_not_started_yet() -> None:
-    async with stage(max_starts=1) as made:
-        gate = asyncio.Event()
-        made.endpoint.script("StartExecution", gated(gate, STARTED))
-        submitted = [asyncio.create_task(made.bridge.submit("{}", 20)) for _ in range(2)]
-        first = await made.started()
-        made.channel.go_down()
-        submitted.append(asyncio.create_task(made.bridge.submit("{}", 20)))
-        await asyncio.sleep(0)
-        draining = asyncio.create_task(made.bridge.drain(20))
-        await asyncio.sleep(0)
-        made.channel.come_up()
-        gate.set()
-        made.reply(first, 1)
-        for number in (2, 3):
-            made.reply(await made.started(number), number)
-        assert sorted([(await task).outcome for task in submitted], key=str) == [
-            success(1),
-            success(2),
-            success(3),
-        ]
-        await draining
-        made.assert_nothing_in_flight()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator
 
 import aioboto3
 import pytest
 from aiohttp import web
 
-from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
+from service.errors import OutcomeUnknown, UnknownExecution, Unreachable
 from service.stepfunctions.client import StepFunctionsClient
-from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from service.stepfunctions.retry import ExecutionExists
 from tests.support.outcomes import success
 from tests.support.step_functions import (
@@ -51,24 +49,6 @@ async def test_a_start_sends_name_input_and_state_machine(
     assert endpoint.calls == [
         ("StartExecution", {"stateMachineArn": ARN.text, "name": "exec-1", "input": '{"a": 1}'}),
     ]
-
-
-async def test_a_throttled_start_is_retried_until_it_is_accepted(
-    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
-) -> None:
-    endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
-    assert await client.start("exec-1", "{}") == 3
-    assert endpoint.count("StartExecution") == 3
-
-
-async def test_endless_throttling_raises_throttled_within_the_timeout(endpoint: ScriptedStepFunctions) -> None:
-    endpoint.script("StartExecution", error("ThrottlingException"))
-    async with step_functions_client(endpoint.url, timeout=2, attempt_timeout=2) as client:
-        began = time.monotonic()
-        with pytest.raises(Throttled):
-            await client.start("exec-1", "{}")
-        assert time.monotonic() - began < 3
-    assert endpoint.count("StartExecution") > 1
 
 
 def raw(text: str, status: int = 200) -> Script:
@@ -112,30 +92,6 @@ async def test_an_endpoint_that_hangs_has_an_unknown_outcome_within_the_timeout(
             await client.start("exec-1", "{}")
 
 
-async def test_an_attempt_without_a_response_times_out_and_is_retried(
-    endpoint: ScriptedStepFunctions,
-) -> None:
-    endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
-    async with step_functions_client(endpoint.url, attempt_timeout=0.2) as client:
-        await client.start("exec-1", "{}")
-    assert endpoint.count("StartExecution") == 2
-
-
-async def test_an_unknown_outcome_is_not_hidden_by_later_throttling(endpoint: ScriptedStepFunctions) -> None:
-    endpoint.script("StartExecution", reset(), error("ThrottlingException"))
-    async with step_functions_client(endpoint.url, timeout=0.3) as client:
-        with pytest.raises(OutcomeUnknown):
-            await client.start("exec-1", "{}")
-
-
-async def test_an_unknown_outcome_is_not_hidden_by_a_later_refusal(endpoint: ScriptedStepFunctions) -> None:
-    endpoint.script("StartExecution", reset(), error("ExpiredTokenException"))
-    async with step_functions_client(endpoint.url) as client:
-        with pytest.raises(OutcomeUnknown):
-            await client.start("exec-1", "{}")
-    assert endpoint.count("StartExecution") == 2
-
-
 async def test_an_endpoint_without_a_listener_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -160,49 +116,12 @@ async def test_missing_credentials_are_unreachable_because_nothing_was_sent(
     assert endpoint.calls == []
 
 
-async def test_a_refused_call_is_not_retried(endpoint: ScriptedStepFunctions, client: StepFunctionsClient) -> None:
-    endpoint.script("StartExecution", error("AccessDeniedException"))
-    with pytest.raises(Refused, match="AccessDeniedException"):
-        await client.start("exec-1", "{}")
-    assert endpoint.count("StartExecution") == 1
-
-
 async def test_a_name_in_use_raises_execution_exists(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:
     endpoint.script("StartExecution", error("ExecutionAlreadyExists"))
     with pytest.raises(ExecutionExists):
         await client.start("exec-1", "{}")
-
-
-@pytest.mark.parametrize(
-    ("record", "outcome"),
-    [
-        ({"status": "RUNNING"}, None),
-        ({"status": "PENDING_REDRIVE"}, None),
-        ({"status": "SUCCEEDED", "output": '{"nome completo": "A B"}'}, success({"nome completo": "A B"})),
-        ({"status": "SUCCEEDED"}, Failed("UnreadableOutput")),
-        ({"status": "SUCCEEDED", "output": '"cut'}, Failed("UnreadableOutput")),
-        ({"status": "SUCCEEDED", "output": "[" * 20_000 + "]" * 20_000}, Failed("UnreadableOutput")),
-        ({"status": "SUCCEEDED", "output": '"\\ud800"'}, Succeeded(b'"\\ud800"')),
-        ({"status": "SUCCEEDED", "output": '"\ud800"'}, Succeeded(b'"\\ud800"')),
-        (
-            {"status": "SUCCEEDED", "output": " [1e400, 12345678901234567890123] "},
-            Succeeded(b"[1e400, 12345678901234567890123]"),
-        ),
-        ({"status": "FAILED", "error": "Broken", "cause": "private"}, Failed("Broken")),
-        ({"status": "FAILED"}, Failed("")),
-        ({"status": "ABORTED"}, Aborted()),
-        ({"status": "TIMED_OUT"}, TimedOut()),
-    ],
-)
-async def test_a_record_becomes_a_typed_outcome(
-    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, record: dict[str, str], outcome: Outcome | None
-) -> None:
-    endpoint.script("DescribeExecution", described(input="{}", **record))
-    execution = await client.describe("exec-1")
-    assert (execution.id, execution.input, execution.outcome) == ("exec-1", "{}", outcome)
-    assert endpoint.calls[0][1] == {"executionArn": ARN.execution("exec-1")}
 
 
 async def test_an_execution_that_does_not_exist_is_unknown(
@@ -235,33 +154,6 @@ async def test_a_listing_can_be_filtered_and_continued(
 async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> int:
     async with client.start_slot(timeout) as deadline:
         return await client.start(execution_id, "{}", deadline)
-
-
-async def test_a_start_that_waited_for_its_slot_still_has_its_full_timeout(endpoint: ScriptedStepFunctions) -> None:
-    gate = asyncio.Event()
-    endpoint.script("StartExecution", gated(gate, STARTED), STARTED)
-    async with step_functions_client(endpoint.url, max_starts=1, timeout=5, attempt_timeout=5) as client:
-        first = asyncio.create_task(start_in_slot(client, "exec-1"))
-        await endpoint.arrived("StartExecution")
-        second = asyncio.create_task(start_in_slot(client, "exec-2", 30))
-        await asyncio.sleep(0)
-        gate.set()
-        await asyncio.gather(first, second)
-    assert [call["name"] for _, call in endpoint.calls] == ["exec-1", "exec-2"]
-
-
-async def test_a_start_that_gets_no_slot_is_never_sent(endpoint: ScriptedStepFunctions) -> None:
-    gate = asyncio.Event()
-    endpoint.script("StartExecution", gated(gate, STARTED))
-    async with step_functions_client(endpoint.url, max_starts=1, timeout=20, attempt_timeout=20) as client:
-        first = asyncio.create_task(start_in_slot(client, "exec-1"))
-        await endpoint.arrived("StartExecution")
-        client._retrying.timeout = 0.1  # the second call need not wait as long as the first may take
-        with pytest.raises(AtCapacity):
-            await start_in_slot(client, "exec-2")
-        gate.set()
-        await first
-    assert endpoint.count("StartExecution") == 1
 
 
 async def test_a_read_does_not_wait_for_starts_that_hang(endpoint: ScriptedStepFunctions) -> None:

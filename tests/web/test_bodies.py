@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.web import bodies
+from tests.support.front import JSON, front
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,14 @@ def test_a_result_has_the_execution_id_and_the_whole_output(output: Any, expecte
 )
 def test_an_output_that_python_cannot_represent_is_passed_on_unchanged(output: str, expected: str) -> None:
     assert bodies.result("e", output.encode()) == expected.encode()
+
+
+@pytest.mark.parametrize("encoding", ["compress", "gzip, gzip", "x"])
+async def test_an_unknown_content_encoding_is_rejected_with_the_supported_ones(encoding: str) -> None:
+    async with front() as it:
+        headers = JSON | {"Content-Encoding": encoding}
+        async with it.client.post("/event", data=b"{}", headers=headers, compress=None) as response:
+            body = await response.json(content_type=None)
+            assert (response.status, body["type"].rpartition(":")[2]) == (415, "unsupported-encoding")
+            assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
+        it.stage.assert_nothing_in_flight()

@@ -13,7 +13,6 @@ from service import __version__
 from service.app.settings import DEMO_SCHEMA
 from service.errors import Problem
 from service.web import openapi
-from service.web.example import example
 from service.web.schema import RequestSchema
 from tests.support.front import front
 from tests.test_docs import leaves
@@ -97,23 +96,6 @@ def test_the_event_has_the_configured_schema(tmp_path: Path) -> None:
         "lines": [],
     }
     OpenAPIV31SpecValidator(document).validate()
-
-
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        (True, {}),
-        ({"type": "string"}, "text"),
-        ({"type": ["integer", "null"], "minimum": 3}, 3),
-        ({"const": 7}, 7),
-        ({"default": 8}, 8),
-        ({"examples": [9]}, 9),
-        ({"type": "array", "minItems": 1, "items": {"type": "boolean"}}, [True]),
-        ({"required": ["a"], "properties": {"a": {"type": "number"}}}, {"a": 1.5}),
-    ],
-)
-def test_an_example_is_made_from_simple_keywords(schema: Any, expected: Any) -> None:
-    assert example(schema) == expected
 
 
 def test_an_invalid_example_is_omitted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.web.tracing import AMZN_TRACE_ID, TRACEPARENT, trace_header
+from tests.support.front import NAMES, front
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CONVERTED = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"
@@ -53,3 +54,13 @@ def test_a_valid_traceparent_takes_precedence_over_the_load_balancers_header() -
     assert trace_header({TRACEPARENT: PARENT, AMZN_TRACE_ID: ROOT}) == CONVERTED
     assert trace_header({TRACEPARENT: "nonsense", AMZN_TRACE_ID: ROOT}) == ROOT
     assert trace_header({}) is None
+
+
+async def test_an_execution_joins_the_trace_of_its_request() -> None:
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    async with front() as it:
+        await it.post_and_reply({}, headers=trace)
+        await it.client.post("/event", json=NAMES, headers={"Prefer": "respond-async"})
+        starts = [call for action, call in it.stage.endpoint.calls if action == "StartExecution"]
+        root = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"
+        assert [call.get("traceHeader") for call in starts] == [root, None]

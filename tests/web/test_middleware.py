@@ -1,17 +1,55 @@
-"""The log line of each request."""
-
 from __future__ import annotations
 
 import asyncio
 from functools import partial
+from uuid import UUID
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.telemetry.sampling import Sampler
-from service.web import middleware
+from service.web import bodies, middleware
 from tests.support.front import JSON, NAMES, front
 from tests.support.step_functions import STARTED, error
+
+
+async def test_a_request_id_is_accepted_echoed_and_logged() -> None:
+    async with front() as it:
+        with capture_logs() as logs:
+            async with it.client.get("/healthz", headers={"X-Request-Id": "abc-1"}) as response:
+                assert response.headers["X-Request-Id"] == "abc-1"
+        assert [line["request_id"] for line in logs] == ["abc-1"]
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>"])
+async def test_a_request_id_that_cannot_be_logged_is_replaced(given: str) -> None:
+    async with front() as it, it.client.get("/healthz", headers={"X-Request-Id": given}) as response:
+        assert UUID(response.headers["X-Request-Id"]).version == 4
+
+
+async def test_a_request_makes_one_log_line_with_nothing_from_the_caller() -> None:
+    async with front() as it:
+        with capture_logs() as logs:
+            response = await it.post_and_reply({"nome completo": "private"}, json=NAMES, params={"key": "private"})
+            body = await response.json()
+        (line,) = logs
+        assert (line["event"], line["method"], line["route"], line["status"]) == ("request", "POST", "/event", 200)
+        assert line["execution_id"] == body["id"]
+        assert line["ms"] >= 0
+        assert not any(word in str(line) for word in ("private", "Ricardo", "Marques"))
+
+
+async def test_an_internal_error_does_not_reveal_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> web.Response:
+        raise RuntimeError("Ricardo's password")
+
+    monkeypatch.setattr(bodies, "read_event", broken)
+    async with front() as it:
+        with capture_logs() as logs:
+            problem = await it.problem("POST", "/event", 500, "unexpected", json=NAMES)
+        assert "password" not in str(problem)
+        assert [line["event"] for line in logs] == ["unexpected_error", "request"]
 
 
 async def test_the_line_has_the_number_of_start_attempts() -> None:

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aioboto3
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from service.appsync import Link, LinkEvent, LinkEventKind, secrets_manager
+from service.appsync.secrets_manager import SecretsManagerApiKey
+from service.local import LocalAws
+from service.stepfunctions.arn import StateMachineArn
+from service.stepfunctions.client import StepFunctionsClient
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def sync_client(service: str, url: str) -> Any:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+    return session.client(service, endpoint_url=url)
+
+
+def async_session() -> aioboto3.Session:
+    return aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture
+def state_machine(moto: str) -> Iterator[StateMachineArn]:
+    client = sync_client("stepfunctions", moto)
+    created = client.create_state_machine(
+        name="flow",
+        definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
+        roleArn="arn:aws:iam::123456789012:role/flow",
+    )
+    yield StateMachineArn.parse(created["stateMachineArn"])
+    client.delete_state_machine(stateMachineArn=created["stateMachineArn"])
+
+
+@pytest.fixture
+async def client(moto: str, state_machine: StateMachineArn) -> AsyncIterator[StepFunctionsClient]:
+    async with StepFunctionsClient(async_session(), state_machine, max_starts=10, endpoint_url=moto) as opened:
+        yield opened
+
+
+@pytest.fixture
+def secret(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    # The service leaves endpoints to the SDK, and this variable sets the SDK's.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto)
+    client = sync_client("secretsmanager", moto)
+    arn = client.create_secret(Name="key", SecretString="da2-first")["ARN"]
+
+    def put(text: str) -> str:
+        client.put_secret_value(SecretId="key", SecretString=text)
+        return str(arn)
+
+    yield put
+    client.delete_secret(SecretId="key", ForceDeleteWithoutRecovery=True)
+
+
+def authorizer(name: str = "key", region: str = REGION) -> SecretsManagerApiKey:
+    return SecretsManagerApiKey("https://api.example.com/event", async_session(), name, region)
+
+
+async def test_the_key_is_read_from_its_secret_once_and_again_after_a_refusal(
+    secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = authorizer()
+    assert await key.connect() == {"host": "api.example.com", "x-api-key": "da2-first"}
+    await asyncio.to_thread(secret, "da2-second\n")
+    assert (await key.subscribe("/ns/x"))["x-api-key"] == "da2-first"
+    first = await key.refresh()
+    assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-first"  # it was read a moment ago
+    monkeypatch.setattr(secrets_manager, "MIN_READ_INTERVAL_S", 0)
+    assert first != await key.refresh()
+    assert (await key.publish("/ns/x", ["{}"]))["x-api-key"] == "da2-second"
+
+
+async def test_a_link_finds_a_rotated_key_within_seconds_even_if_the_old_one_was_revoked_first(secret: Any) -> None:
+    refused = asyncio.Event()
+
+    def on_change(event: LinkEvent) -> None:
+        if event.kind is LinkEventKind.REFUSED and event.attempt > 1:  # from the second in a row, retries are slow
+            refused.set()
+
+    async with LocalAws(port=0) as aws:
+        aws._events._api_key = "da2-first"
+        key = SecretsManagerApiKey(aws.http_url, async_session(), "key", REGION)
+        async with Link(aws.realtime_url, key, on_link_event=on_change) as link:
+            subscription = link.subscribe(f"/{aws.namespace}/*", print)
+            assert await subscription.wait_live(20)
+            aws._events._api_key = "da2-rotated"
+            await aws.drop_connections(1000)
+            async with asyncio.timeout(20):
+                await refused.wait()
+            await asyncio.to_thread(secret, "da2-rotated")
+            assert await subscription.wait_live(20)  # less than the 30 s between attempts with the same key
+
+
+async def test_the_key_may_be_a_member_of_a_json_secret(secret: Any) -> None:
+    await asyncio.to_thread(secret, '{"api_key": "da2-third"}')
+    assert (await authorizer().connect())["x-api-key"] == "da2-third"
+
+
+async def test_a_secret_given_by_its_arn_is_read_in_the_arns_region(secret: Any) -> None:
+    arn = await asyncio.to_thread(secret, "da2-fourth")
+    assert (await authorizer(arn, "us-west-2").connect())["x-api-key"] == "da2-fourth"
+
+
+@pytest.mark.parametrize("text", ['{"other": 1}', '{"api_key": 1}', "{"])
+async def test_a_secret_without_a_key_raises_so_that_the_link_retries(secret: Any, text: str) -> None:
+    await asyncio.to_thread(secret, text)
+    with pytest.raises((LookupError, TypeError, ValueError)):
+        await authorizer().connect()

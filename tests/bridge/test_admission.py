@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.errors import (
+    AtCapacity,
+    Draining,
+)
+from tests.support.outcomes import success
+from tests.support.stage import stage
+from tests.support.step_functions import (
+    STARTED,
+    gated,
+)
+
+
+async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> None:
+    async with stage(max_in_flight=1) as made:
+        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        with pytest.raises(AtCapacity):
+            await made.bridge.submit("{}", 10)
+        made.reply(execution_id)
+        await first
+        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        made.reply(await made.started(2))
+        await second
+        made.assert_nothing_in_flight()
+
+
+async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        draining = asyncio.create_task(made.bridge.drain(10))
+        await asyncio.sleep(0)
+        assert made.admission.draining
+        with pytest.raises(Draining):
+            await made.bridge.submit("{}", 10)
+        assert not draining.done()
+        made.reply(execution_id, 1)
+        assert (await submitted).outcome == success(1)
+        await draining
+
+
+async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        await made.started()
+        await made.bridge.drain(0.05)
+        assert (await submitted).outcome is None
+        made.assert_nothing_in_flight()
+
+
+async def test_requests_admitted_before_the_drain_are_served_even_if_not_started_yet() -> None:
+    async with stage(max_starts=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        submitted = [asyncio.create_task(made.bridge.submit("{}", 20)) for _ in range(2)]
+        first = await made.started()
+        made.channel.go_down()
+        submitted.append(asyncio.create_task(made.bridge.submit("{}", 20)))
+        await asyncio.sleep(0)
+        draining = asyncio.create_task(made.bridge.drain(20))
+        await asyncio.sleep(0)
+        made.channel.come_up()
+        gate.set()
+        made.reply(first, 1)
+        for number in (2, 3):
+            made.reply(await made.started(number), number)
+        assert sorted([(await task).outcome for task in submitted], key=str) == [
+            success(1),
+            success(2),
+            success(3),
+        ]
+        await draining
+        made.assert_nothing_in_flight()

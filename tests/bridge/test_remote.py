@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.bridge.bridge import Result
+from tests.support.outcomes import success
+from tests.support.stage import Channel, Stage, stage
+from tests.support.step_functions import described, error
+
+ID = "exec-11ed1625-10bf-46ea-bf94-1edf5c10947a"
+
+
+EXISTS = error("ExecutionAlreadyExists")
+
+
+def input_of(event: str = "{}", channel: str = f"ns/other/{ID}") -> str:
+    return json.dumps({"id": ID, "event": event, "reply": {"channel": channel}})
+
+
+def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Result]:
+    return asyncio.create_task(made.bridge.submit(event, wait, execution_id=ID))
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - several objects without events
+            await asyncio.sleep(0.005)
+
+
+async def subscribed(made: Stage, channel: str = f"ns/other/{ID}") -> Channel:
+    await until(lambda: channel in made.subscribed)
+    return made.subscribed[channel]
+
+
+async def test_the_reply_of_another_instances_execution_comes_on_its_own_channel() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+        posts = [submit(made) for _ in range(5)]
+        channel = await subscribed(made)
+        channel.come_up()
+        await made.endpoint.arrived("DescribeExecution", 2)
+        made.reply(ID, 1)
+        assert {answer.outcome for answer in await asyncio.gather(*posts)} == {success(1)}
+        await until(lambda: channel.ended)
+        assert len(made.subscribed) == 1
+        assert len(made.remote) == 0
+
+
+async def test_an_end_between_the_read_and_the_subscription_is_not_missed() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made)
+        (await subscribed(made)).come_up()
+        assert (await post).outcome == success(1)
+
+
+async def test_a_reply_before_the_subscription_with_an_end_after_it_is_not_missed() -> None:
+    """A workflow publishes its reply before it ends, and the record shows the end even later."""
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made, wait=60)
+        (await subscribed(made)).come_up()
+        async with asyncio.timeout(20):
+            assert (await post).outcome == success(1)
+
+
+async def test_the_record_is_read_if_the_channel_is_refused() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of()),
+            described("RUNNING", input=input_of()),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        post = submit(made)
+        channel = await subscribed(made)
+        channel.refuse()
+        assert (await post).outcome == success(1)
+        await until(lambda: channel.ended)
+
+
+@pytest.mark.parametrize(
+    "channel", [f"elsewhere/other/{ID}", "ns/other/exec-1", "ns", "", f"ns/*/{ID}", f"ns/a/b/{ID}"]
+)
+async def test_a_foreign_channel_is_never_subscribed(channel: str) -> None:
+    async with stage() as made:
+        made.endpoint.script(
+            "DescribeExecution",
+            described("RUNNING", input=input_of(channel=channel)),
+            described("SUCCEEDED", input=input_of(), output="1"),
+        )
+        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+        assert made.subscribed == {}

@@ -105,6 +105,14 @@ def test_serve_without_settings_ends_with_status_two_and_names_them(sync_front: 
     assert re.search(r"^  STATE_MACHINE_ARN: .*required", message, re.MULTILINE), message
 
 
+async def ready(http: aiohttp.ClientSession, url: str) -> None:
+    """Poll until the reply channel is live: the port is open a moment before."""
+    while True:
+        async with http.get(f"{url}/readyz") as response:
+            if response.status == 200:
+                return
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_local_answers_a_request_and_stops(sync_front: Path, number: signal.Signals) -> None:
     env = {**CLEAN, "HOST": "127.0.0.1", "PORT": "0", "LOCAL_AWS_PORT": "0"}
@@ -121,9 +129,11 @@ async def test_local_answers_a_request_and_stops(sync_front: Path, number: signa
             first_line = (await process.stdout.readline()).decode()
             (url,) = re.findall(r"http://127\.0\.0\.1:\d+", first_line)
             event = {"nome": "Ricardo", "sobrenome": "Marques"}
-            async with aiohttp.ClientSession() as http, http.post(f"{url}/event", json=event) as response:
-                assert response.status == 200
-                assert (await response.json())["nome completo"] == "Ricardo Marques"
+            async with aiohttp.ClientSession() as http:
+                await ready(http, url)
+                async with http.post(f"{url}/event", json=event) as response:
+                    assert response.status == 200
+                    assert (await response.json())["nome completo"] == "Ricardo Marques"
             process.send_signal(number)
             await process.stdout.read()
             assert await process.wait() == 0

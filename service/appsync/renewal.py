@@ -88,7 +88,10 @@ class Renewer:
     async def _replace(self, old: ActiveConnection) -> ActiveConnection:
         new = await _unless_ended(old, self._connections.open())
         deduplicator = Deduplicator()
-        old.session.is_copy, new.session.is_copy = deduplicator.is_copy_on_old, deduplicator.is_copy_on_new
+        old.session.owners.is_copy, new.session.owners.is_copy = (
+            deduplicator.is_copy_on_old,
+            deduplicator.is_copy_on_new,
+        )
         try:
             await _unless_ended(old, _unless_ended(new, self._subscribed(new)))
             # Both stay open for a while: events published just after a confirmation may arrive only on the old one.
@@ -96,7 +99,7 @@ class Renewer:
             if new.task.done():
                 await new.task
         except BaseException:
-            old.session.is_copy = None
+            old.session.owners.is_copy = None
             await self._connections.close(new)
             raise
         was_silent = old.is_silent
@@ -105,7 +108,7 @@ class Renewer:
         if was_silent:
             new.session.report_gap()
         await asyncio.wait([new.task], timeout=MAX_COPY_SKEW_S)  # copies from the old one may still arrive
-        new.session.is_copy = None
+        new.session.owners.is_copy = None
         return new
 
     async def _subscribed(self, new: ActiveConnection) -> None:

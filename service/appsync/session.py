@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .auth import CredentialRefresher
 from .errors import SubscribeError
 from .events import LinkEvent, LinkEventKind
+from .owners import Owners
 from .protocol import Confirmed, Data, ErrorReported, Malformed, ProtocolEvent, SubscribeRefused, Unsubscribed
 from .tasks import cancel_and_wait
 
@@ -79,8 +80,7 @@ class Session:
         self._refresher = CredentialRefresher(authorizer, timeouts.subscribe, report)
         self._changed = asyncio.Event()
         self._progress = asyncio.Event()
-        self.is_copy: Callable[[Subscription, str], bool] | None = None
-        """Set while two sessions overlap: counts an event and returns whether the other session has delivered it."""
+        self.owners = Owners(report)
 
     async def run(self, connection: Connection) -> NoReturn:
         """Maintain the subscriptions until the connection ends.
@@ -118,7 +118,7 @@ class Session:
         """Notify the owners of live subscriptions that events may be missing, although no loss was noticed."""
         for entry in tuple(self._entries.values()):
             if entry.stage is _Stage.LIVE and not entry.subscription.ended:
-                self._notify(entry.subscription)
+                self.owners.notify(entry.subscription)
 
     def _has_live(self, subscription: Subscription) -> bool:
         entry = self._entries.get(subscription)
@@ -129,7 +129,7 @@ class Session:
         if type(event) is Data:
             entry = self._by_id.get(event.id)
             if entry is not None and not entry.subscription.ended:
-                self._deliver(entry.subscription, event)
+                self.owners.deliver(entry.subscription, event)
             return
         match event:
             case Confirmed(id_):
@@ -151,30 +151,6 @@ class Session:
             case _:
                 pass
 
-    def _deliver(self, subscription: Subscription, data: Data) -> None:
-        for event in data.events:
-            if self.is_copy is not None and self.is_copy(subscription, event):
-                continue
-            try:
-                subscription.on_event(event)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
-                self._report_handler_error(subscription, error)
-
-    def _notify(self, subscription: Subscription) -> None:
-        """Notify the owner of a subscription that it has changed."""
-        if subscription.on_change is not None:
-            try:
-                subscription.on_change(subscription)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a handler may raise anything
-                self._report_handler_error(subscription, error)
-
-    def _report_handler_error(self, subscription: Subscription, error: BaseException) -> None:
-        # A CancelledError counts as well: from a plain function, it is not this task's cancellation but the result of a
-        # cancelled future that the handler read. Only the class is reported: the error's text may contain the event.
-        self._report(
-            LinkEvent(kind=LinkEventKind.HANDLER_ERROR, error_type=type(error).__name__, channel=subscription.channel)
-        )
-
     def _confirm(self, id_: str) -> None:
         entry = self._by_id.get(id_)
         if entry is None:  # confirmed after its timeout; without an unsubscribe, its events would arrive twice
@@ -189,7 +165,7 @@ class Session:
             return
         self._report(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel=entry.subscription.channel))
         if went_live:
-            self._notify(entry.subscription)
+            self.owners.notify(entry.subscription)
 
     def _refuse(self, id_: str, details: tuple[ErrorDetail, ...]) -> None:
         entry = self._by_id.get(id_)
@@ -204,7 +180,7 @@ class Session:
         self._credentials_refused = self._credentials_refused or error.is_refusal
         entry.refusals = entry.refusals + 1 if error.is_refusal else 0
         self._retry_later(entry, LinkEventKind.SUBSCRIPTION_REFUSED, str(error), error.error_type)
-        self._notify(entry.subscription)
+        self.owners.notify(entry.subscription)
 
     def _retry_later(self, entry: _Entry, kind: LinkEventKind, reason: str, error_type: str | None = None) -> None:
         entry.attempts += 1
@@ -229,7 +205,7 @@ class Session:
         if self._by_id.pop(entry.id, None) is not None:
             confirmed = entry.stage in {_Stage.LIVE, _Stage.UNSUBSCRIBING}
             if entry.subscription.mark_released(confirmed=confirmed):
-                self._notify(entry.subscription)
+                self.owners.notify(entry.subscription)
 
     async def _reconcile(self, connection: Connection) -> None:
         while True:

@@ -1,57 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import aioboto3
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from service.appsync import Link, LinkEvent, LinkEventKind, secrets_manager
 from service.appsync.secrets_manager import SecretsManagerApiKey
 from service.local import LocalAws
-from service.stepfunctions.arn import StateMachineArn
-from service.stepfunctions.client import StepFunctionsClient
-
-REGION = "eu-west-1"
+from tests.support.moto import REGION, async_session, moto_server, sync_client
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def sync_client(service: str, url: str) -> Any:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-    return session.client(service, endpoint_url=url)
-
-
-def async_session() -> aioboto3.Session:
-    return aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-
-
-@pytest.fixture
-def state_machine(moto: str) -> Iterator[StateMachineArn]:
-    client = sync_client("stepfunctions", moto)
-    created = client.create_state_machine(
-        name="flow",
-        definition='{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}',
-        roleArn="arn:aws:iam::123456789012:role/flow",
-    )
-    yield StateMachineArn.parse(created["stateMachineArn"])
-    client.delete_state_machine(stateMachineArn=created["stateMachineArn"])
-
-
-@pytest.fixture
-async def client(moto: str, state_machine: StateMachineArn) -> AsyncIterator[StepFunctionsClient]:
-    async with StepFunctionsClient(async_session(), state_machine, max_starts=10, endpoint_url=moto) as opened:
-        yield opened
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -194,22 +194,9 @@ async def test_work_for_callers_that_left_counts_as_in_flight() -> None:
         made.assert_nothing_in_flight()
 
 
-async def one_started_and_one_waiting(
-    made: Stage,
-) -> tuple[asyncio.Event, asyncio.Task[Result], str, asyncio.Task[Result]]:
-    """Start one request, which completes once the event is set, and let another one wait for its slot."""
-    gate = asyncio.Event()
-    made.endpoint.script("StartExecution", gated(gate, STARTED))
-    first = asyncio.create_task(made.bridge.submit("{}", 10))
-    execution_id = await made.started()
-    second = asyncio.create_task(made.bridge.submit("{}", 10))
-    await asyncio.sleep(0)
-    return gate, first, execution_id, second
-
-
 async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() -> None:
     async with stage(max_starts=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_waiting(made)
+        gate, first, execution_id, second = await made.one_started_and_one_waiting()
         await leave(second)
         gate.set()
         made.reply(execution_id)

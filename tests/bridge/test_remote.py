@@ -1,40 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from service.bridge.bridge import Result
 from tests.support.outcomes import success
-from tests.support.stage import Channel, Stage, stage
-from tests.support.step_functions import described, error
-
-ID = "exec-11ed1625-10bf-46ea-bf94-1edf5c10947a"
-
-
-EXISTS = error("ExecutionAlreadyExists")
-
-
-def input_of(event: str = "{}", channel: str = f"ns/other/{ID}") -> str:
-    return json.dumps({"id": ID, "event": event, "reply": {"channel": channel}})
-
-
-def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Result]:
-    return asyncio.create_task(made.bridge.submit(event, wait, execution_id=ID))
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - several objects without events
-            await asyncio.sleep(0.005)
-
-
-async def subscribed(made: Stage, channel: str = f"ns/other/{ID}") -> Channel:
-    await until(lambda: channel in made.subscribed)
-    return made.subscribed[channel]
+from tests.support.shared_execution import EXISTS, ID, input_of, submit, subscribed, until
+from tests.support.stage import stage
+from tests.support.step_functions import described
 
 
 async def test_the_reply_of_another_instances_execution_comes_on_its_own_channel() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -26,36 +23,13 @@ from service.errors import (
 from service.stepfunctions import reader as record_module
 from service.stepfunctions.outcomes import Failed
 from tests.support.outcomes import success
-from tests.support.stage import Channel, Stage, stage
+from tests.support.shared_execution import EXISTS, ID, input_of, submit, subscribed, until
+from tests.support.stage import Stage, stage
 from tests.support.step_functions import STARTED, Call, Script, described, error, gated
-
-ID = "exec-11ed1625-10bf-46ea-bf94-1edf5c10947a"
-
-
-EXISTS = error("ExecutionAlreadyExists")
-
-
-def input_of(event: str = "{}", channel: str = f"ns/other/{ID}") -> str:
-    return json.dumps({"id": ID, "event": event, "reply": {"channel": channel}})
-
-
-def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Result]:
-    return asyncio.create_task(made.bridge.submit(event, wait, execution_id=ID))
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - several objects without events
-            await asyncio.sleep(0.005)
 
 
 def started(made: Stage) -> bool:
     return any(shared.start.done for shared in made.bridge._shared_starts._starts.values())
-
-
-async def subscribed(made: Stage, channel: str = f"ns/other/{ID}") -> Channel:
-    await until(lambda: channel in made.subscribed)
-    return made.subscribed[channel]
 
 
 async def test_duplicates_at_one_instance_share_one_start_and_one_answer() -> None:

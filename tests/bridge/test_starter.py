@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 
 from service.bridge import starter
-from service.bridge.bridge import Result
 from service.bridge.starter import Start, Starter
 from service.errors import (
     LinkDown,
 )
 from tests.support.outcomes import success
-from tests.support.stage import Channel, Stage, stage
-from tests.support.step_functions import (
-    STARTED,
-    gated,
-)
+from tests.support.stage import Channel, stage
 
 
 async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
@@ -59,22 +54,9 @@ async def test_a_long_outage_refuses_requests_at_once() -> None:
                 await made.bridge.submit("{}", 10)
 
 
-async def one_started_and_one_waiting(
-    made: Stage,
-) -> tuple[asyncio.Event, asyncio.Task[Result], str, asyncio.Task[Result]]:
-    """Start one request, which completes once the event is set, and let another one wait for its slot."""
-    gate = asyncio.Event()
-    made.endpoint.script("StartExecution", gated(gate, STARTED))
-    first = asyncio.create_task(made.bridge.submit("{}", 10))
-    execution_id = await made.started()
-    second = asyncio.create_task(made.bridge.submit("{}", 10))
-    await asyncio.sleep(0)
-    return gate, first, execution_id, second
-
-
 async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() -> None:
     async with stage(max_starts=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_waiting(made)
+        gate, first, execution_id, second = await made.one_started_and_one_waiting()
         made.channel.go_down()
         gate.set()
         made.reply(execution_id, 1)
@@ -113,7 +95,7 @@ async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(
 ) -> None:
     monkeypatch.setattr(starter, "LINK_GRACE_S", 0.05)
     async with stage(max_starts=1) as made:
-        gate, first, execution_id, second = await one_started_and_one_waiting(made)
+        gate, first, execution_id, second = await made.one_started_and_one_waiting()
         made.channel.go_down()
         gate.set()
         with pytest.raises(LinkDown):

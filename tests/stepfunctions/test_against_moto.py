@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
-import aioboto3
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from service.errors import Refused, UnknownExecution
 from service.stepfunctions.arn import StateMachineArn
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.outcomes import Aborted
 from service.stepfunctions.retry import ExecutionExists
-
-REGION = "eu-west-1"
+from tests.support.moto import REGION, async_session, moto_server, sync_client
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def sync_client(service: str, url: str) -> Any:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-    return session.client(service, endpoint_url=url)
-
-
-def async_session() -> aioboto3.Session:
-    return aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

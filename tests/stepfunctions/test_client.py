@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 
 import aioboto3
 import pytest
@@ -27,18 +26,6 @@ from tests.support.step_functions import (
     reset,
     step_functions_client,
 )
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[ScriptedStepFunctions]:
-    async with ScriptedStepFunctions() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-async def client(endpoint: ScriptedStepFunctions) -> AsyncIterator[StepFunctionsClient]:
-    async with step_functions_client(endpoint.url) as opened:
-        yield opened
 
 
 async def test_a_start_sends_name_input_and_state_machine(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,18 +15,6 @@ from tests.support.step_functions import (
     reset,
     step_functions_client,
 )
-
-
-@pytest.fixture
-async def endpoint() -> AsyncIterator[ScriptedStepFunctions]:
-    async with ScriptedStepFunctions() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-async def client(endpoint: ScriptedStepFunctions) -> AsyncIterator[StepFunctionsClient]:
-    async with step_functions_client(endpoint.url) as opened:
-        yield opened
 
 
 async def test_a_throttled_start_is_retried_until_it_is_accepted(

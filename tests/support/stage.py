@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from service.bridge.admission import Admission
-from service.bridge.bridge import Bridge
+from service.bridge.bridge import Bridge, Result
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
@@ -18,7 +18,7 @@ from service.bridge.reply_channel import ReplyChannel
 from service.bridge.starter import Starter
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
-from tests.support.step_functions import STARTED, ScriptedStepFunctions, step_functions_client
+from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated, step_functions_client
 
 
 class Channel:
@@ -110,6 +110,18 @@ class Stage:
 
     def reply(self, execution_id: str, output: Any = None) -> None:
         self.replies.deliver(json.dumps({"id": execution_id, "status": "SUCCEEDED", "output": output}))
+
+    async def one_started_and_one_waiting(
+        self,
+    ) -> tuple[asyncio.Event, asyncio.Task[Result], str, asyncio.Task[Result]]:
+        """Start one request, which completes once the event is set, and let another one wait for its slot."""
+        gate = asyncio.Event()
+        self.endpoint.script("StartExecution", gated(gate, STARTED))
+        first = asyncio.create_task(self.bridge.submit("{}", 10))
+        execution_id = await self.started()
+        second = asyncio.create_task(self.bridge.submit("{}", 10))
+        await asyncio.sleep(0)
+        return gate, first, execution_id, second
 
     def assert_nothing_in_flight(self) -> None:
         assert len(self.replies) == 0

@@ -17,46 +17,14 @@ from yarl import URL
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
 from service.telemetry.metrics import Metrics
-from tests.support.privacy import assert_nothing_private
+from tests.support.metrics import NAMES, Scrape, post, scrape
 from tests.support.processes import local, service
-
-NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=50)) as client:
         yield client
-
-
-class Scrape:
-    """One response of `/metrics`."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.samples = {
-            (sample.name, *sorted(sample.labels.values())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-
-    def __call__(self, name: str, *labels: str) -> float:
-        return self.samples.get((f"sync_front_{name}", *sorted(labels)), 0.0)
-
-
-async def scrape(http: aiohttp.ClientSession, url: str) -> Scrape:
-    async with http.get(f"{url}/metrics") as response:
-        assert response.status == 200
-        assert response.headers["Content-Type"].startswith("text/plain; version=1.0.0")
-        text = await response.text()
-        assert_nothing_private([text])
-        return Scrape(text)
-
-
-async def post(http: aiohttp.ClientSession, url: str, **headers: str) -> int:
-    async with http.post(f"{url}/event", json=NAMES, headers=headers) as response:
-        await response.read()
-        return response.status
 
 
 async def test_requests_are_counted_by_outcome_and_timed(http: aiohttp.ClientSession) -> None:

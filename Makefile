@@ -66,10 +66,10 @@ load: setup-dev ## load test with locust, report in build/ (USERS=200 DURATION=3
 	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
 
 .PHONY: bench
-bench: setup-dev ## compare the service with bare skeletons, plot in build/bench/ (BENCH=--short)
+bench: setup-dev ## compare the service with bare skeletons, plot in build/bench/ (BENCH=--short AGAINST=revision)
 	$(BIN)/python -m pytest tests/bench/micro.py -q -p no:cacheprovider -o asyncio_debug=false --timeout 300 \
 		--benchmark-columns=min,median,ops --benchmark-sort=name --benchmark-max-time=0.5
-	$(BIN)/python -m tests.bench $(BENCH)
+	$(BIN)/python -m tests.bench $(BENCH) $(if $(AGAINST),--against $(AGAINST))
 
 .PHONY: chaos
 chaos: setup-dev ## inject each fault with many seeds, check every response (SEEDS=20 SEED=first ONLY=name)

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from service.app import event_loop
 from service.app.fd_limits import raise_open_files
-from tests.bench import plot, report
+from tests.bench import plot, report, revision
 from tests.bench.measure import Bench, Effort, Pair, Point
 from tests.bench.subjects import BARE, DESIGNS, SERVICE, Design
 
@@ -53,19 +53,24 @@ async def measure(effort: Effort, designs: tuple[Design, ...], core: int | None)
     return pairs, points
 
 
-def show(pairs: list[Pair], points: list[Point]) -> None:
+def show(designs: tuple[Design, ...], pairs: list[Pair], points: list[Point]) -> None:
     """Print the results."""
     console = Console(width=120)
     console.print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
     table = Table("", "requests/s", "CPU us/request", "ratio", "p50 ms", "ratio", "p99 ms", "ratio")
-    for design in DESIGNS:
-        if any(pair.design == design.name for pair in pairs):
-            found, ratios = report.figures(pairs, design.name), report.ratios(pairs, design.name)
-            cells = [str(found["requests_per_second"])]
-            for figure in ("cpu_us", "p50_ms", "p99_ms"):
-                cells += [str(found[figure]), str(ratios[figure])]
-            table.add_row(design.title, *cells)
+    for design in designs:
+        found, ratios = report.figures(pairs, design.name), report.ratios(pairs, design.name)
+        cells = [str(found["requests_per_second"])]
+        for figure in ("cpu_us", "p50_ms", "p99_ms"):
+            cells += [str(found[figure]), str(ratios[figure])]
+        table.add_row(design.title, *cells)
     console.print(table)
+    for design in designs[len(DESIGNS) :]:
+        against = report.ratios(pairs, SERVICE.name, design.name)
+        console.print(
+            f"sync-front to {design.title}: CPU per request {against['cpu_us']}, requests per second"
+            f" {against['requests_per_second']}"
+        )
     levels = sorted({point.level for point in points})
     curve = Table("CPU us/request, by requests in flight", *map(str, levels), "growth", "KiB/request")
     for design in CURVE:
@@ -85,6 +90,7 @@ def main() -> None:
     parser.add_argument(
         "--short", action="store_true", help="a quick run of about a minute, to check that everything works"
     )
+    parser.add_argument("--against", metavar="REVISION", help="also measure that revision of the project")
     parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder for result.json and plot.svg")
     options = parser.parse_args()
     if sys.platform != "linux":
@@ -96,9 +102,10 @@ def main() -> None:
         sys.stderr.write("only one core is available: compare CPU times only\n")
     raise_open_files()
     effort = SHORT if options.short else FULL
+    designs = (*DESIGNS, revision.checked_out(options.against)) if options.against else DESIGNS
     # The service's own event loop, so that the load generator is as fast.
-    pairs, points = event_loop.run(measure(effort, DESIGNS, cores[0] if len(cores) > 1 else None))
-    show(pairs, points)
+    pairs, points = event_loop.run(measure(effort, designs, cores[0] if len(cores) > 1 else None))
+    show(designs, pairs, points)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "result.json").write_bytes(
         orjson.dumps(report.as_json(pairs, points), option=orjson.OPT_INDENT_2)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import orjson
 
 LOGS: Final = Path("build/bench")
@@ -29,22 +30,24 @@ _SERVICE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A program that serves POST /event: how to start it, and the log events that show that it is ready."""
+    """A program that serves POST /event, and how to start it. It logs `started` with its port."""
 
     name: str
     title: str
     arguments: tuple[str, ...]
-    ready: frozenset[str] = frozenset({"started"})
+    reports_ready: bool = False
+    """Whether its `/readyz` says when it is ready; the others are ready when they have started."""
+    folder: Path | None = None
+    """Where it runs, if it is another revision of the project."""
+    python: str = sys.executable
 
 
-SERVICE: Final = Design(
-    "service",
-    "sync-front",
-    ("-m", "service", "serve"),
-    frozenset({"started", "link_subscription_confirmed"}),
-)
+SERVICE: Final = Design("service", "sync-front", ("-m", "service", "serve"), reports_ready=True)
 WITHOUT_TELEMETRY: Final = Design(
-    "without-telemetry", "sync-front, no telemetry", ("-m", "tests.bench.without_telemetry", "serve"), SERVICE.ready
+    "without-telemetry",
+    "sync-front, no telemetry",
+    ("-m", "tests.bench.without_telemetry", "serve"),
+    reports_ready=True,
 )
 BARE: Final = Design("bare", "bare skeleton", ("-m", "tests.bench.designs", "bare"))
 AIOBOTO3: Final = Design("aioboto3", "skeleton with aioboto3", ("-m", "tests.bench.designs", "aioboto3"))
@@ -77,12 +80,19 @@ async def running(design: Design, environment: Mapping[str, str], core: int | No
     log = LOGS / f"{design.name}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *design.arguments, env={**_CLEAN, **_SERVICE, **environment}, stderr=output
+            design.python,
+            *design.arguments,
+            cwd=design.folder,
+            env={**_CLEAN, **_SERVICE, **environment},
+            stderr=output,
         )
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
-        yield Subject(process.pid, await _port(design, log, process))
+        port = await _port(design, log, process)
+        if design.reports_ready:
+            await _ready(design, port)
+        yield Subject(process.pid, port)
     finally:
         # The shutdown is not measured.
         if process.returncode is None:
@@ -94,11 +104,21 @@ async def running(design: Design, environment: Mapping[str, str], core: int | No
 async def _port(design: Design, log: Path, process: asyncio.subprocess.Process) -> int:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.returncode is None:
-        lines = _lines(log)
-        if design.ready <= {line["event"] for line in lines}:
-            return next(int(line["port"]) for line in lines if line["event"] == "started")
+        for line in _lines(log):
+            if line["event"] == "started":
+                return int(line["port"])
         await asyncio.sleep(0.05)
     raise RuntimeError(f"{design.title} did not start; its log: {_lines(log)}")
+
+
+async def _ready(design: Design, port: int) -> None:
+    async with aiohttp.ClientSession() as http:
+        for _ in range(600):
+            async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
+                if response.status == 200:
+                    return
+            await asyncio.sleep(0.05)
+    raise RuntimeError(f"{design.title} did not become ready")
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def _bars(pairs: Sequence[Pair]) -> list[str]:
     spreads = {design: report.figures(pairs, design.name)["cpu_us"] for design in DESIGNS}
     scale = 200 / max(spread.highest for spread in spreads.values())
     for row, (design, spread) in enumerate(spreads.items()):
-        y = 58 + 44 * row
+        y = 58 + 36 * row
         colour = _COLOURS.get(design.name, _OTHER)
         parts += [
             _text(20, y + 17, design.title),

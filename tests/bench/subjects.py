@@ -52,7 +52,8 @@ WITHOUT_TELEMETRY: Final = Design(
 BARE: Final = Design("bare", "bare skeleton", ("-m", "tests.bench.designs", "bare"))
 AIOBOTO3: Final = Design("aioboto3", "skeleton with aioboto3", ("-m", "tests.bench.designs", "aioboto3"))
 SOCKET_EACH: Final = Design("socket-each", "a WebSocket per request", ("-m", "tests.bench.designs", "socket-each"))
-DESIGNS: Final = (SERVICE, WITHOUT_TELEMETRY, BARE, AIOBOTO3, SOCKET_EACH)
+LEANEST: Final = Design("leanest", "the leanest skeleton", ("-m", "tests.bench.leanest"))
+DESIGNS: Final = (SERVICE, WITHOUT_TELEMETRY, LEANEST, BARE, AIOBOTO3, SOCKET_EACH)
 
 
 class Subject:

@@ -6,10 +6,12 @@ import sys
 
 
 def main() -> int:
-    """Give the signals their defaults, run the command line and return its exit status."""
+    """Give the signals their defaults, protect the output, run the command line and return its exit status."""
     _end_on_signals()
     from service.app.cli import main as run  # noqa: PLC0415 - its imports take longest, so the signals come first
+    from service.telemetry import output  # noqa: PLC0415 - the same
 
+    output.protect()
     return run()
 
 

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from service.appsync import LinkEventKind
+from service.telemetry.output import lost_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,14 @@ class ServiceCollector(Collector):
             "Tasks in the event loop: about two per connection, a few permanent ones, and any leaks.",
             len(asyncio.all_tasks()),
         )
+        lost = CounterMetricFamily(
+            "sync_front_output_lines_lost",
+            "Lines of logs and of metrics in EMF that could not be written, by output (stdout, stderr).",
+            labels=["output"],
+        )
+        for output, count in lost_lines().items():
+            lost.add_metric([output], count)
+        yield lost
 
     def _link_state(self) -> Iterator[Metric]:
         down_since = self._channel.down_since

@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
-import structlog
 
 from service.errors import Unavailable
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from service.telemetry.metrics import Metrics
-
-log = structlog.get_logger(__name__)
 
 NAMESPACE: Final = "SyncFront"
 DIMENSION: Final = "service"
@@ -85,12 +82,9 @@ class EmfWriter:
             due = max(due + interval, clock())  # without drift, or a minute might have no value
 
     def write(self) -> None:
-        """Write one line. A closed standard output must not stop the service."""
-        try:
-            sys.stdout.write(self.line(time.time()) + "\n")
-            sys.stdout.flush()
-        except OSError as error:
-            log.warning("metrics_not_written", reason=error.strerror)
+        """Write one line."""
+        sys.stdout.write(self.line(time.time()) + "\n")
+        sys.stdout.flush()
 
     def line(self, now: float) -> str:
         """Return the line for the time since the last one; `now` is in seconds since the epoch."""

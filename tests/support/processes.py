@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,11 +27,9 @@ class Process:
         self.stdout: list[str] = []
         self.stderr: list[str] = []
         self._changed = asyncio.Condition()
-        assert process.stdout is not None
-        assert process.stderr is not None
+        streams = ((process.stdout, self.stdout), (process.stderr, self.stderr))
         self._readers = [
-            asyncio.create_task(self._read(process.stdout, self.stdout)),
-            asyncio.create_task(self._read(process.stderr, self.stderr)),
+            asyncio.create_task(self._read(stream, lines)) for stream, lines in streams if stream is not None
         ]
 
     async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
@@ -90,22 +89,36 @@ def command(*arguments: str, env: Mapping[str, str] | None = None) -> AbstractAs
 
 
 @asynccontextmanager
-async def running(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    """Run `python ...` with warnings as errors."""
+async def running(
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdout: int | None = asyncio.subprocess.PIPE,
+    stderr: int | None = asyncio.subprocess.PIPE,
+) -> AsyncIterator[Process]:
+    """Run `python ...` with warnings as errors; its output goes to these files, None for a closed one."""
+    closed = [redirection for file, redirection in ((stdout, ">&-"), (stderr, "2>&-")) if file is None]
     process = Process(
         await asyncio.create_subprocess_exec(
-            sys.executable,
+            *("sh", "-c", " ".join(['exec "$@"', *closed]), "sh", sys.executable),
             *("-W", "error"),
             *arguments,
             env={**CLEAN, **(env or {})},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
         )
     )
     try:
         yield process
     finally:
         await process.end()
+
+
+def free_port() -> int:
+    """Return a port that is free now, for a command whose log cannot be read."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def settings_for(aws: LocalAws) -> dict[str, str]:

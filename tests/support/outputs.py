@@ -1,0 +1,41 @@
+"""Files that a process can write to badly or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from io import FileIO
+from typing import Final
+
+BROKEN: Final = ("closed", "gone", "unread", *(["full"] if Path("/dev/full").exists() else []))
+"""What can be wrong with the output of a process; macOS has no device that is always full."""
+
+
+@contextmanager
+def broken(kind: str) -> Iterator[int | None]:
+    """Provide an output for `running`: none at all, a full disk, a pipe whose reader has gone, or one that is not read."""
+    if kind == "closed":
+        yield None
+    elif kind == "full":
+        with Path("/dev/full").open("wb") as full:
+            yield full.fileno()
+    else:
+        with full_pipe() as (reader, writer):
+            if kind == "gone":
+                reader.close()
+            yield writer
+
+
+@contextmanager
+def full_pipe() -> Iterator[tuple[FileIO, int]]:
+    """Open a pipe and fill it with empty lines; yield its ends."""
+    read, write = os.pipe()
+    with open(read, "rb", buffering=0) as reader, open(write, "wb", buffering=0):
+        os.set_blocking(write, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(write, b"\n" * 4096)
+        os.set_blocking(write, True)
+        yield reader, write

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from io import FileIO
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -23,7 +24,7 @@ BLOCKED_S = 0.2
 @pytest.fixture
 def pipe() -> Iterator[tuple[FileIO, int]]:
     read, write = os.pipe()
-    with open(read, "rb", buffering=0, closefd=True) as reader:
+    with open(read, "rb", buffering=0) as reader:
         yield reader, write
 
 
@@ -97,26 +98,29 @@ def test_a_non_blocking_descriptor_loses_nothing() -> None:
         assert output.lost == 0
 
 
-FULL_DISK = """
-import resource, sys
+DISK_WITH_LIMIT = """
+import resource
 from service.telemetry.output import Output
 
-output = Output("log", 2)
-written = []
-def write(line):
-    output.write(line)
-    while not output._queue.empty(): pass
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
-output.write(b"complete\\n")
-output.write(b"torn\\n")
-output.write(b"lost\\n")
-while output.lost < 2: pass
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+output = Output("log", 2)
+limit(12)
+for line in (b"complete\\n", b"torn\\n", b"lost\\n"):
+    output.write(line)
+while output.lost < 2:
+    pass
+limit(resource.RLIM_INFINITY)
 output.write(b"later\\n")
 output.end(10)
 """
 
 
-def test_a_disk_that_has_room_again_gets_the_next_lines_each_on_its_own_line() -> None:
-    pass
+def test_a_disk_that_has_room_again_gets_the_next_lines_and_none_joins_a_torn_one(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        subprocess.run(
+            [sys.executable, "-c", DISK_WITH_LIMIT], stderr=file, stdout=subprocess.PIPE, timeout=30, check=True
+        )
+    assert log.read_bytes() == b"complete\ntor\nlater\n"

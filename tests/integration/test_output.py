@@ -1,0 +1,168 @@
+"""The commands with an output that cannot be written or is not read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import FileIO
+from typing import Any
+
+import aiohttp
+import pytest
+
+from service.local import LocalAws
+from tests.support.metrics import scrape
+from tests.support.outputs import BROKEN, broken, full_pipe
+from tests.support.processes import Process, free_port, running, settings_for
+
+RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
+LOCAL = {"HOST": "127.0.0.1", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json", "DRAIN_DELAY": "0"}
+HELD_S = 1.5
+"""How long the workflow takes, so that requests are in flight during the stop."""
+ROUNDS = 50
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def ready(
+    http: aiohttp.ClientSession, *command: str, env: dict[str, str], stdout: int | None, stderr: int | None
+) -> AsyncIterator[tuple[Process, str]]:
+    """Run a command whose log need not be readable; yield its process and its URL once it is ready."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    env = env | {"PORT": str(port)}
+    async with running("-m", "service", *command, env=env, stdout=stdout, stderr=stderr) as process:
+        async with asyncio.timeout(30):
+            while not await is_ready(http, url):
+                await asyncio.sleep(0.05)
+        yield process, url
+
+
+async def is_ready(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(f"{url}/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def post(http: aiohttp.ClientSession, url: str, **headers: str) -> int:
+    async with http.post(f"{url}/event", json=RICARDO, headers=headers) as response:
+        await response.read()
+        return response.status
+
+
+async def assert_serves(http: aiohttp.ClientSession, url: str) -> None:
+    """Check every kind of response: 200, 202, 400, 404 and 415, and that they leave it ready."""
+    headers = {"Content-Type": "application/json"}
+    assert await post(http, url) == 200
+    assert await post(http, url, Prefer="respond-async") == 202
+    for _ in range(ROUNDS):
+        for data, given, expected in ((b"{", headers, 400), (b"{}", {"Content-Type": "text/plain"}, 415)):
+            async with http.post(f"{url}/event", data=data, headers=given) as response:
+                assert response.status == expected
+        async with http.get(f"{url}/nowhere") as response:
+            assert response.status == 404
+    assert await is_ready(http, url)
+
+
+async def assert_drains(http: aiohttp.ClientSession, process: Process, url: str) -> None:
+    """Check that a request in flight gets its result during the stop, and that the exit status says so."""
+    held = asyncio.create_task(post(http, url))
+    async with asyncio.timeout(20):
+        while (await scrape(http, url))("requests_in_flight") < 1:
+            pass
+    process.send(signal.SIGTERM)
+    assert await held == 200
+    assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_serve_responds_and_drains_whatever_its_log_leads_to(http: aiohttp.ClientSession, kind: str) -> None:
+    with broken(kind) as log:
+        async with (
+            LocalAws(port=0, wait=HELD_S) as aws,
+            ready(http, "serve", env=settings_for(aws), stdout=asyncio.subprocess.PIPE, stderr=log) as (process, url),
+        ):
+            await assert_serves(http, url)
+            lost = (await scrape(http, url))("output_lines_lost_total", "stderr")
+            assert lost > 0 or kind == "unread"  # the lines that wait for a reader are not lost yet
+            await assert_drains(http, process, url)
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_local_starts_and_serves_without_its_banner_and_its_log(http: aiohttp.ClientSession, kind: str) -> None:
+    with broken(kind) as banner, broken(kind) as log:
+        arguments = ("local", "--wait", str(HELD_S))
+        async with ready(http, *arguments, env=LOCAL, stdout=banner, stderr=log) as (process, url):
+            assert await post(http, url) == 200
+            await assert_drains(http, process, url)
+
+
+@pytest.mark.parametrize("kind", ["gone", "unread"])
+async def test_a_released_request_still_is_exit_status_three(http: aiohttp.ClientSession, kind: str) -> None:
+    with broken(kind) as log:
+        async with (
+            LocalAws(port=0, wait=60) as aws,
+            ready(http, "serve", env=settings_for(aws), stdout=log, stderr=log) as (process, url),
+        ):
+            held = asyncio.create_task(post(http, url))
+            async with asyncio.timeout(20):
+                while (await scrape(http, url))("requests_in_flight") < 1:
+                    pass
+            process.send(signal.SIGINT)
+            assert await held == 202
+            assert await process.wait() == 3
+
+
+@pytest.mark.parametrize(
+    ("argument", "status", "kind"),
+    [*(("serve", 2, kind) for kind in BROKEN), ("dance", 2, "gone"), ("--help", 0, "gone")],
+)
+async def test_a_message_that_cannot_be_written_leaves_the_exit_status(argument: str, status: int, kind: str) -> None:
+    with broken(kind) as out:
+        async with running("-m", "service", argument, stdout=out, stderr=out) as process:
+            assert await process.wait() == status
+
+
+async def test_a_reader_of_the_log_that_stalls_and_reads_on_gets_every_line(http: aiohttp.ClientSession) -> None:
+    with full_pipe() as (reader, writer):
+        async with (
+            LocalAws(port=0, wait=HELD_S) as aws,
+            ready(http, "serve", env=settings_for(aws), stdout=None, stderr=writer) as (process, url),
+        ):
+            await assert_serves(http, url)
+            read = asyncio.create_task(asyncio.to_thread(lines, reader, "stopped"))
+            await assert_drains(http, process, url)
+            events = [line["event"] for line in await read]
+    assert events[0] == "started"
+    assert events.count("request") == 3 * ROUNDS + 3  # two results before the stop and one during it
+
+
+def lines(reader: FileIO, last: str) -> list[dict[str, Any]]:
+    """Read log lines up to the event `last`."""
+    found: list[dict[str, Any]] = []
+    with open(reader.fileno(), "rb", closefd=False) as file:
+        while not found or found[-1]["event"] != last:
+            if line := file.readline().strip():
+                found.append(json.loads(line))
+    return found
+
+
+async def test_metrics_that_cannot_be_written_are_told_in_the_log(http: aiohttp.ClientSession) -> None:
+    with broken("gone") as metrics:
+        async with LocalAws(port=0, wait=HELD_S) as aws:
+            env = settings_for(aws) | {"EMF_INTERVAL": "0.1"}
+            async with ready(http, "serve", env=env, stdout=metrics, stderr=asyncio.subprocess.PIPE) as (process, url):
+                line = await process.logged("output_failed")
+                assert (line["output"], line["reason"]) == ("stdout", "Broken pipe")
+                await assert_drains(http, process, url)
+        assert [line["output"] for line in process.logs if line["event"] == "output_failed"] == ["stdout"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from service.errors import Unavailable
+from service.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,6 +82,7 @@ class EmfWriter:
             self.write()
             due = max(due + interval, clock())  # without drift, or a minute might have no value
 
+    @guarded
     def write(self) -> None:
         """Write one line."""
         sys.stdout.write(self.line(time.time()) + "\n")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import traceback
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import orjson
 import structlog
 
 from service.appsync.throttle import Throttle
+from service.telemetry.sampling import Sampler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from structlog.typing import EventDict, Processor, WrappedLogger
+
+log = structlog.get_logger(__name__)
 
 
 def configure(level: str, form: Literal["json", "console"]) -> None:
-    """Send all logs of `level` and above to standard error."""
+    """Send all logs of `level` and above to standard error, sampled by their kind."""
     shared = processors()
     renderer: Processor
     if form == "json":
@@ -25,13 +32,16 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     number = logging.getLevelNamesMapping()[level]
+    sampler = Sampler(_log_suppressed)
+    atexit.register(sampler.flush)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[_safe([partial(_sample, sampler), *shared, renderer])],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
+    handler.addFilter(lambda record: sampler.allows(f"{record.name}:{record.lineno}"))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -46,6 +56,45 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # OpenTelemetry quotes the part of a caller's `tracestate` that it could not parse.
     logging.getLogger("opentelemetry.trace.span").setLevel(logging.CRITICAL)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes the records of libraries."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        """Log which library had a record that cannot be formatted; logging itself would print its arguments."""
+        log.warning("log_line_failed", logger=record.name)
+
+
+def _safe(chain: list[Processor]) -> Processor:
+    """Return a processor that runs a chain of them and never raises: a log line must not cost a response."""
+
+    def process(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        name, processed = str(event["event"]), event
+        try:
+            for processor in chain:
+                processed = processor(logger, method, processed)  # type: ignore[assignment]  # only the last returns a str
+        except Exception as error:  # noqa: BLE001 - whatever a field is made of
+            return _dumps({"event": "log_line_failed", "level": "warning", "line": name, "exception": type(error).__name__})
+        return processed
+
+    return process
+
+
+def _sample(sampler: Sampler, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop a line if there are too many of its kind in this second: a stranger may cause thousands."""
+    # Lines of requests have been sampled by their outcome.
+    if event["event"] != "request" and not sampler.allows(_kind(event)):
+        raise structlog.DropEvent
+    return event
+
+
+def _kind(event: EventDict) -> str:
+    return " ".join(str(event[name]) for name in ("event", "status", "problem") if event.get(name))
+
+
+def _log_suppressed(counts: Mapping[str, int]) -> None:
+    log.info("lines_suppressed", count=sum(counts.values()), kinds=dict(counts))
 
 
 def processors() -> list[Processor]:

@@ -1,8 +1,9 @@
-"""A sampler that keeps the request log readable, and affordable, under load."""
+"""A sampler that keeps the log readable, and affordable, under load."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,6 @@ class Sampler:
         self._limit = limit
         self._seen: dict[str, int] = {}
         self._end = 0.0
-        self._timer: asyncio.TimerHandle | None = None
 
     def allows(self, kind: str) -> bool:
         """Count a line of this kind; return whether to log it."""
@@ -35,16 +35,19 @@ class Sampler:
             self.flush()
             self._end = now + 1.0
         seen = self._seen[kind] = self._seen.get(kind, 0) + 1
-        if seen > self._limit and self._timer is None:
-            # The numbers are reported even if no further line comes.
-            self._timer = asyncio.get_running_loop().call_later(self._end - now, self.flush)
+        if seen == self._limit + 1:
+            # The numbers are reported even if no further line comes; in a thread without a loop, with the next line.
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop().call_later(self._end - now, self._expire, self._end)
         return seen <= self._limit
 
     def flush(self) -> None:
         """End the second now, and report the lines that were suppressed, if any."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._report({kind: seen - self._limit for kind, seen in self._seen.items() if seen > self._limit})
-        self._seen.clear()
-        self._end = 0.0
+        seen, self._seen, self._end = self._seen, {}, 0.0
+        suppressed = {kind: number - self._limit for kind, number in seen.items() if number > self._limit}
+        if suppressed:
+            self._report(suppressed)
+
+    def _expire(self, end: float) -> None:
+        if end == self._end:
+            self.flush()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from service.telemetry.guard import guarded
 from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 
@@ -55,7 +56,7 @@ class Context:
     def begin_start(self) -> str | None:
         """Begin the StartExecution span if traces are exported; return the X-Ray trace header to send, if any."""
         if self.spans is not None:
-            self.trace_header = self.spans.begin_start_execution_span()
+            self.trace_header = guarded(self.spans.begin_start_execution_span)() or self.trace_header
         return self.trace_header
 
 

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from service.errors import BodyTooLarge, BodyTooSlow
+from service.telemetry.guard import guarded
 from service.telemetry.sampling import Sampler
 from service.web import responses
 from service.web.connections import HttpConnection
@@ -82,6 +83,7 @@ def _log_suppressed(counts: Mapping[str, int]) -> None:
     log.info("requests_suppressed", count=sum(counts.values()), outcomes=dict(counts))
 
 
+@guarded
 def _begin_trace(request: web.Request, context: Context) -> None:
     """Note the trace that a request belongs to, and begin its span if traces are exported."""
     header = context.trace_header = trace_header(request.headers)
@@ -97,6 +99,7 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource is not None else ""
 
 
+@guarded
 def _end(request: web.Request, context: Context, started_at: float, *, status: int) -> None:
     """Count, trace and log a request that has ended."""
     seconds = time.perf_counter() - started_at

@@ -74,3 +74,57 @@ def test_a_terminal_gets_text() -> None:
     assert "hello" in written[0]
     assert "number" in written[0]
     assert not any("private" in line for line in written)
+
+
+UNWRITABLE = """
+import logging, structlog, sys
+from service.telemetry import logs
+
+class Unwritable:
+    def __str__(self):
+        raise RuntimeError("private")
+
+logs.configure("INFO", {form!r})
+log = structlog.get_logger("test")
+log.info("lone_surrogate", reason=chr(0xD800))
+log.info("object", reason=Unwritable())
+log.info("number", reason=2**70)
+logging.getLogger("library").warning("%d is private", "private")
+logging.getLogger("library").warning(Unwritable())
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_that_cannot_be_formatted_raises_nothing_and_its_content_is_not_logged(form: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNWRITABLE.format(form=form)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert not any(word in done.stderr for word in ("private", "Traceback"))
+    assert len(done.stderr.splitlines()) == 5
+
+
+STORM = """
+import logging, structlog, threading
+from service.telemetry import logs
+
+logs.configure("INFO", "json")
+def storm():
+    for number in range(500):
+        structlog.get_logger("test").info("bad_request", status=400, request_id=number)
+        logging.getLogger("library").warning("number %d", number)
+storm()
+thread = threading.Thread(target=storm)
+thread.start()
+thread.join()
+structlog.get_logger("test").info("rare")
+"""
+
+
+def test_lines_of_one_kind_are_sampled_for_libraries_and_other_threads_too() -> None:
+    done = subprocess.run([sys.executable, "-c", STORM], capture_output=True, text=True, timeout=30, check=True)
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    suppressed = sum(event["count"] for event in events if event["event"] == "lines_suppressed")
+    assert suppressed >= 1000  # it may take more than one second
+    others = [event["event"] for event in events if event["event"] != "lines_suppressed"]
+    assert others[-1] == "rare"
+    assert len(others) + suppressed == 2001

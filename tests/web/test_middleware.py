@@ -6,8 +6,11 @@ from uuid import UUID
 
 import pytest
 from aiohttp import web
+from opentelemetry.sdk.trace import TracerProvider
 from structlog.testing import capture_logs
 
+from service.telemetry import otel
+from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import bodies, middleware
 from tests.support.front import JSON, NAMES, front
@@ -105,3 +108,29 @@ async def test_under_load_successes_are_counted_and_each_kind_of_problem_is_logg
         # On a busy machine they may take more than one second.
         assert len(lines) + sum(line["count"] for line in suppressed) == 31
         assert all(line["outcomes"] == {"succeeded": line["count"]} for line in suppressed)
+
+
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [
+        (Metrics, "ended"),
+        (Metrics, "responded"),
+        (Sampler, "allows"),
+        (otel.Traces, "begin"),
+        (otel.RequestTrace, "begin_start_execution_span"),
+        (otel.RequestTrace, "end"),
+    ],
+)
+async def test_telemetry_that_fails_is_logged_and_changes_no_response(
+    part: type, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("private")
+
+    monkeypatch.setattr(part, method, broken)
+    async with front(traces=otel.Traces(TracerProvider(shutdown_on_exit=False))) as it:
+        with capture_logs() as logs:
+            response = await it.post_and_reply({"nome completo": "x"}, json=NAMES)
+            assert (response.status, "X-Request-Id" in response.headers) == (200, True)
+        assert [line["event"] for line in logs if line["event"] != "request"] == ["telemetry_failed"]
+        it.stage.assert_nothing_in_flight()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import FileIO
@@ -23,6 +25,7 @@ LOCAL = {"HOST": "127.0.0.1", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json", "DRAI
 HELD_S = 1.5
 """How long the workflow takes, so that requests are in flight during the stop."""
 ROUNDS = 50
+FLOOD, LIMIT = 50, 3
 
 
 @pytest.fixture
@@ -140,14 +143,14 @@ async def test_a_reader_of_the_log_that_stalls_and_reads_on_gets_every_line(http
             ready(http, "serve", env=settings_for(aws), stdout=None, stderr=writer) as (process, url),
         ):
             await assert_serves(http, url)
-            read = asyncio.create_task(asyncio.to_thread(lines, reader, "stopped"))
+            read = asyncio.create_task(asyncio.to_thread(read_lines, reader, "stopped"))
             await assert_drains(http, process, url)
             events = [line["event"] for line in await read]
     assert events[0] == "started"
     assert events.count("request") == 3 * ROUNDS + 3  # two results before the stop and one during it
 
 
-def lines(reader: FileIO, last: str) -> list[dict[str, Any]]:
+def read_lines(reader: FileIO, last: str) -> list[dict[str, Any]]:
     """Read log lines up to the event `last`."""
     found: list[dict[str, Any]] = []
     with open(reader.fileno(), "rb", closefd=False) as file:
@@ -166,3 +169,66 @@ async def test_metrics_that_cannot_be_written_are_told_in_the_log(http: aiohttp.
                 assert (line["output"], line["reason"]) == ("stdout", "Broken pipe")
                 await assert_drains(http, process, url)
         assert [line["output"] for line in process.logs if line["event"] == "output_failed"] == ["stdout"]
+
+
+STRANGERS = {
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00",
+    "no_http": b"xyz\r\n\r\n",
+    "no_header": b"GET / HTTP/1.1\r\nSecret\r\n\r\n",
+    "long_header": b"GET / HTTP/1.1\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
+    "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "chunks": b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    "encoding": b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: 1\r\n\r\nx",
+    "expectation": b"GET / HTTP/1.1\r\nHost: x\r\nExpect: y\r\n\r\n",
+    "path": b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "no_method": b"BREW /event HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "other_method": b"PUT /event HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "large": b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 300000\r\n\r\n"
+    + b"x" * 300_000,
+}
+"""Requests that anybody can send, and that leave a line in the log."""
+
+
+LOW_LIMIT = """
+import sys
+from functools import partial
+from service.__main__ import main
+from service.telemetry import logs
+from service.telemetry.sampling import Sampler
+from service.web import middleware
+logs.Sampler = middleware.Sampler = partial(Sampler, limit=LIMIT)
+sys.argv = ["service", "serve"]
+sys.exit(main())
+"""
+
+
+async def test_requests_of_strangers_cannot_flood_the_log() -> None:
+    async with (
+        LocalAws(port=0) as aws,
+        running("-c", LOW_LIMIT.replace("LIMIT", str(LIMIT)), env=settings_for(aws)) as process,
+    ):
+        port = (await process.logged("started"))["port"]
+        await process.logged("link_subscription_confirmed")
+        began, before = time.monotonic(), len(process.logs)
+        for name, sent in STRANGERS.items():
+            statuses = [await send(port, sent) for _ in range(FLOOD)]
+            assert set(statuses) == {b"4"}, name
+        seconds = time.monotonic() - began
+        process.send(signal.SIGTERM)
+        assert await process.wait() == 0
+    logs = process.logs[before:]
+    lines = Counter((line["event"], line["status"]) for line in logs if line["event"] in {"bad_request", "request"})
+    suppressed = sum(line["count"] for line in logs if line["event"].endswith("_suppressed"))
+    assert sum(lines.values()) + suppressed == FLOOD * len(STRANGERS)
+    assert max(lines.values()) <= LIMIT * (seconds + 2)
+    assert len(process.logs) < FLOOD * len(STRANGERS) / 2
+
+
+async def send(port: int, sent: bytes) -> bytes:
+    """Send these bytes on a connection of their own; return the first digit of the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        head = await reader.readexactly(10)
+    writer.transport.abort()
+    return head[9:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.bridge import envelope
@@ -12,7 +12,7 @@ from service.errors import IdempotencyConflict, IdempotencyKeyReused, OutcomeUnk
 from service.stepfunctions.retry import ExecutionExists
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from service.bridge.pending import PendingReplies
     from service.bridge.starter import Start, Starter
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SHARED_START_TIMEOUT_S: Final = 12.0
 """Seconds that a shared start may take, even if a caller's own wait is shorter: a gap of the link, a start without a
 response, and the read that checks it take about that long."""
+
+_OTHER_BODY: Final = "This key was used before with a different body."
+_STILL_STARTING: Final = "An earlier request with this key is still starting."
 
 
 class SharedStart:
@@ -58,16 +61,18 @@ class SharedStarts:
 
         Register the waiter first: if the execution has ended already, this resolves it. The start does not end with its
         caller. Raise IdempotencyKeyReused if the execution is for another event, IdempotencyConflict if that cannot be
-        determined, or what the start raises. `deadline`, by the event loop's clock, limits the wait once
-        SHARED_START_TIMEOUT_S has passed.
+        determined, or what the start raises, all without the execution's id. `deadline`, by the event loop's clock,
+        limits the wait once SHARED_START_TIMEOUT_S has passed.
         """
-        shared = await self._get_or_create(start, event, channel, deadline)
+        with _without_execution_id():
+            shared = await self._get_or_create(start, event, channel, deadline)
         shared.users += 1
         try:
-            await self._wait_for_start(shared, deadline)
-            if shared.task.cancelled():
-                raise shared.start.interrupted()
-            shared.task.result()
+            with _without_execution_id():
+                await self._wait_for_start(shared, deadline)
+                if shared.task.cancelled():
+                    raise shared.start.interrupted()
+                shared.task.result()
             yield shared
         finally:
             shared.users -= 1
@@ -90,13 +95,9 @@ class SharedStarts:
             if shared.task.cancelled():
                 raise start.interrupted()
             if shared.start.done:
-                raise IdempotencyKeyReused(
-                    "This key was used before with a different body.", execution_id=start.execution_id
-                )
+                raise IdempotencyKeyReused(_OTHER_BODY)
             if shared.start.doubt is not None or clock() > deadline:
-                raise IdempotencyConflict(
-                    "An earlier request with this key is still starting.", execution_id=start.execution_id
-                )
+                raise IdempotencyConflict(_STILL_STARTING)
         if shared is None:
             shared = self._starts[start.execution_id] = SharedStart(start, event, channel)
             shared.task = self._tasks.spawn(self._run(shared, deadline - clock()))
@@ -113,9 +114,7 @@ class SharedStarts:
             await asyncio.wait([shared.task], timeout=part)
             if shared.task.done():
                 return
-        raise IdempotencyConflict(
-            "An earlier request with this key is still starting.", execution_id=shared.start.execution_id
-        )
+        raise IdempotencyConflict(_STILL_STARTING)
 
     async def _run(self, shared: SharedStart, timeout: float) -> None:
         try:
@@ -148,16 +147,12 @@ class SharedStarts:
         try:
             execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
-            raise IdempotencyConflict(
-                "The execution of this key cannot be read yet; try again later.", execution_id=execution_id
-            ) from None
+            raise IdempotencyConflict("The execution of this key cannot be read yet; try again later.") from None
         envelope_ = envelope.decode(execution.input)
         if envelope_ is None:
-            raise IdempotencyConflict(
-                "The execution of this key was not started by this service.", execution_id=execution_id
-            )
+            raise IdempotencyConflict("The execution of this key was not started by this service.")
         if envelope_.event != shared.event:
-            raise IdempotencyKeyReused("This key was used before with a different body.", execution_id=execution_id)
+            raise IdempotencyKeyReused(_OTHER_BODY)
         shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
         if execution.outcome is not None:
             self._replies.resolve(execution_id, execution.outcome)
@@ -165,6 +160,21 @@ class SharedStarts:
     def _forget(self, shared: SharedStart) -> None:
         if self._starts.get(shared.start.execution_id) is shared:
             del self._starts[shared.start.execution_id]
+
+
+@contextmanager
+def _without_execution_id() -> Iterator[None]:
+    """A block whose problems name no execution.
+
+    Until it is known that the execution of a key is for the same event, it may be a stranger's who chose the same key,
+    and whoever knows its id can read and stop it. The log line of the request does not name it either: that would link
+    one caller's request to another's, and an operator can do nothing about a conflict but talk to the caller.
+    """
+    try:
+        yield
+    except Problem as problem:
+        problem.execution_id = None
+        raise
 
 
 def _retrieve_exception(task: asyncio.Task[None]) -> None:

@@ -10,11 +10,9 @@ import orjson
 from aiohttp import hdrs
 
 from service.errors import Problem, SchemaViolation, Unavailable, UnsupportedEncoding, WorkflowFailed
-from service.web.representation import Representation
+from service.web.representation import NO_STORE, Representation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp import web
 
 TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
@@ -63,7 +61,7 @@ def from_http(error: web.HTTPException, instance: str, request_id: str) -> Repre
     return from_status(error.status, headers, instance=instance, request_id=request_id)
 
 
-def from_status(status: int, headers: Mapping[str, str] | None = None, **more: str) -> Representation:
+def from_status(status: int, headers: dict[str, str] | None = None, **more: str) -> Representation:
     """Write a problem that consists of its status alone."""
     members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     return _problem(members | more, headers or {})
@@ -89,5 +87,5 @@ def retry_after(seconds: float) -> str:
     return str(max(1, min(MAX_RETRY_AFTER_S, math.ceil(seconds))))
 
 
-def _problem(members: dict[str, Any], headers: Mapping[str, str]) -> Representation:
-    return Representation(members["status"], orjson.dumps(members), "application/problem+json", headers)
+def _problem(members: dict[str, Any], headers: dict[str, str]) -> Representation:
+    return Representation(members["status"], orjson.dumps(members), "application/problem+json", NO_STORE | headers)

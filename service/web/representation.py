@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+NO_STORE: Final[dict[str, str]] = {hdrs.CACHE_CONTROL: "no-store"}
+"""Results and problems are private data, and what a URL returns changes when its execution ends: no cache may keep
+them."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
@@ -13,7 +13,7 @@ from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, events, problems
 from service.web.context import CONTEXT, REQUEST_ID_HEADER
 from service.web.negotiation import JSON
-from service.web.representation import Representation
+from service.web.representation import NO_STORE, Representation
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from service.web.preferences import Preferences
 
 log = structlog.get_logger(__name__)
-
-_NO_STORE: Final[dict[str, str]] = {hdrs.CACHE_CONTROL: "no-store"}
-"""Results are private data, and what a URL returns changes when its execution ends: no cache may keep it."""
 
 
 class Responses:
@@ -85,7 +82,7 @@ class Responses:
         execution_id = result.execution_id
         match result.outcome:
             case Succeeded(output):
-                return Representation(200, bodies.result(execution_id, output), JSON, _NO_STORE)
+                return Representation(200, bodies.result(execution_id, output), JSON, NO_STORE)
             case Failed(error):
                 raise WorkflowFailed(error, execution_id=execution_id)
             case Aborted():
@@ -97,7 +94,7 @@ class Responses:
                 headers: dict[str, str] = {
                     hdrs.LOCATION: self._location(execution_id),
                     hdrs.RETRY_AFTER: problems.retry_after(result.remaining),
-                    **_NO_STORE,
+                    **NO_STORE,
                 }
                 return Representation(202, body, JSON, headers)
 

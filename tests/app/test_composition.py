@@ -17,6 +17,7 @@ from service.bridge import recovery
 from service.bridge.idempotency_keys import IdempotencyKeys
 from service.errors import Draining
 from service.local import LocalAws
+from service.stepfunctions.client import MAX_OTHER_CALLS
 from tests.chaos.proxy import Proxy
 from tests.support.processes import settings_for
 from tests.support.served import served, until
@@ -59,7 +60,7 @@ async def test_a_draining_instance_is_not_ready() -> None:
 async def test_a_caller_that_leaves_frees_its_place_at_once_and_the_policy_decides_about_its_execution(
     policy: str, ends: str
 ) -> None:
-    async with LocalAws(port=0, wait=30) as aws, served(aws, ON_CLIENT_GONE=policy) as it:
+    async with LocalAws(port=0, wait=30) as aws, served(aws, {"ON_CLIENT_GONE": policy}) as it:
         leaving = it.post()
         await until(lambda: aws.running)
         leaving.cancel()
@@ -83,7 +84,7 @@ async def test_work_for_callers_that_have_left_ends_before_its_client_closes(
     async with LocalAws(port=0) as aws, ScriptedStepFunctions() as endpoint:
         endpoint.script("StartExecution", STARTED)
         endpoint.script(action, slow)
-        async with served(aws, sfn_url=endpoint.url, ON_CLIENT_GONE="stop") as it:
+        async with served(aws, {"ON_CLIENT_GONE": "stop"}, sfn_url=endpoint.url) as it:
             leaving = it.post(**headers)
             await endpoint.arrived("StartExecution")
             leaving.cancel()
@@ -98,7 +99,7 @@ async def test_the_record_is_read_from_the_loss_of_the_link_until_it_is_back(mon
     async with (
         LocalAws(port=0, wait=30) as aws,
         Proxy(aws.realtime_url, random.Random(1)) as link,
-        served(aws, APPSYNC_REALTIME_URL=link.url) as it,
+        served(aws, {"APPSYNC_REALTIME_URL": link.url}) as it,
     ):
         waiting = it.post()
         await until(lambda: aws.running)
@@ -138,7 +139,7 @@ async def test_an_end_that_no_workflow_publishes_is_reported_at_once(status: str
 
 async def test_each_quota_limits_its_own_action() -> None:
     quotas = {"DESCRIBE_QUOTA": "7/1", "HISTORY_QUOTA": "8/1", "LIST_QUOTA": "9/1"}
-    async with LocalAws(port=0) as aws, served(aws, **quotas) as it:
+    async with LocalAws(port=0) as aws, served(aws, quotas) as it:
         metrics = await it.until(lambda _: True)
         actions = ("DescribeExecution", "GetExecutionHistory", "ListExecutions")
         assert [metrics("recovery_tokens", action) for action in actions] == [7, 8, 9]
@@ -151,13 +152,13 @@ async def test_the_files_that_everything_else_opens_are_reserved_before_requests
     with capture_logs() as logs:
         async with LocalAws(port=0) as aws, served(aws, open_files=500) as it:
             metrics = await it.until(lambda _: True)
-    calls = composition.MAX_CONCURRENT_STARTS + composition.MAX_OTHER_CALLS
+    calls = composition.MAX_CONCURRENT_STARTS + MAX_OTHER_CALLS
     assert 500 < metrics("requests_in_flight_limit") <= 2000 - 500 - calls - composition.RESERVED_FILES
     assert "max_in_flight_lowered" in [line["event"] for line in logs]
 
 
 async def test_a_request_over_the_limit_is_refused() -> None:
-    async with LocalAws(port=0, wait=30) as aws, served(aws, MAX_IN_FLIGHT="2") as it:
+    async with LocalAws(port=0, wait=30) as aws, served(aws, {"MAX_IN_FLIGHT": "2"}) as it:
         waiting = [it.post(), it.post()]
         await until(lambda: aws.running == 2)
         code, body = await it.post()
@@ -175,14 +176,14 @@ async def test_a_request_over_the_limit_is_refused() -> None:
     ],
 )
 async def test_a_key_names_its_execution_by_the_shared_secret(changes: dict[str, str], secret: str) -> None:
-    async with LocalAws(port=0, wait=0) as aws, served(aws, **changes) as it:
+    async with LocalAws(port=0, wait=0) as aws, served(aws, changes) as it:
         _, body = await it.post(**{"Idempotency-Key": "order-17"})
         assert body["id"] == IdempotencyKeys(secret).execution_id("order-17")
 
 
 async def test_without_a_secret_that_instances_share_keys_are_refused_and_logged() -> None:
     with capture_logs() as logs:
-        async with LocalAws(port=0, wait=0) as aws, served(aws, APPSYNC_AUTH="iam", APPSYNC_API_KEY="") as it:
+        async with LocalAws(port=0, wait=0) as aws, served(aws, {"APPSYNC_AUTH": "iam", "APPSYNC_API_KEY": ""}) as it:
             code, body = await it.post(**{"Idempotency-Key": "order-17"})
     assert (code, body["type"].rpartition(":")[2]) == (400, "idempotency-unavailable")
     assert "idempotency_keys_unavailable" in [line["event"] for line in logs]
@@ -192,7 +193,7 @@ async def test_an_express_machine_has_no_record_to_read() -> None:
     async with LocalAws(port=0) as aws, ScriptedStepFunctions() as express:
         express.script("DescribeStateMachine", ok(stateMachineArn=aws.state_machine_arn, type="EXPRESS"))
         express.script("StartExecution", STARTED)
-        async with served(aws, sfn_url=express.url, RESPONSE_TIMEOUT="1.5") as it:
+        async with served(aws, {"RESPONSE_TIMEOUT": "1.5"}, sfn_url=express.url) as it:
             code, _ = await it.post()
             assert code == 202
         assert {action for action, _ in express.calls} == {"DescribeStateMachine", "StartExecution"}

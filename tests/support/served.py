@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -51,13 +51,13 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    aws: LocalAws, *, sfn_url: str | None = None, open_files: int = 0, **changes: str
+    aws: LocalAws, changes: Mapping[str, str] | None = None, *, sfn_url: str | None = None, open_files: int = 0
 ) -> AsyncIterator[Served]:
-    """Serve until the block ends; `sfn_url` is an endpoint of Step Functions instead of the local one."""
+    """Serve, with `changes` to the settings, until the block ends; `sfn_url` replaces the local Step Functions."""
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
     access = AwsAccess(session, sfn_url or aws.url, open_files)
     shutdown, port = Shutdown(), asyncio.get_running_loop().create_future()
-    config = settings.load(settings_for(aws) | changes)
+    config = settings.load(settings_for(aws) | dict(changes or {}))
     running = asyncio.create_task(serve.run(config, access, shutdown, port.set_result))
     try:
         await asyncio.wait([running, port], return_when=asyncio.FIRST_COMPLETED)

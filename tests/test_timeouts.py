@@ -1,0 +1,131 @@
+"""Times and limits that only make sense together, by their real values: tests elsewhere shorten them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from service.app.composition import MAX_CONCURRENT_STARTS, READY_GRACE_S
+from service.app.serve import API_GATEWAY_TIMEOUT_S
+from service.app.settings import Settings
+from service.app.shutdown import FLUSH_TIMEOUT_S, FORCED_FLUSH_TIMEOUT_S, LAST_READ_S
+from service.appsync.protocol import DEFAULT_SILENCE_TIMEOUT_S
+from service.appsync.timing import Backoff, Renewal, Timeouts
+from service.bridge import lookup_queue, recovery
+from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
+from service.bridge.remote import MAX_REMOTE_SUBSCRIPTIONS, SUBSCRIBE_TIMEOUT_S
+from service.bridge.shared_starts import SHARED_START_TIMEOUT_S
+from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S
+from service.local.realtime import MAX_SUBSCRIPTIONS
+from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.reader import EXISTING_RETRY_DELAYS_S, RECOVERY_READ_TIMEOUT_S
+from service.stepfunctions.token_bucket import DESCRIBE_EXECUTION_QUOTA
+from service.web.connections import HEAD_TIMEOUT_S, KEEP_ALIVE_S, READ_TIMEOUT_S
+from service.web.events import COMMENT_INTERVAL_S
+
+TERRAFORM = Path(__file__).parents[1] / "IaC" / "terraform"
+
+
+def chain() -> dict[str, float]:
+    """Return the timeouts of the infrastructure, and what it repeats of the service."""
+    variable = (TERRAFORM / "variables.tf").read_text().partition('variable "timeouts"')[2].partition("\nvariable")[0]
+    repeated = (TERRAFORM / "timeouts.tf").read_text().partition("precondition")[0]
+    found = re.findall(r"(\w+)\s*= optional\(number, (\d+)\)", variable) + re.findall(r"(\w+)\s*= (\d+) ?#?", repeated)
+    return {name: float(seconds) for name, seconds in found}
+
+
+def default(setting: str) -> float:
+    return float(Settings.model_fields[setting].default)
+
+
+def parameter(name: str) -> float:
+    """Return a default of the client's constructor."""
+    defaults = StepFunctionsClient.__init__.__kwdefaults__ or {}
+    return float(defaults[name])
+
+
+def test_the_infrastructure_repeats_the_values_of_the_service() -> None:
+    it = chain()
+    assert it["keep_alive"] == KEEP_ALIVE_S
+    assert it["flush"] == FLUSH_TIMEOUT_S
+    assert it["api_gateway"] == API_GATEWAY_TIMEOUT_S
+    repeated = {"response": "RESPONSE_TIMEOUT", "drain": "DRAIN_TIMEOUT", "drain_delay": "DRAIN_DELAY"}
+    assert {name: it[name] for name in repeated} == {name: default(setting) for name, setting in repeated.items()}
+
+
+def test_each_timeout_around_a_request_is_longer_than_the_one_inside_it() -> None:
+    it = chain()
+    assert it["response"] + it["margin"] <= it["api_gateway"]  # else 504 without a Location
+    assert it["api_gateway"] < it["balancer_idle"]  # a waiting request has no traffic
+    assert it["balancer_idle"] + 10 <= KEEP_ALIVE_S <= 120  # else 502s; but idle connections take files
+    assert 5 <= COMMENT_INTERVAL_S <= it["balancer_idle"] / 3  # a stream outlives a lost comment, at a small cost
+    assert 10 <= READ_TIMEOUT_S < it["balancer_idle"]  # a stalled reader gives its place back
+    assert 30 <= HEAD_TIMEOUT_S <= 120  # a busy client connects long before it sends; a silent one takes a place
+
+
+def test_a_stop_takes_longer_than_the_last_request_it_accepts() -> None:
+    it = chain()
+    assert it["drain"] >= it["drain_delay"] + it["response"] + it["margin"]  # else it is released without its result
+    assert it["deregistration"] > it["api_gateway"]  # at its end the balancer cuts connections
+    assert it["stop"] >= it["drain"] + LAST_READ_S + it["flush"] + it["margin"]  # at its end ECS kills the task
+    assert LAST_READ_S <= FORCED_FLUSH_TIMEOUT_S <= 1  # who forces a stop waits no longer
+    assert LAST_READ_S >= 0.01  # a request on its way arrives in that time
+
+
+def test_a_normal_reconnect_is_over_before_anybody_notices() -> None:
+    backoff, timeouts = Backoff(), Timeouts()
+    early = sum(backoff.base * 2**attempt for attempt in range(3))  # three attempts, at the longest pauses
+    assert backoff.base >= 0.05  # a restart of AppSync must not meet a storm
+    assert early < LINK_GRACE_S  # requests wait for it
+    assert backoff.base * 2 < recovery.FIRST_POLL_AFTER_S <= 1  # the record is left alone in that time, but no longer
+    assert backoff.cap + timeouts.connect < READY_GRACE_S < default("RESPONSE_TIMEOUT")  # no traffic is moved elsewhere
+
+
+def test_recovery_is_soon_and_stays_below_the_quotas() -> None:
+    pace = lookup_queue.MAX_SINGLE_READS / recovery.POLL_INTERVAL_S
+    assert pace < DESCRIBE_EXECUTION_QUOTA.refill / 2  # one of several instances
+    assert recovery.FIRST_POLL_AFTER_S < recovery.POLL_INTERVAL_S <= 3  # results come late by no more
+    assert (recovery.LOOKUPS_AFTER_GAP_S[0], recovery.LOOKUPS_AFTER_GAP_S[-1] <= 5) == (0, True)
+    assert sum(lookup_queue.RECORD_LAG_PAUSES_S) <= 5  # the record shows an end within seconds
+    assert min(lookup_queue.RECORD_LAG_PAUSES_S) >= lookup_queue.MIN_READ_INTERVAL_S  # 10 reads a second at most
+    assert 1 / DESCRIBE_EXECUTION_QUOTA.refill <= lookup_queue.MIN_READ_INTERVAL_S
+    assert lookup_queue.RETRY_FAILED_READ_AFTER_S >= RECOVERY_READ_TIMEOUT_S  # no faster than it fails
+
+
+def test_the_last_lookup_has_time_for_a_read() -> None:
+    assert 0.5 <= LOOKUP_BEFORE_DEADLINE_S <= MIN_WAIT_FOR_LOOKUP_S  # later, its response would miss the deadline
+    assert LOOKUP_BEFORE_DEADLINE_S < lookup_queue.LAST_LOOKUP_WINDOW_S  # it reads what no listing has shown
+    assert RECOVERY_READ_TIMEOUT_S <= CONFIRM_TIMEOUT_S  # a start in doubt is read before the deadline
+
+
+def test_a_shared_start_has_time_for_everything_that_it_may_wait_for() -> None:
+    needed = LINK_GRACE_S + parameter("timeout") + sum(EXISTING_RETRY_DELAYS_S)
+    assert needed <= SHARED_START_TIMEOUT_S <= default("RESPONSE_TIMEOUT") / 2
+
+
+def test_a_failed_call_is_repeated_a_few_times_before_it_is_given_up() -> None:
+    """A backoff that is too long makes one attempt of them, and one that is too short a storm."""
+    pauses = [parameter("backoff") * 2**attempt for attempt in range(1, 20)]
+    attempts = next(count for count in range(20) if sum(pauses[:count]) > parameter("timeout"))
+    assert 4 <= attempts <= 7
+    assert parameter("timeout") / 2 < parameter("attempt_timeout") < parameter("timeout")  # a slow one is not cut off
+    assert parameter("timeout") <= default("RESPONSE_TIMEOUT") / 4  # most of the wait is the workflow's
+
+
+def test_starts_are_limited_by_their_quota_and_not_by_their_slots() -> None:
+    start_quota, seconds_a_call = 300, 0.05  # "Quotas", AWS Step Functions Developer Guide: 300/s in large regions
+    assert 4 * start_quota * seconds_a_call <= MAX_CONCURRENT_STARTS
+    assert MAX_CONCURRENT_STARTS <= 1024  # each takes a connection
+
+
+def test_subscriptions_to_other_instances_never_use_up_the_connection() -> None:
+    assert 20 <= MAX_REMOTE_SUBSCRIPTIONS <= MAX_SUBSCRIPTIONS / 2
+    assert Timeouts().subscribe >= SUBSCRIBE_TIMEOUT_S  # after that the record is polled
+
+
+def test_a_connection_is_renewed_before_the_service_ends_it() -> None:
+    renewal, day = Renewal(), 24 * 3600.0
+    assert 6 * 3600 <= renewal.earliest < renewal.latest - 3600  # spread, and not all the time
+    assert renewal.latest + 5 * (renewal.backoff.cap + renewal.takeover) < day  # time for some more attempts
+    assert renewal.overlap < renewal.takeover < DEFAULT_SILENCE_TIMEOUT_S
+    assert Backoff().refused_cap <= 60  # new credentials are in use within a minute

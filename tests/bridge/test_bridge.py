@@ -32,6 +32,7 @@ from tests.support.step_functions import (
     ok,
     reset,
 )
+from tests.support.within import within
 
 
 def replying(made: Stage, output: Any) -> Script:
@@ -320,7 +321,8 @@ async def test_a_stop_answers_waiting_requests_at_once() -> None:
         made.endpoint.script("DescribeExecution", described("ABORTED"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.bridge.stop(await made.started())
-        assert (await submitted).outcome == Aborted()
+        async with within(3):
+            assert (await submitted).outcome == Aborted()
 
 
 async def test_a_stop_that_the_record_shows_late_answers_waiting_requests_late() -> None:
@@ -331,7 +333,8 @@ async def test_a_stop_that_the_record_shows_late_answers_waiting_requests_late()
         )
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.bridge.stop(await made.started())
-        assert (await submitted).outcome == Aborted()
+        async with within(3):
+            assert (await submitted).outcome == Aborted()
 
 
 async def test_a_stop_that_the_record_never_shows_leaves_the_waiter_waiting() -> None:

@@ -8,6 +8,7 @@ from tests.support.outcomes import success
 from tests.support.shared_execution import EXISTS, ID, input_of, submit, subscribed, until
 from tests.support.stage import stage
 from tests.support.step_functions import described
+from tests.support.within import within
 
 
 async def test_the_reply_of_another_instances_execution_comes_on_its_own_channel() -> None:
@@ -35,7 +36,8 @@ async def test_an_end_between_the_read_and_the_subscription_is_not_missed() -> N
         )
         post = submit(made)
         (await subscribed(made)).come_up()
-        assert (await post).outcome == success(1)
+        async with within(5):
+            assert (await post).outcome == success(1)
 
 
 async def test_a_reply_before_the_subscription_with_an_end_after_it_is_not_missed() -> None:
@@ -50,7 +52,7 @@ async def test_a_reply_before_the_subscription_with_an_end_after_it_is_not_misse
         )
         post = submit(made, wait=60)
         (await subscribed(made)).come_up()
-        async with asyncio.timeout(20):
+        async with within(10):
             assert (await post).outcome == success(1)
 
 
@@ -66,7 +68,8 @@ async def test_the_record_is_read_if_the_channel_is_refused() -> None:
         post = submit(made)
         channel = await subscribed(made)
         channel.refuse()
-        assert (await post).outcome == success(1)
+        async with within(8):  # polled every two seconds
+            assert (await post).outcome == success(1)
         await until(lambda: channel.ended)
 
 
@@ -80,5 +83,6 @@ async def test_a_foreign_channel_is_never_subscribed(channel: str) -> None:
             described("RUNNING", input=input_of(channel=channel)),
             described("SUCCEEDED", input=input_of(), output="1"),
         )
-        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+        async with within(5):
+            assert (await made.bridge.follow(ID, 20)).outcome == success(1)
         assert made.subscribed == {}

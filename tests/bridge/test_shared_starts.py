@@ -26,6 +26,7 @@ from tests.support.outcomes import success
 from tests.support.shared_execution import EXISTS, ID, input_of, submit, subscribed, until
 from tests.support.stage import Stage, stage
 from tests.support.step_functions import STARTED, Call, Script, described, error, gated
+from tests.support.within import within
 
 
 def started(made: Stage) -> bool:
@@ -66,10 +67,10 @@ async def test_a_request_between_a_missed_reply_and_the_record_of_the_end_gets_t
         made.reply(ID, 1)
         running = described("RUNNING", input=input_of(channel=f"ns/me/{ID}"))
         made.endpoint.script("DescribeExecution", running, running, described("SUCCEEDED", output="1"))
-        async with asyncio.timeout(10):
+        async with within(5):
             assert (await made.bridge.follow(ID, 20)).outcome == success(1)
         made.endpoint.script("DescribeExecution", running, described("SUCCEEDED", output="1"))
-        async with asyncio.timeout(10):
+        async with within(5):
             assert (await submit(made)).outcome == success(1)
         made.assert_nothing_in_flight()
 
@@ -219,7 +220,8 @@ async def test_a_waiting_read_of_an_execution_with_a_foreign_input_polls_the_rec
         made.endpoint.script(
             "DescribeExecution", described("RUNNING", input="[]"), described("SUCCEEDED", input="[]", output="1")
         )
-        assert (await made.bridge.follow(ID, 20)).outcome == success(1)
+        async with within(5):
+            assert (await made.bridge.follow(ID, 20)).outcome == success(1)
 
 
 async def test_a_waiting_read_that_times_out_leaves_nothing_behind() -> None:

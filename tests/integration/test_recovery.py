@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import signal
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from service.local import LocalAws
 from tests.chaos.proxy import Proxy
 from tests.support.processes import service
 from tests.support.step_functions import ScriptedStepFunctions, ok
+from tests.support.within import within
 
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
@@ -65,11 +65,11 @@ async def test_a_result_whose_reply_fell_into_an_outage_is_read_soon_after_it(ht
             while aws.running:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
         aws.faults.mute.off()
-        began = time.monotonic()
-        await aws.drop_connections(1001)
-        for status, body in await asyncio.gather(*posts):
+        async with within(12):  # the wait would end after 25 seconds
+            await aws.drop_connections(1001)
+            responses = await asyncio.gather(*posts)
+        for status, body in responses:
             assert (status, body) == (200, expected(body["id"]))
-        assert time.monotonic() - began < 15  # well before the end of the wait, 25 seconds after the start
         await process.logged("link_down")
 
 
@@ -80,9 +80,10 @@ async def test_the_end_of_an_execution_stopped_by_another_instance_is_reported_a
         waiting = asyncio.create_task(post(http, url))
         await running(aws, 1)
         [execution_id] = aws.executions
-        async with http.delete(f"{other}/event/{execution_id}") as response:
-            assert response.status == 204
-        status, body = await waiting
+        async with within(10):  # the wait would end after 25 seconds
+            async with http.delete(f"{other}/event/{execution_id}") as response:
+                assert response.status == 204
+            status, body = await waiting
         assert (status, body["type"].rpartition(":")[2], body["id"]) == (502, "workflow-aborted", execution_id)
 
 
@@ -138,7 +139,9 @@ async def test_without_appsync_requests_in_flight_are_answered_and_new_ones_refu
         link.refusing = True
         link.reset()
         await process.logged("link_down")
-        for status, body in await asyncio.gather(*posts):
+        async with within(10):  # the wait would end after 25 seconds
+            responses = await asyncio.gather(*posts)
+        for status, body in responses:
             assert (status, body) == (200, expected(body["id"]))
         status, problem = await post(http, url)
         assert (status, problem["type"].rpartition(":")[2]) == (503, "link-down")

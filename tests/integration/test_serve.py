@@ -21,6 +21,7 @@ from service.app.shutdown import FLUSH_TIMEOUT_S
 from service.local import LocalAws
 from tests.support.processes import Process, command, service, settings_for
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, gated
+from tests.support.within import within
 
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 
@@ -158,9 +159,10 @@ async def test_a_delete_aborts_the_execution_and_answers_its_waiting_request(htt
         waiting = asyncio.create_task(post(http, url))
         await started(aws, 1)
         (name,) = aws.executions
-        async with http.delete(f"{url}/event/{name}") as response:
-            assert response.status == 204
-        status, body = await waiting
+        async with within(10):  # the wait would end after 25 seconds
+            async with http.delete(f"{url}/event/{name}") as response:
+                assert response.status == 204
+            status, body = await waiting
         assert (status, body["id"]) == (502, name)
         assert body["type"].endswith(":workflow-aborted")
 

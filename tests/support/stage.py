@@ -83,7 +83,7 @@ class Stage:
         self.record = RecordReader(client, **options.pop("quotas", {}))
         self.recovery = Recovery(self.replies, self.record)
         self.replies.on_ended = self.recovery.lookup_ended
-        self.replies.on_deadline_near = self.recovery.lookup_before_deadline
+        # Nothing is looked up before a deadline: that would answer every wait in the end, and hide what is late.
         self.remote = RemoteSubscriptions(self._subscribe, "ns/me/", self.recovery, self.replies)
         self.admission = Admission(max_in_flight)
         self.bridge = Bridge(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Final
@@ -12,7 +11,8 @@ from typing import Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.processes import Process, running
+from tests.support.outputs import broken
+from tests.support.processes import Process, free_port, running
 
 STATUS_RELEASED_EARLY: Final = 3
 """The exit status if requests were released before they were done."""
@@ -22,21 +22,25 @@ import random, signal, sys, time
 real, moved = time.time, [0.0]
 time.time = lambda: real() + moved[0]
 signal.signal(signal.SIGUSR1, lambda *_: moved.__setitem__(0, random.choice([-86400.0, -30.0, 0.0, 30.0, 86400.0])))
-from service.app.cli import main
-sys.exit(main(["serve"]))
+from service.__main__ import main
+sys.argv = ["service", "serve"]
+sys.exit(main())
 """
 """A start of the service in which SIGUSR1 moves time.time by up to a day, for libraries too."""
 
 
 class ProcessInstance:
-    """One instance of the service."""
+    """One instance of the service; `log` is what is wrong with its standard error, if anything."""
 
-    def __init__(self, sfn_url: str, environment: Mapping[str, str], *, jumping: bool = False) -> None:
+    def __init__(
+        self, sfn_url: str, environment: Mapping[str, str], *, jumping: bool = False, log: str | None = None
+    ) -> None:
+        self._log = log
         self._command = ("-c", JUMPING_CLOCK) if jumping else ("-m", "service", "serve")
         self._environment = {
             **environment,
             "LOG_FORMAT": "json",
-            "LOG_LEVEL": "WARNING",
+            "LOG_LEVEL": "INFO" if log else "WARNING",
             "AWS_ENDPOINT_URL_SFN": sfn_url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -51,11 +55,12 @@ class ProcessInstance:
 
     async def start(self) -> None:
         """Start it without waiting until it is ready."""
-        with socket.socket() as free:  # at this log level it does not log its port
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()  # its log may not say
         environment = self._environment | {"PORT": str(port)}
-        self._process = await self._stack.enter_async_context(running(*self._command, env=environment))
+        stderr = self._stack.enter_context(broken(self._log)) if self._log else asyncio.subprocess.PIPE
+        self._process = await self._stack.enter_async_context(
+            running(*self._command, env=environment, stderr=stderr)
+        )
         self.url = f"http://127.0.0.1:{port}"
 
     @property

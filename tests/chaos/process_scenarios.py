@@ -8,7 +8,7 @@ from typing import Final
 from tests.chaos.callers import Mix
 from tests.chaos.process import ProcessInstance
 from tests.chaos.scenarios import scenario
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, wait_until_ready
 
 TWO_PROCESSES: Final = 2
 FREEZE_S: Final = 30.0
@@ -76,3 +76,34 @@ async def clock_jumps(stage: Stage) -> None:
     for _ in range(stage.rng.randint(3, 6)):
         await stage.pause(0.1, 0.6)
         any_process(stage).jump()
+
+
+@scenario(processes=TWO_PROCESSES, may_refuse=False, log="closed")
+async def log_closed(stage: Stage) -> None:
+    await drain_one(stage)
+
+
+@scenario(processes=TWO_PROCESSES, may_refuse=False, log="full")
+async def log_on_a_full_disk(stage: Stage) -> None:
+    await drain_one(stage)
+
+
+@scenario(processes=TWO_PROCESSES, may_refuse=False, log="gone")
+async def log_without_a_reader(stage: Stage) -> None:
+    await drain_one(stage)
+
+
+@scenario(processes=TWO_PROCESSES, may_refuse=False, log="unread")
+async def log_not_read(stage: Stage) -> None:
+    await drain_one(stage)
+
+
+async def drain_one(stage: Stage) -> None:
+    """Stop one of the processes while requests are in flight; the other one has to remain ready."""
+    await stage.pause(0.2, 1.5)
+    instance = any_process(stage)
+    instance.terminate()
+    await instance.wait_for_exit()
+    for other in stage.instances:
+        if other is not instance:
+            await wait_until_ready(other.url)

@@ -21,6 +21,7 @@ def scenario(
     may_refuse: bool = True,
     recovers: bool = False,
     jumping: bool = False,
+    log: str | None = None,
     frozen_s: float = 0.0,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
@@ -37,6 +38,7 @@ def scenario(
             may_refuse=may_refuse,
             recovers=recovers,
             jumping=jumping,
+            log=log,
             frozen_s=frozen_s,
         )
         return inject

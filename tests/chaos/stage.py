@@ -51,6 +51,8 @@ class Scenario:
     """Whether every outcome that the record has had for a while must be returned."""
     jumping: bool = False
     """Whether the clocks of the processes can be moved."""
+    log: str | None = None
+    """What is wrong with the standard error of the processes."""
     frozen_s: float = 0.0
     """How long a process may be frozen."""
 
@@ -137,7 +139,9 @@ class Stage:
 
     async def add_process(self) -> None:
         """Start another process and add it to the load balancer."""
-        process = ProcessInstance(self.api.url, self._environment(), jumping=self._scenario.jumping)
+        process = ProcessInstance(
+            self.api.url, self._environment(), jumping=self._scenario.jumping, log=self._scenario.log
+        )
         self._stack.push_async_callback(process.stop)
         await self._add(process)
 

@@ -75,7 +75,9 @@ def _safe(chain: list[Processor]) -> Processor:
             for processor in chain:
                 processed = processor(logger, method, processed)  # type: ignore[assignment]  # only the last returns a str
         except Exception as error:  # noqa: BLE001 - whatever a field is made of
-            return _dumps({"event": "log_line_failed", "level": "warning", "line": name, "exception": type(error).__name__})
+            return _dumps(
+                {"event": "log_line_failed", "level": "warning", "line": name, "exception": type(error).__name__}
+            )
         return processed
 
     return process

@@ -58,9 +58,7 @@ class ProcessInstance:
         port = free_port()  # its log may not say
         environment = self._environment | {"PORT": str(port)}
         stderr = self._stack.enter_context(broken(self._log)) if self._log else asyncio.subprocess.PIPE
-        self._process = await self._stack.enter_async_context(
-            running(*self._command, env=environment, stderr=stderr)
-        )
+        self._process = await self._stack.enter_async_context(running(*self._command, env=environment, stderr=stderr))
         self.url = f"http://127.0.0.1:{port}"
 
     @property

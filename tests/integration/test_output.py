@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 import time
@@ -153,10 +154,11 @@ async def test_a_reader_of_the_log_that_stalls_and_reads_on_gets_every_line(http
 def read_lines(reader: FileIO, last: str) -> list[dict[str, Any]]:
     """Read log lines up to the event `last`."""
     found: list[dict[str, Any]] = []
-    with open(reader.fileno(), "rb", closefd=False) as file:
-        while not found or found[-1]["event"] != last:
-            if line := file.readline().strip():
-                found.append(json.loads(line))
+    file = io.BufferedReader(reader)
+    while not found or found[-1]["event"] != last:
+        if line := file.readline().strip():
+            found.append(json.loads(line))
+    file.detach()
     return found
 
 

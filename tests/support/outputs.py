@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from io import FileIO
+from pathlib import Path
 from typing import Final
 
 BROKEN: Final = ("closed", "gone", "unread", *(["full"] if Path("/dev/full").exists() else []))
@@ -15,7 +15,7 @@ BROKEN: Final = ("closed", "gone", "unread", *(["full"] if Path("/dev/full").exi
 
 @contextmanager
 def broken(kind: str) -> Iterator[int | None]:
-    """Provide an output for `running`: none at all, a full disk, a pipe whose reader has gone, or one that is not read."""
+    """Provide an output for `running`: none, a full disk, or a pipe whose reader has gone or does not read."""
     if kind == "closed":
         yield None
     elif kind == "full":
@@ -32,7 +32,7 @@ def broken(kind: str) -> Iterator[int | None]:
 def full_pipe() -> Iterator[tuple[FileIO, int]]:
     """Open a pipe and fill it with empty lines; yield its ends."""
     read, write = os.pipe()
-    with open(read, "rb", buffering=0) as reader, open(write, "wb", buffering=0):
+    with FileIO(read) as reader, FileIO(write, "wb"):
         os.set_blocking(write, False)
         with suppress(BlockingIOError):
             while True:

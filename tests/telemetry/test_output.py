@@ -24,7 +24,7 @@ BLOCKED_S = 0.2
 @pytest.fixture
 def pipe() -> Iterator[tuple[FileIO, int]]:
     read, write = os.pipe()
-    with open(read, "rb", buffering=0) as reader:
+    with FileIO(read) as reader:
         yield reader, write
 
 

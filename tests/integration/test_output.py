@@ -45,7 +45,7 @@ async def ready(
     env = env | {"PORT": str(port)}
     async with running("-m", "service", *command, env=env, stdout=stdout, stderr=stderr) as process:
         async with asyncio.timeout(30):
-            while not await is_ready(http, url):
+            while not await is_ready(http, url):  # noqa: ASYNC110 - its log, which would say so, may not be readable
                 await asyncio.sleep(0.05)
         yield process, url
 

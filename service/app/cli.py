@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError
 from pydantic_core import PydanticUndefined
 
 import service
-from service.app import composition, event_loop, serve, settings
+from service.app import event_loop, serve, settings
+from service.app.aws import AwsAccess
 from service.app.shutdown import Shutdown
 from service.telemetry import logs
 
@@ -114,7 +115,7 @@ async def _serve() -> bool:
         raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
     shutdown = Shutdown()
     shutdown.install_signal_handlers()
-    return await serve.run(config, composition.AwsAccess(session), shutdown, lambda _port: event_loop.freeze_heap())
+    return await serve.run(config, AwsAccess(session), shutdown, lambda _port: event_loop.freeze_heap())
 
 
 def _seconds(text: str) -> float:

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
     import aioboto3
 
+    from service.app.aws import AwsAccess
     from service.app.settings import Settings
     from service.bridge.reply_channel import ReplyChannel
+    from service.stepfunctions.endpoint import Endpoint
     from service.telemetry.traces import Traces
 
 log = structlog.get_logger(__name__)
@@ -56,19 +58,6 @@ RESERVED_FILES: Final = 64
 
 READY_GRACE_S: Final = 10.0
 """Seconds that the link may be down before the instance reports that it is not ready: a reconnect is faster."""
-
-
-@dataclass(frozen=True, slots=True)
-class AwsAccess:
-    """How AWS is reached."""
-
-    session: aioboto3.Session
-
-    sfn_url: str | None = None
-    """The endpoint of Step Functions, if it is not the SDK's own."""
-
-    open_files: int = 0
-    """How many files an embedded AWS opens in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +86,9 @@ async def build(
     admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
-    client = await _enter_client(
-        stack,
-        StepFunctionsClient(aws.session, settings.STATE_MACHINE_ARN, max_starts=max_starts, endpoint_url=aws.sfn_url),
+    endpoint = await _endpoint(aws, settings)
+    client = await stack.enter_async_context(
+        StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
     )
     record = RecordReader(
         client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
@@ -242,9 +231,9 @@ def _keys(settings: Settings) -> IdempotencyKeys | None:
     return IdempotencyKeys(secret.get_secret_value())
 
 
-async def _enter_client(stack: AsyncExitStack, client: StepFunctionsClient) -> StepFunctionsClient:
+async def _endpoint(aws: AwsAccess, settings: Settings) -> Endpoint:
     try:
-        return await stack.enter_async_context(client)
+        return await aws.step_functions(settings.STATE_MACHINE_ARN)
     except (BotoCoreError, ValueError) as error:  # an endpoint that is not a URL, a broken profile
         raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import aioboto3
 
-from service.app import composition, event_loop, serve, settings
+from service.app import event_loop, serve, settings
+from service.app.aws import AwsAccess
 from service.app.shutdown import Shutdown
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
@@ -84,7 +85,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
         config = config.model_copy(update={"APPSYNC_HTTP_URL": aws.http_url, "APPSYNC_REALTIME_URL": aws.realtime_url})
         await serve.run(
             config,
-            composition.AwsAccess(session, aws.url, EMBEDDED_AWS_OPEN_FILES),
+            AwsAccess(session, aws.url, EMBEDDED_AWS_OPEN_FILES),
             shutdown,
             announce,
             extend=extend,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from service.app.composition import AwsAccess, Service, build
+from service.app.composition import Service, build
 from service.app.settings import SettingsError
 from service.app.shutdown import Shutdown, flush
 from service.web.connections import Site
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from service.app.aws import AwsAccess
     from service.app.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    import aioboto3
     from types_aiobotocore_stepfunctions.literals import ExecutionStatusType
 
     from service.stepfunctions.arn import StateMachineArn
+    from service.stepfunctions.endpoint import Endpoint
 
 MAX_OTHER_CALLS: Final = 64
 """Calls other than starts that may be in flight at once: slow or throttled starts must not delay a result."""
@@ -72,11 +72,10 @@ class StepFunctionsClient:
 
     def __init__(
         self,
-        session: aioboto3.Session,
+        endpoint: Endpoint,
         arn: StateMachineArn,
         *,
         max_starts: int,
-        endpoint_url: str | None = None,
         timeout: float = 5.0,
         attempt_timeout: float = 3.0,
         backoff: float = 0.1,
@@ -90,14 +89,7 @@ class StepFunctionsClient:
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
         self._retrying = Retrying(timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(
-            session,
-            "stepfunctions",
-            "AWSStepFunctions",
-            # The region is the ARN's: a state machine cannot be started through another region's endpoint.
-            region=arn.region,
-            endpoint_url=endpoint_url,
-            connect_timeout=connect_timeout,
-            read_timeout=attempt_timeout,
+            endpoint, "AWSStepFunctions", connect_timeout=connect_timeout, read_timeout=attempt_timeout
         )
 
     async def __aenter__(self) -> Self:

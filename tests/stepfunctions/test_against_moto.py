@@ -11,7 +11,8 @@ from service.stepfunctions.arn import StateMachineArn
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.outcomes import Aborted
 from service.stepfunctions.retry import ExecutionExists
-from tests.support.moto import REGION, async_session, moto_server, sync_client
+from tests.support.moto import REGION, moto_server, sync_client
+from tests.support.step_functions import endpoint_at
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def state_machine(moto: str) -> Iterator[StateMachineArn]:
 
 @pytest.fixture
 async def client(moto: str, state_machine: StateMachineArn) -> AsyncIterator[StepFunctionsClient]:
-    async with StepFunctionsClient(async_session(), state_machine, max_starts=10, endpoint_url=moto) as opened:
+    async with StepFunctionsClient(endpoint_at(moto, region=REGION), state_machine, max_starts=10) as opened:
         yield opened
 
 
@@ -63,6 +64,6 @@ async def test_an_execution_that_never_existed_is_unknown(client: StepFunctionsC
 
 async def test_a_state_machine_that_does_not_exist_is_refused(moto: str) -> None:
     arn = StateMachineArn.parse(f"arn:aws:states:{REGION}:123456789012:stateMachine:none")
-    async with StepFunctionsClient(async_session(), arn, max_starts=10, endpoint_url=moto) as client:
+    async with StepFunctionsClient(endpoint_at(moto, region=REGION), arn, max_starts=10) as client:
         with pytest.raises(Refused):
             await client.start("exec-1", "{}")

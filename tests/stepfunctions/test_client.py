@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
-import aioboto3
 import pytest
 from aiohttp import web
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError
 
 from service.errors import OutcomeUnknown, UnknownExecution, Unreachable
 from service.stepfunctions.client import StepFunctionsClient
@@ -20,6 +21,7 @@ from tests.support.step_functions import (
     Script,
     ScriptedStepFunctions,
     described,
+    endpoint_at,
     error,
     gated,
     ok,
@@ -87,17 +89,12 @@ async def test_an_endpoint_without_a_listener_is_unreachable() -> None:
                 await client.start("exec-1", "{}")
 
 
-async def test_missing_credentials_are_unreachable_because_nothing_was_sent(
-    endpoint: ScriptedStepFunctions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    async with StepFunctionsClient(
-        aioboto3.Session(), ARN, max_starts=1, endpoint_url=endpoint.url, timeout=2
-    ) as client:
+async def test_missing_credentials_are_unreachable_because_nothing_was_sent(endpoint: ScriptedStepFunctions) -> None:
+    async def none() -> ReadOnlyCredentials:
+        raise NoCredentialsError
+
+    target = endpoint_at(endpoint.url, credentials=none)
+    async with StepFunctionsClient(target, ARN, max_starts=1, timeout=2) as client:
         with pytest.raises(Unreachable):
             await client.start("exec-1", "{}")
     assert endpoint.calls == []

@@ -17,7 +17,8 @@ from pathlib import Path
 import aioboto3
 import aiohttp
 
-from service.app import composition, serve, settings
+from service.app import serve, settings
+from service.app.aws import AwsAccess
 from service.app.shutdown import Shutdown
 from service.bridge.admission import Admission
 from service.bridge.pending import PendingReplies
@@ -103,7 +104,7 @@ async def main() -> None:
     shutdown = Shutdown()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()
-    serving = asyncio.create_task(serve.run(settings.load(), composition.AwsAccess(session), shutdown, port.set_result))
+    serving = asyncio.create_task(serve.run(settings.load(), AwsAccess(session), shutdown, port.set_result))
     url = f"http://127.0.0.1:{await port}/event"
     async with aiohttp.ClientSession() as http, asyncio.timeout(20):
         while True:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any, Self, TypeAlias
 
-import aioboto3
 from aiohttp import web
+from botocore.credentials import ReadOnlyCredentials
 
 from service.stepfunctions.arn import StateMachineArn
 from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.endpoint import Endpoint
 
 ARN = StateMachineArn.parse("arn:aws:states:us-east-1:000000000000:stateMachine:event-workflow")
 Call: TypeAlias = dict[str, Any]
@@ -112,8 +116,24 @@ class ScriptedStepFunctions:
         await self._runner.cleanup()
 
 
+@cache
+def _default_certificates() -> ssl.SSLContext:
+    return ssl.create_default_context()  # takes tens of milliseconds
+
+
+async def _credentials() -> ReadOnlyCredentials:
+    return ReadOnlyCredentials("test", "test", None)
+
+
+def endpoint_at(url: str, **changes: Any) -> Endpoint:
+    """Return the endpoint at `url`, called directly and with credentials that do not change."""
+    return replace(
+        Endpoint(url, "states", ARN.region, _default_certificates(), None, _credentials),
+        **changes,
+    )
+
+
 def step_functions_client(url: str, **options: Any) -> StepFunctionsClient:
     """Return our client for the endpoint at `url`, with short timeouts and pauses between retries."""
     options = {"max_starts": 300, "timeout": 2.0, "attempt_timeout": 1.0, "backoff": 0.01} | options
-    session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    return StepFunctionsClient(session, ARN, endpoint_url=url, **options)
+    return StepFunctionsClient(endpoint_at(url), ARN, **options)

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from service.app.aws import AwsAccess
     from service.app.settings import Settings
     from service.bridge.reply_channel import ReplyChannel
-    from service.stepfunctions.endpoint import Endpoint
     from service.telemetry.traces import Traces
 
 log = structlog.get_logger(__name__)
@@ -86,10 +85,7 @@ async def build(
     admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
-    endpoint = await _endpoint(aws, settings)
-    client = await stack.enter_async_context(
-        StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
-    )
+    client = await stack.enter_async_context(await _client(aws, settings, max_starts))
     record = RecordReader(
         client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
     )
@@ -231,9 +227,10 @@ def _keys(settings: Settings) -> IdempotencyKeys | None:
     return IdempotencyKeys(secret.get_secret_value())
 
 
-async def _endpoint(aws: AwsAccess, settings: Settings) -> Endpoint:
+async def _client(aws: AwsAccess, settings: Settings, max_starts: int) -> StepFunctionsClient:
     try:
-        return await aws.step_functions(settings.STATE_MACHINE_ARN)
+        endpoint = await aws.step_functions(settings.STATE_MACHINE_ARN)
+        return StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
     except (BotoCoreError, ValueError) as error:  # an endpoint that is not a URL, a broken profile
         raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from service.errors import Problem
 from service.stepfunctions import json_text
+from service.stepfunctions.errors import AwsError
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.stepfunctions.retry import THROTTLING_CODES, ExecutionExists, Retrying, Slot
-from service.stepfunctions.transport import AwsError, AwsJsonClient
+from service.stepfunctions.retry import ExecutionExists, Retrying, Slot
+from service.stepfunctions.transport import AwsJsonClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -89,7 +90,7 @@ class StepFunctionsClient:
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
         self._retrying = Retrying(timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(
-            endpoint, "AWSStepFunctions", connect_timeout=connect_timeout, read_timeout=attempt_timeout
+            endpoint, "AWSStepFunctions", connect_timeout=connect_timeout, response_timeout=attempt_timeout
         )
 
     async def __aenter__(self) -> Self:
@@ -122,10 +123,10 @@ class StepFunctionsClient:
             arguments["traceHeader"] = trace_header
         attempts = 0
 
-        async def request() -> None:
+        async def request(deadline: float) -> None:
             nonlocal attempts
             attempts += 1
-            response = await self._send("StartExecution", arguments)
+            response = await self._send("StartExecution", arguments, deadline)
             response["executionArn"]  # a response without it is malformed
 
         try:
@@ -141,8 +142,10 @@ class StepFunctionsClient:
         With `retry` False there is one attempt.
         """
 
-        async def request() -> Execution:
-            record = await self._send("DescribeExecution", {"executionArn": self._arn.execution(execution_id)})
+        async def request(deadline: float) -> Execution:
+            record = await self._send(
+                "DescribeExecution", {"executionArn": self._arn.execution(execution_id)}, deadline
+            )
             return Execution(execution_id, record.get("input", ""), _outcome(record), _duration_s(record))
 
         return await self._call(request, execution_id, timeout=timeout, retry=retry)
@@ -155,8 +158,8 @@ class StepFunctionsClient:
         """
         arguments = {"executionArn": self._arn.execution(execution_id), "reverseOrder": True, "maxResults": 1}
 
-        async def request() -> Outcome | None:
-            return _last_event((await self._send("GetExecutionHistory", arguments))["events"])
+        async def request(deadline: float) -> Outcome | None:
+            return _last_event((await self._send("GetExecutionHistory", arguments, deadline))["events"])
 
         return await self._call(request, execution_id, timeout=timeout, retry=False)
 
@@ -166,8 +169,8 @@ class StepFunctionsClient:
         There is one attempt. Raise as `describe` does.
         """
 
-        async def request() -> bool:
-            machine = await self._send("DescribeStateMachine", {"stateMachineArn": self._arn.text})
+        async def request(deadline: float) -> bool:
+            machine = await self._send("DescribeStateMachine", {"stateMachineArn": self._arn.text}, deadline)
             return bool(machine["type"] == "EXPRESS")
 
         return await self._call(request, None, timeout=DESCRIBE_STATE_MACHINE_TIMEOUT_S, retry=False)
@@ -182,8 +185,8 @@ class StepFunctionsClient:
         if next_token is not None:
             arguments["nextToken"] = next_token
 
-        async def request() -> Page:
-            page = await self._send("ListExecutions", arguments)
+        async def request(deadline: float) -> Page:
+            page = await self._send("ListExecutions", arguments, deadline)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
         return await self._call(request, None)
@@ -191,15 +194,15 @@ class StepFunctionsClient:
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has already ended stays as it is. Raise as `describe` does."""
 
-        async def request() -> None:
-            response = await self._send("StopExecution", {"executionArn": self._arn.execution(execution_id)})
+        async def request(deadline: float) -> None:
+            response = await self._send("StopExecution", {"executionArn": self._arn.execution(execution_id)}, deadline)
             response["stopDate"]  # a response without it is malformed
 
         await self._call(request, execution_id)
 
     async def _call(
         self,
-        request: Callable[[], Awaitable[T]],
+        request: Callable[[float], Awaitable[T]],
         execution_id: str | None,
         *,
         timeout: float | None = None,
@@ -208,11 +211,11 @@ class StepFunctionsClient:
         async with self._retrying.slot(self._other_slots, timeout) as deadline:
             return await self._retrying.run(request, execution_id, deadline, retry=retry)
 
-    async def _send(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _send(self, operation: str, arguments: dict[str, Any], deadline: float) -> dict[str, Any]:
         try:
-            return await self._api.call(operation, arguments)
+            return await self._api.call(operation, arguments, deadline)
         except AwsError as error:
-            if error.code in THROTTLING_CODES:
+            if error.throttled:
                 self.throttled[operation] = self.throttled.get(operation, 0) + 1
             raise
 

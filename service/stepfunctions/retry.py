@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from service.errors import AtCapacity, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
-from service.stepfunctions.transport import AwsError, NotSentError
+from service.stepfunctions.errors import AwsError, NotSentError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
-
-THROTTLING_CODES: Final = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ExecutionLimitExceeded"}
-)
-"""The error codes of a call that was throttled."""
 
 
 class ExecutionExists(Exception):
@@ -60,8 +55,8 @@ class Retrying:
     """Repeats a call with full jitter while that may help.
 
     All attempts together take at most `timeout` seconds. The first pause is at most twice `backoff` seconds, and the
-    limit doubles with each attempt. An attempt begins only while `connect_timeout` seconds are left, so that it is
-    certain to be sent or to fail to connect.
+    limit doubles with each attempt. An attempt begins only while `connect_timeout` seconds are left, which it may need
+    to connect.
     """
 
     def __init__(self, *, timeout: float, backoff: float, connect_timeout: float) -> None:
@@ -75,13 +70,13 @@ class Retrying:
         return Slot(slots, deadline, self._connect_timeout)
 
     async def run(
-        self, request: Callable[[], Awaitable[T]], execution_id: str | None, deadline: float, *, retry: bool = True
+        self, request: Callable[[float], Awaitable[T]], execution_id: str | None, deadline: float, *, retry: bool = True
     ) -> T:
         """Carry out `request` until it succeeds, at most until `deadline` and for `timeout` seconds.
 
-        With `retry` False there is one attempt. Problems name `execution_id`. Raise Throttled, Unreachable,
-        OutcomeUnknown or Refused for the way the last attempt failed, UnknownExecution or ExecutionExists if Step
-        Functions says so.
+        It gets the time at which it has to end, and knows itself whether it was sent by then. With `retry` False there
+        is one attempt. Problems name `execution_id`. Raise Throttled, Unreachable, OutcomeUnknown or Refused for the
+        way the last attempt failed, UnknownExecution or ExecutionExists if Step Functions says so.
         """
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self.timeout)
@@ -89,11 +84,7 @@ class Retrying:
         attempt = 0
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await request()
-            except TimeoutError:
-                # Every attempt has time to connect or to fail to, so this one was sent.
-                raise OutcomeUnknown("Step Functions did not respond in time.", execution_id=execution_id) from None
+                return await request(deadline)
             except Exception as error:  # includes a response without a required member
                 problem = _translate(error, execution_id)
                 if isinstance(problem, Refused) and unknown is not None:
@@ -116,7 +107,7 @@ def _translate(error: Exception, execution_id: str | None) -> Problem | Executio
     if isinstance(error, AwsError):
         return _translate_error(error, execution_id)
     if isinstance(error, NotSentError):
-        return Unreachable("Cannot connect to Step Functions.", execution_id=execution_id)
+        return Unreachable("Nothing could be sent to Step Functions.", execution_id=execution_id)
     return OutcomeUnknown("Step Functions sent no readable response.", execution_id=execution_id)
 
 
@@ -126,7 +117,7 @@ def _translate_error(error: AwsError, execution_id: str | None) -> Problem | Exe
         return ExecutionExists()
     if code in {"ExecutionDoesNotExist", "InvalidArn"}:
         return UnknownExecution("There is no execution with this id.", execution_id=execution_id)
-    if code in THROTTLING_CODES:
+    if error.throttled:
         return Throttled("Step Functions throttled the call.", execution_id=execution_id)
     if error.status >= 500:
         return OutcomeUnknown("Step Functions returned a server error.", execution_id=execution_id)

@@ -32,7 +32,9 @@ class Signer:
         port = f":{parts.port}" if parts.port not in {None, _DEFAULT_PORTS.get(parts.scheme)} else ""
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         path = quote(normalize_url_path(parts.path), safe="/~")
-        self._head = f"POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}{port}\n"
+        self.host = f"{host}{port}"
+        """The Host header of the requests."""
+        self._head = f"POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{self.host}\n"
         self._region = region
         self._service = service
         self._timestamp_second = -1

@@ -17,11 +17,16 @@ from aiohttp import web
 
 from service.app.aws import AwsAccess
 from service.stepfunctions.arn import StateMachineArn
-from service.stepfunctions.transport import AwsJsonClient, NotSentError
+from service.stepfunctions.errors import NotSentError
+from service.stepfunctions.transport import AwsJsonClient
 from tests.support.step_functions import ScriptedStepFunctions, ok
 from tests.support.tls import self_signed
 
 LIST = ("ListStateMachines", {"maxResults": 1})
+
+
+def state_machine_in(region: str) -> StateMachineArn:
+    return StateMachineArn.parse(f"arn:aws:states:{region}:000000000000:stateMachine:event-workflow")
 
 
 @asynccontextmanager
@@ -29,9 +34,8 @@ async def calls(
     url: str | None = None, session: aioboto3.Session | None = None, region: str = "eu-west-1"
 ) -> AsyncIterator[AwsJsonClient]:
     session = session or aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    arn = StateMachineArn.parse(f"arn:aws:states:{region}:000000000000:stateMachine:event-workflow")
-    endpoint = await AwsAccess(session, url).step_functions(arn)
-    async with AwsJsonClient(endpoint, "AWSStepFunctions", connect_timeout=1.0, read_timeout=0.5) as client:
+    endpoint = await AwsAccess(session, url).step_functions(state_machine_in(region))
+    async with AwsJsonClient(endpoint, "AWSStepFunctions", connect_timeout=1.0, response_timeout=0.5) as client:
         yield client
 
 
@@ -103,9 +107,9 @@ async def test_calls_go_where_the_sdk_would_send_them(
         monkeypatch.setenv(name, value)
     (tmp_path / "config").write_text(f"[default]\n{profile}")
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    async with calls(explicit, session, region) as api:
-        assert str(api._url) == await url_of_the_sdk(session, explicit, region)
-        assert api._signer._service == "states"
+    found = await AwsAccess(session, explicit).step_functions(state_machine_in(region))
+    assert found.url == await url_of_the_sdk(session, explicit, region)
+    assert found.signing_name == "states"
 
 
 async def test_temporary_credentials_are_renewed_and_sent_with_their_token(tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ async def test_a_ca_bundle_of_the_sdks_settings_is_trusted(
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     url = f"https://127.0.0.1:{runner.addresses[0][1]}"
     async with calls(url) as api:
-        with pytest.raises(NotSentError, match="Certificate"):
+        with pytest.raises(NotSentError, match="certificate"):
             await api.call(*LIST)
     if by == "environment":
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))

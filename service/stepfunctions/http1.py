@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_deadline",
         "_head_done",
         "_headers",
         "_on_lost",
@@ -57,14 +58,15 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._response: asyncio.Future[tuple[int, bytes]] | None = None
         self._body: list[bytes] = []
+        self._deadline = 0.0
         self._received = 0
         self._head_done = False
         self.reusable = False
         """Whether another request may follow the last response."""
         self.use_until = 0.0
         """When the connection is too old, by the event loop's clock."""
-        self.idle_since = 0.0
-        """When the last response came, by the event loop's clock."""
+        self.idle_since: float | None = None
+        """Since when no call uses it, by the event loop's clock; None while one does."""
         self.lost = asyncio.get_running_loop().create_future()
         """Done once the connection has ended."""
 
@@ -76,23 +78,26 @@ class Connection(asyncio.Protocol):
     async def exchange(self, request: bytes, deadline: float) -> tuple[int, bytes]:
         """Send a request, if the connection is not `closing`, and return the status and the body of its response.
 
-        Raise TimeoutError at the deadline (by the event loop's clock), ConnectionClosedError if the connection was
-        closed before a byte of the response, MalformedResponseError or OSError otherwise.
+        Raise TimeoutError at the deadline, if `expire` is called then; ConnectionClosedError if the connection was
+        closed before a byte of the response; MalformedResponseError or OSError otherwise.
         """
-        loop = asyncio.get_running_loop()
-        response: asyncio.Future[tuple[int, bytes]] = loop.create_future()
+        response: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
         self._response = response
+        self._deadline = deadline
         self._received = 0
         self._head_done = self.reusable = False
-        timer = loop.call_at(deadline, self._expire)
         try:
             self._transport.write(request)
             return await response
         finally:
-            timer.cancel()
             if self._response is not None:  # cancelled
                 self._response = None
                 self.abort()
+
+    def expire(self, now: float) -> None:
+        """Fail the call if its deadline has passed."""
+        if self._response is not None and now >= self._deadline:
+            self._fail(TimeoutError())
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -166,9 +171,6 @@ class Connection(asyncio.Protocol):
         body, self._body = self._body, []
         if response is not None and not response.done():  # it is done if the call was cancelled just now
             response.set_result((self._parser.get_status_code(), body[0] if len(body) == 1 else b"".join(body)))
-
-    def _expire(self) -> None:
-        self._fail(TimeoutError())
 
     def _fail(self, error: Exception) -> None:
         response, self._response = self._response, None

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 CREDENTIALS_TIMEOUT_S: Final = 4.5
 """Seconds that reading credentials may take, which are at hand but for their renewals."""
 
+CREDENTIALS_KEPT_S: Final = 1.0
+"""Seconds for which credentials are not asked for again: far less than they are still valid when they are renewed."""
+
 _SENDABLE: Final = re.compile(r"[!-~]+")
 _ERROR_CODE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -51,7 +54,8 @@ class AwsJsonClient:
         self._target = target
         self._timeout = response_timeout
         self._credentials = endpoint.credentials
-        self._valid_credentials: ReadOnlyCredentials | None = None
+        self._last_credentials: ReadOnlyCredentials
+        self._ask_again_at = 0.0
         self._connector = Connector(endpoint, connect_timeout)
         self._pool = Pool()
         self._signer = Signer(endpoint.url, endpoint.signing_name, endpoint.region)
@@ -100,14 +104,16 @@ class AwsJsonClient:
 
     async def _read_credentials(self, deadline: float) -> ReadOnlyCredentials:
         """Return credentials that can be sent; raise NotSentError."""
+        now = asyncio.get_running_loop().time()
+        if now < self._ask_again_at:
+            return self._last_credentials
         try:
-            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + CREDENTIALS_TIMEOUT_S)):
+            async with asyncio.timeout_at(min(deadline, now + CREDENTIALS_TIMEOUT_S)):
                 credentials = await self._credentials()
-            if credentials != self._valid_credentials:
-                _check(credentials)
-                self._valid_credentials = credentials
+            _check(credentials)
         except Exception as error:  # a provider of credentials may raise anything; nothing was sent in any case
             raise self._not_sent("credentials", error) from error
+        self._last_credentials, self._ask_again_at = credentials, now + CREDENTIALS_KEPT_S
         return credentials
 
     def _request(self, target: str, arguments: dict[str, Any], credentials: ReadOnlyCredentials) -> bytes:

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from service.app.aws import AwsAccess
+from service.stepfunctions import transport
 from service.stepfunctions.arn import StateMachineArn
 from service.stepfunctions.errors import NotSentError
 from service.stepfunctions.transport import AwsJsonClient
@@ -112,7 +113,10 @@ async def test_calls_go_where_the_sdk_would_send_them(
     assert found.signing_name == "states"
 
 
-async def test_temporary_credentials_are_renewed_and_sent_with_their_token(tmp_path: Path) -> None:
+async def test_temporary_credentials_are_renewed_and_sent_with_their_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CREDENTIALS_KEPT_S", 0.0)
     # Expired within minutes, so that the SDK asks for new ones before each call.
     script = tmp_path / "credentials.py"
     script.write_text(

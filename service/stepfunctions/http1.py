@@ -89,10 +89,10 @@ class Connection(asyncio.Protocol):
         try:
             self._transport.write(request)
             return await response
-        finally:
-            if self._response is not None:  # cancelled
-                self._response = None
-                self.abort()
+        except BaseException:  # a call may be cancelled even when its response has just come
+            self._response = None
+            self.abort()
+            raise
 
     def expire(self, now: float) -> None:
         """Fail the call if its deadline has passed."""

@@ -1,0 +1,81 @@
+"""TCP servers that do exactly what a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TypeAlias
+
+Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def tcp_server(handle: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve each connection by `handle` and close it then; yield the port."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handle(reader, writer)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            writer.transport.abort()
+            serving.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in serving:
+            task.cancel()
+        if serving:
+            await asyncio.wait(serving)
+
+
+async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Read everything and write nothing."""
+    while await reader.read(65536):
+        pass
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Read an HTTP request; return its head and its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    return head, await reader.readexactly(int(length or 0))
+
+
+def response(body: bytes = b"{}", *headers: str, status: int = 200) -> bytes:
+    """Return an HTTP response."""
+    head = "".join(f"{header}\r\n" for header in (f"Content-Length: {len(body)}", *headers))
+    return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + body
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """Listen on a port whose queue is full, so that connecting to it takes forever; yield the port."""
+    with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for queued in (first, second):
+            queued.setblocking(False)
+            with suppress(BlockingIOError):
+                queued.connect(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """Yield a port on which nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

@@ -4,11 +4,14 @@ import asyncio
 import time
 
 import pytest
+from aiohttp import web
 
 from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled
 from service.stepfunctions.client import StepFunctionsClient
 from tests.support.step_functions import (
     STARTED,
+    Call,
+    Script,
     ScriptedStepFunctions,
     error,
     gated,
@@ -23,6 +26,47 @@ async def test_a_throttled_start_is_retried_until_it_is_accepted(
     endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
     assert await client.start("exec-1", "{}") == 3
     assert endpoint.count("StartExecution") == 3
+
+
+def page(text: str, status: int) -> Script:
+    async def script(_request: web.Request, _call: Call) -> web.Response:
+        return web.Response(text=text, status=status)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        page("", 429),
+        page("<html>", 429),
+        page("[]", 429),
+        page('{"__type": 5}', 429),
+        page("", 408),
+        error("RequestTimeout"),
+        error("ThrottledException"),
+        error("RequestThrottled", 403),
+        error("KmsThrottlingException"),
+        error("SlowDown", 503),
+        error("ThrottlingException:http://internal.amazon.com/coral/com.amazon.coral.availability/"),
+        error("com.amazonaws.states#ThrottlingException:http://internal.amazon.com/"),
+    ],
+)
+async def test_every_way_to_say_later_is_retried_and_counted(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, first: Script
+) -> None:
+    endpoint.script("StartExecution", first, STARTED)
+    assert await client.start("exec-1", "{}") == 2
+    assert client.throttled == {"StartExecution": 1}
+
+
+@pytest.mark.parametrize("script", [page("<html>", 403), page("[]", 400), page("", 302), error("x" * 2**20)])
+async def test_a_refusal_names_a_short_code(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, script: Script
+) -> None:
+    endpoint.script("StartExecution", script)
+    with pytest.raises(Refused, match=r"^Step Functions returned \d{3}\.$"):
+        await client.start("exec-1", "{}")
 
 
 async def test_endless_throttling_raises_throttled_within_the_timeout(endpoint: ScriptedStepFunctions) -> None:

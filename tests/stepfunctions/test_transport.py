@@ -34,13 +34,32 @@ async def test_a_response_is_returned(endpoint: ScriptedStepFunctions) -> None:
     assert endpoint.calls == [LIST]
 
 
-@pytest.mark.parametrize("code", ["TooMany", "com.amazonaws.swf.service.v2.model#TooMany"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "TooMany",
+        "com.amazonaws.swf.service.v2.model#TooMany",
+        "TooMany:http://internal.amazon.com/coral/com.amazon.coral.availability/",
+        "com.amazonaws#TooMany:http://internal.amazon.com/coral#x",
+    ],
+)
 async def test_an_error_has_its_bare_code_and_status(endpoint: ScriptedStepFunctions, code: str) -> None:
     endpoint.script(LIST[0], error(code, 400))
     async with calls(endpoint.url) as api:
         with pytest.raises(AwsError) as raised:
             await api.call(*LIST)
     assert (raised.value.code, raised.value.status) == ("TooMany", 400)
+
+
+@pytest.mark.parametrize("code", ["x" * 2**20, "\ud800", "with a blank", "line\nbreak", "", ":", 5, None, ["a"], {}])
+async def test_a_code_that_does_not_look_like_one_is_replaced_by_the_status(
+    endpoint: ScriptedStepFunctions, code: object
+) -> None:
+    endpoint.script(LIST[0], error(code, 400))  # type: ignore[arg-type]  # wrong on purpose
+    async with calls(endpoint.url) as api:
+        with pytest.raises(AwsError) as raised:
+            await api.call(*LIST)
+    assert (raised.value.code, raised.value.status, raised.value.host) == ("400", 400, "127.0.0.1")
 
 
 @pytest.mark.parametrize("status", [302, 403])

@@ -16,6 +16,7 @@ from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP
 from service.bridge.remote import MAX_REMOTE_SUBSCRIPTIONS, SUBSCRIBE_TIMEOUT_S
 from service.bridge.shared_starts import SHARED_START_TIMEOUT_S
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S
+from service.bridge.timer_wheel import TICK_S
 from service.local.realtime import MAX_SUBSCRIPTIONS
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.reader import EXISTING_RETRY_DELAYS_S, RECOVERY_READ_TIMEOUT_S
@@ -94,6 +95,9 @@ def test_recovery_is_soon_and_stays_below_the_quotas() -> None:
 
 def test_the_last_lookup_has_time_for_a_read() -> None:
     assert 0.5 <= LOOKUP_BEFORE_DEADLINE_S <= MIN_WAIT_FOR_LOOKUP_S  # later, its response would miss the deadline
+    assert (
+        TICK_S <= MIN_WAIT_FOR_LOOKUP_S / 4 / 4
+    )  # in the shortest wait it comes after three quarters, or a tick later
     assert LOOKUP_BEFORE_DEADLINE_S < lookup_queue.LAST_LOOKUP_WINDOW_S  # it reads what no listing has shown
     assert RECOVERY_READ_TIMEOUT_S <= CONFIRM_TIMEOUT_S  # a start in doubt is read before the deadline
 

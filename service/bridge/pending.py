@@ -37,7 +37,7 @@ class Waiter(asyncio.Future["Outcome | None"]):
     """
 
     # Thousands wait at once, so the size of each one matters.
-    __slots__ = ("_replies", "_tick", "_timer", "deadline", "execution_id", "on_progress", "resolved_at")
+    __slots__ = ("_replies", "_tick", "deadline", "execution_id", "on_progress", "resolved_at")
 
     def __init__(
         self, replies: PendingReplies, execution_id: str, deadline: float, on_progress: OnProgress | None
@@ -49,7 +49,6 @@ class Waiter(asyncio.Future["Outcome | None"]):
         self.resolved_at: float | None = None
         self._replies = replies
         self._tick: int | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
         self._replies.register(self)
@@ -71,9 +70,7 @@ class Waiter(asyncio.Future["Outcome | None"]):
             try:
                 return await self
             finally:
-                if self._timer is not None:
-                    self._timer.cancel()
-                elif self._tick is not None:
+                if self._tick is not None:
                     self._replies.deadline_timers.discard(self._tick, self)
         return self.result()
 
@@ -81,7 +78,7 @@ class Waiter(asyncio.Future["Outcome | None"]):
         """Resolve to None at the deadline."""
         loop = self.get_loop()
         # One iteration of the loop later, so that an outcome that comes in the same iteration still counts.
-        self._timer = loop.call_at(self.deadline, loop.call_soon, self._expire)
+        loop.call_at(self.deadline, loop.call_soon, self._expire)
 
     def _expire(self) -> None:
         if not self.done():
@@ -220,6 +217,7 @@ class PendingReplies:
 
     def _remember(self, execution_id: str, *, resolved: bool) -> None:
         self._remembered[execution_id] = resolved
+        self._remembered.move_to_end(execution_id)
         if len(self._remembered) > MAX_REMEMBERED_EXECUTIONS:
             self._remembered.popitem(last=False)
 

@@ -14,6 +14,7 @@ from tests.support.step_functions import (
     STARTED,
     gated,
 )
+from tests.support.within import within
 
 
 async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> None:
@@ -52,6 +53,30 @@ async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
         await made.bridge.drain(0.05)
         assert (await submitted).outcome is None
         made.assert_nothing_in_flight()
+
+
+async def test_a_release_ends_a_drain_at_once() -> None:
+    async with stage() as made:
+        draining = asyncio.create_task(made.bridge.drain(20, delay=10))
+        await asyncio.sleep(0)
+        made.bridge.release()
+        async with within(2):
+            await draining
+
+
+async def test_requests_are_accepted_during_the_delay_of_a_drain_and_not_after_it() -> None:
+    async with stage() as made:
+        draining = asyncio.create_task(made.bridge.drain(20, delay=0.2))
+        await asyncio.sleep(0)
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        await asyncio.wait([draining], timeout=0.3)
+        with pytest.raises(Draining):
+            await made.bridge.submit("{}", 10)
+        made.reply(execution_id, 1)
+        assert (await submitted).outcome == success(1)
+        async with within(2):
+            await draining
 
 
 async def test_requests_admitted_before_the_drain_are_served_even_if_not_started_yet() -> None:

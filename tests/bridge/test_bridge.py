@@ -260,7 +260,7 @@ async def test_a_start_without_a_response_ends_within_the_wait() -> None:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
         # One second for the start, then the wait for the reply, then two seconds to check whether the execution exists.
-        async with asyncio.timeout(20):
+        async with within(5.5):
             with pytest.raises(OutcomeUnknown) as raised:
                 await made.bridge.submit("{}", 4)
         assert raised.value.execution_id == await made.started()

@@ -70,6 +70,7 @@ async def test_a_waiter_that_arrives_during_delivery_gets_the_same_outcome() -> 
         with replies.expect("a") as late:
             assert late.done()
             assert await late == success(1)
+            assert late.resolved_at is not None
 
 
 async def test_an_end_without_a_result_is_announced_for_pending_executions() -> None:
@@ -125,7 +126,7 @@ async def test_a_waiter_causes_one_lookup_before_its_deadline() -> None:
         assert await waiter.outcome() is None
     assert loop.time() >= end
     assert len(lookups) == 1
-    assert end - 1 < lookups[0] < end
+    assert end - 1.2 / 4 <= lookups[0] < end  # not at once, although a lookup usually comes a second before
     assert len(replies.deadline_timers) == 0
 
 
@@ -164,9 +165,10 @@ async def test_duplicate_late_and_unknown_replies_change_nothing_and_are_counted
 async def test_a_limited_number_of_past_executions_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_module, "MAX_REMEMBERED_EXECUTIONS", 2)
     replies = PendingReplies()
-    for execution_id in "abc":
+    for execution_id in "abac":
         with replies.expect(execution_id):
             pass
+    assert [replies.was_pending(execution_id) for execution_id in "abc"] == [True, False, True]
     for execution_id in "abc":
         replies.deliver(succeeded(execution_id))
     assert (replies.late, replies.unknown) == (2, 1)

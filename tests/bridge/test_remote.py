@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from service.bridge import remote
 from tests.support.outcomes import success
 from tests.support.shared_execution import EXISTS, ID, input_of, submit, subscribed, until
 from tests.support.stage import stage
@@ -71,6 +72,39 @@ async def test_the_record_is_read_if_the_channel_is_refused() -> None:
         async with within(8):  # polled every two seconds
             assert (await post).outcome == success(1)
         await until(lambda: channel.ended)
+
+
+async def test_a_channel_is_kept_until_the_last_of_its_waiting_requests_has_left() -> None:
+    async with stage() as made:
+        made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+        first, second = (asyncio.create_task(made.bridge.follow(ID, 20)) for _ in range(2))
+        channel = await subscribed(made)
+        channel.come_up()
+        await made.endpoint.arrived("DescribeExecution", 2)
+        await until(lambda: made.remote._subscriptions[ID].users == 2)
+        first.cancel()
+        await asyncio.wait([first])
+        await asyncio.sleep(0.05)
+        assert not channel.ended
+        second.cancel()
+        await until(lambda: channel.ended)
+
+
+async def test_above_the_limit_of_channels_the_record_is_polled_until_one_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote, "MAX_REMOTE_SUBSCRIPTIONS", 1)
+    others = [ID.replace("exec-11", f"exec-2{n}") for n in range(2)]
+    async with stage() as made:
+        with made.remote.listening(ID, f"ns/other/{ID}"):
+            await subscribed(made)
+            with made.remote.listening(others[0], f"ns/other/{others[0]}"):
+                await until(lambda: made.recovery._polled)
+                assert list(made.subscribed) == [f"ns/other/{ID}"]
+        await until(lambda: not made.recovery._polled)
+        with made.remote.listening(others[1], f"ns/other/{others[1]}"):
+            await subscribed(made, f"ns/other/{others[1]}")
+            assert not made.recovery._polled
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,10 @@ async def test_waiting_for_a_second_slot_takes_only_the_remaining_time() -> None
             return 1
 
     client: Any = CrowdedClient()
-    await Starter(client, channel).run(Start("exec-1", "{}"), 10)
+    start = Start("exec-1", "{}")
+    await Starter(client, channel).run(start, 10)
     assert timeouts[1] < timeouts[0] - 0.25
+    assert (start.done, start.input) == (True, "")  # the input of a request that waits takes no memory
 
 
 async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(

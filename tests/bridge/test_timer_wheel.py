@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from service.bridge.timer_wheel import TICK_S, TimerWheel
 
@@ -39,6 +40,8 @@ async def test_items_that_are_due_together_share_a_timer() -> None:
 async def test_an_item_that_is_discarded_is_never_due() -> None:
     loop = asyncio.get_running_loop()
     due: list[str] = []
+    errors: list[Any] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context))
     last = loop.create_future()
     wheel: TimerWheel[str] = TimerWheel(lambda item: last.set_result(None) if item == "last" else due.append(item))
     moment = loop.time() + 2 * TICK_S
@@ -50,4 +53,15 @@ async def test_an_item_that_is_discarded_is_never_due() -> None:
     assert len(wheel) == 1
     async with asyncio.timeout(20):
         await last
-    assert due == []
+    assert due == errors == []
+
+
+async def test_an_item_is_due_where_another_one_was_discarded() -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.create_future()
+    wheel: TimerWheel[str] = TimerWheel(due.set_result)
+    moment = loop.time() + 2 * TICK_S
+    wheel.discard(wheel.add(moment, "left"), "left")
+    wheel.add(moment, "stayed")
+    async with asyncio.timeout(5):
+        assert await due == "stayed"

@@ -9,7 +9,9 @@ from service.app.composition import MAX_CONCURRENT_STARTS, READY_GRACE_S
 from service.app.serve import API_GATEWAY_TIMEOUT_S
 from service.app.settings import Settings
 from service.app.shutdown import FLUSH_TIMEOUT_S, FORCED_FLUSH_TIMEOUT_S, LAST_READ_S
+from service.appsync.connection import WATCHDOG_INTERVAL_S, WATCHDOG_RECHECK_DELAY_S
 from service.appsync.protocol import DEFAULT_SILENCE_TIMEOUT_S
+from service.appsync.renewal import SILENCE_CHECK_INTERVAL_S
 from service.appsync.timing import Backoff, Renewal, Timeouts
 from service.bridge import lookup_queue, recovery
 from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
@@ -132,4 +134,18 @@ def test_a_connection_is_renewed_before_the_service_ends_it() -> None:
     assert 6 * 3600 <= renewal.earliest < renewal.latest - 3600  # spread, and not all the time
     assert renewal.latest + 5 * (renewal.backoff.cap + renewal.takeover) < day  # time for some more attempts
     assert renewal.overlap < renewal.takeover < DEFAULT_SILENCE_TIMEOUT_S
-    assert Backoff().refused_cap <= 60  # new credentials are in use within a minute
+    assert 1 <= Backoff().refresh_interval <= 10  # new credentials are in use within seconds; each read has a cost
+    assert 10 <= Backoff().refused_cap <= 60  # refused ones rarely become valid by themselves
+
+
+def test_a_half_open_connection_is_replaced_long_before_it_counts_as_dead() -> None:
+    keep_alive = DEFAULT_SILENCE_TIMEOUT_S / 5
+    assert WATCHDOG_RECHECK_DELAY_S < WATCHDOG_INTERVAL_S <= 2  # a dead one is noticed within seconds of its timeout
+    assert keep_alive / 2 > 2 * SILENCE_CHECK_INTERVAL_S  # and a silent one soon after a keep-alive is overdue
+
+
+def test_an_attempt_to_connect_is_given_up_in_time_for_another_one() -> None:
+    timeouts = Timeouts()
+    assert min(timeouts.connect, timeouts.ack, timeouts.subscribe) >= 2  # a lost packet is sent again in that time
+    assert timeouts.connect + timeouts.ack + timeouts.subscribe < default("RESPONSE_TIMEOUT")
+    assert 2 * timeouts.close < chain()["margin"]  # the end of the link is part of the stop

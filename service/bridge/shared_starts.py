@@ -76,8 +76,8 @@ class SharedStarts:
             yield shared
         finally:
             shared.users -= 1
-            if not shared.users:
-                self._forget(shared)
+            if not shared.users:  # if the start failed, the next request with this key tries again
+                del self._starts[start.execution_id]
 
     def release(self) -> None:
         """Cancel the starts under way."""
@@ -118,15 +118,11 @@ class SharedStarts:
 
     async def _run(self, shared: SharedStart, timeout: float) -> None:
         try:
-            try:
-                await self._starter.run(shared.start, timeout)
-                if shared.start.doubt is not None:
-                    await self._resolve_doubt(shared, shared.start.doubt)
-            except ExecutionExists:
-                await self._adopt_existing(shared, exists=True)
-        except Problem:
-            self._forget(shared)  # the next request with this key tries again
-            raise
+            await self._starter.run(shared.start, timeout)
+            if shared.start.doubt is not None:
+                await self._resolve_doubt(shared, shared.start.doubt)
+        except ExecutionExists:
+            await self._adopt_existing(shared, exists=True)
 
     async def _resolve_doubt(self, shared: SharedStart, doubt: OutcomeUnknown) -> None:
         """Determine whether an unconfirmed start succeeded; the name may belong to another event's execution.
@@ -156,10 +152,6 @@ class SharedStarts:
         shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
         if execution.outcome is not None:
             self._replies.resolve(execution_id, execution.outcome)
-
-    def _forget(self, shared: SharedStart) -> None:
-        if self._starts.get(shared.start.execution_id) is shared:
-            del self._starts[shared.start.execution_id]
 
 
 @contextmanager

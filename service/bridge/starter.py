@@ -95,7 +95,7 @@ class Starter:
             start.doubt = error  # the reply may still arrive
         else:
             start.attempts += attempts
-            start.done, start.doubt = True, None
+            start.done = True
             start.input = ""  # no longer needed, and as large as a request may be
 
     async def _wait_for_channel(self) -> None:

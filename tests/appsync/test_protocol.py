@@ -73,6 +73,12 @@ def test_a_second_acknowledgement_is_ignored(wire: Wire) -> None:
     assert wire.protocol.timeout == 1.0
 
 
+def test_a_connection_is_silent_once_a_keep_alive_is_overdue(wire: Wire) -> None:
+    wire.receive("connection_ack", connectionTimeoutMs=300_000)
+    assert not wire.protocol.is_silent(wire.now + 61)  # one is due every 60 seconds
+    assert wire.protocol.is_silent(wire.now + 90)
+
+
 @pytest.mark.parametrize("frame", ['{"type":"ka"}', "nonsense", '{"type":"new"}', '{"type":"data","id":"9"}', b"\xff"])
 def test_any_frame_moves_the_deadline(wire: Wire, frame: str | bytes) -> None:
     wire.protocol.receive(frame, 10.0)

@@ -11,6 +11,7 @@ import pytest
 
 from service.appsync import (
     ApiKey,
+    Backoff,
     Link,
     LinkEventKind,
     Publisher,
@@ -238,6 +239,27 @@ async def test_a_new_connection_that_ends_during_the_overlap_leaves_the_old_one_
     await inbox.until("1")
     await changes.until(LinkEventKind.RENEWED)
     assert (subscription.down_since, changes.of(LinkEventKind.DOWN)) == (None, [])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_events_are_compared_only_while_two_connections_are_open(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    monkeypatch.setattr(renewal, "MAX_COPY_SKEW_S", 0.1)
+    link = make_link(renewal=Renewal(earliest=0.1, latest=0.1, overlap=0.5, backoff=Backoff(base=60, rand=lambda: 1.0)))
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    await changes.until(LinkEventKind.SUBSCRIPTION_CONFIRMED, times=2)
+    compares = [connection.session.owners for connection in link._connections._connections]
+    assert [owners.is_copy is None for owners in compares] == [False, False]
+    if fails:
+        await close(1011)(server.peers[1], {})
+        await changes.until(LinkEventKind.RENEWAL_FAILED)
+    else:
+        await changes.until(LinkEventKind.RENEWED)
+    remaining = compares[0 if fails else 1]
+    async with asyncio.timeout(5):
+        while remaining.is_copy is not None:  # noqa: ASYNC110 - the end of the comparison has no event
+            await asyncio.sleep(0.01)
 
 
 async def test_a_silent_connection_is_replaced_long_before_its_timeout(

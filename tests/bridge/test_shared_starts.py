@@ -318,7 +318,7 @@ async def test_a_start_that_fails_after_its_last_caller_has_left_is_no_error_of_
         post.cancel()
         await asyncio.wait([post])
         gate.set()
-        await made.bridge.aclose()
+        await until(lambda: not len(made.bridge._shared_starts._tasks))
         gc.collect()  # asyncio logs an exception that nobody retrieved when its task is collected
     assert errors == []
 

@@ -238,6 +238,17 @@ async def test_a_client_that_does_not_read_is_dropped_and_does_not_delay_others(
     slow.raw._conn.transport.abort()
 
 
+async def test_a_client_that_reads_may_receive_any_amount_in_all(aws: Aws) -> None:
+    aws.local.realtime.max_outbox_chars = 100_000
+    socket = await aws.connect()
+    await socket.subscribe("s", "/AsyncEvents/a")
+    event = json.dumps("x" * 40_000)
+    for _ in range(6):
+        assert (await aws.publish("/AsyncEvents/a", [event]))[0] == 200
+        assert (await socket.receive())["event"] == event
+    assert aws.local.connections == 1
+
+
 async def test_a_plain_get_is_a_bad_request(aws: Aws) -> None:
     async with asyncio.timeout(DEADLINE), aws.session.get(aws.local.realtime_url.replace("ws:", "http:")) as response:
         assert response.status == 400

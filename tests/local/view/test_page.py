@@ -234,6 +234,9 @@ async def test_one_viewer_too_many_gets_a_503(aws: Aws, monkeypatch: pytest.Monk
         await viewer.message()
         async with aws.session.get(f"{aws.local.url}/_local/feed") as second:
             assert second.status == 503
+    await until(lambda: not aws.local.view.feed.viewers)
+    async with watching(aws.session, aws.local.url) as next_viewer:
+        await next_viewer.message()
 
 
 async def test_a_stop_does_not_wait_for_viewers() -> None:

@@ -73,7 +73,7 @@ async def never() -> ReadOnlyCredentials:
 
 def gives(*credentials: str | None) -> Callable[[], Coroutine[Any, Any, ReadOnlyCredentials]]:
     async def give() -> ReadOnlyCredentials:
-        return ReadOnlyCredentials(*credentials)  # type: ignore[arg-type]  # some are wrong on purpose
+        return ReadOnlyCredentials(*credentials)
 
     return give
 

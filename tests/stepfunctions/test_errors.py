@@ -12,8 +12,9 @@ from service.stepfunctions.errors import AwsError, describe
 
 
 def codes_that_the_sdk_retries() -> Iterator[str]:
-    yield from ThrottledRetryableChecker._THROTTLED_ERROR_CODES
-    yield from TransientRetryableChecker._TRANSIENT_ERROR_CODES
+    # Their types do not have these lists.
+    yield from vars(ThrottledRetryableChecker)["_THROTTLED_ERROR_CODES"]
+    yield from vars(TransientRetryableChecker)["_TRANSIENT_ERROR_CODES"]
     data: dict[str, Any] = json.loads(resources.files("botocore").joinpath("data/_retry.json").read_text())
     for service in ("__default__", "sts", "sqs", "kinesis", "cloudsearch", "organizations", "ec2", "route53"):
         rules = data["retry"][service]

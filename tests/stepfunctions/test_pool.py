@@ -254,10 +254,10 @@ async def test_calls_get_their_own_response_whatever_happens_to_others(seed: int
     echo = Echo(rng)
     ended: Counter[str] = Counter()
 
-    async def caller(number: int) -> None:
+    async def caller(client: AwsJsonClient, number: int) -> None:
         for turn in range(15):
             name = f"{number}-{turn}"
-            call = asyncio.create_task(api.call("Echo", {"name": name, "fill": "x" * rng.randint(0, 3000)}))
+            call = asyncio.create_task(client.call("Echo", {"name": name, "fill": "x" * rng.randint(0, 3000)}))
             if rng.random() < 0.3:
                 await asyncio.wait([call], timeout=rng.uniform(0, 0.02))
                 call.cancel()
@@ -269,8 +269,11 @@ async def test_calls_get_their_own_response_whatever_happens_to_others(seed: int
 
     async with tcp_server(echo) as port:
         endpoint = endpoint_at(f"http://127.0.0.1:{port}")
-        async with AwsJsonClient(endpoint, "X", connect_timeout=5.0, response_timeout=5.0) as api, asyncio.timeout(30):
-            await asyncio.gather(*(caller(number) for number in range(20)))
-            await until(lambda: len(api._pool._open) == len(api._pool._idle))
+        async with (
+            AwsJsonClient(endpoint, "X", connect_timeout=5.0, response_timeout=5.0) as client,
+            asyncio.timeout(30),
+        ):
+            await asyncio.gather(*(caller(client, number) for number in range(20)))
+            await until(lambda: len(client._pool._open) == len(client._pool._idle))
     assert ended["own"] > 100
     assert all(ended[kind] for kind in ("CancelledError", "NoResponseError")), json.dumps(ended)

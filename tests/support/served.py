@@ -11,7 +11,7 @@ import aioboto3
 import aiohttp
 
 from service.app import serve, settings
-from service.app.composition import AwsAccess
+from service.app.aws import AwsAccess
 from service.app.shutdown import Shutdown
 from service.local import LocalAws
 from tests.support.metrics import Scrape, scrape

@@ -11,8 +11,8 @@ Phase: TypeAlias = Literal["credentials", "request", "dns", "connect", "proxy", 
 """What a call was doing: reading credentials, building the request, looking up the host, connecting to it, passing
 the proxy, shaking hands for TLS, or waiting for the response."""
 
-# The codes of botocore/retries/standard.py and botocore/data/_retry.json, which a test compares; the last two are
-# Step Functions' own (API Reference).
+# The codes of botocore/retries/standard.py and botocore/data/_retry.json, which a test compares, and two of Step
+# Functions' own (API Reference). Nothing was carried out.
 _THROTTLING_CODES: Final = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -29,12 +29,13 @@ _THROTTLING_CODES: Final = frozenset(
         "ThrottlingException",
         "TooManyRequestsException",
         "TransactionInProgressException",
-        # Transient: the request did not arrive completely, or could not be authenticated yet.
+        # Step Functions' own:
+        "ExecutionLimitExceeded",
+        "KmsThrottlingException",
+        # The request did not arrive completely, or could not be authenticated yet:
         "IDPCommunicationError",
         "RequestTimeout",
         "RequestTimeoutException",
-        "ExecutionLimitExceeded",
-        "KmsThrottlingException",
     }
 )
 _THROTTLING_STATUSES: Final = frozenset({408, 429, 509})

@@ -175,6 +175,15 @@ async def api_refused(stage: Stage) -> None:
 
 
 @scenario()
+async def name_server_silent(stage: Stage) -> None:
+    """New connections need a lookup, and get none."""
+    await stage.pause(0.1, 1)
+    stage.name.hang()
+    stage.api.reset()
+    await stage.pause(0.5, 4)
+
+
+@scenario()
 async def record_behind(stage: Stage) -> None:
     """Replies are lost while listings and records are eventually consistent."""
     for action in ("ListExecutions", "DescribeExecution", "GetExecutionHistory"):

@@ -19,6 +19,7 @@ from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
 from tests.chaos.callers import REQUEST_TIMEOUT_S, Callers, Mix
 from tests.chaos.history import Record, check, missed_outcomes
 from tests.chaos.instance import Instance
+from tests.chaos.names import Name
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.support import ended_apps
@@ -87,6 +88,8 @@ class Stage:
         """Between the service and AppSync's WebSocket."""
         self.api: Proxy
         """Between the service and Step Functions."""
+        self.name: Name
+        """The name by which instances in threads know Step Functions."""
         self.callers: Callers
 
     async def __aenter__(self) -> Self:
@@ -111,10 +114,13 @@ class Stage:
         await self._stack.enter_async_context(aws)
         self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.rng))
         self.api = await self._stack.enter_async_context(Proxy(aws.url, self.rng))
+        self.name = Name()
+        self._stack.callback(self.name.close)
         self.callers = Callers(self._balancer.choose, self.rng)
         self._stack.push_async_callback(self.callers.close)
         for _ in range(self._scenario.threads):
-            await self._add(Instance(self.api.url, self._environment()))
+            named = self.api.url.replace("127.0.0.1", self.name.host)
+            await self._add(Instance(named, self._environment()))
         await asyncio.gather(*(self.add_process() for _ in range(self._scenario.processes)))
         watching = asyncio.create_task(self._balancer.watch())
         self._stack.callback(watching.cancel)
@@ -156,6 +162,7 @@ class Stage:
         self.aws.faults.off()
         self.link.calm()
         self.api.calm()
+        self.name.answer()
 
     async def pause(self, minimum_s: float, maximum_s: float) -> None:
         """Sleep for a random time in this range."""

@@ -7,6 +7,8 @@ import socket
 import threading
 from typing import Any, Final
 
+from service.stepfunctions import dns
+
 _LOOK_UP: Final = socket.getaddrinfo
 _NUMBERS: Final = itertools.count(1)
 _answering: Final[dict[str, threading.Event]] = {}
@@ -44,3 +46,4 @@ def _look_up(host: Any, *arguments: Any, **options: Any) -> Any:
 
 
 vars(socket)["getaddrinfo"] = _look_up
+vars(dns)["CACHE_S"] = 0.2  # runs are short

@@ -180,7 +180,7 @@ async def name_server_silent(stage: Stage) -> None:
     await stage.pause(0.1, 1)
     stage.name.hang()
     stage.api.reset()
-    await stage.pause(0.5, 4)
+    await stage.pause(4, 7)
 
 
 @scenario()

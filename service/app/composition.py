@@ -27,8 +27,10 @@ from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.starter import Starter
 from service.errors import Problem
-from service.stepfunctions.client import MAX_OTHER_CALLS, StepFunctionsClient
+from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.stopper import Stopper
+from service.stepfunctions.token_bucket import stop_execution_quota
 from service.telemetry.emf import EmfWriter
 from service.telemetry.link_observer import LinkObserver
 from service.telemetry.metrics import Metrics
@@ -81,7 +83,8 @@ async def build(
     """
     instance = uuid4().hex
     max_starts = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
-    limits = _connection_limits(settings.MAX_IN_FLIGHT, max_starts + MAX_OTHER_CALLS + RESERVED_FILES + aws.open_files)
+    calls = max_starts + sum(MAX_CALLS.values())
+    limits = _connection_limits(settings.MAX_IN_FLIGHT, calls + RESERVED_FILES + aws.open_files)
     admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
@@ -116,7 +119,7 @@ async def build(
     stack.push_async_callback(remote.aclose)
     bridge = Bridge(
         Starter(client, channel),
-        client,
+        Stopper(client, stop_execution_quota(settings.STATE_MACHINE_ARN.region)),
         record,
         replies,
         recovery,

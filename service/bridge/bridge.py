@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from service.bridge.recovery import Recovery
     from service.bridge.remote import RemoteSubscriptions
     from service.bridge.starter import Starter
-    from service.stepfunctions.client import Execution, StepFunctionsClient
+    from service.stepfunctions.client import Execution
     from service.stepfunctions.reader import RecordReader
+    from service.stepfunctions.stopper import Stopper
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class Bridge:
     def __init__(
         self,
         starter: Starter,
-        client: StepFunctionsClient,
+        stopper: Stopper,
         record: RecordReader,
         replies: PendingReplies,
         recovery: Recovery,
@@ -78,7 +79,7 @@ class Bridge:
         stop_abandoned: bool = False,
     ) -> None:
         self._starter = starter
-        self._client = client
+        self._stopper = stopper
         self._record = record
         self._replies = replies
         self._recovery = recovery
@@ -142,18 +143,23 @@ class Bridge:
         Without a wait, or if this instance is at capacity or stopping, return what the record shows now. Raise
         UnknownExecution, or what `RecordReader.describe` raises.
         """
+        known = self._replies.knows(execution_id)
         if wait <= 0 or self._admission.refusal() is not None:
-            return self._recorded(await self._record.describe(execution_id))
+            execution = await self._record.describe(execution_id, known=known)
+            self._replies.remember(execution_id)
+            return self._recorded(execution)
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         # Register the waiter first, so that a reply that comes during the read is not lost.
         with self._admission, self._replies.expect(execution_id, deadline, on_progress) as waiter:
+            waiter.known = known
             try:
-                execution = await self._record.describe(execution_id)
+                execution = await self._record.describe(execution_id, known=known)
             except Problem:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise
                 return Result(execution_id, outcome)  # its reply came during the read
+            waiter.known = True
             if execution.outcome is not None:
                 return self._recorded(execution)
             if on_start is not None:
@@ -173,11 +179,12 @@ class Bridge:
             return Result(execution_id, outcome, workflow=age, waited=waited)
 
     async def stop(self, execution_id: str) -> None:
-        """Stop an execution; raise UnknownExecution, or what `StepFunctionsClient.stop` raises.
+        """Stop an execution; raise UnknownExecution, or what `Stopper.stop` raises.
 
         No workflow publishes that it was stopped, so the waiters on this instance get the outcome from the record.
         """
-        await self._client.stop(execution_id)
+        await self._stopper.stop(execution_id, known=self._replies.knows(execution_id))
+        self._replies.remember(execution_id)
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
 
@@ -281,6 +288,6 @@ class Bridge:
                     with suppress(ExecutionExists):
                         await self._starter.run(start)
                 if self._stop_abandoned:
-                    await self._client.stop(start.execution_id)
+                    await self._stopper.stop(start.execution_id, known=True)
             except Problem as problem:
                 log.warning("abandoned_execution_unresolved", execution_id=start.execution_id, problem=problem.slug)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from service.bridge.background import BackgroundTasks
     from service.bridge.pending import PendingReplies
+    from service.stepfunctions.budget import Budget
     from service.stepfunctions.reader import RecordReader
-    from service.stepfunctions.token_bucket import TokenBucket
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +173,7 @@ class LookupQueue:
             heapq.heappush(self._ready, (self._replies.deadline(execution_id) or 0.0, execution_id))
             self._wake.set()
 
-    async def _read(self, execution_id: str, lookup: _Lookup, claimed: TokenBucket) -> None:
+    async def _read(self, execution_id: str, lookup: _Lookup, claimed: Budget) -> None:
         pause: float | None = None
         try:
             outcome = await self._record.outcome(execution_id, claimed)

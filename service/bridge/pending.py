@@ -37,7 +37,7 @@ class Waiter(asyncio.Future["Outcome | None"]):
     """
 
     # Thousands wait at once, so the size of each one matters.
-    __slots__ = ("_replies", "_tick", "deadline", "execution_id", "on_progress", "resolved_at")
+    __slots__ = ("_replies", "_tick", "deadline", "execution_id", "known", "on_progress", "resolved_at")
 
     def __init__(
         self, replies: PendingReplies, execution_id: str, deadline: float, on_progress: OnProgress | None
@@ -47,6 +47,8 @@ class Waiter(asyncio.Future["Outcome | None"]):
         self.deadline = deadline
         self.on_progress = on_progress
         self.resolved_at: float | None = None
+        self.known = True
+        """Whether the execution was started here or is known to exist; otherwise its id may be a guess."""
         self._replies = replies
         self._tick: int | None = None
 
@@ -141,9 +143,21 @@ class PendingReplies:
         """Return whether a request has recently waited for the execution and left."""
         return execution_id in self._remembered
 
+    def knows(self, execution_id: str) -> bool:
+        """Return whether the execution was recently started here or seen to exist."""
+        return execution_id in self._remembered or any(w.known for w in self._waiters.get(execution_id, ()))
+
+    def remember(self, execution_id: str) -> None:
+        """Know from now on that the execution exists."""
+        self._remember(execution_id, resolved=self._remembered.get(execution_id, False))
+
     def pending(self) -> list[str]:
-        """Return the ids of all executions that have a waiter without an outcome."""
-        return [key for key, waiters in self._waiters.items() if any(not waiter.done() for waiter in waiters)]
+        """Return the ids of all executions that have a waiter without an outcome, but for those that may be guesses."""
+        return [
+            key
+            for key, waiters in self._waiters.items()
+            if any(waiter.known and not waiter.done() for waiter in waiters)
+        ]
 
     def deadline(self, execution_id: str) -> float | None:
         """Return the earliest deadline among the waiters without an outcome; None if there are none."""
@@ -172,7 +186,8 @@ class PendingReplies:
         waiters.remove(waiter)
         if not waiters:
             del self._waiters[waiter.execution_id]
-            self._remember(waiter.execution_id, resolved=waiter.resolved_at is not None)
+            if waiter.known or waiter.resolved_at is not None:
+                self._remember(waiter.execution_id, resolved=waiter.resolved_at is not None)
 
     def deliver(self, event: str) -> None:
         """Give one event, as JSON text, to its waiters. Never raises."""

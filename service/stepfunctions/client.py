@@ -10,13 +10,14 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from service.errors import Problem
 from service.stepfunctions import json_text
 from service.stepfunctions.errors import AwsError
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.stepfunctions.retry import ExecutionExists, Retrying, Slot
+from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying, Slot
 from service.stepfunctions.transport import AwsJsonClient
 
 if TYPE_CHECKING:
@@ -28,8 +29,17 @@ if TYPE_CHECKING:
     from service.stepfunctions.arn import StateMachineArn
     from service.stepfunctions.endpoint import Endpoint
 
-MAX_OTHER_CALLS: Final = 64
-"""Calls other than starts that may be in flight at once: slow or throttled starts must not delay a result."""
+MAX_CALLS: Final = MappingProxyType(
+    {
+        "DescribeExecution": 48,
+        "GetExecutionHistory": 32,
+        "ListExecutions": 4,
+        "StopExecution": 32,
+        "DescribeStateMachine": 1,
+    }
+)
+"""Calls that may be in flight at once, by action, so that no slow or throttled action delays another, or a start. At 50
+ms a call, each has many times what its quota allows."""
 
 DESCRIBE_STATE_MACHINE_TIMEOUT_S: Final = 1.5
 """Seconds that reading the state machine's type may take: no request is accepted until then."""
@@ -64,11 +74,11 @@ class Page:
 class StepFunctionsClient:
     """The executions of one state machine.
 
-    At most `max_starts` starts and MAX_OTHER_CALLS other calls are in flight at once; further ones wait for a slot. A
-    call that is throttled, cannot connect or gets no response is retried with full jitter for at most `timeout`
-    seconds. That is safe because each call names its execution. After the last attempt it fails as Throttled,
-    Unreachable (nothing was sent), OutcomeUnknown (it may have been carried out) or Refused. It fails as AtCapacity if
-    no slot is free in time.
+    At most `max_starts` starts and MAX_CALLS of each other action are in flight at once; further ones wait for a slot.
+    A call that cannot connect or gets no response, and a start that is throttled, is retried with full jitter for at
+    most `timeout` seconds. That is safe because each call names its execution. After the last attempt it fails as
+    Throttled, Unreachable (nothing was sent), OutcomeUnknown (it may have been carried out) or Refused. It fails as
+    AtCapacity if no slot is free in time.
     """
 
     def __init__(
@@ -86,7 +96,7 @@ class StepFunctionsClient:
         self._arn = arn
         # Calls queue here and nowhere else: a call that was never sent must not look like one without a response.
         self._start_slots = asyncio.Semaphore(max_starts)
-        self._other_slots = asyncio.Semaphore(MAX_OTHER_CALLS)
+        self._slots = {action: asyncio.Semaphore(number) for action, number in MAX_CALLS.items()}
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
         self._retrying = Retrying(timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(
@@ -148,7 +158,7 @@ class StepFunctionsClient:
             )
             return Execution(execution_id, record.get("input", ""), _outcome(record), _duration_s(record))
 
-        return await self._call(request, execution_id, timeout=timeout, retry=retry)
+        return await self._call("DescribeExecution", request, execution_id, timeout=timeout, retry=retry)
 
     async def outcome_from_history(self, execution_id: str, *, timeout: float | None = None) -> Outcome | None:
         """Read how an execution ended from the last event of its history; None if it is running.
@@ -161,7 +171,7 @@ class StepFunctionsClient:
         async def request(deadline: float) -> Outcome | None:
             return _last_event((await self._send("GetExecutionHistory", arguments, deadline))["events"])
 
-        return await self._call(request, execution_id, timeout=timeout, retry=False)
+        return await self._call("GetExecutionHistory", request, execution_id, timeout=timeout, retry=False)
 
     async def is_express(self) -> bool:
         """Return whether the state machine is of the EXPRESS type, which keeps no record.
@@ -173,7 +183,9 @@ class StepFunctionsClient:
             machine = await self._send("DescribeStateMachine", {"stateMachineArn": self._arn.text}, deadline)
             return bool(machine["type"] == "EXPRESS")
 
-        return await self._call(request, None, timeout=DESCRIBE_STATE_MACHINE_TIMEOUT_S, retry=False)
+        return await self._call(
+            "DescribeStateMachine", request, None, timeout=DESCRIBE_STATE_MACHINE_TIMEOUT_S, retry=False
+        )
 
     async def list(
         self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
@@ -189,7 +201,7 @@ class StepFunctionsClient:
             page = await self._send("ListExecutions", arguments, deadline)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
-        return await self._call(request, None)
+        return await self._call("ListExecutions", request, None)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has already ended stays as it is. Raise as `describe` does."""
@@ -198,18 +210,19 @@ class StepFunctionsClient:
             response = await self._send("StopExecution", {"executionArn": self._arn.execution(execution_id)}, deadline)
             response["stopDate"]  # a response without it is malformed
 
-        await self._call(request, execution_id)
+        await self._call("StopExecution", request, execution_id)
 
     async def _call(
         self,
+        action: str,
         request: Callable[[float], Awaitable[T]],
         execution_id: str | None,
         *,
         timeout: float | None = None,
         retry: bool = True,
     ) -> T:
-        async with self._retrying.slot(self._other_slots, timeout) as deadline:
-            return await self._retrying.run(request, execution_id, deadline, retry=retry)
+        async with self._retrying.slot(self._slots[action], timeout) as deadline:
+            return await self._retrying.run(request, execution_id, deadline, retried=RETRIED_CALLS if retry else ())
 
     async def _send(self, operation: str, arguments: dict[str, Any], deadline: float) -> dict[str, Any]:
         try:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RETRIED_STARTS: Final = (Throttled, Unreachable, OutcomeUnknown)
+"""The problems after which a start is repeated."""
+
+RETRIED_CALLS: Final = (Unreachable, OutcomeUnknown)
+"""The same for other calls. If they are throttled, the next one needs a token: service/stepfunctions/budget.py."""
+
 
 class ExecutionExists(Exception):
     """An execution of this name exists and has ended, or was started with another input."""
@@ -70,13 +76,18 @@ class Retrying:
         return Slot(slots, deadline, self._connect_timeout)
 
     async def run(
-        self, request: Callable[[float], Awaitable[T]], execution_id: str | None, deadline: float, *, retry: bool = True
+        self,
+        request: Callable[[float], Awaitable[T]],
+        execution_id: str | None,
+        deadline: float,
+        *,
+        retried: tuple[type[Problem], ...] = RETRIED_STARTS,
     ) -> T:
         """Carry out `request` until it succeeds, at most until `deadline` and for `timeout` seconds.
 
-        It gets the time at which it has to end, and knows itself whether it was sent by then. With `retry` False there
-        is one attempt. Problems name `execution_id`. Raise Throttled, Unreachable, OutcomeUnknown or Refused for the
-        way the last attempt failed, UnknownExecution or ExecutionExists if Step Functions says so.
+        It gets the time at which it has to end, and knows itself whether it was sent by then. It is repeated after the
+        `retried` problems. Problems name `execution_id`. Raise Throttled, Unreachable, OutcomeUnknown or Refused for
+        the way the last attempt failed, UnknownExecution or ExecutionExists if Step Functions says so.
         """
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self.timeout)
@@ -97,7 +108,7 @@ class Retrying:
             # Full jitter: calls that failed together are not repeated together. service/appsync/timing.py has its own,
             # because the two packages stay independent.
             pause = random.uniform(0, self._backoff * 2**attempt)  # noqa: S311 - spreads load, guards nothing
-            if not retry or loop.time() + pause + self._connect_timeout >= deadline:
+            if not isinstance(problem, retried) or loop.time() + pause + self._connect_timeout >= deadline:
                 # An attempt that may have been carried out matters more than later ones that certainly were not.
                 raise unknown or problem
             await asyncio.sleep(pause)

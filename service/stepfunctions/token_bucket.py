@@ -23,9 +23,9 @@ REFILL_RECOVERY_FACTOR: Final = 1.1
 class Quota:
     """A quota of an AWS API action, written as AWS writes it."""
 
-    size: int
+    size: float
     """Calls that a full bucket holds."""
-    refill: int
+    refill: float
     """Calls that flow back into it each second."""
 
     @classmethod
@@ -38,6 +38,10 @@ class Quota:
             raise ValueError("must look like 300/15: a bucket's size and its refill per second")
         return cls(int(match[1]), int(match[2]))
 
+    def share(self, part: float) -> Quota:
+        """Return this part of the quota, with room for one call at least."""
+        return Quota(max(1.0, self.size * part), self.refill * part)
+
     def __str__(self) -> str:
         return f"{self.size}/{self.refill}"
 
@@ -47,6 +51,16 @@ class Quota:
 DESCRIBE_EXECUTION_QUOTA: Final = Quota(300, 15)
 GET_EXECUTION_HISTORY_QUOTA: Final = Quota(400, 20)
 LIST_EXECUTIONS_QUOTA: Final = Quota(200, 5)
+STOP_EXECUTION_QUOTA: Final = Quota(1000, 200)
+
+# The value of all other regions. The read quotas of those are settings.
+_SMALL_STOP_EXECUTION_QUOTA: Final = Quota(500, 25)
+_LARGE_REGIONS: Final = frozenset({"us-east-1", "us-west-2", "eu-west-1"})
+
+
+def stop_execution_quota(region: str) -> Quota:
+    """Return the quota of StopExecution in a region."""
+    return STOP_EXECUTION_QUOTA if region in _LARGE_REGIONS else _SMALL_STOP_EXECUTION_QUOTA
 
 
 class TokenBucket:
@@ -59,12 +73,12 @@ class TokenBucket:
     def __init__(self, quota: Quota, clock: Callable[[], float] = time.monotonic) -> None:
         self._quota = quota
         self._clock = clock
-        self._tokens = float(quota.size)
-        self._refill_rate = float(quota.refill)
+        self._tokens: float = quota.size
+        self._refill_rate: float = quota.refill
         self._refilled_at = clock()
 
     @property
-    def size(self) -> int:
+    def size(self) -> float:
         """Calls that a full bucket holds."""
         return self._quota.size
 
@@ -99,7 +113,7 @@ class TokenBucket:
     def on_success(self) -> None:
         """Note a call that was not throttled."""
         self._refill()
-        self._refill_rate = min(self._refill_rate * REFILL_RECOVERY_FACTOR, float(self._quota.refill))
+        self._refill_rate = min(self._refill_rate * REFILL_RECOVERY_FACTOR, self._quota.refill)
 
     def on_throttled(self) -> None:
         """Note a call that was throttled: other clients have emptied the account's bucket."""
@@ -109,5 +123,5 @@ class TokenBucket:
 
     def _refill(self) -> None:
         now = self._clock()
-        self._tokens = min(self._tokens + (now - self._refilled_at) * self._refill_rate, float(self._quota.size))
+        self._tokens = min(self._tokens + (now - self._refilled_at) * self._refill_rate, self._quota.size)
         self._refilled_at = now

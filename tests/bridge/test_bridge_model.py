@@ -26,6 +26,7 @@ from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
 from service.errors import Problem
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.stopper import Stopper
 from tests.support.outcomes import success
 from tests.support.simulated import START_RESULTS, START_TIMEOUT_S, Link, Run, StepFunctions
 from tests.support.virtual_time import VirtualTimeLoop
@@ -82,10 +83,7 @@ class Model(RuleBasedStateMachine):
         client: Any = self.aws
         link: Any = self.link
         self.replies = PendingReplies()
-        record = RecordReader(client)
-        for bucket in (record.describe_bucket, record.history_bucket, record.list_bucket):
-            bucket._clock = self.loop.time
-            bucket._refilled_at = self.loop.time()
+        record = RecordReader(client, clock=self.loop.time)
         self.recovery = Recovery(self.replies, record)
         self.replies.on_ended = self.recovery.lookup_ended
         self.replies.on_deadline_near = self.recovery.lookup_before_deadline
@@ -93,7 +91,7 @@ class Model(RuleBasedStateMachine):
         self.admission = Admission(1000)
         self.bridge = Bridge(
             Starter(client, link),
-            client,
+            Stopper(client),
             record,
             self.replies,
             self.recovery,

@@ -8,8 +8,9 @@ from aiohttp import web
 
 from service.bridge import lookup_queue
 from service.bridge.pending import Waiter
+from service.stepfunctions.budget import Budget
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, TimedOut
-from service.stepfunctions.token_bucket import Quota, TokenBucket
+from service.stepfunctions.token_bucket import Quota
 from tests.support.ledger import Scene, outcome, scene
 from tests.support.outcomes import success
 from tests.support.step_functions import (
@@ -157,8 +158,8 @@ async def test_both_read_calls_are_used_up_to_their_quotas_and_no_further() -> N
 
 async def test_an_execution_whose_waiters_have_left_is_not_read() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
-        assert made.record.describe_bucket.take()
-        assert made.record.history_bucket.take()
+        assert made.record.describe_budget.bucket.take()
+        assert made.record.history_budget.bucket.take()
         with made.replies.expect("left", asyncio.get_running_loop().time() + 5):
             made.recovery.lookup_ended("left")
             await asyncio.sleep(0)
@@ -191,7 +192,7 @@ async def test_a_throttled_read_is_postponed_and_lowers_the_rate(monkeypatch: py
         made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
         assert await outcome(waiter) == success("a")
-        assert made.record.describe_bucket._refill_rate < 50
+        assert made.record.describe_budget.bucket._refill_rate < 50
 
 
 async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +201,7 @@ async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pyte
         first, second = made.expect("a", "SUCCEEDED"), made.expect("b", "SUCCEEDED")
         read, faults = made.record.outcome, [ZeroDivisionError()]
 
-        async def outcome_of(execution_id: str, claimed: TokenBucket) -> Outcome | None:
+        async def outcome_of(execution_id: str, claimed: Budget) -> Outcome | None:
             if faults:
                 raise faults.pop()
             return await read(execution_id, claimed)

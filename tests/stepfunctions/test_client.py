@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 
-from service.errors import OutcomeUnknown, UnknownExecution, Unreachable
-from service.stepfunctions.client import StepFunctionsClient
+from service.errors import OutcomeUnknown, Throttled, UnknownExecution, Unreachable
+from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.retry import ExecutionExists
 from tests.support.outcomes import success
 from tests.support.step_functions import (
@@ -165,3 +166,52 @@ async def test_two_hundred_starts_at_once_do_not_queue_for_a_connection(endpoint
         # There was no response yet: all 200 arrive only if none waits for another's connection.
         await endpoint.arrived("StartExecution", 200)
         gate.set()
+
+
+ACTIONS: dict[str, Callable[[StepFunctionsClient], Awaitable[object]]] = {
+    "StartExecution": lambda client: start_in_slot(client, "exec-1"),
+    "DescribeExecution": lambda client: client.describe("exec-1"),
+    "GetExecutionHistory": lambda client: client.outcome_from_history("exec-1"),
+    "ListExecutions": lambda client: client.list(),
+    "StopExecution": lambda client: client.stop("exec-1"),
+    "DescribeStateMachine": lambda client: client.is_express(),
+}
+
+
+def test_every_action_but_starts_has_slots_of_its_own() -> None:
+    assert set(MAX_CALLS) | {"StartExecution"} == set(ACTIONS)
+
+
+@pytest.mark.parametrize("slow", ACTIONS)
+async def test_an_action_that_does_not_respond_leaves_the_slots_of_all_others(
+    endpoint: ScriptedStepFunctions, slow: str
+) -> None:
+    asyncio.get_running_loop().set_debug(False)  # as above
+    endpoint.script("StartExecution", STARTED)
+    endpoint.script("DescribeExecution", described("RUNNING"))
+    endpoint.script("GetExecutionHistory", ok(events=[]))
+    endpoint.script("ListExecutions", ok(executions=[]))
+    endpoint.script("StopExecution", ok(stopDate=1.0))
+    endpoint.script(slow, gated(asyncio.Event(), ok()))
+    async with step_functions_client(endpoint.url, max_starts=4, timeout=20, attempt_timeout=20) as client:
+        number = MAX_CALLS.get(slow, 4)
+        calls = [asyncio.ensure_future(ACTIONS[slow](client)) for _ in range(number + 10)]
+        await endpoint.arrived(slow, number)
+        async with asyncio.timeout(10):
+            for action in ACTIONS.keys() - {slow}:
+                await ACTIONS[action](client)
+        assert endpoint.count(slow) == number
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "StartExecution"])
+async def test_a_throttled_call_other_than_a_start_is_left_to_its_budget(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, action: str
+) -> None:
+    endpoint.script(action, error("ThrottlingException"))
+    with pytest.raises(Throttled):
+        await ACTIONS[action](client)
+    assert endpoint.count(action) == 1
+    assert client.throttled == {action: 1}

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
-from service.errors import (
-    Throttled,
-)
+from service.bridge.bridge import Result
+from service.errors import Throttled, UnknownExecution
 from service.stepfunctions.token_bucket import Quota
-from tests.support.stage import stage
-from tests.support.step_functions import (
-    described,
-    error,
-)
+from tests.support.outcomes import success
+from tests.support.stage import Stage, stage
+from tests.support.step_functions import described, error, gated, ok
 
 
 async def test_a_record_that_lags_behind_is_read_again() -> None:
@@ -19,9 +20,62 @@ async def test_a_record_that_lags_behind_is_read_again() -> None:
         assert (await made.bridge.follow("exec-1", 0)).outcome is None
 
 
-async def test_no_execution_is_called_unknown_if_the_quota_does_not_allow_a_second_read() -> None:
-    async with stage(quotas={"describe": Quota(2, 1)}) as made:
-        made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
-        with pytest.raises(Throttled):
-            await made.bridge.follow("exec-1", 0)
-        assert made.endpoint.count("DescribeExecution") <= 2
+@asynccontextmanager
+async def guesses(made: Stage, number: int) -> AsyncIterator[list[asyncio.Task[Result]]]:
+    """Read so many ids that do not exist, all at once; the block begins when the first has an answer."""
+    made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+    tasks = [asyncio.create_task(made.bridge.follow(f"exec-{n}", 0)) for n in range(number)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    yield tasks
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_no_execution_is_called_unknown_if_the_quota_does_not_allow_three_reads() -> None:
+    async with stage(quotas={"describe": Quota(60, 1)}) as made, guesses(made, 30) as tasks:
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, UnknownExecution | Throttled) for end in ends)
+        unknown = sum(isinstance(end, UnknownExecution) for end in ends)
+        assert 3 * unknown <= made.endpoint.count("DescribeExecution") <= 26
+
+
+@pytest.mark.parametrize("known_by", ["start", "read", "wait", "stop"])
+async def test_an_id_that_is_known_is_read_at_once_however_many_guesses_come(known_by: str) -> None:
+    async with stage(quotas={"describe": Quota(60, 1)}) as made:
+        execution_id = await make_known(made, known_by)
+        async with guesses(made, 30) as tasks:
+            assert any(task.done() and isinstance(task.exception(), Throttled) for task in tasks)
+            made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
+            async with asyncio.timeout(2):
+                for _ in range(10):
+                    assert (await made.bridge.follow(execution_id, 0)).outcome == success(1)
+
+
+async def make_known(made: Stage, by: str) -> str:
+    made.endpoint.script("DescribeExecution", described("RUNNING"))
+    made.endpoint.script("StopExecution", ok(stopDate=1.0))
+    match by:
+        case "start":
+            return (await made.bridge.submit("{}", 0.01)).execution_id
+        case "read":
+            await made.bridge.follow("exec-known", 0)
+        case "wait":
+            await made.bridge.follow("exec-known", 0.01)
+        case _:
+            await made.bridge.stop("exec-known")
+    return "exec-known"
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.5, 1.0, 20.0])
+async def test_guesses_are_neither_looked_up_nor_remembered_however_long_they_wait(wait: float) -> None:
+    async with stage() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("DescribeExecution", gated(gate, error("ExecutionDoesNotExist")))
+        guess = asyncio.create_task(made.bridge.follow("exec-guess", wait))
+        await made.endpoint.arrived("DescribeExecution")
+        assert made.replies.pending() == []
+        gate.set()
+        with pytest.raises(UnknownExecution):
+            await guess
+        assert not made.replies.knows("exec-guess")

@@ -18,6 +18,7 @@ from service.bridge.reply_channel import ReplyChannel
 from service.bridge.starter import Starter
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.stopper import Stopper
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated, step_functions_client
 
 
@@ -88,7 +89,7 @@ class Stage:
         self.admission = Admission(max_in_flight)
         self.bridge = Bridge(
             Starter(client, self.channel),
-            client,
+            Stopper(client),
             self.record,
             self.replies,
             self.recovery,

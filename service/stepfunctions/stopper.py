@@ -1,0 +1,27 @@
+"""A stopper of executions that stays within the account's API quota."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.stepfunctions.budget import Budget
+from service.stepfunctions.token_bucket import STOP_EXECUTION_QUOTA
+
+if TYPE_CHECKING:
+    from service.stepfunctions.client import StepFunctionsClient
+    from service.stepfunctions.token_bucket import Quota
+
+
+class Stopper:
+    """Stops executions, those of unknown ids within a share of the quota."""
+
+    def __init__(self, client: StepFunctionsClient, quota: Quota = STOP_EXECUTION_QUOTA) -> None:
+        self._client = client
+        self.budget = Budget(quota)
+
+    async def stop(self, execution_id: str, *, known: bool) -> None:
+        """Stop an execution; one that has already ended stays as it is.
+
+        Raise UnknownExecution, Throttled, or what `StepFunctionsClient.stop` raises.
+        """
+        await self.budget.run(lambda: self._client.stop(execution_id), execution_id, guess=not known)

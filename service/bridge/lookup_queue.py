@@ -1,7 +1,8 @@
 """The queue of lookups: outcomes read from Step Functions' record, within its quotas, nearest deadline first.
 
 Nothing is read by a poller per waiter: one page of ListExecutions shows for a thousand executions whether they have
-ended, and only those that have are read.
+ended, and only those that have are read. While listings fail, executions are read one by one, each in its turn; and
+while the link is down as well, only with half of the quotas, as its return will need the other half.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class _Lookup:
     unlisted: bool = False
     """Whether it is queued only because no listing showed it; a later listing can make the read unnecessary."""
 
+    urgent: bool = False
+    """Whether it is queued by its deadline, before those that are not."""
+
     reading: bool = False
     """Whether it is being read."""
 
@@ -85,6 +89,8 @@ class LookupQueue:
         self, replies: PendingReplies, record: RecordReader, tasks: BackgroundTasks, polled: Container[str]
     ) -> None:
         self.recovered = 0
+        self.link_down = False
+        """Whether no reply can be received at the moment."""
         self._replies = replies
         self._record = record
         self._tasks = tasks
@@ -92,10 +98,13 @@ class LookupQueue:
         self._wake = asyncio.Event()
         self._requested: set[str] = set()  # may have ended
         self._lookups: dict[str, _Lookup] = {}
-        self._ready: list[tuple[float, str]] = []  # a heap: to be read next, by deadline
+        # A heap: to be read next, by deadline. Those that are not urgent come later, each once before any comes again.
+        self._ready: list[tuple[int, float, str]] = []
         self._later: list[tuple[float, str]] = []  # a heap: to be read again, by time
         self._reading = 0
         self._listing = False
+        self._listing_failed = False  # the last time
+        self._round = 0
 
     def __len__(self) -> int:
         return len(self._lookups)
@@ -121,8 +130,8 @@ class LookupQueue:
 
     def _dispatch(self, now: float) -> float | None:
         """Begin all that can be done now; return in how many seconds there may be more to do."""
-        # A few requests do not wait for a listing under way: their deadlines may be near.
-        if self._requested and not (self._listing and len(self._requested) > MAX_SINGLE_READS):
+        # A few requests do not wait for a listing under way: their deadlines may be near. Nor do many if it may fail.
+        if self._requested and (not self._listing or self._listing_failed or len(self._requested) <= MAX_SINGLE_READS):
             self._begin_lookups()
         while self._later and self._later[0][0] <= now:
             due, execution_id = heapq.heappop(self._later)
@@ -130,15 +139,15 @@ class LookupQueue:
             if lookup is not None and lookup.due == due:  # otherwise it was moved forward
                 self._enqueue(execution_id)
         while self._ready and self._reading < MAX_CONCURRENT_READS:
-            _, execution_id = self._ready[0]
+            *_, execution_id = self._ready[0]
             lookup = self._lookups.get(execution_id)
             if lookup is None or not lookup.queued:
                 heapq.heappop(self._ready)  # a listing has shown that it is running
             elif self._replies.deadline(execution_id) is None:
                 heapq.heappop(self._ready)
                 del self._lookups[execution_id]  # its last waiter has left
-            elif (claimed := self._record.claim()) is None:
-                return self._record.seconds_to_wait()
+            elif (claimed := self._record.claim(spare=(spare := self.link_down and not lookup.urgent))) is None:
+                return self._record.seconds_to_wait(spare=spare)
             else:
                 heapq.heappop(self._ready)
                 lookup.queued, lookup.unlisted, lookup.reading = False, False, True
@@ -149,12 +158,14 @@ class LookupQueue:
     def _begin_lookups(self) -> None:
         missing = {key for key in self._requested if key in self._replies and not self._move_forward(key)}
         self._requested.clear()
-        if len(missing) > MAX_SINGLE_READS:
+        self._round += 1
+        many = len(missing) > MAX_SINGLE_READS
+        if many and not self._listing:
             self._listing = True
-            self._tasks.spawn(self._list(missing))
-        else:
+            self._tasks.spawn(self._list(set(missing)))
+        if not many or self._listing_failed:
             for execution_id in missing:
-                self._enqueue(execution_id)
+                self._enqueue(execution_id, unlisted=many)
 
     def _move_forward(self, execution_id: str) -> bool:
         """If a read of the execution is certain, do it as soon as possible; return whether it is."""
@@ -168,9 +179,11 @@ class LookupQueue:
         lookup = self._lookups.setdefault(execution_id, _Lookup())
         lookup.ended, lookup.unlisted, lookup.requested_again = lookup.ended or ended, unlisted, lookup.reading
         lookup.due = 0.0
-        if not (lookup.queued or lookup.reading):
-            lookup.queued = True
-            heapq.heappush(self._ready, (self._replies.deadline(execution_id) or 0.0, execution_id))
+        deadline = self._replies.deadline(execution_id) or 0.0
+        urgent = not unlisted or deadline < asyncio.get_running_loop().time() + LAST_LOOKUP_WINDOW_S
+        if not lookup.reading and (not lookup.queued or (urgent and not lookup.urgent)):
+            lookup.queued, lookup.urgent = True, urgent
+            heapq.heappush(self._ready, (0 if urgent else self._round, deadline, execution_id))
             self._wake.set()
 
     async def _read(self, execution_id: str, lookup: _Lookup, claimed: Budget) -> None:
@@ -205,27 +218,17 @@ class LookupQueue:
         heapq.heappush(self._later, (lookup.due, execution_id))
 
     async def _list(self, missing: set[str]) -> None:
-        """List executions, newest first, and enqueue those of `missing` that have ended."""
-        found_before = False
+        """List executions, and enqueue those of `missing` that have ended, or need to be read although not listed."""
         try:
-            token: str | None = None
-            for _ in range(MAX_LIST_PAGES):
-                page = await self._record.page(token)
-                found = [(key, status) for key, status in page.executions if key in missing]
-                for execution_id, status in found:
-                    missing.discard(execution_id)
-                    if status not in {"RUNNING", "PENDING_REDRIVE"}:
-                        self._enqueue(execution_id, ended=True)
-                    elif (lookup := self._lookups.get(execution_id)) is not None and lookup.unlisted:
-                        del self._lookups[execution_id]
-                token = page.next_token
-                # All were started within the length of one wait, so they are next to each other in the list.
-                if not missing or token is None or (found_before and not found):
-                    break
-                found_before = found_before or bool(found)
+            await self._list_pages(missing)
         except Problem as problem:
-            log.warning("list_executions_failed", problem=problem.slug, missing=len(missing))
+            if self._listing_failed:
+                missing.clear()  # they did not wait for this listing
+            else:
+                log.warning("list_executions_failed", problem=problem.slug, missing=len(missing))
+            self._listing_failed = True
         else:
+            self._listing_failed = False
             # What is not listed has not started yet, or did so long ago: read it only if no later lookup will come.
             soon = asyncio.get_running_loop().time() + LAST_LOOKUP_WINDOW_S
             missing = {key for key in missing if key in self._polled or (self._replies.deadline(key) or 0.0) < soon}
@@ -235,3 +238,22 @@ class LookupQueue:
         for execution_id in missing:
             if not self._move_forward(execution_id):
                 self._enqueue(execution_id, unlisted=True)
+
+    async def _list_pages(self, missing: set[str]) -> None:
+        """List executions, newest first, and remove from `missing` what is listed; enqueue what has ended."""
+        found_before = False
+        token: str | None = None
+        for _ in range(MAX_LIST_PAGES):
+            page = await self._record.page(token)
+            found = [(key, status) for key, status in page.executions if key in missing]
+            for execution_id, status in found:
+                missing.discard(execution_id)
+                if status not in {"RUNNING", "PENDING_REDRIVE"}:
+                    self._enqueue(execution_id, ended=True)
+                elif (lookup := self._lookups.get(execution_id)) is not None and lookup.unlisted:
+                    del self._lookups[execution_id]
+            token = page.next_token
+            # All were started within the length of one wait, so they are next to each other in the list.
+            if not missing or token is None or (found_before and not found):
+                break
+            found_before = found_before or bool(found)

@@ -100,11 +100,13 @@ class Recovery:
     def link_lost(self) -> None:
         """Poll all pending executions from now on: none of their replies can be received."""
         if self.enabled:
+            self._lookups.link_down = True
             self._replace_gap_task(self._poll_while_down())
 
     def link_restored(self) -> None:
         """Look up all executions pending now: what was published in the gap is lost."""
         if self.enabled:
+            self._lookups.link_down = False
             self._replace_gap_task(self._lookup_after_gap(self._replies.pending()))
 
     def _replace_gap_task(self, work: Coroutine[None, None, None]) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+import structlog
+
 from service.errors import Problem
 from service.stepfunctions import json_text
 from service.stepfunctions.errors import AwsError
@@ -45,6 +47,8 @@ DESCRIBE_STATE_MACHINE_TIMEOUT_S: Final = 1.5
 """Seconds that reading the state machine's type may take: no request is accepted until then."""
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class StepFunctionsClient:
     ) -> None:
         self.throttled: dict[str, int] = {}
         """Throttled responses by action."""
+        self._denied: set[str] = set()
         self._arn = arn
         # Calls queue here and nowhere else: a call that was never sent must not look like one without a response.
         self._start_slots = asyncio.Semaphore(max_starts)
@@ -188,9 +193,18 @@ class StepFunctionsClient:
         )
 
     async def list(
-        self, status: ExecutionStatusType | None = None, *, limit: int = 1000, next_token: str | None = None
+        self,
+        status: ExecutionStatusType | None = None,
+        *,
+        limit: int = 1000,
+        next_token: str | None = None,
+        timeout: float | None = None,
+        retry: bool = True,
     ) -> Page:
-        """List up to `limit` (1 to 1,000) executions, newest first; raise Throttled, Unreachable, or the like."""
+        """List up to `limit` (1 to 1,000) executions, newest first; raise Throttled, Unreachable, or the like.
+
+        With `retry` False there is one attempt.
+        """
         arguments: dict[str, Any] = {"stateMachineArn": self._arn.text, "maxResults": limit}
         if status is not None:
             arguments["statusFilter"] = status
@@ -201,7 +215,7 @@ class StepFunctionsClient:
             page = await self._send("ListExecutions", arguments, deadline)
             return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
 
-        return await self._call("ListExecutions", request, None)
+        return await self._call("ListExecutions", request, None, timeout=timeout, retry=retry)
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has already ended stays as it is. Raise as `describe` does."""
@@ -230,6 +244,9 @@ class StepFunctionsClient:
         except AwsError as error:
             if error.throttled:
                 self.throttled[operation] = self.throttled.get(operation, 0) + 1
+            if error.code == "AccessDeniedException" and operation not in self._denied:
+                self._denied.add(operation)
+                log.warning("permission_missing", action=f"states:{operation}")
             raise
 
 

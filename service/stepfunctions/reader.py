@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from service.errors import Throttled, UnknownExecution
+from service.errors import Refused, Throttled, UnknownExecution
 from service.stepfunctions.budget import Budget
 from service.stepfunctions.token_bucket import (
     DESCRIBE_EXECUTION_QUOTA,
@@ -16,13 +16,16 @@ from service.stepfunctions.token_bucket import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from service.stepfunctions.client import Execution, Page, StepFunctionsClient
     from service.stepfunctions.outcomes import Outcome
     from service.stepfunctions.token_bucket import TokenBucket
 
-PAGE_TIMEOUT_S: Final = 0.5
+REFUSED_S: Final = 10.0
+"""Seconds for which a read that was refused, for want of a permission, is not made if the other one can be."""
+
+PAGE_TOKEN_TIMEOUT_S: Final = 0.5
 """Seconds that a listing may wait for its token. If the wait would be longer, reading executions singly is faster."""
 
 RECOVERY_READ_TIMEOUT_S: Final = 2.0
@@ -56,6 +59,8 @@ class RecordReader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._clock = clock
+        self._refused_until: dict[Budget, float] = {}
         self.describe_budget = Budget(describe, clock)
         self.history_budget = Budget(history, clock)
         self.list_budget = Budget(list_, clock)
@@ -86,23 +91,42 @@ class RecordReader:
     async def _describe(self, execution_id: str, *, guess: bool) -> Execution:
         return await self.describe_budget.run(lambda: self._client.describe(execution_id), execution_id, guess=guess)
 
-    def seconds_to_wait(self) -> float:
+    def seconds_to_wait(self, *, spare: bool = False) -> float:
         """Return the seconds until `claim` may succeed; 0 if now."""
-        return min(budget.bucket.seconds_to_wait() for budget in (self.describe_budget, self.history_budget))
+        return min(budget.bucket.seconds_to_wait(_reserve(budget, spare)) for budget in self._usable())
 
-    def claim(self) -> Budget | None:
-        """Take a token for one call of `outcome` from either quota; None if both are used up."""
-        for budget in (self.describe_budget, self.history_budget):
-            if budget.bucket.take():
+    def claim(self, *, spare: bool = False) -> Budget | None:
+        """Take a token for one call of `outcome` from either quota; None if both are used up.
+
+        With `spare`, half of each quota is left for other reads.
+        """
+        for budget in self._usable():
+            if budget.bucket.take(_reserve(budget, spare)):
                 return budget
         return None
+
+    def _usable(self) -> Sequence[Budget]:
+        """Return the budgets of the two calls without one that was just refused, unless both were."""
+        budgets = (self.describe_budget, self.history_budget)
+        usable = [budget for budget in budgets if self._clock() >= self._refused_until.get(budget, 0.0)]
+        return usable or budgets
 
     async def outcome(self, execution_id: str, claimed: Budget) -> Outcome | None:
         """Read how an execution ended, by the call whose token was claimed; None if it is running.
 
-        There is one attempt only, to spare an account that is throttled. Raise Throttled, UnknownExecution, or the
-        like.
+        There is one attempt only, to spare an account that is throttled; if this call is refused, the other one is
+        made instead. Raise Throttled, UnknownExecution, or the like.
         """
+        try:
+            return await self._outcome(execution_id, claimed)
+        except Refused:
+            self._refused_until[claimed] = self._clock() + REFUSED_S
+            other = self.claim()
+            if other is None or other is claimed:
+                raise
+            return await self._outcome(execution_id, other)
+
+    async def _outcome(self, execution_id: str, claimed: Budget) -> Outcome | None:
         if claimed is self.history_budget:
             read = self._client.outcome_from_history(execution_id, timeout=RECOVERY_READ_TIMEOUT_S)
             return await claimed.spend(read)
@@ -122,4 +146,12 @@ class RecordReader:
 
     async def page(self, next_token: str | None) -> Page:
         """List up to 1,000 executions, newest first; raise Throttled, or what `StepFunctionsClient.list` raises."""
-        return await self.list_budget.run(lambda: self._client.list(next_token=next_token), timeout=PAGE_TIMEOUT_S)
+        return await self.list_budget.run(
+            lambda: self._client.list(next_token=next_token, timeout=RECOVERY_READ_TIMEOUT_S, retry=False),
+            timeout=PAGE_TOKEN_TIMEOUT_S,
+        )
+
+
+def _reserve(budget: Budget, spare: bool) -> float:
+    size = budget.bucket.size
+    return min(size / 2, size - 1) if spare else 0.0

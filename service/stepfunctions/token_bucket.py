@@ -15,8 +15,15 @@ _QUOTA_TEXT: Final = re.compile(r"(\d{1,9})/(\d{1,9})")
 MIN_REFILL_FACTOR: Final = 1 / 16
 """The lowest refill rate after repeated throttling, as a fraction of the quota's own."""
 
+THROTTLING_S: Final = 1.0
+"""Seconds in which calls that were throttled count as one: they were under way at the same time."""
+
 REFILL_RECOVERY_FACTOR: Final = 1.1
 """What each call that was not throttled multiplies a lowered refill rate by."""
+
+
+ROUNDING: Final = 1e-6
+"""What a token may lack: after exactly `seconds_to_wait`, rounding may leave a bucket just short of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class TokenBucket:
     """A quota in use.
 
     A quota belongs to the whole account, and other clients draw on it unseen. So a throttled call empties the bucket
-    and halves its refill rate, which grows back with each call that is not throttled.
+    and halves its refill rate, once a second at most. The rate grows back with each call that is not throttled.
     """
 
     def __init__(self, quota: Quota, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,6 +83,7 @@ class TokenBucket:
         self._tokens: float = quota.size
         self._refill_rate: float = quota.refill
         self._refilled_at = clock()
+        self._lower_again_at = self._refilled_at
 
     @property
     def size(self) -> float:
@@ -88,13 +96,13 @@ class TokenBucket:
         self._refill()
         return self._tokens
 
-    def seconds_to_wait(self) -> float:
-        """Return the seconds until a call may be made; 0 if now."""
-        return max(0.0, (1 - self.level) / self._refill_rate)
+    def seconds_to_wait(self, spare: float = 0.0) -> float:
+        """Return the seconds until a call may be made, with `spare` tokens left after it; 0 if now."""
+        return max(0.0, (spare + 1 - self.level) / self._refill_rate)
 
-    def take(self) -> bool:
-        """Take a token if there is one."""
-        if self.level < 1:
+    def take(self, spare: float = 0.0) -> bool:
+        """Take a token if there is one, and `spare` tokens are left after it."""
+        if self.level < spare + 1 - ROUNDING:
             return False
         self._tokens -= 1
         return True
@@ -119,7 +127,9 @@ class TokenBucket:
         """Note a call that was throttled: other clients have emptied the account's bucket."""
         self._refill()
         self._tokens = min(self._tokens, 0.0)
-        self._refill_rate = max(self._refill_rate / 2, self._quota.refill * MIN_REFILL_FACTOR)
+        if self._refilled_at >= self._lower_again_at:
+            self._lower_again_at = self._refilled_at + THROTTLING_S
+            self._refill_rate = max(self._refill_rate / 2, self._quota.refill * MIN_REFILL_FACTOR)
 
     def _refill(self) -> None:
         now = self._clock()

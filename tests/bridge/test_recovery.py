@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -11,7 +13,9 @@ from service.bridge import lookup_queue
 from service.bridge import recovery as recovery_module
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
+from service.errors import OutcomeUnknown, Problem, Refused, Throttled, Unreachable
 from service.stepfunctions.reader import RecordReader
+from tests.support.account import outage
 from tests.support.ledger import outcome, scene
 from tests.support.outcomes import success
 from tests.support.step_functions import (
@@ -19,6 +23,7 @@ from tests.support.step_functions import (
     ScriptedStepFunctions,
     step_functions_client,
 )
+from tests.support.virtual_time import VirtualTimeLoop
 
 
 async def test_a_gap_is_followed_by_several_lookups_as_listings_lag_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,3 +123,84 @@ async def test_closing_cancels_all_lookups() -> None:
 async def never_respond(_request: web.Request, _call: Call) -> web.StreamResponse:
     await asyncio.get_running_loop().create_future()
     raise AssertionError
+
+
+DENIED = Refused("AccessDeniedException")
+FAULTS: dict[str, dict[str, Problem | str]] = {
+    "none": {},
+    "listing denied": {"ListExecutions": DENIED},
+    "listing throttled": {"ListExecutions": Throttled("no")},
+    "listing hangs": {"ListExecutions": "hang"},
+    "nonsense listed": {"ListExecutions": OutcomeUnknown("no")},
+    "listing unreachable": {"ListExecutions": Unreachable("no")},
+    "history denied": {"GetExecutionHistory": DENIED},
+    "describing denied": {"DescribeExecution": DENIED},
+    "listing and history denied": {"ListExecutions": DENIED, "GetExecutionHistory": DENIED},
+    "listing hangs, describing denied": {"ListExecutions": "hang", "DescribeExecution": DENIED},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_ended_in_a_gap_is_read_soon_after_it_whatever_else_fails(fault: str) -> None:
+    async def gap() -> None:
+        async with outage(**FAULTS[fault]) as it:
+            ended, running = it.expect(150, ends_in=1.9), it.expect(150, ends_in=600)
+            it.recovery.link_lost()
+            await asyncio.sleep(2)
+            it.recovery.link_restored()
+            async with asyncio.timeout(12):  # the longest with a single quota; the waits end after 25
+                await asyncio.gather(*ended)
+            await asyncio.sleep(12)
+            assert await it.calls_in(60) == 0  # for those that are running, the link is up again
+            assert not any(waiter.done() for waiter in running)
+
+    run(gap())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_while_the_link_is_down_reads_keep_to_the_quotas_and_end_with_the_waits(fault: str) -> None:
+    async def long_outage() -> None:
+        async with outage(**FAULTS[fault]) as it:
+            it.recovery.link_lost()
+            waiters = it.expect(300, ends_in=600, wait=60)
+            waits = [asyncio.create_task(waiter.outcome()) for waiter in waiters]
+            await asyncio.sleep(10)
+            assert await it.calls_in(20) <= 20 * 40
+            assert set(await asyncio.gather(*waits)) == {None}
+            await asyncio.sleep(1)
+            assert await it.calls_in(60) == 0
+
+    run(long_outage())
+
+
+def test_reads_that_are_all_denied_end_with_the_waits() -> None:
+    async def denied() -> None:
+        async with outage(ListExecutions=DENIED, GetExecutionHistory=DENIED, DescribeExecution=DENIED) as it:
+            waits = [asyncio.create_task(waiter.outcome()) for waiter in it.expect(100, ends_in=1)]
+            it.recovery.link_restored()
+            assert await it.calls_in(10) > 0
+            assert set(await asyncio.gather(*waits)) == {None}
+            await asyncio.sleep(1)
+            assert await it.calls_in(60) == 0
+
+    run(denied())
+
+
+def test_a_listing_that_works_again_replaces_reading_one_by_one() -> None:
+    async def healed() -> None:
+        async with outage(ListExecutions=DENIED) as it:
+            it.expect(100, ends_in=600)
+            it.recovery.link_lost()
+            await asyncio.sleep(1)
+            assert it.account.calls["DescribeExecution"] == 100
+            it.account.faults.clear()
+            await asyncio.sleep(4)
+            assert await it.calls_in(10) == it.account.calls["ListExecutions"] - 3 == 5
+
+    run(healed())
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(work)

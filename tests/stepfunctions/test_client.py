@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
+from structlog.testing import capture_logs
 
-from service.errors import OutcomeUnknown, Throttled, UnknownExecution, Unreachable
+from service.errors import OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.retry import ExecutionExists
 from tests.support.outcomes import success
@@ -204,6 +205,20 @@ async def test_an_action_that_does_not_respond_leaves_the_slots_of_all_others(
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_a_missing_permission_is_named_in_one_warning(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, action: str
+) -> None:
+    endpoint.script(action, error("AccessDeniedException"))
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(Refused):
+                await ACTIONS[action](client)
+    assert [line for line in logs if line["event"] == "permission_missing"] == [
+        {"event": "permission_missing", "log_level": "warning", "action": f"states:{action}"}
+    ]
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action != "StartExecution"])

@@ -14,7 +14,6 @@ from service.bridge.pending import PendingReplies, Waiter
 from service.bridge.recovery import Recovery
 from service.stepfunctions.outcomes import Outcome
 from service.stepfunctions.reader import RecordReader
-from service.stepfunctions.token_bucket import Quota
 from tests.support.step_functions import (
     ARN,
     Call,
@@ -96,7 +95,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(**quotas: Quota) -> AsyncIterator[Scene]:
+async def scene(**quotas: Any) -> AsyncIterator[Scene]:
     replies = PendingReplies()
     async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
         record = RecordReader(client, **quotas)

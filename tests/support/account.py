@@ -1,0 +1,99 @@
+"""An account of Step Functions in virtual time: it enforces AWS's quotas, and fails by action as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any, cast
+
+from service.bridge.pending import PendingReplies, Waiter
+from service.bridge.recovery import Recovery
+from service.errors import OutcomeUnknown, Problem, Throttled
+from service.local import AWS_QUOTAS
+from service.stepfunctions.client import Execution, Page
+from service.stepfunctions.outcomes import Outcome
+from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.token_bucket import Quota, TokenBucket
+from tests.support.outcomes import success
+
+LATENCY_S = 0.03
+
+
+class Account:
+    """The part of `StepFunctionsClient` that reads. `faults` are the problems that actions raise; "hang" is one."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._buckets = {
+            action: TokenBucket(Quota(quota.size, quota.refill), self._now) for action, quota in AWS_QUOTAS.items()
+        }
+        self.ends_at: dict[str, float] = {}
+        self.faults: dict[str, Problem | str] = {}
+        self.calls: Counter[str] = Counter()
+
+    async def describe(self, execution_id: str, **options: Any) -> Execution:
+        await self._call("DescribeExecution", **options)
+        return Execution(execution_id, "", self._outcome(execution_id), 1.0)
+
+    async def outcome_from_history(self, execution_id: str, **options: Any) -> Outcome | None:
+        await self._call("GetExecutionHistory", **options)
+        return self._outcome(execution_id)
+
+    async def list(self, next_token: str | None = None, **options: Any) -> Page:
+        await self._call("ListExecutions", **options)
+        statuses = {True: "RUNNING", False: "SUCCEEDED"}
+        names = list(reversed(self.ends_at))
+        return Page([(name, statuses[self._outcome(name) is None]) for name in names], None)  # type: ignore[misc]  # valid statuses
+
+    async def _call(self, action: str, timeout: float = 3.0, **_: Any) -> None:
+        self.calls[action] += 1
+        fault = self.faults.get(action)
+        await asyncio.sleep(timeout if fault == "hang" else LATENCY_S)
+        if fault == "hang":
+            raise OutcomeUnknown("It hangs.")
+        if isinstance(fault, Problem):
+            raise fault
+        if not self._buckets[action].take():
+            raise Throttled("Rate exceeded.")
+
+    def _outcome(self, execution_id: str) -> Outcome | None:
+        return success(1) if self.ends_at[execution_id] <= self._now() else None
+
+
+class Outage:
+    """Executions that wait for their replies, and recovery, which reads the record of an account."""
+
+    def __init__(self, account: Account, replies: PendingReplies, recovery: Recovery, stack: ExitStack) -> None:
+        self.account = account
+        self.replies = replies
+        self.recovery = recovery
+        self._stack = stack
+
+    def expect(self, number: int, *, ends_in: float, wait: float = 25.0) -> list[Waiter]:
+        """Begin to wait for executions that end in so many seconds, without a reply."""
+        now = asyncio.get_running_loop().time()
+        waiters = []
+        for n in range(number):
+            execution_id = f"exec-{ends_in}-{n}"
+            self.account.ends_at[execution_id] = now + ends_in
+            waiters.append(self._stack.enter_context(self.replies.expect(execution_id, now + wait)))
+        return waiters
+
+    async def calls_in(self, seconds: float) -> int:
+        """Return how many calls are made in so many seconds from now."""
+        before = self.account.calls.total()
+        await asyncio.sleep(seconds)
+        return self.account.calls.total() - before
+
+
+@asynccontextmanager
+async def outage(**faults: Problem | str) -> AsyncIterator[Outage]:
+    account, replies = Account(), PendingReplies()
+    account.faults.update(faults)
+    record = RecordReader(cast(Any, account), clock=asyncio.get_running_loop().time)
+    async with Recovery(replies, record) as recovery:
+        replies.on_deadline_near = recovery.lookup_before_deadline
+        with ExitStack() as stack:
+            yield Outage(account, replies, recovery, stack)

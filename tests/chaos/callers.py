@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import aiohttp
 
-from tests.chaos.history import OUTCOMES, Call
+from tests.chaos.history import OUTCOMES, Call, problem_type
 
 REQUEST_TIMEOUT_S: Final = 60.0
 """Default timeout of one request, and of the wait for an outcome at a Location."""
@@ -132,6 +133,21 @@ class Callers:
         if call.location is not None:
             await self._request(call, "DELETE", call.location)
 
+    async def make_up(self, method: str, number: int, seconds: float, **headers: str) -> Counter[int]:
+        """Send so many requests for ids that do not exist, in so many seconds; return their statuses."""
+        statuses: Counter[int] = Counter()
+
+        async def send() -> None:
+            location = f"/event/exec-{UUID(int=self._rng.getrandbits(128), version=4)}"
+            async with self._http.request(method, self._choose() + location, headers=headers) as response:
+                statuses[response.status] += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(number):
+                group.create_task(send())
+                await asyncio.sleep(seconds / number)
+        return statuses
+
     async def resolve(self) -> None:
         """Request each Location until it has an outcome or the timeout expires."""
         async with asyncio.TaskGroup() as group:
@@ -149,9 +165,13 @@ class Callers:
 
     async def _request(self, call: Call, method: str, location: str, **headers: str) -> None:
         """Record the response of a Location, if there is one."""
+        began = time.monotonic()
         try:
             async with self._http.request(method, self._choose() + location, headers=headers) as response:
-                if response.status != 204:
-                    call.later.append((response.status, await response.json(content_type=None)))
+                body = None if response.status == 204 else await response.json(content_type=None)
+                if body is not None:
+                    call.later.append((response.status, body))
+                if method == "GET" and not headers:
+                    call.reads.append((problem_type(body), time.monotonic() - began))
         except (aiohttp.ClientError, TimeoutError):
             pass

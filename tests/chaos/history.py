@@ -21,6 +21,11 @@ OUTCOMES = {200, 502, 504}
 """Statuses of responses with the outcome of an execution."""
 
 
+def problem_type(body: Any) -> str:
+    """Return the last part of a problem's type; empty if the response is not a problem."""
+    return str(body.get("type", "")).rpartition(":")[2] if isinstance(body, dict) else ""
+
+
 @dataclass(slots=True)
 class Call:
     """One POST of a caller with its response, and the later responses of its Location."""
@@ -43,6 +48,8 @@ class Call:
     """Why there was no response."""
     later: list[tuple[int, Any]] = field(default_factory=list)
     """Statuses and bodies of its Location."""
+    reads: list[tuple[str, float]] = field(default_factory=list)
+    """Of each read of its Location without a wait: the last part of the problem's type, and the seconds it took."""
 
     @property
     def id(self) -> str | None:
@@ -57,7 +64,7 @@ class Call:
     @property
     def problem(self) -> str:
         """The last part of the problem's type; empty if the response is not a problem."""
-        return str(self.body.get("type", "")).rpartition(":")[2] if isinstance(self.body, dict) else ""
+        return problem_type(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,15 @@ def missed_outcomes(calls: Iterable[Call], records: Mapping[str, Record]) -> lis
         and (record := records.get(str(call.id))) is not None
         and record.ended_at is not None
         and record.ended_at < call.at - MAX_LOOKUP_DELAY_S
+    ]
+
+
+def crowded_out(calls: Iterable[Call]) -> list[str]:
+    """Return the calls that were turned away, or whose Location was, because of other requests, one line each."""
+    return [
+        f"crowded out by {problem}: {call}"[:400]
+        for call in calls
+        for problem in {call.problem, *(problem for problem, _ in call.reads)} & {"at-capacity", "throttled"}
     ]
 
 

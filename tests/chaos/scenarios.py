@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import statistics
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from tests.chaos.callers import Mix
@@ -20,9 +22,11 @@ def scenario(
     may_break: bool = False,
     may_refuse: bool = True,
     recovers: bool = False,
+    crowded: bool = False,
     jumping: bool = False,
     log: str | None = None,
     frozen_s: float = 0.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
@@ -37,6 +41,8 @@ def scenario(
             may_break=may_break,
             may_refuse=may_refuse,
             recovers=recovers,
+            crowded=crowded,
+            environment=environment or {},
             jumping=jumping,
             log=log,
             frozen_s=frozen_s,
@@ -141,6 +147,28 @@ async def api_fails(stage: Stage) -> None:
 async def start_carried_out_but_not_answered(stage: Stage) -> None:
     stage.aws.faults.drop_response.on(stage.rng.uniform(0.2, 1), actions={"StartExecution"})
     await stage.pause(0.5, 3)
+
+
+@scenario(Mix(requests=40, seconds=6.0, asynchronous=0.5), crowded=True, environment={"DESCRIBE_QUOTA": "150/15"})
+async def made_up_ids(stage: Stage) -> None:
+    """A flood of reads of ids that do not exist, some of which wait: several times what the quota allows."""
+    await stage.pause(0.1, 0.5)
+    plain, waiting = await asyncio.gather(
+        stage.callers.make_up("GET", 100, 5), stage.callers.make_up("GET", 30, 5, Prefer="wait=2")
+    )
+    assert set(plain + waiting) == {404, 503}, plain + waiting
+
+
+@scenario(Mix(requests=40, seconds=5.0, asynchronous=0.5), crowded=True)
+async def made_up_stops(stage: Stage) -> None:
+    """A flood of stops of ids that do not exist while StopExecution throttles."""
+    await stage.pause(0.1, 0.5)
+    stage.aws.faults.throttle.on(1, actions={"StopExecution"})
+    statuses = await stage.callers.make_up("DELETE", 200, 4)
+    assert set(statuses) == {503}, statuses
+    assert stage.aws.calls["StopExecution"] < 300  # no stop is multiplied
+    took = [seconds for call in stage.callers.history for _, seconds in call.reads]
+    assert not took or statistics.median(took) < 0.5, took
 
 
 @scenario()

@@ -7,7 +7,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import aiohttp
 
 from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
 from tests.chaos.callers import REQUEST_TIMEOUT_S, Callers, Mix
-from tests.chaos.history import Record, check, missed_outcomes
+from tests.chaos.history import Record, check, crowded_out, missed_outcomes
 from tests.chaos.instance import Instance
 from tests.chaos.names import Name
 from tests.chaos.process import Balancer, ProcessInstance
@@ -50,12 +50,16 @@ class Scenario:
     """Whether the service may respond with 503."""
     recovers: bool = False
     """Whether every outcome that the record has had for a while must be returned."""
+    crowded: bool = False
+    """Whether others send many requests, for which no caller may be turned away."""
     jumping: bool = False
     """Whether the clocks of the processes can be moved."""
     log: str | None = None
     """What is wrong with the standard error of the processes."""
     frozen_s: float = 0.0
     """How long a process may be frozen."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the service that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ class Stage:
             "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT_S),
             # The load balancer of these runs checks ten times per second; threads are not behind it.
             "DRAIN_DELAY": "1" if self._scenario.processes else "0",
+            **self._scenario.environment,
         }
 
     async def add_process(self) -> None:
@@ -219,6 +224,8 @@ async def run(scenario: Scenario, seed: int, barrier: asyncio.Barrier) -> Report
             faults += missed_outcomes(stage.callers.history, records)
         if not scenario.may_refuse:
             faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
+        if scenario.crowded:
+            faults += crowded_out(stage.callers.history)
         faults += [
             f"response only after {call.seconds:.1f} s: {call}"[:400]
             for call in stage.callers.history

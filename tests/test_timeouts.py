@@ -10,8 +10,10 @@ from service.app.serve import API_GATEWAY_TIMEOUT_S
 from service.app.settings import Settings
 from service.app.shutdown import FLUSH_TIMEOUT_S, FORCED_FLUSH_TIMEOUT_S, LAST_READ_S
 from service.appsync.connection import WATCHDOG_INTERVAL_S, WATCHDOG_RECHECK_DELAY_S
+from service.appsync.events import EventThrottle
 from service.appsync.protocol import DEFAULT_SILENCE_TIMEOUT_S
 from service.appsync.renewal import SILENCE_CHECK_INTERVAL_S
+from service.appsync.secrets_manager import MIN_READ_INTERVAL_S
 from service.appsync.timing import Backoff, Renewal, Timeouts
 from service.bridge import lookup_queue, recovery
 from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
@@ -135,6 +137,7 @@ def test_a_connection_is_renewed_before_the_service_ends_it() -> None:
     assert renewal.latest + 5 * (renewal.backoff.cap + renewal.takeover) < day  # time for some more attempts
     assert renewal.overlap < renewal.takeover < DEFAULT_SILENCE_TIMEOUT_S
     assert 1 <= Backoff().refresh_interval <= 10  # new credentials are in use within seconds; each read has a cost
+    assert Backoff().refresh_interval >= MIN_READ_INTERVAL_S > 0.1  # each of them reads the secret
     assert 10 <= Backoff().refused_cap <= 60  # refused ones rarely become valid by themselves
 
 
@@ -142,6 +145,10 @@ def test_a_half_open_connection_is_replaced_long_before_it_counts_as_dead() -> N
     keep_alive = DEFAULT_SILENCE_TIMEOUT_S / 5
     assert WATCHDOG_RECHECK_DELAY_S < WATCHDOG_INTERVAL_S <= 2  # a dead one is noticed within seconds of its timeout
     assert keep_alive / 2 > 2 * SILENCE_CHECK_INTERVAL_S  # and a silent one soon after a keep-alive is overdue
+
+
+def test_a_peer_that_sends_nonsense_cannot_flood_the_log() -> None:
+    assert 30 <= EventThrottle.INTERVAL_S <= 300
 
 
 def test_an_attempt_to_connect_is_given_up_in_time_for_another_one() -> None:

@@ -199,7 +199,6 @@ def _export(stack: AsyncExitStack, settings: Settings, metrics: Metrics, instanc
 async def _runner(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
     runner = web.AppRunner(
         application,
-        access_log=None,
         handler_cancellation=True,  # a caller that leaves frees its slot at once
         shutdown_timeout=FORCED_FLUSH_TIMEOUT_S,  # what remains then has already had FLUSH_TIMEOUT_S
     )

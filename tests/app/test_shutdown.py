@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
+from service.app import composition
 from service.app.shutdown import Shutdown, flush
+from tests.support.within import within
 
 
 async def test_a_forced_shutdown_runs_callbacks_added_before_or_after_it() -> None:
@@ -55,6 +57,31 @@ async def test_a_flush_ends_within_its_timeout() -> None:
         began = asyncio.get_running_loop().time()
         await flush(runner, Shutdown(), 2)
         assert asyncio.get_running_loop().time() - began < 3.5  # aiohttp would take the two seconds twice
+
+
+async def test_a_handler_that_ignores_its_cancellation_delays_the_end_by_less_than_a_second() -> None:
+    ended = asyncio.Event()
+
+    async def stubborn(_request: web.Request) -> web.Response:
+        while not ended.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await ended.wait()
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_get("/", stubborn)
+    async with within(5), AsyncExitStack() as stack:
+        runner = await composition._runner(stack, application)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
+        stack.callback(writer.close)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while runner.server is None or not runner.server.requests_count:  # noqa: ASYNC110 - the count has no event
+            await asyncio.sleep(0.01)
+        shutdown = Shutdown()
+        shutdown.request(force=True)
+        await flush(runner, shutdown, 60)
+    ended.set()
 
 
 async def test_a_second_signal_shortens_the_flush() -> None:

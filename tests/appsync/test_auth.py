@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
-from service.appsync import ApiKey, http_host
+from service.appsync import ApiKey, LinkEvent, http_host
+from service.appsync.auth import CredentialRefresher
 
 from .conftest import KEY
 
@@ -43,3 +46,18 @@ async def test_publishing_sends_only_the_key_and_refreshing_does_nothing() -> No
     authorizer = ApiKey("https://example.com/event", KEY)
     await authorizer.refresh()
     assert await authorizer.publish("/default/a", ["1"]) == {"x-api-key": KEY}
+
+
+async def test_credentials_that_cannot_be_read_are_reported_again_after_they_could() -> None:
+    class Unsteady(ApiKey):
+        faults: ClassVar = [OSError(), OSError(), None, OSError()]
+
+        async def refresh(self) -> int:
+            if (fault := self.faults.pop(0)) is not None:
+                raise fault
+            return 1
+
+    reported: list[LinkEvent] = []
+    refresher = CredentialRefresher(Unsteady("https://x.example/event", "key"), 1, reported.append)
+    assert [await refresher.refresh() for _ in range(4)] == [False, False, True, False]
+    assert len(reported) == 2

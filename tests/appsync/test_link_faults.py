@@ -602,6 +602,17 @@ async def test_a_live_connection_may_be_refused_later(
     assert authorizer.refreshed == 1
 
 
+async def test_a_connection_that_lasted_makes_up_for_the_refusals_before_it(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    refusal = refuse("connection_error", "UnauthorizedException")
+    server.on["connection_init"] = first(refusal, refusal, then=acknowledge)
+    assert await make_link(authorizer=RotatingKey()).subscribe("/default/*", print).wait_live(10)
+    await asyncio.sleep(2 * SHORT_BACKOFF.cap)  # this test is about time
+    await refusal(server.peer, {})
+    assert ((await changes.until(LinkEventKind.REFUSED, times=3)).delay or 0) <= SHORT_BACKOFF.base
+
+
 async def test_a_failure_to_refresh_credentials_does_not_end_the_link(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
@@ -643,6 +654,22 @@ async def test_a_refused_subscription_is_retried_with_new_credentials_and_then_s
     assert subscription.refused is None
     assert authorizer.refreshed == 2
     assert len(server.peers) == 1
+
+
+async def test_a_subscription_that_was_live_makes_up_for_the_refusals_before_it(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    refusal = refuse("subscribe_error", "UnauthorizedException")
+    server.on["subscribe"] = first(refusal, refusal, then=confirm)
+    authorizer = RotatingKey()
+    link = make_link(authorizer=authorizer)
+    assert await link.subscribe("/default/*", print).wait_live(10)
+    assert await link.subscribe("/default/other", print).wait_live(10)
+    assert authorizer.refreshed == 2  # one for each refusal, and none for later requests
+    (id_, _) = server.peer.subscriptions
+    await refusal(server.peer, {"id": id_})
+    again = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED, times=3)
+    assert (again.attempt, (again.delay or 0) <= SHORT_BACKOFF.base) == (1, True)
 
 
 @pytest.mark.parametrize("response", [{"errors": [{"errorType": "LimitExceededError"}]}, {"errors": []}, {}])

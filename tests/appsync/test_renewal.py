@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from service.appsync import (
     renewal,
 )
 from service.appsync.deduplication import Deduplicator
+from service.appsync.renewal import Renewer
 from service.local import LocalAws
 
 from .conftest import KEY, SHORT_BACKOFF, SHORT_TIMEOUTS, TIMEOUTS, remains
@@ -276,6 +278,29 @@ async def test_a_silent_connection_is_replaced_long_before_its_timeout(
     await inbox.until("1")
     # Reported live once more: events of the silent connection may be missing.
     assert (live_states, changes.of(LinkEventKind.DOWN), len(server.peers)) == ([True, True], [], 2)
+
+
+async def test_a_connection_is_not_replaced_for_one_silent_check_between_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renewal, "SILENCE_CHECK_INTERVAL_S", 0.01)
+
+    class Suspended:
+        """A connection that looks silent at every second check, as after a suspension of this process."""
+
+        task = asyncio.get_running_loop().create_future()
+        checks = itertools.cycle([True, False])
+
+        @property
+        def is_silent(self) -> bool:
+            return next(self.checks)
+
+    parts: Any = None
+    renewer = Renewer(parts, parts, early_renewal(after=0.2), parts)
+    connection: Any = Suspended()
+    began = time.monotonic()
+    await renewer._until_due(connection)
+    assert time.monotonic() - began >= 0.2
 
 
 async def test_a_connection_that_receives_frames_is_not_replaced(

@@ -55,13 +55,19 @@ async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
         made.assert_nothing_in_flight()
 
 
-async def test_a_release_ends_a_drain_at_once() -> None:
+@pytest.mark.parametrize("delay", [0, 10])
+async def test_a_release_ends_a_drain_at_once_even_if_a_record_is_still_being_read(delay: float) -> None:
     async with stage() as made:
-        draining = asyncio.create_task(made.bridge.drain(20, delay=10))
+        made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
+        reading = asyncio.create_task(made.bridge.follow("exec-1", 20))
+        await made.endpoint.arrived("DescribeExecution")
+        draining = asyncio.create_task(made.bridge.drain(20, delay))
         await asyncio.sleep(0)
         made.bridge.release()
         async with within(2):
             await draining
+        reading.cancel()
+        await asyncio.wait([reading])
 
 
 async def test_requests_are_accepted_during_the_delay_of_a_drain_and_not_after_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -298,6 +299,21 @@ async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -
         assert submitted.done()
         await made.bridge.drain(10)
         made.assert_nothing_in_flight()
+
+
+async def test_only_executions_that_succeed_show_how_long_the_next_one_will_take() -> None:
+    async with stage() as made:
+        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        execution_id = await made.started()
+        await asyncio.wait([submitted], timeout=0.1)
+        made.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", "error": "Broken"}))
+        assert ((await submitted).workflow or 0) > 0
+        made.endpoint.script("DescribeExecution", described("FAILED", error="Broken", stopDate=11.0))
+        await made.bridge.follow("exec-1", 0)
+        assert made.bridge._durations.typical_seconds == 0
+        made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1", stopDate=11.0))
+        await made.bridge.follow("exec-1", 0)
+        assert made.bridge._durations.typical_seconds == 10
 
 
 async def test_a_later_read_is_answered_from_the_record() -> None:

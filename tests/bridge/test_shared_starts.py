@@ -172,7 +172,9 @@ async def test_a_waiting_read_gets_the_reply_of_this_instances_execution() -> No
         read = asyncio.create_task(made.bridge.follow(own, 20))
         await made.endpoint.arrived("DescribeExecution")
         made.reply(own, 1)
-        assert await read == Result(own, success(1))
+        result = await read
+        assert result == Result(own, success(1))
+        assert (result.workflow or 0) > 1e9  # from its start on, which the record puts in 1970
         assert made.subscribed == {}
 
 
@@ -317,6 +319,7 @@ async def test_a_start_that_fails_after_its_last_caller_has_left_is_no_error_of_
         await made.started()
         post.cancel()
         await asyncio.wait([post])
+        del post  # its frames hold the task of the start
         gate.set()
         await until(lambda: not len(made.bridge._shared_starts._tasks))
         gc.collect()  # asyncio logs an exception that nobody retrieved when its task is collected

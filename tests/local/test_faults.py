@@ -74,6 +74,7 @@ async def test_delayed_events_arrive_out_of_order_and_complete(aws: Aws) -> None
     order = await received(socket, 30)
     assert sorted(order) == list(range(30))
     assert order != sorted(order)
+    assert not aws.local.faults._delayed
 
 
 async def test_a_stop_discards_delayed_events(aws: Aws) -> None:
@@ -148,7 +149,9 @@ async def test_off_turns_every_fault_off(aws: Aws) -> None:
     faults = aws.local.faults
     for fault in (faults.mute, faults.throttle, faults.fail, faults.drop_response):
         fault.on()
+    faults.read_lag_s["DescribeExecution"] = 60
     faults.off()
+    assert faults.read_lag_s == {}
     socket = await listening(aws)
     await aws.start("a", EVENT)
     async with asyncio.timeout(DEADLINE):

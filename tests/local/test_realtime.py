@@ -218,6 +218,7 @@ async def test_the_subscriptions_of_a_closed_connection_are_removed(aws: Aws) ->
         await socket.raw.close()
     await until(lambda: aws.local.connections == 0)
     assert aws.local.subscriptions == 0
+    assert not aws.local._events._subscribers
     assert (await aws.publish("/AsyncEvents/a", ["1"]))[0] == 200
 
 

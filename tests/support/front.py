@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from service.app import composition
 from service.app.settings import DEMO_SCHEMA
 from service.bridge.idempotency_keys import IdempotencyKeys
 from service.telemetry.metrics import Metrics
+from service.web.connections import Connections, Site
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
 from service.web.schema import RequestSchema
@@ -85,11 +86,9 @@ async def front(**options: Any) -> AsyncIterator[Front]:
     chosen = {name: options.pop(name) for name in _ROUTES if name in options}
     async with stage(**options) as made:
         app = routes(made, **chosen).application(traces)
-        server = TestServer(app)
-        await server.start_server()
-        try:
-            timeout = aiohttp.ClientTimeout(total=20)
-            async with aiohttp.ClientSession(server.make_url("/"), timeout=timeout) as client:
+        async with AsyncExitStack() as stack:
+            runner = await composition._runner(stack, app)
+            await Site(runner, "127.0.0.1", 0, backlog=128, connections=Connections(1000)).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+            async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=20)) as client:
                 yield Front(made, client, app)
-        finally:
-            await server.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiohttp import web
-
+from service.app import composition
 from service.web.connections import Connections, Site
 from tests.support.front import routes
 from tests.support.stage import Stage, stage
@@ -46,11 +45,8 @@ class Listening:
 
 @asynccontextmanager
 async def listening(limit: int = 100, **limits: float) -> AsyncIterator[Listening]:
-    async with stage() as made:
-        runner = web.AppRunner(
-            routes(made).application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
-        )
-        await runner.setup()
+    async with stage() as made, AsyncExitStack() as stack:
+        runner = await composition._runner(stack, routes(made).application())
         connections = Connections(limit, **limits)
         site = Site(runner, "127.0.0.1", 0, backlog=128, connections=connections)
         await site.start()
@@ -59,7 +55,6 @@ async def listening(limit: int = 100, **limits: float) -> AsyncIterator[Listenin
             yield it
         finally:
             it.close()
-            await runner.cleanup()
 
 
 async def head(reader: asyncio.StreamReader) -> tuple[bytes, dict[bytes, bytes]]:

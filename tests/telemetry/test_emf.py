@@ -174,6 +174,7 @@ async def test_the_service_writes_metrics_each_interval_and_once_when_it_stops()
     assert sum(found["Requests"] for found in written) == 3
     assert sum(found["Rejected"] for found in written) == 0
     assert sum(len(found.get("BridgeOverheadMilliseconds", [])) for found in written) == 2
+    assert any(found.get("EventLoopLagMilliseconds") for found in written)
     assert written[-1]["LinkUp"] == 1  # the first line may come before the link is up
     assert written[-1]["Draining"] == 1
 

@@ -183,7 +183,8 @@ async def test_spans_reach_the_configured_endpoint_before_the_service_ends() -> 
             assert [line for line in process.logs if line["level"] != "info"] == []
     (resource,) = [spans for request in arrived for spans in request.resource_spans]
     names = {attribute.key: attribute.value.string_value for attribute in resource.resource.attributes}
-    assert names["service.name"] == "other-front"
+    (started,) = [line for line in process.logs if line["event"] == "started"]
+    assert (names["service.name"], names["service.instance.id"]) == ("other-front", started["instance"])
     spans = [span for scope in resource.scope_spans for span in scope.spans]
     assert {span.name for span in spans} == {"POST /event", "SFN.StartExecution"}
     assert {span.trace_id.hex() for span in spans} == {TRACE}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from service.appsync import LinkEventKind
+from service.telemetry.guard import guarded
 
 if TYPE_CHECKING:
     from service.appsync import LinkEvent
@@ -60,6 +61,7 @@ class LinkObserver:
             suppressed=event.suppressed,
         )
 
+    @guarded  # what follows a change, such as recovery, matters more
     def on_channel_change(self, channel: _Channel) -> None:
         """Note that the channel for replies went up or down; call this from its `on_change`."""
         if not channel.live and channel.ever_live:

@@ -70,7 +70,7 @@ def _safe(chain: list[Processor]) -> Processor:
     """Return a processor that runs a chain of them and never raises: a log line must not cost a response."""
 
     def process(logger: WrappedLogger, method: str, event: EventDict) -> Any:
-        name, processed = str(event["event"]), event
+        name, processed = str(event.get("event")), event
         try:
             for processor in chain:
                 processed = processor(logger, method, processed)  # type: ignore[assignment]  # only the last returns a str

@@ -90,7 +90,7 @@ class Output(io.RawIOBase):
             except OSError as error:
                 self._failed += 1
                 if self.lost == self._reported + 1:  # on standard error this line is lost, too
-                    log.warning("output_failed", output=self.name, reason=error.strerror)
+                    _warn("output_failed", output=self.name, reason=error.strerror)
             else:
                 if self.lost > self._reported and self._queue.empty():
                     self._report()
@@ -113,8 +113,13 @@ class Output(io.RawIOBase):
 
     def _report(self) -> None:
         lost = self.lost
-        log.warning("output_lost", output=self.name, lines=lost - self._reported)
+        _warn("output_lost", output=self.name, lines=lost - self._reported)
         self._reported = lost
+
+
+def _warn(event: str, **fields: object) -> None:
+    if structlog.is_configured():  # before that, it logs on standard output
+        log.warning(event, **fields)
 
 
 _outputs: Final[dict[str, Output]] = {}

@@ -65,3 +65,9 @@ def test_confirmed_channels_of_single_executions_are_logged_at_debug() -> None:
         observer.on_event(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_CONFIRMED, channel="/ns/other/exec-1"))
         observer.on_event(LinkEvent(kind=LinkEventKind.SUBSCRIPTION_REFUSED, channel="/ns/other/exec-1"))
     assert [line["log_level"] for line in logs] == ["debug", "warning"]
+
+
+def test_a_change_that_cannot_be_noted_is_logged_and_keeps_nobody_from_hearing_of_it() -> None:
+    with capture_logs() as logs:
+        LinkObserver().on_channel_change(object())  # type: ignore[arg-type]  # has none of the attributes
+    assert [line["event"] for line in logs] == ["telemetry_failed"]

@@ -124,3 +124,22 @@ def test_a_disk_that_has_room_again_gets_the_next_lines_and_none_joins_a_torn_on
             [sys.executable, "-c", DISK_WITH_LIMIT], stderr=file, stdout=subprocess.PIPE, timeout=30, check=True
         )
     assert log.read_bytes() == b"complete\ntor\nlater\n"
+
+
+CLOSED = """
+import socket, sys
+from service.telemetry import output
+
+output.protect()
+with socket.socket() as caller:
+    print("for nobody", file=sys.stderr)
+    while not output.lost_lines()["stderr"]:
+        pass
+    print(caller.fileno() > 2, output.lost_lines()["stdout"], end="")
+"""
+
+
+def test_no_socket_gets_the_number_of_a_closed_output() -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", CLOSED]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=30, check=True)
+    assert done.stdout == b"True 0"

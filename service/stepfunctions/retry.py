@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import AtCapacity, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.errors import AwsError, NotSentError

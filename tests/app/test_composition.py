@@ -17,7 +17,7 @@ from service.bridge import recovery
 from service.bridge.idempotency_keys import IdempotencyKeys
 from service.errors import Draining
 from service.local import LocalAws
-from service.stepfunctions.client import MAX_OTHER_CALLS
+from service.stepfunctions.client import MAX_CALLS
 from tests.chaos.proxy import Proxy
 from tests.support.processes import settings_for
 from tests.support.served import served, until
@@ -152,7 +152,7 @@ async def test_the_files_that_everything_else_opens_are_reserved_before_requests
     with capture_logs() as logs:
         async with LocalAws(port=0) as aws, served(aws, open_files=500) as it:
             metrics = await it.until(lambda _: True)
-    calls = composition.MAX_CONCURRENT_STARTS + MAX_OTHER_CALLS
+    calls = composition.MAX_CONCURRENT_STARTS + sum(MAX_CALLS.values())
     assert 500 < metrics("requests_in_flight_limit") <= 2000 - 500 - calls - composition.RESERVED_FILES
     assert "max_in_flight_lowered" in [line["event"] for line in logs]
 

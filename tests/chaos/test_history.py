@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.history import Call, Record, check, missed_outcomes
+from tests.chaos.history import Call, Record, check, crowded_out, missed_outcomes
 
 EVENT = {"nome": "Ana", "sobrenome": "Lima"}
 OTHER = {"nome": "Bia", "sobrenome": "Reis"}
@@ -112,3 +112,17 @@ def test_an_outcome_that_was_in_the_record_and_not_returned_is_found() -> None:
     assert missed_outcomes([replace(missed, waits=False), replace(CORRECT, waits=True, at=100.0)], records) == []
     assert missed_outcomes([missed], {"a": replace(SUCCEEDED, ended_at=99.0)}) == []
     assert missed_outcomes([missed], {"a": RUNNING}) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        (problem(503, "throttled"), 1),
+        (problem(503, "at-capacity"), 1),
+        (replace(ACCEPTED, reads=[("", 0.1), ("throttled", 0.1)]), 1),
+        (replace(ACCEPTED, reads=[("", 0.1), ("workflow-failed", 0.1)]), 0),
+        (problem(503, "outcome-unknown"), 0),
+    ],
+)
+def test_calls_that_others_crowd_out_are_found(call: Call, found: int) -> None:
+    assert len(crowded_out([call])) == found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -79,3 +80,22 @@ async def test_guesses_are_neither_looked_up_nor_remembered_however_long_they_wa
         with pytest.raises(UnknownExecution):
             await guess
         assert not made.replies.knows("exec-guess")
+
+
+async def test_no_call_is_made_without_a_token() -> None:
+    """StartExecution is not among them, which is retried, nor DescribeStateMachine, which is called once."""
+    async with stage() as made:
+        record = made.record
+        for budget in (record.describe_budget, record.history_budget, record.list_budget, made.stopper.budget):
+            budget.bucket._tokens = -10_000
+        assert record.claim() is None
+        calls = (
+            lambda known: record.describe("exec-1", known=known),
+            lambda known: made.stopper.stop("exec-1", known=known),
+            lambda _: record.confirm("exec-1"),
+            lambda _: record.page(None),
+        )
+        for call, known in itertools.product(calls, (True, False)):
+            with pytest.raises(Throttled):
+                await call(known)
+        assert made.endpoint.calls == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stepfunctions.token_bucket import Quota, TokenBucket
+from service.stepfunctions.token_bucket import Quota, TokenBucket, stop_execution_quota
 
 
 class Clock:
@@ -70,7 +70,7 @@ def test_a_bucket_refills_however_often_it_was_throttled() -> None:
     tokens, clock = bucket(10, 16)
     for _ in range(100):
         tokens.on_throttled()
-    clock.now += 1
+        clock.now += 1
     assert tokens.take()
 
 
@@ -84,3 +84,39 @@ def test_no_interval_allows_more_than_size_and_refill(steps: list[tuple[float, b
         if throttled:
             tokens.on_throttled()
         assert taken <= 5 + 3 * (clock.now - began) + 1e-6
+
+
+def test_calls_that_were_throttled_together_halve_the_rate_once() -> None:
+    tokens, clock = bucket(10, 4)
+    for _ in range(10):
+        tokens.on_throttled()
+    assert tokens._refill_rate == 2
+    clock.now += 1
+    tokens.on_throttled()
+    assert tokens._refill_rate == 1
+
+
+def test_a_call_that_leaves_tokens_to_spare_waits_for_them() -> None:
+    tokens, clock = bucket(4, 2)
+    assert [tokens.take(2) for _ in range(3)] == [True, True, False]
+    assert tokens.seconds_to_wait(2) == pytest.approx(0.5)
+    clock.now += 0.5
+    assert tokens.take(2)
+    assert [tokens.take() for _ in range(3)] == [True, True, False]
+
+
+def test_after_exactly_the_time_to_wait_there_is_a_token() -> None:
+    tokens, clock = bucket(3, 7)
+    while tokens.take():
+        pass
+    for _ in range(1000):
+        clock.now += tokens.seconds_to_wait()
+        assert tokens.take()
+
+
+@pytest.mark.parametrize(
+    ("region", "quota"),
+    [("us-east-1", "1000/200"), ("us-west-2", "1000/200"), ("eu-west-1", "1000/200"), ("sa-east-1", "500/25")],
+)
+def test_small_regions_have_a_smaller_quota_of_stops(region: str, quota: str) -> None:
+    assert str(stop_execution_quota(region)) == quota

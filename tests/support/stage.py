@@ -87,9 +87,10 @@ class Stage:
         # Nothing is looked up before a deadline: that would answer every wait in the end, and hide what is late.
         self.remote = RemoteSubscriptions(self._subscribe, "ns/me/", self.recovery, self.replies)
         self.admission = Admission(max_in_flight)
+        self.stopper = Stopper(client)
         self.bridge = Bridge(
             Starter(client, self.channel),
-            Stopper(client),
+            self.stopper,
             self.record,
             self.replies,
             self.recovery,

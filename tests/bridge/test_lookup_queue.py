@@ -283,3 +283,14 @@ async def test_a_listing_that_hangs_delays_no_other_lookup() -> None:
 async def never_respond(_request: web.Request, _call: Call) -> web.StreamResponse:
     await asyncio.get_running_loop().create_future()
     raise AssertionError
+
+
+async def test_a_read_that_is_refused_is_made_by_the_other_call_at_once_and_from_then_on() -> None:
+    async with scene() as made:
+        made.endpoint.script("DescribeExecution", error("AccessDeniedException"))
+        async with asyncio.timeout(lookup_queue.RETRY_FAILED_READ_AFTER_S - 0.5):
+            for name in ("a", "b", "c"):
+                waiter = made.expect(name, "SUCCEEDED")
+                made.recovery.lookup([name])
+                assert await outcome(waiter) == success(name)
+        assert made.endpoint.count("DescribeExecution") == 1

@@ -107,3 +107,12 @@ async def drain_one(stage: Stage) -> None:
     for other in stage.instances:
         if other is not instance:
             await wait_until_ready(other.url)
+
+
+@scenario(processes=1, proxied=True)
+async def proxy_silent(stage: Stage) -> None:
+    """New connections need a tunnel, and the proxy accepts the request for it and says nothing."""
+    await stage.pause(0.1, 1)
+    stage.tunnel.proxy.silent = True
+    stage.api.reset()
+    await stage.pause(4, 7)

@@ -25,6 +25,7 @@ def scenario(
     crowded: bool = False,
     jumping: bool = False,
     log: str | None = None,
+    proxied: bool = False,
     frozen_s: float = 0.0,
     environment: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
@@ -45,6 +46,7 @@ def scenario(
             environment=environment or {},
             jumping=jumping,
             log=log,
+            proxied=proxied,
             frozen_s=frozen_s,
         )
         return inject

@@ -22,6 +22,7 @@ from tests.chaos.instance import Instance
 from tests.chaos.names import Name
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
+from tests.chaos.tunnel import Tunnel
 from tests.support import ended_apps
 
 RESPONSE_TIMEOUT_S: Final = 5.0
@@ -56,6 +57,8 @@ class Scenario:
     """Whether the clocks of the processes can be moved."""
     log: str | None = None
     """What is wrong with the standard error of the processes."""
+    proxied: bool = False
+    """Whether processes call Step Functions by https through a proxy."""
     frozen_s: float = 0.0
     """How long a process may be frozen."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +95,8 @@ class Stage:
         """Between the service and AppSync's WebSocket."""
         self.api: Proxy
         """Between the service and Step Functions."""
+        self.tunnel: Tunnel
+        """Between processes and Step Functions, if the scenario is `proxied`."""
         self.name: Name
         """The name by which instances in threads know Step Functions."""
         self.callers: Callers
@@ -118,6 +123,8 @@ class Stage:
         await self._stack.enter_async_context(aws)
         self.link = await self._stack.enter_async_context(Proxy(aws.realtime_url, self.rng))
         self.api = await self._stack.enter_async_context(Proxy(aws.url, self.rng))
+        if self._scenario.proxied:
+            self.tunnel = await self._stack.enter_async_context(Tunnel(self.api.url, Path(folder)))
         self.name = Name()
         self._stack.callback(self.name.close)
         self.callers = Callers(self._balancer.choose, self.rng)
@@ -150,9 +157,10 @@ class Stage:
 
     async def add_process(self) -> None:
         """Start another process and add it to the load balancer."""
-        process = ProcessInstance(
-            self.api.url, self._environment(), jumping=self._scenario.jumping, log=self._scenario.log
-        )
+        url, environment = self.api.url, self._environment()
+        if self._scenario.proxied:
+            url, environment = self.tunnel.url, environment | self.tunnel.environment
+        process = ProcessInstance(url, environment, jumping=self._scenario.jumping, log=self._scenario.log)
         self._stack.push_async_callback(process.stop)
         await self._add(process)
 
@@ -168,6 +176,8 @@ class Stage:
         self.link.calm()
         self.api.calm()
         self.name.answer()
+        if self._scenario.proxied:
+            self.tunnel.proxy.silent = False
 
     async def pause(self, minimum_s: float, maximum_s: float) -> None:
         """Sleep for a random time in this range."""

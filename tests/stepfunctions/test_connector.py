@@ -25,7 +25,16 @@ from service.stepfunctions.endpoint import Endpoint
 from service.stepfunctions.errors import NotSentError
 from service.stepfunctions.transport import AwsJsonClient
 from tests.support.step_functions import ARN, endpoint_at
-from tests.support.tcp import Handler, free_port, full_backlog, read_request, response, silence, tcp_server
+from tests.support.tcp import (
+    ConnectProxy,
+    Handler,
+    free_port,
+    full_backlog,
+    read_request,
+    response,
+    silence,
+    tcp_server,
+)
 from tests.support.tls import self_signed
 
 CALL: Final = ("ListStateMachines", {"maxResults": 1})
@@ -232,33 +241,6 @@ async def test_a_call_cancelled_in_any_phase_leaves_no_socket_behind(obstacle: t
                 await asyncio.sleep(0.01)
 
 
-class ConnectProxy:
-    """A proxy that opens tunnels, all of them to one port."""
-
-    def __init__(self, port: int) -> None:
-        self.requests: list[bytes] = []
-        self._port = port
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Connection established\r\n")
-        await asyncio.sleep(0)
-        writer.write(b"Via: test\r\n\r\n")
-        copying = asyncio.create_task(self._copy(there_reader, writer))
-        try:
-            await self._copy(reader, there_writer)
-        finally:
-            there_writer.transport.abort()
-            copying.cancel()
-            await asyncio.wait([copying])
-
-    @staticmethod
-    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-
-
 async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while True:
         await read_request(reader)
@@ -272,7 +254,7 @@ def test_calls_go_through_a_tunnel(
 ) -> None:
     async def run() -> None:
         async with tcp_server(answers, server_tls) as port:
-            passing = ConnectProxy(port)
+            passing = ConnectProxy()
             async with tcp_server(passing, server_tls if scheme == "https" else None) as proxy_port:
                 by = f"{scheme}://us%40er:p%3Ass@127.0.0.1:{proxy_port}"
                 endpoint = endpoint_at(f"https://127.0.0.1:{port}", proxy=by, tls=trust)

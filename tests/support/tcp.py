@@ -60,6 +60,44 @@ def response(body: bytes = b"{}", *headers: str, status: int = 200) -> bytes:
     return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + body
 
 
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Pass everything on to `port` of this machine, and back."""
+    there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def back() -> None:
+        while data := await there_reader.read(65536):
+            writer.write(data)
+        writer.transport.abort()
+
+    backwards = asyncio.create_task(back())
+    try:
+        while data := await reader.read(65536):
+            there_writer.write(data)
+    finally:
+        there_writer.transport.abort()
+        backwards.cancel()
+        await asyncio.wait([backwards])
+
+
+class ConnectProxy:
+    """An HTTP proxy that opens tunnels to ports of this machine."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        """The heads of the requests."""
+        self.silent = False
+        """Whether requests get no response."""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        if self.silent:
+            return await silence(reader, writer)
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Connection established\r\n")
+        await writer.drain()
+        writer.write(b"Via: test\r\n\r\n")
+        return await forward(reader, writer, int(self.requests[-1].split(maxsplit=2)[1].rpartition(b":")[2]))
+
+
 @contextmanager
 def full_backlog() -> Iterator[int]:
     """Listen on a port whose queue is full, so that connecting to it takes forever; yield the port."""

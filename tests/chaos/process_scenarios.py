@@ -88,7 +88,7 @@ async def log_on_a_full_disk(stage: Stage) -> None:
     await drain_one(stage)
 
 
-@scenario(processes=TWO_PROCESSES, may_refuse=False, log="gone")
+@scenario(processes=TWO_PROCESSES, may_refuse=False, log="left")
 async def log_without_a_reader(stage: Stage) -> None:
     await drain_one(stage)
 

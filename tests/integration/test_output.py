@@ -89,7 +89,7 @@ async def assert_drains(http: aiohttp.ClientSession, process: Process, url: str)
     assert await process.wait() == 0
 
 
-@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("kind", [*BROKEN, "left"])
 async def test_serve_responds_and_drains_whatever_its_log_leads_to(http: aiohttp.ClientSession, kind: str) -> None:
     with broken(kind) as log:
         async with (

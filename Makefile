@@ -15,6 +15,7 @@ DURATION ?= 30s
 SEEDS ?= 20
 RATE ?= 200
 REQUESTS ?= 1000000
+COUNT ?= 300
 IMAGE ?= sync-front
 BASE ?= python:3.13-slim
 TARGET ?= local
@@ -83,6 +84,12 @@ acceptance: setup-dev ## a lost link with 5,000 requests, a rolling restart; nee
 soak: setup-dev ## send many requests; memory must not grow (REQUESTS=1000000)
 	$(BIN)/python -W error -m tests.chaos.soak --requests $(REQUESTS)
 
+# `ONLY` is a mutant's name, or the beginning of names, such as a path; ARGS may be --resume, --record or --list.
+.PHONY: mutants
+mutants: setup-dev ## put faults into the code, one at a time: do the tests notice them? (SEED=1 COUNT=300 ONLY=name)
+	$(BIN)/python -m tools.mutants --seed $(or $(SEED),1) --count $(COUNT) --only "$(ONLY)" \
+		--workers $(patsubst auto,2,$(WORKERS)) $(ARGS)
+
 .PHONY: image
 image: ## build the container image; TARGET=serve for production (IMAGE=sync-front BASE=python:3.13-slim REQUIREMENTS=service)
 	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --target $(TARGET) \
@@ -122,7 +129,7 @@ LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-has
 
 .PHONY: clean
 clean: ## remove everything that the targets created
-	rm -rf $(VENV) $(VENV)-iac build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-iac build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 
 # Each environment is installed once; later runs only check it. See tools/install.py.
 .PHONY: setup-service setup-dev setup-audit setup-browser setup-iac

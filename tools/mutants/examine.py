@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -58,10 +59,12 @@ class Examiner:
 
     def results(self, mutants: Sequence[Mutant]) -> Iterator[Result]:
         """Yield the results as they come."""
-        with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ExitStack() as closing:
             trees: SimpleQueue[Tree] = SimpleQueue()
             for number in range(self._workers):
-                trees.put(Tree(self._origin, Path(folder, str(number))))
+                tree = Tree(self._origin, Path(folder, str(number)))
+                closing.callback(tree.close)
+                trees.put(tree)
             stopped = threading.Event()
             with ThreadPoolExecutor(self._workers) as pool:
                 tasks = [pool.submit(self._in_a_tree, trees, mutant, stopped) for mutant in mutants]
@@ -101,7 +104,7 @@ def run_choice(tree: Tree, choice: Choice) -> Run:
     """Run chosen tests in a tree."""
     file = tree.root.with_name(f"{tree.root.name}.json")
     file.write_text(json.dumps({"chosen": choice.chosen, "known": choice.known}), encoding="utf-8")
-    return tree.choose(["--choice", str(file), *choice.files], START_S + SLOWER * choice.seconds)
+    return tree.run_until_one_fails(["--choice", str(file), *choice.files], START_S + SLOWER * choice.seconds)
 
 
 def load(path: Path) -> dict[str, Result]:

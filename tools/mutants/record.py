@@ -48,13 +48,10 @@ class Record:
         report.parent.mkdir()
         ignored = [f"--ignore={folder}" for folder in NOT_FOR_THESE]
         coverage = ("--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0")
-        run = tree.pytest(
-            ["--record", str(report), "-n", str(workers), "--dist", "worksteal", *coverage, *ignored],
-            TIMEOUT_S,
-            COVERAGE_FILE=str(data),
-        )
+        xdist = ("-n", str(workers), "--dist", "worksteal")
+        outcome = tree.run_all(["--record", str(report), *xdist, *coverage, *ignored], TIMEOUT_S, data)
         if not report.exists():
-            raise RuntimeError(f"the tests did not run to their end: {run.outcome}, {run.failed}")
+            raise RuntimeError(f"the tests did not run to their end: {outcome}")
         return cls.read_run(tree.root, data, report)
 
     @classmethod

@@ -1,18 +1,18 @@
 """The choice of tests for a mutant: those that execute its line, in the order in which they notice most for their time.
 
 The tests in the file that mirrors the module come first, in a run of their own, because most mutants end there. If
-nothing is noticed, a second run has the others, the shortest first, as long as the budget lasts.
+nothing is noticed, a second run has the others. In each, the shortest come first, as long as the budget lasts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from tools.mutants.executions import Executions
     from tools.mutants.record import Record
     from tools.mutants.source import Mutant
 
@@ -24,9 +24,13 @@ class Choice:
     files: list[str]
     chosen: list[str]
     known: list[str]
-    """Other tests of these files are new, so nobody knows what they execute: they are run, too."""
+    """Other tests of these files are new: nobody knows what they execute, so they are run, too."""
     seconds: float
-    """How long the chosen tests are expected to take."""
+    """How long the run is expected to take."""
+
+
+NEW_TESTS_S: Final = 60.0
+"""How long the new tests of changed files are expected to take."""
 
 
 def mirror(path: str) -> Path:
@@ -35,29 +39,34 @@ def mirror(path: str) -> Path:
     return Path("tests", *module.parts[1:-1], f"test_{module.stem}.py")
 
 
-def choices(record: Record, root: Path, mutant: Mutant, budget: float) -> list[Choice]:
-    """Choose the tests for a mutant; those of the second run take at most `budget` seconds."""
-    executing = sorted(record.tests(root, mutant), key=lambda test: (record.durations[test], test))
+def choices(executions: Executions, mutant: Mutant, budget: float) -> list[Choice]:
+    """Choose the tests for a mutant; those of each run take at most `budget` seconds."""
+    record, root = executions.record, executions.root
+    executing = sorted(executions.tests(mutant), key=lambda test: (record.durations[test], test))
     own_file = mirror(mutant.path)
     beside = [str(path.relative_to(root)) for path in sorted((root / own_file.parent).glob("test_*.py"))]
-    changed = record.changed(root, beside)
-    own = [test for test in executing if _file(test) == str(own_file)]
-    others = [test for test in executing if test not in set(own) and _file(test) not in changed]
-    within, seconds = [], 0.0
-    for test in others:
-        seconds += record.durations[test]
-        if seconds > budget:
-            break
-        within.append(test)
-    first = _choice(record, own, {*map(_file, own), *changed}, changed)
-    second = _choice(record, within, set(map(_file, within)), record.changed(root, set(map(_file, within))) - changed)
-    return [choice for choice in (first, second) if choice.files]
+    changed = executions.changed(beside)
+    # A test whose text has changed may execute more than it did.
+    own = [test for test in record.durations if _file(test) == str(own_file)] if str(own_file) in changed else executing
+    first = _within(budget, record, [test for test in own if _file(test) == str(own_file)])
+    second = _within(budget, record, [test for test in executing if _file(test) != str(own_file)])
+    runs = [_choice(record, first, changed), _choice(record, second, set())]
+    return [run for run in runs if run.files]
 
 
-def _choice(record: Record, chosen: list[str], files: Iterable[str], changed: set[str]) -> Choice:
-    tests = [*record.durations, *record.excluded]
-    known = [test for test in tests if _file(test) in set(files) - changed]
-    return Choice(sorted(files), chosen, known, sum(record.durations[test] for test in chosen))
+def _within(budget: float, record: Record, tests: list[str]) -> list[str]:
+    return [
+        test
+        for test, took in zip(tests, accumulate(record.durations[test] for test in tests), strict=True)
+        if took <= budget
+    ]
+
+
+def _choice(record: Record, chosen: list[str], changed: set[str]) -> Choice:
+    files = {*map(_file, chosen), *changed}
+    known = [test for test in (*record.durations, *record.excluded) if _file(test) in files]
+    seconds = sum(record.durations[test] for test in chosen) + (NEW_TESTS_S if changed else 0.0)
+    return Choice(sorted(files), chosen, known, seconds)
 
 
 def _file(test: str) -> str:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from tools.mutants.choice import choices
+from tools.mutants.executions import Executions
 from tools.mutants.tree import Tree
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Examiner:
 
     def __init__(self, origin: Path, record: Record, budget: float, workers: int) -> None:
         self._origin = origin
-        self._record = record
+        self._executions = Executions(record, origin)
         self._budget = budget
         self._workers = workers
 
@@ -90,7 +91,7 @@ class Examiner:
     def _result(self, tree: Tree, mutant: Mutant) -> Result:
         chosen, seconds, by = 0, 0.0, ""
         files: list[str] = []
-        for choice in choices(self._record, self._origin, mutant, self._budget):
+        for choice in choices(self._executions, mutant, self._budget):
             run = run_choice(tree, choice)
             chosen, seconds = chosen + len(choice.chosen), seconds + run.seconds
             files += choice.files

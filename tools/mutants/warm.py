@@ -39,7 +39,7 @@ def main() -> None:
 
 def _run(arguments: list[str], log: str) -> int:
     os.setsid()
-    nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for old, new in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(old, new)
     try:

@@ -52,7 +52,7 @@ def summary(results: Sequence[Result], equivalents: Sequence[Equivalent]) -> tup
     lines = [part for result in survivors for part in _survivor(result, reasons.get(result.name))]
     packages: defaultdict[str, list[Result]] = defaultdict(list)
     for result in results:
-        packages[result.name.rpartition("/")[0]].append(result)
+        packages[result.name.partition(":")[0].rpartition("/")[0]].append(result)
     lines += [_shares(package, packages[package], reasons) for package in sorted(packages)]
     lines.append(_shares("all", results, reasons))
     noticed = len(results) - len(survivors)

@@ -17,9 +17,7 @@ reason = "nobody reads it"
 def results(noticed: int, survived: int) -> list[Result]:
     marks = [True] * noticed + [False] * survived
     return [
-        Result(
-            f"service/web/part.py:{line} change number", "a = 1", "a = 2", mark, "", 3, ["tests/web/test_part.py"], 1
-        )
+        Result(f"service/web/part.py:{line} swap and/or", "a = 1", "a = 2", mark, "", 3, ["tests/web/test_part.py"], 1)
         for line, mark in enumerate(marks)
     ]
 
@@ -28,7 +26,7 @@ def test_nine_of_ten_noticed_are_enough() -> None:
     text, is_enough = summary(results(9, 1), [])
     assert is_enough
     assert text.splitlines() == [
-        "service/web/part.py:9 change number",
+        "service/web/part.py:9 swap and/or",
         "    - a = 1",
         "    + a = 2",
         "    3 tests ran in tests/web/test_part.py",

@@ -156,7 +156,7 @@ class SharedStarts:
 
 @contextmanager
 def _without_execution_id() -> Iterator[None]:
-    """A block whose problems name no execution.
+    """Let no problem of the block name an execution.
 
     Until it is known that the execution of a key is for the same event, it may be a stranger's who chose the same key,
     and whoever knows its id can read and stop it. The log line of the request does not name it either: that would link

@@ -55,6 +55,10 @@ class Problem(Exception):
         """The execution that the problem is about, if there is one."""
         self.start_attempts = 0
         """How many times StartExecution was called for the request."""
+        self.aws_error = ""
+        """AWS's error code if a call to AWS failed, or how it failed without one. Not for callers."""
+        self.log_fields: dict[str, str] = {}
+        """What else the log says about this occurrence, which callers need not know."""
 
 
 class InvalidRequest(Problem):

@@ -290,4 +290,9 @@ class Bridge:
                 if self._stop_abandoned:
                     await self._stopper.stop(start.execution_id, known=True)
             except Problem as problem:
-                log.warning("abandoned_execution_unresolved", execution_id=start.execution_id, problem=problem.slug)
+                log.warning(
+                    "abandoned_execution_unresolved",
+                    execution_id=start.execution_id,
+                    problem=problem.slug,
+                    **problem.log_fields,
+                )

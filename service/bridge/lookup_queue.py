@@ -193,7 +193,7 @@ class LookupQueue:
         except UnknownExecution:
             outcome = None  # it is still being started, or the record lags behind
         except Problem as problem:
-            log.debug("lookup_delayed", execution_id=execution_id, problem=problem.slug)
+            log.debug("lookup_delayed", execution_id=execution_id, problem=problem.slug, **problem.log_fields)
             outcome, pause = None, RETRY_FAILED_READ_AFTER_S
         except Exception:  # a bug that shows in one read must not end the others
             log.exception("lookup_failed", execution_id=execution_id)
@@ -225,7 +225,7 @@ class LookupQueue:
             if self._listing_failed:
                 missing.clear()  # they did not wait for this listing
             else:
-                log.warning("list_executions_failed", problem=problem.slug, missing=len(missing))
+                log.warning("list_executions_failed", problem=problem.slug, missing=len(missing), **problem.log_fields)
             self._listing_failed = True
         else:
             self._listing_failed = False

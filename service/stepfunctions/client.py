@@ -103,7 +103,7 @@ class StepFunctionsClient:
         self._start_slots = asyncio.Semaphore(max_starts)
         self._slots = {action: asyncio.Semaphore(number) for action, number in MAX_CALLS.items()}
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
-        self._retrying = Retrying(timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
+        self._retrying = Retrying(arn.text, timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(
             endpoint, "AWSStepFunctions", connect_timeout=connect_timeout, response_timeout=attempt_timeout
         )
@@ -145,7 +145,7 @@ class StepFunctionsClient:
             response["executionArn"]  # a response without it is malformed
 
         try:
-            await self._retrying.run(request, execution_id, deadline)
+            await self._retrying.run("StartExecution", request, execution_id, deadline)
         except (Problem, ExecutionExists) as error:
             error.start_attempts = attempts
             raise
@@ -236,7 +236,9 @@ class StepFunctionsClient:
         retry: bool = True,
     ) -> T:
         async with self._retrying.slot(self._slots[action], timeout) as deadline:
-            return await self._retrying.run(request, execution_id, deadline, retried=RETRIED_CALLS if retry else ())
+            return await self._retrying.run(
+                action, request, execution_id, deadline, retried=RETRIED_CALLS if retry else ()
+            )
 
     async def _send(self, operation: str, arguments: dict[str, Any], deadline: float) -> dict[str, Any]:
         try:

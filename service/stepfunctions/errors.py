@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
+from botocore.exceptions import ClientError
+
 Phase: TypeAlias = Literal["credentials", "request", "dns", "connect", "proxy", "tls", "response"]
 """What a call was doing: reading credentials, building the request, looking up the host, connecting to it, passing
 the proxy, shaking hands for TLS, or waiting for the response."""
@@ -85,4 +87,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     reason = error.strerror if isinstance(error, OSError) else None
+    if isinstance(error, ClientError):  # such as AssumeRole refused, while credentials are read
+        reason = f"{error.operation_name} {error.response.get('Error', {}).get('Code')}"
     return f"{type(error).__name__}: {reason}" if reason else type(error).__name__

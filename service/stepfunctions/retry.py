@@ -6,8 +6,17 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from service.errors import AtCapacity, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
-from service.stepfunctions.errors import AwsError, NotSentError
+from service.errors import (
+    AtCapacity,
+    OutcomeUnknown,
+    Problem,
+    Refused,
+    Throttled,
+    Unavailable,
+    UnknownExecution,
+    Unreachable,
+)
+from service.stepfunctions.errors import AwsError, CallError, NotSentError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,6 +28,9 @@ RETRIED_STARTS: Final = (Throttled, Unreachable, OutcomeUnknown)
 
 RETRIED_CALLS: Final = (Unreachable, OutcomeUnknown)
 """The same for other calls. If they are throttled, the next one needs a token: service/stepfunctions/budget.py."""
+
+_ABOUT_ONE_EXECUTION: Final = frozenset({"DescribeExecution", "GetExecutionHistory", "StopExecution"})
+"""The actions whose ARN is that of an execution."""
 
 
 class ExecutionExists(Exception):
@@ -62,11 +74,12 @@ class Retrying:
 
     All attempts together take at most `timeout` seconds. The first pause is at most twice `backoff` seconds, and the
     limit doubles with each attempt. An attempt begins only while `connect_timeout` seconds are left, which it may need
-    to connect.
+    to connect. `arn` is what the log says that the calls are about.
     """
 
-    def __init__(self, *, timeout: float, backoff: float, connect_timeout: float) -> None:
+    def __init__(self, arn: str, *, timeout: float, backoff: float, connect_timeout: float) -> None:
         self.timeout = timeout
+        self._arn = arn
         self._backoff = backoff
         self._connect_timeout = connect_timeout
 
@@ -77,6 +90,7 @@ class Retrying:
 
     async def run(
         self,
+        action: str,
         request: Callable[[float], Awaitable[T]],
         execution_id: str | None,
         deadline: float,
@@ -85,9 +99,10 @@ class Retrying:
     ) -> T:
         """Carry out `request` until it succeeds, at most until `deadline` and for `timeout` seconds.
 
-        It gets the time at which it has to end, and knows itself whether it was sent by then. It is repeated after the
-        `retried` problems. Problems name `execution_id`. Raise Throttled, Unreachable, OutcomeUnknown or Refused for
-        the way the last attempt failed, UnknownExecution or ExecutionExists if Step Functions says so.
+        It calls `action`, gets the time at which it has to end, and knows itself whether it was sent by then. It is
+        repeated after the `retried` problems. Problems name `execution_id`, and for the log what failed. Raise
+        Throttled, Unreachable, OutcomeUnknown or Refused for the way the last attempt failed, UnknownExecution or
+        ExecutionExists if Step Functions says so.
         """
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self.timeout)
@@ -97,7 +112,9 @@ class Retrying:
             try:
                 return await request(deadline)
             except Exception as error:  # includes a response without a required member
-                problem = _translate(error, execution_id)
+                problem = _translate(error, action, execution_id)
+                if isinstance(problem, Unavailable):
+                    _add_log_fields(problem, error, action, self._arn)
                 if isinstance(problem, Refused) and unknown is not None:
                     raise unknown from error  # only this attempt was refused; an earlier one may have been carried out
                 if not isinstance(problem, Throttled | Unreachable | OutcomeUnknown):
@@ -114,19 +131,31 @@ class Retrying:
             await asyncio.sleep(pause)
 
 
-def _translate(error: Exception, execution_id: str | None) -> Problem | ExecutionExists:
+def _add_log_fields(problem: Unavailable, error: Exception, action: str, arn: str) -> None:
+    """Let the log say which call failed, and how."""
+    host = ""
     if isinstance(error, AwsError):
-        return _translate_error(error, execution_id)
+        problem.aws_error, host = error.code, error.host
+    elif isinstance(error, CallError):
+        problem.aws_error, host = f"{error.phase}: {error.reason}", error.host
+    else:
+        problem.aws_error = type(error).__name__
+    problem.log_fields = {"aws_action": action, "aws_error": problem.aws_error, "arn": arn, "host": host}
+
+
+def _translate(error: Exception, action: str, execution_id: str | None) -> Problem | ExecutionExists:
+    if isinstance(error, AwsError):
+        return _translate_error(error, action, execution_id)
     if isinstance(error, NotSentError):
         return Unreachable("Nothing could be sent to Step Functions.", execution_id=execution_id)
     return OutcomeUnknown("Step Functions sent no readable response.", execution_id=execution_id)
 
 
-def _translate_error(error: AwsError, execution_id: str | None) -> Problem | ExecutionExists:
+def _translate_error(error: AwsError, action: str, execution_id: str | None) -> Problem | ExecutionExists:
     code = error.code
     if code == "ExecutionAlreadyExists":
         return ExecutionExists()
-    if code in {"ExecutionDoesNotExist", "InvalidArn"}:
+    if code == "ExecutionDoesNotExist" or (code == "InvalidArn" and action in _ABOUT_ONE_EXECUTION):
         return UnknownExecution("There is no execution with this id.", execution_id=execution_id)
     if error.throttled:
         return Throttled("Step Functions throttled the call.", execution_id=execution_id)

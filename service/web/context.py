@@ -12,7 +12,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from service.bridge.bridge import Result
     from service.errors import Problem
@@ -38,6 +38,8 @@ class Context:
     """How many times StartExecution was called."""
     problem: str | None = None
     """The slug of the problem that ended the request."""
+    log_fields: Mapping[str, str] | None = None
+    """What the log line says about that problem."""
     headers: dict[str, str] | None = None
     """Headers that a handler adds to the response, even if it raises."""
 
@@ -50,6 +52,7 @@ class Context:
     def note_problem(self, problem: Problem) -> None:
         """Note the problem that ends the request."""
         self.problem = problem.slug
+        self.log_fields = problem.log_fields
         self.execution_id = problem.execution_id or self.execution_id
         self.start_attempts = problem.start_attempts or self.start_attempts
 

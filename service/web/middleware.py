@@ -104,6 +104,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
     """Count, trace and log a request that has ended."""
     seconds = time.perf_counter() - started_at
     problem, result = context.problem, context.result
+    more = context.log_fields or {}
     route = _route(request)
     running = result is not None and result.outcome is None  # a stream has sent its 200 long before
     outcome = problem or ("running" if running else _OUTCOMES.get(status, "other"))
@@ -132,6 +133,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         route=route,
         status=status,
         problem=problem,
+        **more,
         execution_id=context.execution_id,
         request_id=context.request_id,
         trace_id=trace_id(context.trace_header),

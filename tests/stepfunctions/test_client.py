@@ -230,3 +230,23 @@ async def test_a_throttled_call_other_than_a_start_is_left_to_its_budget(
         await ACTIONS[action](client)
     assert endpoint.count(action) == 1
     assert client.throttled == {action: 1}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    ("address", "host", "how"),
+    [
+        ("no-such-host.invalid", "no-such-host.invalid", "dns: "),
+        ("no-such-host.invalid:4566", "no-such-host.invalid", "dns: "),
+        ("127.0.0.1:1", "127.0.0.1", "connect: ConnectionRefusedError"),
+    ],
+)
+async def test_a_host_that_cannot_be_reached_is_named_for_the_log(
+    action: str, address: str, host: str, how: str
+) -> None:
+    async with step_functions_client(f"http://{address}", timeout=2) as client:
+        with pytest.raises(Unreachable) as raised:
+            await ACTIONS[action](client)
+    fields = raised.value.log_fields
+    assert fields.pop("aws_error").startswith(how)
+    assert fields == {"aws_action": action, "arn": ARN.text, "host": host}

@@ -13,8 +13,8 @@ from service.telemetry import otel
 from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import bodies, middleware
-from tests.support.front import JSON, NAMES, front
-from tests.support.step_functions import STARTED, error
+from tests.support.front import ID, JSON, NAMES, front
+from tests.support.step_functions import ARN, STARTED, Script, error, ok, reset
 
 
 async def test_a_request_id_is_accepted_echoed_and_logged() -> None:
@@ -134,3 +134,43 @@ async def test_telemetry_that_fails_is_logged_and_changes_no_response(
             assert (response.status, "X-Request-Id" in response.headers) == (200, True)
         assert [line["event"] for line in logs if line["event"] != "request"] == ["telemetry_failed"]
         it.stage.assert_nothing_in_flight()
+
+
+@pytest.mark.parametrize(
+    ("script", "slug", "logged"),
+    [
+        (error("AccessDeniedException"), "refused", "AccessDeniedException"),
+        (error("com.amazonaws.states#StateMachineDoesNotExist"), "refused", "StateMachineDoesNotExist"),
+        (error("InvalidArn"), "refused", "InvalidArn"),
+        (error("X" * 2**20), "refused", "400"),
+        (error("\ud800"), "refused", "400"),
+        (error("Denied\r\n\x1b[31m for exec-1"), "refused", "400"),
+        (error(""), "refused", "400"),
+        (error("InternalFailure", 500), "outcome-unknown", "InternalFailure"),
+        (reset(), "outcome-unknown", "response: ConnectionClosedError"),
+        (ok(), "outcome-unknown", "KeyError"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+async def test_a_failed_call_to_aws_is_logged_with_its_code_action_arn_and_host(
+    script: Script, slug: str, logged: str
+) -> None:
+    async with front(timeout=1.5) as it:
+        it.stage.endpoint.script("StartExecution", script)
+        it.stage.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        with capture_logs() as logs:
+            problem = await it.problem("POST", "/event", 503, slug, json=NAMES)
+        (line,) = [line for line in logs if line["event"] == "request"]
+        assert (line["problem"], line["aws_error"], line["aws_action"]) == (slug, logged, "StartExecution")
+        assert (line["arn"], line["host"]) == (ARN.text, "" if logged == "KeyError" else "127.0.0.1")
+        # Callers get what they always got.
+        assert not problem.keys() & {"aws_error", "aws_action", "arn", "host"}
+        assert len(problem["detail"]) < 120
+
+
+async def test_an_unknown_execution_is_not_logged_as_a_failure_of_aws() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", error("InvalidArn"))
+        with capture_logs() as logs:
+            await it.problem("GET", f"/event/{ID}", 404, "unknown-execution")
+        assert "aws_error" not in logs[-1]

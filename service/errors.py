@@ -163,6 +163,7 @@ class WorkflowFailed(WorkflowProblem):
     def __init__(self, error: str, *, execution_id: str) -> None:
         super().__init__("The workflow ended with an error.", execution_id=execution_id)
         self.error = error
+        self.log_fields = {"workflow_error": error}
 
 
 class WorkflowAborted(WorkflowProblem):

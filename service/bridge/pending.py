@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import msgspec
 
 from service.bridge.timer_wheel import TimerWheel
+from service.stepfunctions import json_text
 from service.stepfunctions.outcomes import Failed, Outcome, Succeeded
 
 if TYPE_CHECKING:
@@ -98,6 +100,25 @@ class _Reply(msgspec.Struct):
 
 
 _REPLY: Final = msgspec.json.Decoder(_Reply)
+
+
+def _decode(event: str) -> _Reply:
+    """Decode an event; raise ValueError or RecursionError if it is not a reply."""
+    try:
+        return _REPLY.decode(event)
+    except ValueError:
+        pass
+    # JSON text may contain lone surrogates, for example where a cause was cut, but msgspec refuses them.
+    members = json_text.loads(event.encode(errors="surrogatepass"))
+    match members:
+        case {"id": str(id_), "status": str(status)}:
+            raw = {name: _raw(members[name]) for name in ("output", "progress") if name in members}
+            return _Reply(id_, status, error=members.get("error"), **raw)
+    raise ValueError("not a reply")
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value, allow_nan=False).encode())
 
 
 class PendingReplies:
@@ -192,8 +213,8 @@ class PendingReplies:
     def deliver(self, event: str) -> None:
         """Give one event, as JSON text, to its waiters. Never raises."""
         try:
-            reply = _REPLY.decode(event)
-        except (msgspec.DecodeError, RecursionError):
+            reply = _decode(event)
+        except (ValueError, RecursionError):
             self.malformed += 1
             return
         match reply:
@@ -203,8 +224,8 @@ class PendingReplies:
                 self._deliver_end(reply.id)
             case _Reply(status="SUCCEEDED", output=msgspec.Raw() as output):
                 self._deliver_outcome(reply.id, Succeeded(bytes(output)))
-            case _Reply(status="FAILED", error=str(error)):
-                self._deliver_outcome(reply.id, Failed(error))
+            case _Reply(status="FAILED"):
+                self._deliver_outcome(reply.id, Failed.named(reply.error))
             case _:
                 self.malformed += 1
 

@@ -186,6 +186,8 @@ class StepFunctionsClient:
 
         async def request(deadline: float) -> bool:
             machine = await self._send("DescribeStateMachine", {"stateMachineArn": self._arn.text}, deadline)
+            if machine.get("status") == "DELETING":
+                raise AwsError("StateMachineDeleting", 400, self._api.host)  # as StartExecution would
             return bool(machine["type"] == "EXPRESS")
 
         return await self._call(
@@ -258,7 +260,7 @@ def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
         case "ExecutionSucceeded":
             return _succeeded(last["executionSucceededEventDetails"])
         case "ExecutionFailed":
-            return Failed(last.get("executionFailedEventDetails", {}).get("error", ""))
+            return Failed.named(last.get("executionFailedEventDetails", {}).get("error"))
         case "ExecutionAborted":
             return Aborted()
         case "ExecutionTimedOut":
@@ -276,7 +278,7 @@ def _outcome(record: dict[str, Any]) -> Outcome | None:
         case "SUCCEEDED":
             return _succeeded(record)
         case "FAILED":
-            return Failed(record.get("error", ""))
+            return Failed.named(record.get("error"))
         case "ABORTED":
             return Aborted()
         case "TIMED_OUT":

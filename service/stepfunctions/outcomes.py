@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+MAX_ERROR_NAME_LENGTH: Final = 256
+"""Characters of an error's name: AWS's own limit where it has one ("SendTaskFailure", AWS Step Functions API
+Reference). A published reply may hold any text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,17 @@ class Failed:
     """The execution failed."""
 
     error: str
-    """The error's name. The cause is left out: it may hold private data."""
+    """The error's name, empty if it has none. The cause is left out: it may hold private data."""
+
+    @classmethod
+    def named(cls, name: object) -> Failed:
+        """Return a failure with the name that a workflow gave it, in a form that is safe to show and to log.
+
+        It is cut to MAX_ERROR_NAME_LENGTH, U+FFFD replaces what cannot be printed (control characters, lone
+        surrogates), and a value that is not a string counts as a missing name.
+        """
+        text = name[:MAX_ERROR_NAME_LENGTH] if isinstance(name, str) else ""
+        return cls("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class AwsJsonClient:
     ) -> None:
         await self._pool.aclose()
 
+    @property
+    def host(self) -> str:
+        """The host that is called."""
+        return self._host
+
     async def call(self, operation: str, arguments: dict[str, Any], deadline: float = math.inf) -> dict[str, Any]:
         """Call an operation and return its response, at the latest at `deadline` by the event loop's clock.
 

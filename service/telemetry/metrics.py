@@ -19,6 +19,15 @@ OVERHEAD_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 LAG_INTERVAL_S: Final = 0.5
 """Seconds between two measurements of the event loop's lag."""
 
+MAX_ERROR_NAMES: Final = 50
+"""Values of the label `error`: a name may contain a number that is different each time."""
+
+OTHER: Final = "other"
+"""The label of all further names."""
+
+UNNAMED: Final = "unnamed"
+"""The label of errors without a name."""
+
 MAX_RECENT_VALUES: Final = 2000
 """Overheads and lags that are kept for EMF; for lags, a quarter of an hour of them."""
 
@@ -65,6 +74,13 @@ class Metrics:
             buckets=OVERHEAD_BUCKETS_S,
             registry=self.registry,
         )
+        self._workflow_errors = Counter(
+            "sync_front_workflow_errors",
+            "Responses about failed executions, by the error's name as in the record: the first 50, then `other`.",
+            ["error"],
+            registry=self.registry,
+        )
+        self._error_names: set[str] = set()
         self._children: dict[tuple[str, str], Counter] = {}
         self.recent_overheads: deque[float] = deque(maxlen=MAX_RECENT_VALUES)
         """Overheads since the last `take_recent`, in seconds."""
@@ -77,6 +93,16 @@ class Metrics:
         if child is None:
             child = self._children[operation, outcome] = self._requests.labels(operation, outcome)
         child.inc()
+
+    def workflow_failed(self, error: str) -> None:
+        """Count a response about an execution that failed with `error`, a name of any text."""
+        name = error or UNNAMED
+        if name not in self._error_names:
+            if len(self._error_names) >= MAX_ERROR_NAMES:
+                name = OTHER
+            else:
+                self._error_names.add(name)
+        self._workflow_errors.labels(name).inc()
 
     def responded(self, total: float, start: float | None, workflow: float | None, waited: float) -> None:
         """Record the durations of a POST that got a response, in seconds; None for steps that did not happen.

@@ -104,7 +104,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
     """Count, trace and log a request that has ended."""
     seconds = time.perf_counter() - started_at
     problem, result = context.problem, context.result
-    more = context.log_fields or {}
+    more = context.log_fields
     route = _route(request)
     running = result is not None and result.outcome is None  # a stream has sent its 200 long before
     outcome = problem or ("running" if running else _OUTCOMES.get(status, "other"))
@@ -112,6 +112,8 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
         metrics.ended(operation, outcome)
+        if more is not None and "workflow_error" in more:
+            metrics.workflow_failed(more["workflow_error"])
         if operation == "start" and result is not None:
             metrics.responded(seconds, result.start, result.workflow, result.waited)
     if context.spans is not None:
@@ -133,7 +135,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         route=route,
         status=status,
         problem=problem,
-        **more,
+        **(more or {}),
         execution_id=context.execution_id,
         request_id=context.request_id,
         trace_id=trace_id(context.trace_header),

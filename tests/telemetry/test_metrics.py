@@ -16,7 +16,7 @@ from yarl import URL
 
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import MAX_ERROR_NAMES, Metrics
 from tests.support.metrics import NAMES, Scrape, post, scrape
 from tests.support.processes import local, service
 
@@ -112,3 +112,12 @@ async def test_a_stream_that_its_caller_closes_at_the_end_counts_as_succeeded(ht
             await writer.wait_closed()
         metrics = await scrape(http, url)
     assert metrics("requests_total", "start", "succeeded") == 40
+
+
+def test_the_names_of_workflow_errors_are_counted_apart_up_to_a_limit() -> None:
+    metrics = Metrics()
+    for error in (*(f"E{number}" for number in range(MAX_ERROR_NAMES - 1)), "", "E60", "E61", "E0", ""):
+        metrics.workflow_failed(error)
+    now = Scrape(generate_latest(metrics.registry).decode())
+    counted = {name: now("workflow_errors_total", name) for name in ("E0", "E1", "unnamed", "other", "E60", "E61")}
+    assert counted == {"E0": 2, "E1": 1, "unnamed": 2, "other": 2, "E60": 0, "E61": 0}

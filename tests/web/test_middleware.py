@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import partial
 from uuid import UUID
 
 import pytest
 from aiohttp import web
 from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from service.telemetry import otel
 from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import bodies, middleware
+from service.web.context import METRICS
 from tests.support.front import ID, JSON, NAMES, front
+from tests.support.metrics import Scrape
 from tests.support.step_functions import ARN, STARTED, Script, error, ok, reset
 
 
@@ -108,6 +112,21 @@ async def test_under_load_successes_are_counted_and_each_kind_of_problem_is_logg
         # On a busy machine they may take more than one second.
         assert len(lines) + sum(line["count"] for line in suppressed) == 31
         assert all(line["outcomes"] == {"succeeded": line["count"]} for line in suppressed)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_the_name_of_a_workflows_error_is_logged_and_counted(accept: str) -> None:
+    async with front() as it:
+        with capture_logs() as logs:
+            request = asyncio.create_task(it.client.post("/event", json=NAMES, headers={"Accept": accept}))
+            failed = {"id": await it.stage.started(), "status": "FAILED", "error": "Out of stock", "cause": "private"}
+            it.stage.replies.deliver(json.dumps(failed))
+            assert "Out of stock" in await (await request).text()
+        (line,) = logs
+        assert (line["problem"], line["workflow_error"]) == ("workflow-failed", "Out of stock")
+        assert "private" not in str(line)
+        now = Scrape(generate_latest(it.app[METRICS].registry).decode())
+        assert now("workflow_errors_total", "Out of stock") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
+
+import pytest
 
 from service.errors import AtCapacity
 from service.stepfunctions.token_bucket import Quota
-from tests.support.front import ID, NAMES, front
-from tests.support.step_functions import described, error
+from tests.support.front import ID, NAMES, Front, front
+from tests.support.step_functions import described, error, ok
 
 
 async def test_a_running_execution_says_when_to_ask_again() -> None:
@@ -59,3 +63,48 @@ async def test_a_read_beyond_the_quota_says_when_to_retry() -> None:
 def test_retry_after_has_a_default_per_problem_that_an_instance_overrides() -> None:
     assert AtCapacity("full").retry_after == AtCapacity.retry_after == 1
     assert AtCapacity("full", retry_after=0.0).retry_after == 0
+
+
+async def end(it: Front, execution_id: str, said_by: str, failure: dict[str, Any]) -> None:
+    """End an execution by this failure, in its reply, its record or its history."""
+    if said_by == "reply":
+        it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", **failure}))
+        return
+    it.stage.endpoint.script("DescribeExecution", described("FAILED", **failure))
+    details = {"type": "ExecutionFailed", "executionFailedEventDetails": failure}
+    it.stage.endpoint.script("GetExecutionHistory", ok(events=[details]))
+    if said_by == "history":
+        bucket = it.stage.record.describe_budget.bucket
+        moment = bucket._clock()
+        bucket._clock = lambda: moment  # no refill, however long the request takes
+        while bucket.take():
+            pass
+    it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "ENDED"}))
+
+
+@pytest.mark.parametrize("said_by", ["reply", "record", "history"])
+@pytest.mark.parametrize(
+    ("failure", "shown"),
+    [
+        ({"error": "Broken", "cause": "cut \ud83d"}, "Broken"),
+        ({"error": "Não.Há \U0001f600"}, "Não.Há \U0001f600"),
+        ({"error": "x" * 2**20}, "x" * 256),
+        ({"error": "a\ud800b"}, "a\ufffdb"),
+        ({"error": "a\r\n\x1b[31m\u2028\u202eb\0"}, "a\ufffd\ufffd\ufffd[31m\ufffd\ufffdb\ufffd"),
+        ({"error": ""}, ""),
+        ({"error": None}, ""),
+        ({"error": 5}, ""),
+        ({"error": {"Error": "Broken"}}, ""),
+        ({}, ""),
+    ],
+    ids=["cause", "unicode", "long", "surrogate", "controls", "empty", "null", "number", "object", "missing"],
+)
+async def test_any_name_of_a_workflows_error_is_shown_bounded_and_printable_wherever_it_comes_from(
+    said_by: str, failure: dict[str, Any], shown: str
+) -> None:
+    async with front(quotas={"describe": Quota(20, 0.01)}) as it:
+        request = asyncio.create_task(it.problem("POST", "/event", 502, "workflow-failed", json=NAMES))
+        await end(it, await it.stage.started(), said_by, failure)
+        assert (await request)["error"] == shown
+        assert it.stage.endpoint.count("DescribeExecution") == (said_by == "record")
+        assert it.stage.endpoint.count("GetExecutionHistory") == (said_by == "history")

@@ -16,6 +16,7 @@ from service.app.collector import ServiceCollector
 from service.app.fd_limits import ConnectionLimits, connection_limits, raise_open_files
 from service.app.settings import SettingsError
 from service.app.shutdown import FORCED_FLUSH_TIMEOUT_S
+from service.app.state_machine import StateMachineCheck
 from service.appsync import ApiKey, Authorizer, Link, Subscription
 from service.appsync.iam import Iam
 from service.appsync.secrets_manager import SecretsManagerApiKey
@@ -26,7 +27,6 @@ from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.starter import Starter
-from service.errors import Problem
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
@@ -92,12 +92,11 @@ async def build(
     record = RecordReader(
         client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
     )
-    express = await _is_express(client)
     observer = LinkObserver()
     link = await stack.enter_async_context(
         Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_link_event=observer.on_event)
     )
-    recovery = await stack.enter_async_context(Recovery(replies, record, enabled=not express))
+    recovery = await stack.enter_async_context(Recovery(replies, record))
     replies.on_ended = recovery.lookup_ended
     replies.on_deadline_near = recovery.lookup_before_deadline
 
@@ -129,6 +128,15 @@ async def build(
     )
     stack.push_async_callback(bridge.aclose)
 
+    keys = _keys(settings)
+
+    def without_record() -> None:
+        recovery.enabled = False
+        if keys is not None:
+            keys.enabled = False
+
+    machine = await stack.enter_async_context(StateMachineCheck(client, settings.STATE_MACHINE_ARN, without_record))
+
     connections = Connections(limits.connections)
     collector = ServiceCollector(
         admission=admission,
@@ -147,8 +155,8 @@ async def build(
         bridge,
         collector,
         instance=instance,
-        keys=None if express else _keys(settings),
-        ready=lambda: not_ready(admission, channel),
+        keys=keys,
+        ready=lambda: not_ready(admission, channel, machine.not_ready),
         draining=lambda: admission.draining,
     )
     extend(application)
@@ -207,19 +215,6 @@ async def _runner(stack: AsyncExitStack, application: web.Application) -> web.Ap
     return runner
 
 
-async def _is_express(client: StepFunctionsClient) -> bool:
-    """Return whether the state machine keeps no record, so that nothing can be recovered; log it if so."""
-    try:
-        express = await client.is_express()
-    except Problem as problem:
-        # Without permission to ask, assume the usual type.
-        log.warning("state_machine_type_unknown", problem=problem.slug)
-        return False
-    if express:
-        log.warning("express_state_machine", recovery=False, idempotency_keys=False)
-    return express
-
-
 def _keys(settings: Settings) -> IdempotencyKeys | None:
     """Return the derivation of ids from keys by a secret that all instances share; None without such a secret."""
     secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
@@ -256,10 +251,15 @@ def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
     return SecretsManagerApiKey(settings.APPSYNC_HTTP_URL, session, secret, region)
 
 
-def not_ready(admission: Admission, channel: ReplyChannel) -> str | None:
-    """Return why the instance must not receive traffic, or None if it may."""
+def not_ready(admission: Admission, channel: ReplyChannel, machine: str | None) -> str | None:
+    """Return why the instance must not receive traffic, or None if it may.
+
+    `machine` is why no execution can be started, None if one can.
+    """
     if admission.draining:
         return "draining"
+    if machine is not None:
+        return machine
     if not channel.ever_live:
         return "link never up"
     down_since = channel.down_since

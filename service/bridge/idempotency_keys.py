@@ -19,6 +19,8 @@ class IdempotencyKeys:
     """
 
     def __init__(self, secret: str) -> None:
+        self.enabled = True
+        """Whether keys are accepted: not if the workflow turns out to keep no record."""
         self._secret = hmac.new(secret.encode(), _PURPOSE, hashlib.sha256).digest()
 
     def execution_id(self, key: str) -> str:

@@ -99,7 +99,7 @@ class RequestReader:
         key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))
         if key is None:
             return None
-        if self._keys is None:
+        if self._keys is None or not self._keys.enabled:
             raise IdempotencyUnavailable("Idempotency keys need IDEMPOTENCY_SECRET to be set and a STANDARD workflow.")
         return self._keys.execution_id(key)
 

@@ -29,30 +29,37 @@ from tests.support.within import within
 
 async def test_an_instance_is_ready_while_its_subscription_is_live() -> None:
     async with stage() as made:
-        assert composition.not_ready(made.admission, made.channel) is None
+        assert composition.not_ready(made.admission, made.channel, None) is None
 
 
 async def test_an_instance_whose_link_was_never_up_is_not_ready() -> None:
     async with stage() as made:
         made.channel.ever_live = False
         made.channel.go_down()
-        assert composition.not_ready(made.admission, made.channel) == "link never up"
+        assert composition.not_ready(made.admission, made.channel, None) == "link never up"
 
 
 async def test_a_short_reconnect_does_not_take_an_instance_out_of_service_but_a_long_outage_does() -> None:
     async with stage() as made:
         made.channel.go_down(since=composition.READY_GRACE_S / 2)
-        assert composition.not_ready(made.admission, made.channel) is None
+        assert composition.not_ready(made.admission, made.channel, None) is None
         made.channel.go_down(since=composition.READY_GRACE_S + 1)
-        assert composition.not_ready(made.admission, made.channel) == "link down"
+        assert composition.not_ready(made.admission, made.channel, None) == "link down"
         made.channel.come_up()
-        assert composition.not_ready(made.admission, made.channel) is None
+        assert composition.not_ready(made.admission, made.channel, None) is None
+
+
+async def test_an_instance_whose_state_machine_cannot_be_started_is_not_ready() -> None:
+    async with stage() as made:
+        assert (
+            composition.not_ready(made.admission, made.channel, "state machine not found") == "state machine not found"
+        )
 
 
 async def test_a_draining_instance_is_not_ready() -> None:
     async with stage() as made:
         await made.bridge.drain(1)
-        assert composition.not_ready(made.admission, made.channel) == "draining"
+        assert composition.not_ready(made.admission, made.channel, None) == "draining"
         with pytest.raises(Draining):
             await made.bridge.submit("{}", 1)
 
@@ -211,6 +218,20 @@ async def test_an_express_machine_has_no_record_to_read() -> None:
         async with served(aws, {"RESPONSE_TIMEOUT": "1.5"}, sfn_url=express.url) as it:
             code, _ = await it.post()
             assert code == 202
+        assert {action for action, _ in express.calls} == {"DescribeStateMachine", "StartExecution"}
+
+
+async def test_a_machine_that_is_found_to_be_express_later_has_no_record_either() -> None:
+    async with LocalAws(port=0) as aws, ScriptedStepFunctions() as express:
+        express.script("DescribeStateMachine", error("ThrottlingException"), ok(type="EXPRESS"))
+        express.script("StartExecution", STARTED)
+        with capture_logs() as logs:
+            async with served(aws, {"RESPONSE_TIMEOUT": "1.5"}, sfn_url=express.url) as it:
+                await until(lambda: "express_state_machine" in [line["event"] for line in logs])
+                code, body = await it.post(**{"Idempotency-Key": "order-17"})
+                assert (code, body["type"].rpartition(":")[2]) == (400, "idempotency-unavailable")
+                code, _ = await it.post()
+                assert code == 202
         assert {action for action, _ in express.calls} == {"DescribeStateMachine", "StartExecution"}
 
 

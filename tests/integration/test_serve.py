@@ -16,11 +16,13 @@ import aiohttp
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from yarl import URL
 
+from service import __version__
 from service.app.shutdown import FLUSH_TIMEOUT_S
 from service.local import LocalAws
 from tests.support.processes import Process, command, service, settings_for
-from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, gated
+from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, error, gated, ok
 from tests.support.within import within
 
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
@@ -352,3 +354,62 @@ async def test_pages_of_a_configured_origin_may_call(http: aiohttp.ClientSession
             assert (response.status, response.headers["Access-Control-Allow-Methods"]) == (204, "OPTIONS, POST")
         async with http.post(f"{url}/event", json=RICARDO, headers={"Origin": "https://app.example"}) as response:
             assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (200, "https://app.example")
+
+
+async def test_a_service_for_a_state_machine_that_does_not_exist_says_so_and_is_not_ready(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with LocalAws(port=0, wait=0) as aws:
+        arn = f"{aws.state_machine_arn}-typo"
+        async with service(aws, STATE_MACHINE_ARN=arn) as (process, url):
+            line = await process.logged("state_machine_unusable")
+            assert (line["level"], line["reason"]) == ("error", "state machine not found")
+            assert (line["aws_error"], line["arn"], line["region"]) == ("StateMachineDoesNotExist", arn, aws.region)
+            async with http.get(f"{url}/readyz") as response:
+                assert (response.status, await response.json()) == (503, {"status": "state machine not found"})
+            status, body = await post(http, url)
+            assert (status, body["type"].rpartition(":")[2]) == (503, "refused")
+            assert body["detail"] == "Step Functions returned StateMachineDoesNotExist."
+            request = await process.logged("request")
+            assert (request["aws_action"], request["arn"]) == ("StartExecution", arn)
+            assert request["host"] == URL(aws.url).authority
+
+
+async def test_a_state_machine_that_is_made_later_makes_the_instance_ready(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, ScriptedStepFunctions() as scripted:
+        made = asyncio.Event()
+        scripted.script("DescribeStateMachine", error("StateMachineDoesNotExist"), gated(made, ok(type="STANDARD")))
+        async with service(aws, AWS_ENDPOINT_URL_SFN=scripted.url) as (process, url):
+            assert await readiness(http, url) == (503, "state machine not found")
+            made.set()
+            await process.logged("state_machine_usable")
+            assert await readiness(http, url) == (200, "ready")
+
+
+async def readiness(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
+    async with http.get(f"{url}/readyz") as response:
+        return response.status, (await response.json())["status"]
+
+
+async def test_the_log_line_of_the_start_names_what_is_served() -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, _):
+        line = await process.logged("started")
+        assert (line["version"], line["arn"], line["region"]) == (__version__, aws.state_machine_arn, aws.region)
+        assert (line["appsync_host"], line["namespace"]) == (URL(aws.http_url).authority, aws.namespace)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "127.0.0.1:1"])
+async def test_a_wrong_host_of_appsync_is_named(host: str) -> None:
+    async with LocalAws(port=0, wait=0) as aws:
+        env = settings_for(aws) | {"APPSYNC_REALTIME_URL": f"ws://{host}/event/realtime"}
+        async with command("service", "serve", env=env) as process:
+            assert (await process.logged("link_connect_failed"))["host"] == host
+
+
+async def test_a_wrong_namespace_is_named_with_its_host() -> None:
+    async with LocalAws(port=0, wait=0) as aws:
+        env = settings_for(aws) | {"APPSYNC_NAMESPACE": "Typo"}
+        async with command("service", "serve", env=env) as process:
+            line = await process.logged("link_subscription_refused")
+            assert line["host"] == URL(aws.realtime_url).authority
+            assert line["channel"].startswith("/Typo/")

@@ -102,7 +102,7 @@ async def end(it: Front, execution_id: str, said_by: str, failure: dict[str, Any
 async def test_any_name_of_a_workflows_error_is_shown_bounded_and_printable_wherever_it_comes_from(
     said_by: str, failure: dict[str, Any], shown: str
 ) -> None:
-    async with front(quotas={"describe": Quota(20, 0.01)}) as it:
+    async with front() as it:
         request = asyncio.create_task(it.problem("POST", "/event", 502, "workflow-failed", json=NAMES))
         await end(it, await it.stage.started(), said_by, failure)
         assert (await request)["error"] == shown

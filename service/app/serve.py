@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from service import __version__
 from service.app.composition import Service, build
 from service.app.settings import SettingsError
 from service.app.shutdown import Shutdown, flush
+from service.appsync import http_host
 from service.web.connections import Site
 
 if TYPE_CHECKING:
@@ -56,7 +58,17 @@ async def run(
 async def serve(service: Service, settings: Settings, shutdown: Shutdown, announce: Callable[[int], None]) -> None:
     """Listen, wait until shutdown is requested, drain, and flush the last responses."""
     port = await _listen(service, settings)
-    log.info("started", port=port, instance=service.instance, max_in_flight=service.admission.limit)
+    log.info(
+        "started",
+        version=__version__,
+        port=port,
+        instance=service.instance,
+        max_in_flight=service.admission.limit,
+        arn=settings.STATE_MACHINE_ARN.text,
+        region=settings.STATE_MACHINE_ARN.region,
+        appsync_host=http_host(settings.APPSYNC_HTTP_URL),
+        namespace=settings.APPSYNC_NAMESPACE,
+    )
     announce(port)
 
     await shutdown.requested.wait()

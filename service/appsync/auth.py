@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from .errors import error_name
 from .events import LinkEvent, LinkEventKind
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class CredentialRefresher:
                 self._fingerprint = await self._authorizer.refresh()
         except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
             if not self._failing:
-                self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=type(error).__name__))
+                self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=error_name(error)))
             self._failing = True
             return False
         self._failing = False

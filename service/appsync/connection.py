@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
-from .errors import REFUSAL_CODES, ConnectionLostError, ErrorDetail, RefusedError
+from .errors import REFUSAL_CODES, ConnectionLostError, ErrorDetail, RefusedError, error_name
 from .protocol import ConnectionRefused, Counters, Protocol, ProtocolEvent
 
 if TYPE_CHECKING:
@@ -241,4 +241,4 @@ async def _connect(
         text = f": {error}" if isinstance(error, OSError) and stage == "the handshake" else ""
         raise ConnectionLostError(f"{stage} failed with {type(error).__name__}{text}") from None
     except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may name its secret
-        raise ConnectionLostError(f"{stage} failed with {type(error).__name__}") from None
+        raise ConnectionLostError(f"{stage} failed with {error_name(error)}") from None

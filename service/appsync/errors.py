@@ -17,7 +17,13 @@ token.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What names of errors, actions and hosts consist of. Nothing else of theirs reaches a text or a log."""
 
 REFUSAL_CODES = frozenset({400, 401, 403})
 REFUSAL_TYPES = frozenset(
@@ -51,6 +57,21 @@ class ErrorDetail:
     def __str__(self) -> str:
         name = self.error_type or "unnamed error"
         return name if self.code is None else f"{name} ({self.code})"
+
+
+def error_name(error: BaseException) -> str:
+    """Return an error's class, for the SDK's errors with the action, AWS's code and the host as far as they have them.
+
+    An authorizer may raise anything, and an error's own text may hold a secret. These are the attributes of botocore's
+    exceptions, which this module must not need.
+    """
+    parts: list[Any] = [type(error).__name__]
+    response, kwargs = getattr(error, "response", None), getattr(error, "kwargs", None)
+    if isinstance(response, dict) and isinstance(response.get("Error"), dict):
+        parts += [getattr(error, "operation_name", None), response["Error"].get("Code")]
+    if isinstance(kwargs, dict) and isinstance(url := kwargs.get("endpoint_url"), str):
+        parts.append(urlsplit(url).hostname)
+    return " ".join(part for part in parts if isinstance(part, str) and NAME.fullmatch(part))
 
 
 def _describe(details: tuple[ErrorDetail, ...]) -> str:

@@ -55,6 +55,9 @@ class LinkEvent:
     error_type: str | None = None
     """The service's name of the error, or the class of the exception."""
 
+    host: str = ""
+    """The host of the real-time endpoint, with its port if the URL has one."""
+
     channel: str | None = None
     """The channel of the subscription that the event is about."""
 

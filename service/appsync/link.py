@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import urlsplit
 
@@ -56,7 +57,7 @@ class Link:
         if url.scheme == "wss" and ssl_context is None:
             # Made once: reading the certificate authorities for each attempt would block the event loop for a while.
             ssl_context = ssl.create_default_context()
-        self._url = realtime_url
+        self._host = url.netloc.rpartition("@")[2]
         self._on_link_event = on_link_event
         self._timeouts = timeouts or Timeouts()
         self._backoff = backoff or Backoff()
@@ -79,7 +80,7 @@ class Link:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"Link({urlsplit(self._url).hostname!r}, connected={self.connected})"
+        return f"Link({self._host!r}, connected={self.connected})"
 
     @property
     def connected(self) -> bool:
@@ -249,7 +250,7 @@ class Link:
         )
 
     def _report(self, event: LinkEvent) -> None:
-        reported = self._event_throttle.throttle(event, time.monotonic())
+        reported = self._event_throttle.throttle(replace(event, host=self._host), time.monotonic())
         if self._on_link_event is None or reported is None:
             return
         try:

@@ -10,13 +10,14 @@ strings, an error may lack its `id`, `message` or type, and unknown messages and
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from .errors import ErrorDetail
+from .errors import NAME, ErrorDetail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,8 +166,8 @@ class Protocol:
         self._last_received = now
         self.counters.frames += 1
         try:
-            message = orjson.loads(frame)
-        except orjson.JSONDecodeError:
+            message = _loads(frame)
+        except (ValueError, RecursionError):
             return self._malformed("not JSON")
         if type(message) is not dict:
             return self._malformed("not an object")
@@ -244,6 +245,13 @@ class Protocol:
         return Malformed(reason)
 
 
+def _loads(frame: bytes | str) -> Any:
+    try:
+        return orjson.loads(frame)
+    except orjson.JSONDecodeError:
+        return json.loads(frame)  # an event may contain lone surrogates, which orjson refuses
+
+
 def error_details(errors: object) -> tuple[ErrorDetail, ...]:
     """Read an `errors` array as far as possible: every member of an entry may be absent or of another type."""
     if not isinstance(errors, list):
@@ -260,7 +268,7 @@ def _detail(entry: dict[str, Any]) -> ErrorDetail:
     if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) < 10:
         code = int(code)
     return ErrorDetail(
-        error_type=error_type if isinstance(error_type, str) else None,
+        error_type=name[0] if isinstance(error_type, str) and (name := NAME.match(error_type)) else None,
         code=code if type(code) is int else None,
         message=text if isinstance(text, str) else None,
     )

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
 from .auth import CredentialRefresher
-from .errors import SubscribeError
+from .errors import SubscribeError, error_name
 from .events import LinkEvent, LinkEventKind
 from .owners import Owners
 from .protocol import Confirmed, Data, ErrorReported, Malformed, ProtocolEvent, SubscribeRefused, Unsubscribed
@@ -254,7 +254,7 @@ class Session:
                 authorization = await self._authorizer.subscribe(channel)
         except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
             reason = "the authorizer failed"
-            self._retry_later(entry, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason, type(error).__name__)
+            self._retry_later(entry, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason, error_name(error))
             return
         if entry.subscription.ended:
             self._release(entry)

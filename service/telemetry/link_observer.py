@@ -55,6 +55,7 @@ class LinkObserver:
             reason=event.reason,
             close_code=event.close_code,
             error_type=event.error_type,
+            host=event.host,
             channel=event.channel,
             attempt=event.attempt,
             delay=event.delay,

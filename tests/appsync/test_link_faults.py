@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.utils import accept_key
@@ -880,3 +881,61 @@ async def test_no_log_record_of_websockets_reaches_a_handler(
     caplog.set_level("DEBUG", "websockets.client")
     assert await make_link().subscribe("/default/*", print).wait_live(10)
     assert "header-" not in "".join(record.getMessage() for record in caplog.records if "client" in record.name)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+async def test_a_refused_handshake_is_reported_with_its_host(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, status: int
+) -> None:
+    server.handshake_statuses = [status]
+    assert await make_link().subscribe("/default/*", print).wait_live(10)
+    assert str(status) in changes[0].reason
+    assert {event.host for event in changes} == {urlsplit(server.url).netloc}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "reason"),
+    [
+        ("ws", "no-such-host.invalid", "gaierror"),
+        ("ws", "127.0.0.1:1", "ConnectionRefusedError"),
+        ("ws", "user:secret@127.0.0.1:1", "ConnectionRefusedError"),
+        ("wss", "{server}", "Error"),
+    ],
+)
+async def test_a_host_that_cannot_be_reached_is_named(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, scheme: str, host: str, reason: str
+) -> None:
+    host = host.format(server=urlsplit(server.url).netloc)
+    make_link(realtime_url=f"{scheme}://{host}/event/realtime")
+    event = await changes.until(LinkEventKind.CONNECT_FAILED)
+    assert event.host == host.removeprefix("user:secret@")
+    assert reason in event.reason
+    assert "secret" not in repr(event)
+
+
+async def test_a_refused_subscription_is_reported_with_its_host_and_channel(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes
+) -> None:
+    server.on["subscribe"] = refuse("subscribe_error", "UnauthorizedException")
+    make_link().subscribe("/typo/me/*", print)
+    event = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
+    assert (event.host, event.channel) == (urlsplit(server.url).netloc, "/typo/me/*")
+
+
+@pytest.mark.parametrize(
+    ("error_type", "shown"),
+    [
+        ("X" * 2**20, "X" * 128),
+        ("Denied\r\n\x1b[31m", "Denied"),
+        ("Denied\ud800", "Denied"),
+        ("\ud800", None),
+        ("", None),
+    ],
+)
+async def test_a_name_of_an_error_that_no_log_could_show_is_cut(
+    server: ScriptedServer, make_link: LinkFactory, changes: Changes, error_type: str, shown: str | None
+) -> None:
+    server.on["subscribe"] = refuse("subscribe_error", error_type)
+    make_link().subscribe("/default/*", print)
+    event = await changes.until(LinkEventKind.SUBSCRIPTION_REFUSED)
+    assert (event.error_type, event.reason) == (shown, f"/default/*: {shown or 'unnamed error'}")

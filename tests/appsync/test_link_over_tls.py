@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -61,4 +62,6 @@ async def test_an_untrusted_certificate_is_a_failed_attempt(
     server: ScriptedServer, make_link: LinkFactory, changes: Changes
 ) -> None:
     make_link()
-    assert "SSLCertVerificationError" in (await changes.until(LinkEventKind.CONNECT_FAILED)).reason
+    event = await changes.until(LinkEventKind.CONNECT_FAILED)
+    assert "SSLCertVerificationError" in event.reason
+    assert event.host == urlsplit(server.url).netloc

@@ -146,7 +146,14 @@ def test_a_refusal_ends_a_pending_and_a_live_subscription(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "texts"), [('{"a":1}', ['{"a":1}']), (['{"a":1}'], ['{"a":1}']), (["1", "2"], ["1", "2"])]
+    ("event", "texts"),
+    [
+        ('{"a":1}', ['{"a":1}']),
+        (['{"a":1}'], ['{"a":1}']),
+        (["1", "2"], ["1", "2"]),
+        ('{"a":"\\ud800"}', ['{"a":"\\ud800"}']),
+        ('{"a":"\ud800"}', ['{"a":"\ud800"}']),
+    ],
 )
 def test_an_event_is_a_string_or_an_array_of_strings(wire: Wire, event: object, texts: list[str]) -> None:
     for id_ in (wire.subscribe(), wire.subscribed()):

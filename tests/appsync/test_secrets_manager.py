@@ -87,3 +87,16 @@ async def test_a_secret_without_a_key_raises_so_that_the_link_retries(secret: An
     await asyncio.to_thread(secret, text)
     with pytest.raises((LookupError, TypeError, ValueError)):
         await authorizer().connect()
+
+
+async def test_a_secret_that_does_not_exist_is_reported_by_the_action_and_its_error(secret: Any) -> None:
+    reported: asyncio.Queue[LinkEvent] = asyncio.Queue()
+    async with (
+        LocalAws(port=0) as aws,
+        Link(aws.realtime_url, authorizer("no-such-key"), on_link_event=reported.put_nowait),
+        asyncio.timeout(20),
+    ):
+        event = await reported.get()
+    assert (
+        event.reason == "the authorizer failed with ResourceNotFoundException GetSecretValue ResourceNotFoundException"
+    )

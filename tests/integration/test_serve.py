@@ -372,7 +372,7 @@ async def test_a_service_for_a_state_machine_that_does_not_exist_says_so_and_is_
             assert body["detail"] == "Step Functions returned StateMachineDoesNotExist."
             request = await process.logged("request")
             assert (request["aws_action"], request["arn"]) == ("StartExecution", arn)
-            assert request["host"] == URL(aws.url).authority
+            assert request["host"] == URL(aws.url).host
 
 
 async def test_a_state_machine_that_is_made_later_makes_the_instance_ready(http: aiohttp.ClientSession) -> None:

@@ -51,12 +51,12 @@ async def test_the_time_before_the_first_connection_does_not_count(now: list[flo
 def test_every_event_is_counted_and_logged(kind: LinkEventKind) -> None:
     observer = LinkObserver()
     with capture_logs() as logs:
-        observer.on_event(LinkEvent(kind=kind, channel="/ns/me/*", suppressed=2))
+        observer.on_event(LinkEvent(kind=kind, host="example.com", channel="/ns/me/*", suppressed=2))
     assert observer.events == {kind: 3}
     good = {LinkEventKind.UP, LinkEventKind.RENEWED, LinkEventKind.SUBSCRIPTION_CONFIRMED}
-    assert [(line["event"], line["log_level"]) for line in logs] == [
-        (f"link_{kind}", "info" if kind in good else "warning")
-    ]
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == (f"link_{kind}", "info" if kind in good else "warning")
+    assert (line["host"], line["channel"]) == ("example.com", "/ns/me/*")
 
 
 def test_confirmed_channels_of_single_executions_are_logged_at_debug() -> None:

@@ -73,6 +73,8 @@ async def flush(runner: web.AppRunner, shutdown: Shutdown, timeout: float = FLUS
             while any(transport.get_write_buffer_size() for transport in transports):  # noqa: ASYNC110
                 await asyncio.sleep(_BUFFER_POLL_INTERVAL_S)
     for transport in transports:
+        if transport.is_closing() and not transport.get_write_buffer_size():
+            continue  # asyncio's own transports cannot be aborted after they have closed
         transport.abort()  # a caller that does not read its response would keep the socket open
 
 

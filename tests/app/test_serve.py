@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
+from yarl import URL
 
 from service.app.shutdown import Shutdown, flush
+from service.local import LocalAws
+from tests.support.served import served, until
+from tests.support.within import within
 
 
 async def test_a_request_sent_just_before_the_shutdown_is_answered() -> None:
@@ -28,3 +32,24 @@ async def test_a_request_sent_just_before_the_shutdown_is_answered() -> None:
         writer.close()
         await writer.wait_closed()
     await runner.cleanup()
+
+
+async def test_a_request_in_flight_at_the_shutdown_gets_its_result() -> None:
+    async with LocalAws(port=0, wait=1) as aws, served(aws, {"DRAIN_TIMEOUT": "10"}) as it:
+        waiting = it.post()
+        await until(lambda: aws.running)
+        it.shutdown.request()
+        async with within(8):
+            assert (await waiting)[0] == 200
+
+
+async def test_a_request_that_arrives_at_the_end_of_the_drain_is_answered() -> None:
+    async with LocalAws(port=0) as aws, served(aws) as it:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(it.url).port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with within(10):
+            await reader.readuntil(b"}")
+            it.shutdown.request()
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 503 " in await reader.readline()
+        writer.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from aiohttp import web
 from yarl import URL
 
+from service.app import shutdown
 from service.app.shutdown import Shutdown, flush
 from service.local import LocalAws
 from tests.support.served import served, until
@@ -43,13 +45,15 @@ async def test_a_request_in_flight_at_the_shutdown_gets_its_result() -> None:
             assert (await waiting)[0] == 200
 
 
-async def test_a_request_that_arrives_at_the_end_of_the_drain_is_answered() -> None:
+async def test_a_request_that_arrives_at_the_end_of_the_drain_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutdown, "LAST_READ_S", 1.0)
     async with LocalAws(port=0) as aws, served(aws) as it:
         reader, writer = await asyncio.open_connection("127.0.0.1", URL(it.url).port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         async with within(10):
             await reader.readuntil(b"}")
             it.shutdown.request()
+            await asyncio.sleep(0.2)  # this test is about time
             writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b" 503 " in await reader.readline()
         writer.close()

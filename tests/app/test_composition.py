@@ -23,7 +23,7 @@ from tests.chaos.proxy import Proxy
 from tests.support.processes import settings_for
 from tests.support.served import served, until
 from tests.support.stage import stage
-from tests.support.step_functions import STARTED, Call, ScriptedStepFunctions, error, ok
+from tests.support.step_functions import STARTED, Call, ScriptedStepFunctions, error, gated, ok
 from tests.support.within import within
 
 
@@ -179,12 +179,26 @@ async def test_the_files_that_everything_else_opens_are_reserved_before_requests
     assert "max_in_flight_lowered" in [line["event"] for line in logs]
 
 
+async def test_starts_do_not_wait_for_each_other() -> None:
+    async with LocalAws(port=0) as aws, ScriptedStepFunctions() as endpoint:
+        gate = asyncio.Event()
+        endpoint.script("StartExecution", gated(gate, STARTED))
+        async with served(aws, sfn_url=endpoint.url) as it:
+            posts = [it.post(Prefer="respond-async") for _ in range(5)]
+            async with within(5):
+                await endpoint.arrived("StartExecution", 5)
+            gate.set()
+            assert {code for code, _ in await asyncio.gather(*posts)} == {202}
+
+
 async def test_a_request_over_the_limit_is_refused() -> None:
     async with LocalAws(port=0, wait=30) as aws, served(aws, {"MAX_IN_FLIGHT": "2"}) as it:
         waiting = [it.post(), it.post()]
         await until(lambda: aws.running == 2)
         code, body = await it.post()
         assert (code, body["type"].rpartition(":")[2]) == (503, "at-capacity")
+        metrics = await it.until(lambda _: True)
+        assert metrics("connections_dropped_total") == 0  # there is room for it, and for health checks
         for request in waiting:
             request.cancel()
 
@@ -215,7 +229,7 @@ async def test_an_express_machine_has_no_record_to_read() -> None:
     async with LocalAws(port=0) as aws, ScriptedStepFunctions() as express:
         express.script("DescribeStateMachine", ok(stateMachineArn=aws.state_machine_arn, type="EXPRESS"))
         express.script("StartExecution", STARTED)
-        async with served(aws, {"RESPONSE_TIMEOUT": "1.5"}, sfn_url=express.url) as it:
+        async with served(aws, {"RESPONSE_TIMEOUT": "1.1"}, sfn_url=express.url) as it:
             code, _ = await it.post()
             assert code == 202
         assert {action for action, _ in express.calls} == {"DescribeStateMachine", "StartExecution"}

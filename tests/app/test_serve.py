@@ -37,7 +37,7 @@ async def test_a_request_sent_just_before_the_shutdown_is_answered() -> None:
 
 
 async def test_a_request_in_flight_at_the_shutdown_gets_its_result() -> None:
-    async with LocalAws(port=0, wait=1) as aws, served(aws, {"DRAIN_TIMEOUT": "10"}) as it:
+    async with LocalAws(port=0, wait=0.5) as aws, served(aws, {"DRAIN_TIMEOUT": "10"}) as it:
         waiting = it.post()
         await until(lambda: aws.running)
         it.shutdown.request()

@@ -50,18 +50,14 @@ class Budget:
     ) -> T:
         """Make a call as soon as there is a token for it.
 
-        A throttled call is repeated with the next token; a guess is not. Raise Throttled if there is no token within
-        `timeout` seconds, or what the call raises.
+        A throttled call is repeated with the next token. Raise Throttled if there is no token within `timeout` seconds,
+        or what the call raises.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         if guess:
             async with self._guess_slot(execution_id, deadline):
-                await self._wait_for_token(execution_id, deadline, self.bucket, self._guess_bucket)
-                return await self.spend(call())
-        while True:
-            await self._wait_for_token(execution_id, deadline, self.bucket)
-            with contextlib.suppress(Throttled):
-                return await self.spend(call())
+                return await self._repeat(call, execution_id, deadline, self.bucket, self._guess_bucket)
+        return await self._repeat(call, execution_id, deadline, self.bucket)
 
     async def spend(self, call: Awaitable[T]) -> T:
         """Make a call whose token was taken, and note whether it was throttled."""
@@ -92,6 +88,14 @@ class Budget:
             yield
         finally:
             self._guess_slots.release()
+
+    async def _repeat(
+        self, call: Callable[[], Awaitable[T]], execution_id: str | None, deadline: float, *buckets: TokenBucket
+    ) -> T:
+        while True:
+            await self._wait_for_token(execution_id, deadline, *buckets)
+            with contextlib.suppress(Throttled):
+                return await self.spend(call())
 
     @staticmethod
     async def _wait_for_token(execution_id: str | None, deadline: float, *buckets: TokenBucket) -> None:

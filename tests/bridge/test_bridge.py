@@ -348,6 +348,7 @@ async def test_a_stop_that_the_record_shows_late_answers_waiting_requests_late()
         made.endpoint.script(
             "DescribeExecution", described("RUNNING"), error("AccessDeniedException"), described("ABORTED")
         )
+        made.endpoint.script("GetExecutionHistory", error("AccessDeniedException"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
         await made.bridge.stop(await made.started())
         async with within(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import random
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 TOKEN_TIMEOUT_S: Final = 3.0
 """Seconds that a call may wait for a token of its quota. If the wait would be longer, the call fails at once."""
+
+FIRST_PAUSE_S: Final = 0.1
+"""The longest pause in seconds before a throttled call is repeated the first time; the limit doubles each time."""
 
 GUESS_SHARE: Final = 1 / 3
 """The part of a quota that is open to guesses: calls for ids of which this instance knows nothing."""
@@ -50,7 +54,7 @@ class Budget:
     ) -> T:
         """Make a call as soon as there is a token for it.
 
-        A throttled call is repeated with the next token. Raise Throttled if there is no token within `timeout` seconds,
+        A throttled call is repeated after a pause and with another token. Raise Throttled if there is no token within `timeout` seconds,
         or what the call raises.
         """
         deadline = asyncio.get_running_loop().time() + timeout
@@ -92,10 +96,13 @@ class Budget:
     async def _repeat(
         self, call: Callable[[], Awaitable[T]], execution_id: str | None, deadline: float, *buckets: TokenBucket
     ) -> T:
+        pause = FIRST_PAUSE_S
         while True:
             await self._wait_for_token(execution_id, deadline, *buckets)
             with contextlib.suppress(Throttled):
                 return await self.spend(call())
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads load, guards nothing
+            pause *= 2
 
     @staticmethod
     async def _wait_for_token(execution_id: str | None, deadline: float, *buckets: TokenBucket) -> None:

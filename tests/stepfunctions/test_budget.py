@@ -113,6 +113,15 @@ def test_many_throttled_calls_are_not_multiplied(loop: VirtualTimeLoop, guess: b
 
 
 @pytest.mark.parametrize("guess", [True, False])
+def test_a_single_throttled_call_is_repeated_a_few_times(loop: VirtualTimeLoop, guess: bool) -> None:
+    api = Api(loop, STOPS)
+    api.problem = Throttled("no")
+    with pytest.raises(Throttled):
+        api.run(api.call("exec-1", guess=guess))
+    assert 1 < len(api.calls) < 15
+
+
+@pytest.mark.parametrize("guess", [True, False])
 def test_a_throttled_call_is_repeated_with_the_next_token(loop: VirtualTimeLoop, guess: bool) -> None:
     api = Api(loop, READS)
     api.problem = Throttled("no")

@@ -54,8 +54,8 @@ class Budget:
     ) -> T:
         """Make a call as soon as there is a token for it.
 
-        A throttled call is repeated after a pause and with another token. Raise Throttled if there is no token within `timeout` seconds,
-        or what the call raises.
+        A throttled call is repeated after a pause and with another token. Raise Throttled if there is no token within
+        `timeout` seconds, or what the call raises.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         if guess:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service import data_file
-from service.appsync import MAX_SEGMENT_LENGTH, is_segment
+from service.appsync import MAX_SEGMENT_LENGTH, clean_key, is_segment
 from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
 from service.web import cors
@@ -71,10 +71,17 @@ def _parse_namespace(text: str) -> str:
     return text
 
 
+def _parse_key(secret: SecretStr) -> SecretStr:
+    return SecretStr(clean_key(secret.get_secret_value()))
+
+
 def _parse_secret(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value()) < _MIN_SECRET_LENGTH:
+    text = secret.get_secret_value().strip()  # with a line break at its end, an instance would make other ids
+    if len(text) < _MIN_SECRET_LENGTH:
         raise ValueError(f"must have at least {_MIN_SECRET_LENGTH} characters")
-    return secret
+    if text[0] == text[-1] and text[0] in "\"'":
+        raise ValueError("must not be in quotes: some tools remove them, so instances would have different secrets")
+    return SecretStr(text)
 
 
 def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
@@ -89,6 +96,7 @@ def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
     return text
 
 
+_Key: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_key)]
 _Namespace: TypeAlias = Annotated[str, AfterValidator(_parse_namespace)]
 _Quota: TypeAlias = Annotated[token_bucket.Quota, NoDecode, BeforeValidator(token_bucket.Quota.parse)]
 _Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_secret)]
@@ -129,7 +137,7 @@ class Settings(BaseSettings):
     APPSYNC_AUTH: Literal["api_key", "iam"] = "api_key"
     """How to authenticate to AppSync: `api_key`, or `iam` for the AWS SDK's credentials, which needs no key."""
 
-    APPSYNC_API_KEY: SecretStr | None = None
+    APPSYNC_API_KEY: _Key | None = None
     """The API key. With APPSYNC_AUTH=api_key, either this or APPSYNC_API_KEY_SECRET is required."""
 
     APPSYNC_API_KEY_SECRET: str | None = Field(None, validate_default=True)
@@ -225,8 +233,9 @@ class Settings(BaseSettings):
     @field_validator("APPSYNC_API_KEY_SECRET")
     @classmethod
     def _exactly_one_key_source(cls, secret: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("APPSYNC_AUTH") == "iam":
-            return secret  # neither the key nor the secret is used
+        secret = secret.strip() if secret else None
+        if info.data.get("APPSYNC_AUTH") == "iam" or "APPSYNC_API_KEY" not in info.data:
+            return secret  # neither the key nor the secret is used, or the key is there and wrong
         if (secret is None) == (info.data.get("APPSYNC_API_KEY") is None):
             raise ValueError("exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET is required")
         if secret is not None and secret.startswith("arn:") and _SECRET_ARN.fullmatch(secret) is None:

@@ -22,10 +22,12 @@ The package needs `websockets`, `aiohttp` and `orjson`, and imports nothing from
 `iam` (needs botocore) and `secrets_manager` (needs aioboto3) by name.
 """
 
-from .auth import ApiKey, Authorizer, http_host
+from .auth import ApiKey, Authorizer, clean_key, http_host
 from .channels import MAX_SEGMENT_LENGTH, MAX_SEGMENTS, for_publish, for_subscribe, is_segment
+from .connection import is_loopback
 from .errors import (
     AppSyncError,
+    AuthorizerError,
     ChannelError,
     ConnectionLostError,
     ErrorDetail,
@@ -49,6 +51,7 @@ __all__ = [
     "ApiKey",
     "AppSyncError",
     "Authorizer",
+    "AuthorizerError",
     "Backoff",
     "ChannelError",
     "ConnectionLostError",
@@ -68,9 +71,11 @@ __all__ = [
     "SubscribeError",
     "Subscription",
     "Timeouts",
+    "clean_key",
     "for_publish",
     "for_subscribe",
     "http_host",
+    "is_loopback",
     "is_segment",
     "publish_body",
 ]

@@ -13,10 +13,10 @@ from .session import Session
 from .tasks import cancel_and_wait
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Collection
 
     from .auth import Authorizer
+    from .connection import Route
     from .events import LinkEvent
     from .subscription import Subscription
     from .timing import Backoff, Timeouts
@@ -68,21 +68,19 @@ class ActiveConnections:
 
     def __init__(
         self,
-        url: str,
         authorizer: Authorizer,
         subscriptions: Collection[Subscription],
         report: Callable[[LinkEvent], None],
         timeouts: Timeouts,
         backoff: Backoff,
-        ssl_context: ssl.SSLContext | None,
+        route: Route,
     ) -> None:
-        self._url = url
         self._authorizer = authorizer
         self._subscriptions = subscriptions
         self._report = report
         self._timeouts = timeouts
         self._backoff = backoff
-        self._ssl_context = ssl_context
+        self._route = route
         self._connections: list[ActiveConnection] = []
         self.counters = Counters()
 
@@ -98,11 +96,10 @@ class ActiveConnections:
         """Open another connection. Raises ConnectionLostError or RefusedError."""
         session = Session(self._subscriptions, self._authorizer, self._report, self._timeouts, self._backoff)
         connection = await Connection.open(
-            self._url,
+            self._route,
             self._authorizer,
             session.handle,
             timeouts=self._timeouts,
-            ssl_context=self._ssl_context,
             counters=self.counters,
         )
         active = ActiveConnection(connection, session)

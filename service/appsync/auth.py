@@ -7,20 +7,26 @@ and "Publish events via HTTP".
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from .errors import error_name
+from .errors import AuthorizerError, error_name
 from .events import LinkEvent, LinkEventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+_KEY = re.compile(r"[!#-&(-_a-~]+")
+"""Printable ASCII except blank, double quote, single quote and backquote."""
+
+
 class Authorizer(Protocol):
     """A source of authorisations: a new one for each use, so that it may sign or read a secret each time.
 
-    An exception from any of these methods counts as a failed attempt; the link keeps running.
+    An exception from any of these methods counts as a failed attempt; the link keeps running. It reports the text of
+    an AuthorizerError, and only the types of others.
     """
 
     async def connect(self) -> dict[str, str]:
@@ -65,7 +71,8 @@ class CredentialRefresher:
                 self._fingerprint = await self._authorizer.refresh()
         except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
             if not self._failing:
-                self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, error_type=error_name(error)))
+                reason = str(error) if isinstance(error, AuthorizerError) else ""
+                self._report(LinkEvent(kind=LinkEventKind.REFRESH_FAILED, reason=reason, error_type=error_name(error)))
             self._failing = True
             return False
         self._failing = False
@@ -76,14 +83,12 @@ class ApiKey(Authorizer):
     """Authorisation by an API key.
 
     `http_url` is the API's HTTP endpoint: every authorisation names its host, even on the real-time endpoint. Raises
-    ValueError for a URL without a host and for an empty key.
+    ValueError for a URL without a host and for what cannot be a key.
     """
 
     def __init__(self, http_url: str, key: str) -> None:
         self._host = http_host(http_url)
-        if not key:
-            raise ValueError("the API key is empty")
-        self._key = key
+        self._key = clean_key(key)
 
     def __repr__(self) -> str:
         return f"ApiKey(host={self._host!r})"
@@ -103,6 +108,20 @@ class ApiKey(Authorizer):
     async def refresh(self) -> int:
         """Return a constant fingerprint: this key cannot be read again."""
         return hash(self._key)
+
+
+def clean_key(text: str) -> str:
+    """Return an API key without the blanks and line breaks around it.
+
+    Raises ValueError, without the key, for what contains quotes, blanks or characters that cannot be sent: no key does,
+    and the service would refuse it without saying why.
+    """
+    key = text.strip()
+    if not key:
+        raise ValueError("the API key is empty")
+    if _KEY.fullmatch(key) is None:
+        raise ValueError("an API key contains no quotes, no blanks and only printable ASCII characters")
+    return key
 
 
 def http_host(http_url: str) -> str:

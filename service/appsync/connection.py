@@ -7,8 +7,9 @@ import contextlib
 import logging
 import time
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
 import orjson
@@ -17,7 +18,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
-from .errors import REFUSAL_CODES, ConnectionLostError, ErrorDetail, RefusedError, error_name
+from .errors import (
+    REFUSAL_CODES,
+    AuthorizerError,
+    ConnectionLostError,
+    ErrorDetail,
+    RefusedError,
+    error_name,
+)
 from .protocol import ConnectionRefused, Counters, Protocol, ProtocolEvent
 
 if TYPE_CHECKING:
@@ -60,6 +68,27 @@ def subprotocols(authorization: Mapping[str, str]) -> list[Subprotocol]:
     return [Subprotocol("aws-appsync-event-ws"), Subprotocol(f"header-{encoded}")]
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where connections go, and how."""
+
+    url: str
+
+    tls: ssl.SSLContext | None
+    """The certificates to trust, for wss:// and https:// proxies."""
+
+    proxy: str | Literal[True] | None
+    """The URL of the proxy; None to connect directly, True to take it from the environment (HTTPS_PROXY etc.)."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of `websockets.connect`."""
+        proxy = None if is_loopback(self.url) else self.proxy
+        options: dict[str, Any] = {"proxy": proxy, "ssl": self.tls if urlsplit(self.url).scheme == "wss" else None}
+        if isinstance(proxy, str) and proxy.startswith("https:"):
+            options["proxy_ssl"] = self.tls
+        return options
+
+
 class Connection:
     """A WebSocket that the service has acknowledged; made by `Connection.open`."""
 
@@ -75,19 +104,18 @@ class Connection:
     @classmethod
     async def open(
         cls,
-        url: str,
+        route: Route,
         authorizer: Authorizer,
         on_event: Callable[[ProtocolEvent], None],
         *,
         timeouts: Timeouts,
-        ssl_context: ssl.SSLContext | None,
         counters: Counters,
     ) -> Connection:
         """Connect and wait for the acknowledgement.
 
         Raises RefusedError if an immediate retry is pointless, otherwise ConnectionLostError.
         """
-        websocket = await _connect(url, authorizer, timeouts, ssl_context)
+        websocket = await _connect(route, authorizer, timeouts)
         connection = cls(websocket, timeouts, counters)
         try:
             async with asyncio.timeout(timeouts.ack):
@@ -204,16 +232,14 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-async def _connect(
-    url: str, authorizer: Authorizer, timeouts: Timeouts, ssl_context: ssl.SSLContext | None
-) -> ClientConnection:
+async def _connect(route: Route, authorizer: Authorizer, timeouts: Timeouts) -> ClientConnection:
     stage = "the authorizer"
     try:
         async with asyncio.timeout(timeouts.connect):
             authorization = await authorizer.connect()
             stage = "the handshake"
             return await _Connect(
-                url,
+                route.url,
                 subprotocols=subprotocols(authorization),
                 # Compression would double the cost of a frame of a few hundred bytes.
                 compression=None,
@@ -224,13 +250,13 @@ async def _connect(
                 close_timeout=timeouts.close,
                 max_size=MAX_FRAME_BYTES,
                 max_queue=MAX_QUEUED_FRAMES,
-                # True: take it from the environment (HTTPS_PROXY etc.).
-                proxy=None if is_loopback(url) else True,
                 logger=_MUTED_LOGGER,
-                ssl=ssl_context,
+                **route.options(),
             )
     except TimeoutError:
         raise ConnectionLostError(f"{stage} took longer than {timeouts.connect:g} s") from None
+    except AuthorizerError as error:
+        raise ConnectionLostError(str(error)) from None
     except InvalidStatus as error:
         status = error.response.status_code
         if status in REFUSAL_CODES:

@@ -2,6 +2,7 @@
 
 AppSyncError
 ├── ChannelError                 an invalid channel path (also a ValueError)
+├── AuthorizerError              an authorizer has no credentials, for a reason that may be logged
 ├── LinkClosedError              the link was closed by its owner
 ├── ConnectionLostError          a connection failed to open, or ended
 │   └── RefusedError             ... because the service refused it: an immediate retry is pointless
@@ -84,6 +85,10 @@ class AppSyncError(Exception):
 
 class ChannelError(AppSyncError, ValueError):
     """A channel path is invalid."""
+
+
+class AuthorizerError(AppSyncError):
+    """An authorizer has no credentials that can be used; its text contains no secret and may be logged."""
 
 
 class LinkClosedError(AppSyncError):

@@ -52,10 +52,11 @@ class Iam(Authorizer):
         self._host = http_host(http_url)
         self._session = session
         match = _REGION.search(self._host)
-        self._region = match[1] if match else region
+        self.region = match[1] if match else region
+        """The region in signatures."""
 
     def __repr__(self) -> str:
-        return f"Iam(host={self._host!r}, region={self._region!r})"
+        return f"Iam(host={self._host!r}, region={self.region!r})"
 
     async def connect(self) -> dict[str, str]:
         """Return the headers that sign an empty object."""
@@ -84,6 +85,6 @@ class Iam(Authorizer):
         headers = _HEADERS | {"host": self._host}
         # The signature covers only host and path, whatever the scheme of the endpoint.
         request = AWSRequest("POST", f"https://{self._host}/event", headers, body)
-        SigV4Auth(await self._credentials(), "appsync", self._region).add_auth(request)
+        SigV4Auth(await self._credentials(), "appsync", self.region).add_auth(request)
         # Names as in the guide; a dict, because orjson accepts no other mapping.
         return {name if name == "Authorization" else name.lower(): value for name, value in request.headers.items()}

@@ -6,12 +6,13 @@ import asyncio
 import ssl
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from .active_connections import ActiveConnections, as_connection_lost
 from .auth import CredentialRefresher
 from .channels import for_subscribe
+from .connection import Route
 from .errors import ConnectionLostError, LinkClosedError, RefusedError
 from .events import EventThrottle, LinkEvent, LinkEventKind
 from .renewal import Renewer
@@ -29,8 +30,9 @@ class Link:
     """A connection to AppSync Events that reconnects until it is closed.
 
     `realtime_url` is the API's real-time endpoint, `wss://.../event/realtime`. `on_link_event` is called synchronously
-    with everything that an operator may want to know. `ssl_context` is for a private certificate authority. A proxy is
-    taken from the environment, except for an endpoint on this machine.
+    with everything that an operator may want to know. `ssl_context` is for a private certificate authority, also for
+    that of an https:// proxy. `proxy` is the URL of an HTTP or HTTPS proxy, or None for none; without it, a proxy is
+    taken from the environment. An endpoint on this machine is always called directly.
 
     After a loss, the link reconnects with a backoff, which starts again once a connection has lasted `backoff.cap`.
     After a refusal, the authorizer reads its credentials again; while they stay the same, attempts are slow. Every
@@ -50,6 +52,7 @@ class Link:
         backoff: Backoff | None = None,
         renewal: Renewal | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | Literal[True] | None = True,
     ) -> None:
         url = urlsplit(realtime_url)
         if url.scheme not in {"ws", "wss"} or not url.hostname:
@@ -66,13 +69,12 @@ class Link:
         self._up_since = 0.0
         self._subscriptions: dict[Subscription, None] = {}  # an ordered set
         self._connections = ActiveConnections(
-            realtime_url,
             authorizer,
             self._subscriptions.keys(),
             self._report,
             self._timeouts,
             self._backoff,
-            ssl_context,
+            Route(realtime_url, ssl_context, proxy),
         )
         self._refresher = CredentialRefresher(authorizer, self._timeouts.connect, self._report)
         self._renewer = Renewer(self._connections, self._refresher, renewal or Renewal(), self._report)

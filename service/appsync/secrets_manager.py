@@ -10,6 +10,7 @@ import orjson
 from aiobotocore.config import AioConfig
 
 from .auth import ApiKey, Authorizer
+from .errors import AuthorizerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ class SecretsManagerApiKey(Authorizer):
 
     `secret` is the secret's name in `region`, or its ARN, which contains its region. It holds the key as text, or as
     `api_key` of a JSON object. If the secret cannot be read, the method that needs the key raises whatever botocore
-    raises, and the link makes another attempt.
+    raises, or AuthorizerError if it holds no key, and the link makes another attempt.
     """
 
     def __init__(self, http_url: str, session: aioboto3.Session, secret: str, region: str) -> None:
@@ -33,7 +34,8 @@ class SecretsManagerApiKey(Authorizer):
         self._session = session
         self._secret = secret
         # arn:<partition>:secretsmanager:<region>:<account>:secret:<name>
-        self._region = secret.split(":")[3] if secret.startswith("arn:") else region
+        self.region = secret.split(":")[3] if secret.startswith("arn:") else region
+        """The region of the secret."""
         self._read_at = 0.0
         self._read_lock = asyncio.Lock()
         self._key: ApiKey | None = None
@@ -60,17 +62,27 @@ class SecretsManagerApiKey(Authorizer):
     async def _reload(self) -> ApiKey:
         async with self._read_lock:
             if self._key is None or time.monotonic() - self._read_at >= MIN_READ_INTERVAL_S:
-                self._key = ApiKey(self._http_url, await self._read())
+                self._key = self._parse(await self._read())
                 self._read_at = time.monotonic()
             return self._key
 
-    async def _read(self) -> str:
+    async def _read(self) -> str | None:
         config = AioConfig(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
-        async with self._session.client("secretsmanager", region_name=self._region, config=config) as client:
-            text: str = (await client.get_secret_value(SecretId=self._secret))["SecretString"].strip()
-        if not text.startswith("{"):
+        async with self._session.client("secretsmanager", region_name=self.region, config=config) as client:
+            text: str | None = (await client.get_secret_value(SecretId=self._secret)).get("SecretString")
             return text
-        key = orjson.loads(text)["api_key"]
+
+    def _parse(self, text: str | None) -> ApiKey:
+        """Return the key in the secret; raise AuthorizerError, which names the secret and not what it holds."""
+        key = text
+        if text is not None and text.lstrip().startswith("{"):
+            try:
+                key = orjson.loads(text)["api_key"]
+            except (ValueError, LookupError):
+                key = None
         if not isinstance(key, str):
-            raise TypeError("the secret's api_key is not a string")
-        return key
+            raise AuthorizerError(f"the secret {self._secret} holds neither text nor JSON with a text `api_key`")
+        try:
+            return ApiKey(self._http_url, key)
+        except ValueError as error:
+            raise AuthorizerError(f"the secret {self._secret} cannot be used: {error}") from None

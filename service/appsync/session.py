@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
 from .auth import CredentialRefresher
-from .errors import SubscribeError, error_name
+from .errors import AuthorizerError, SubscribeError, error_name
 from .events import LinkEvent, LinkEventKind
 from .owners import Owners
 from .protocol import Confirmed, Data, ErrorReported, Malformed, ProtocolEvent, SubscribeRefused, Unsubscribed
@@ -253,7 +253,7 @@ class Session:
             async with asyncio.timeout(self._timeouts.subscribe):
                 authorization = await self._authorizer.subscribe(channel)
         except Exception as error:  # noqa: BLE001 - an authorizer may raise anything, and its text may hold a secret
-            reason = "the authorizer failed"
+            reason = str(error) if isinstance(error, AuthorizerError) else "the authorizer failed"
             self._retry_later(entry, LinkEventKind.SUBSCRIPTION_UNANSWERED, reason, error_name(error))
             return
         if entry.subscription.ended:

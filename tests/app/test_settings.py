@@ -137,6 +137,50 @@ def test_exactly_one_source_of_the_key_is_required(monkeypatch: pytest.MonkeyPat
     assert "exactly one of APPSYNC_API_KEY and APPSYNC_API_KEY_SECRET" in message_of_error()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "stripped"),
+    [
+        ("APPSYNC_API_KEY", " da2-test\n", "da2-test"),
+        ("APPSYNC_API_KEY", "\tda2-test\r\n", "da2-test"),
+        ("IDEMPOTENCY_SECRET", "sixteen letters.\n", "sixteen letters."),
+    ],
+)
+def test_blanks_and_line_breaks_around_a_key_or_a_secret_are_not_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, stripped: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(settings.load(), name).get_secret_value() == stripped
+
+
+def test_a_line_break_after_the_name_of_a_secret_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPSYNC_API_KEY")
+    monkeypatch.setenv("APPSYNC_API_KEY_SECRET", "the-key\n")
+    assert settings.load().APPSYNC_API_KEY_SECRET == "the-key"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APPSYNC_API_KEY", '"da2-hunter2"'),
+        ("APPSYNC_API_KEY", "'da2-hunter2'\n"),
+        ("APPSYNC_API_KEY", 'da2-"hunter2'),
+        ("APPSYNC_API_KEY", "da2 hunter2"),
+        ("APPSYNC_API_KEY", "da2-hunter2\r\nx: y"),
+        ("APPSYNC_API_KEY", "da2-hunter2\u00a0x"),
+        ("IDEMPOTENCY_SECRET", '"hunter2 hunter2 hunter2"'),
+        ("IDEMPOTENCY_SECRET", "'hunter2 hunter2 hunter2'"),
+        ("IDEMPOTENCY_SECRET", "hunter2         \n"),
+    ],
+)
+def test_a_key_or_secret_that_nobody_meant_is_one_message_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    (line,) = message_of_error().splitlines()[1:]
+    assert line.startswith(f"  {name}: ")
+    assert "hunter2" not in line
+
+
 def test_iam_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPSYNC_AUTH", "iam")
     monkeypatch.delenv("APPSYNC_API_KEY")

@@ -38,6 +38,20 @@ def test_an_empty_key_is_refused() -> None:
         ApiKey("https://example.com/event", "")
 
 
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"  {KEY}", f"\t{KEY}\r\n"])
+async def test_blanks_and_line_breaks_around_a_key_are_not_part_of_it(key: str) -> None:
+    assert (await ApiKey("https://example.com/event", key).connect())["x-api-key"] == KEY
+
+
+@pytest.mark.parametrize(
+    "key", [f'"{KEY}"', f"'{KEY}'", f'{KEY}"', f"`{KEY}`", f"{KEY} {KEY}", f"{KEY}\nx: y", f"{KEY}\u00e9", f"{KEY}\0"]
+)
+def test_what_cannot_be_a_key_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(ValueError, match="no quotes, no blanks") as refused:
+        ApiKey("https://example.com/event", key)
+    assert KEY not in str(refused.value)
+
+
 def test_the_repr_hides_the_key() -> None:
     assert repr(ApiKey("https://example.com/event", KEY)) == "ApiKey(host='example.com')"
 

@@ -822,7 +822,7 @@ async def test_a_server_without_tls_is_a_failed_attempt(
 
 async def test_a_wss_link_loads_the_default_certificate_authorities() -> None:
     link = Link("wss://localhost/event/realtime", ApiKey("https://localhost/event", KEY))
-    assert isinstance(link._connections._ssl_context, ssl.SSLContext)
+    assert isinstance(link._connections._route.tls, ssl.SSLContext)
     await link.close()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.appsync import Link, LinkEvent, LinkEventKind, secrets_manager
+from service.appsync import AuthorizerError, Link, LinkEvent, LinkEventKind, secrets_manager
 from service.appsync.secrets_manager import SecretsManagerApiKey
 from service.local import LocalAws
 from tests.support.moto import REGION, async_session, moto_server, sync_client
@@ -82,11 +82,35 @@ async def test_a_secret_given_by_its_arn_is_read_in_the_arns_region(secret: Any)
     assert (await authorizer(arn, "us-west-2").connect())["x-api-key"] == "da2-fourth"
 
 
-@pytest.mark.parametrize("text", ['{"other": 1}', '{"api_key": 1}', "{"])
-async def test_a_secret_without_a_key_raises_so_that_the_link_retries(secret: Any, text: str) -> None:
+@pytest.mark.parametrize("text", [" da2-fifth\n", '\n{"api_key": "da2-fifth\\n"}\n'])
+async def test_blanks_and_line_breaks_in_a_secret_are_not_part_of_the_key(secret: Any, text: str) -> None:
     await asyncio.to_thread(secret, text)
-    with pytest.raises((LookupError, TypeError, ValueError)):
-        await authorizer().connect()
+    assert (await authorizer().connect())["x-api-key"] == "da2-fifth"
+
+
+NO_KEYS = [
+    '{"other": "hunter2"}',
+    '{"api_key": 1}',
+    '{"hunter2',
+    '"da2-hunter2"',
+    '{"api_key": "\'hunter2\'"}',
+    "hunter2 x",
+]
+
+
+@pytest.mark.parametrize("text", NO_KEYS)
+async def test_a_secret_without_a_key_is_named_in_the_links_events_and_read_again(secret: Any, text: str) -> None:
+    await asyncio.to_thread(secret, text)
+    reported: asyncio.Queue[LinkEvent] = asyncio.Queue()
+    key = authorizer()
+    async with LocalAws(port=0) as aws, Link(aws.realtime_url, key, on_link_event=reported.put_nowait):
+        async with asyncio.timeout(20):
+            failed = await reported.get()
+    assert failed.kind is LinkEventKind.CONNECT_FAILED
+    assert failed.reason.startswith("the secret key ")
+    assert "hunter2" not in failed.reason
+    with pytest.raises(AuthorizerError):
+        await key.refresh()
 
 
 async def test_a_secret_that_does_not_exist_is_reported_by_the_action_and_its_error(secret: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.appsync import ApiKey, ConnectionLostError, LinkEventKind, Subscription
-from service.appsync.connection import Connection
+from service.appsync.connection import Connection, Route
 from service.appsync.protocol import Counters, ProtocolEvent
 from service.appsync.session import Session
 
@@ -25,9 +25,8 @@ AUTHORIZER = ApiKey("http://127.0.0.1/event", KEY)
 
 
 async def connect(server: ScriptedServer, on_event: Callable[[ProtocolEvent], None]) -> Connection:
-    return await Connection.open(
-        server.url, AUTHORIZER, on_event, timeouts=TIMEOUTS, ssl_context=None, counters=Counters()
-    )
+    route = Route(server.url, tls=None, proxy=None)
+    return await Connection.open(route, AUTHORIZER, on_event, timeouts=TIMEOUTS, counters=Counters())
 
 
 @asynccontextmanager

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import aioboto3
-from botocore.exceptions import BotoCoreError
 from pydantic_core import PydanticUndefined
 
 import service
 from service.app import event_loop, serve, settings
-from service.app.aws import AwsAccess
+from service.app.aws import sdk_access
+from service.app.credentials import CredentialsUnavailableError
 from service.app.shutdown import Shutdown
 from service.telemetry import logs
 
@@ -31,8 +31,8 @@ LOCAL_USE_MISSING: Final = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    1: a port is taken, the workflow file cannot be run here, or local use or its dependencies are not installed.
-    2: settings or arguments are invalid. 3: requests in flight were ended by the stop.
+    1: a port is taken, the source of AWS credentials fails, the workflow file cannot be run here, or local use or its
+    dependencies are not installed. 2: settings or arguments are invalid. 3: requests in flight were ended by the stop.
     """
     options = _parser().parse_args(arguments)
     if options.command == "serve":
@@ -106,16 +106,14 @@ def _run(work: Coroutine[None, None, bool]) -> int:
 async def _serve() -> bool:
     config = settings.load()
     logs.configure(config.LOG_LEVEL, config.LOG_FORMAT)
-    try:
-        session = aioboto3.Session()
-        credentials = await session.get_credentials()  # type: ignore[misc]  # the stubs miss that it is a coroutine
-    except BotoCoreError as error:
-        raise settings.SettingsError(f"the AWS SDK cannot be set up: {error}") from error
-    if credentials is None:
-        raise settings.SettingsError("the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)")
-    shutdown = Shutdown()
-    shutdown.install_signal_handlers()
-    return await serve.run(config, AwsAccess(session), shutdown, lambda _port: event_loop.freeze_heap())
+    async with AsyncExitStack() as stack:
+        try:
+            access = await sdk_access(stack)
+        except CredentialsUnavailableError as error:
+            raise serve.CannotStartError(f"AWS credentials cannot be read: {error}") from error
+        shutdown = Shutdown()
+        shutdown.install_signal_handlers()
+        return await serve.run(config, access, shutdown, lambda _port: event_loop.freeze_heap())
 
 
 def _seconds(text: str) -> float:

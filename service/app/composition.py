@@ -10,11 +10,9 @@ from uuid import uuid4
 
 import structlog
 from aiohttp import web
-from botocore.exceptions import BotoCoreError
 
 from service.app.collector import ServiceCollector
 from service.app.fd_limits import ConnectionLimits, connection_limits, raise_open_files
-from service.app.settings import SettingsError
 from service.app.shutdown import FORCED_FLUSH_TIMEOUT_S
 from service.app.state_machine import StateMachineCheck
 from service.appsync import ApiKey, Authorizer, Link, Subscription
@@ -41,8 +39,6 @@ from service.web.routes import Routes
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AsyncExitStack
-
-    import aioboto3
 
     from service.app.aws import AwsAccess
     from service.app.settings import Settings
@@ -88,13 +84,22 @@ async def build(
     admission = Admission(limits.in_flight)
     replies = PendingReplies()
 
-    client = await stack.enter_async_context(await _client(aws, settings, max_starts))
+    endpoint = await aws.step_functions(settings.STATE_MACHINE_ARN)
+    client = await stack.enter_async_context(
+        StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
+    )
     record = RecordReader(
         client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
     )
     observer = LinkObserver()
     link = await stack.enter_async_context(
-        Link(settings.APPSYNC_REALTIME_URL, _authorizer(settings, aws.session), on_link_event=observer.on_event)
+        Link(
+            settings.APPSYNC_REALTIME_URL,
+            await _authorizer(settings, aws),
+            on_link_event=observer.on_event,
+            ssl_context=aws.network.tls,
+            proxy=aws.network.proxy_for(settings.APPSYNC_REALTIME_URL),
+        )
     )
     recovery = await stack.enter_async_context(Recovery(replies, record))
     replies.on_ended = recovery.lookup_ended
@@ -224,14 +229,6 @@ def _keys(settings: Settings) -> IdempotencyKeys | None:
     return IdempotencyKeys(secret.get_secret_value())
 
 
-async def _client(aws: AwsAccess, settings: Settings, max_starts: int) -> StepFunctionsClient:
-    try:
-        endpoint = await aws.step_functions(settings.STATE_MACHINE_ARN)
-        return StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
-    except (BotoCoreError, ValueError) as error:  # an endpoint that is not a URL, a broken profile
-        raise SettingsError(f"the AWS SDK cannot be set up: {error}") from error
-
-
 def _connection_limits(requested: int, reserved: int) -> ConnectionLimits:
     open_files = raise_open_files()
     limits = connection_limits(requested, open_files, reserved)
@@ -240,15 +237,17 @@ def _connection_limits(requested: int, reserved: int) -> ConnectionLimits:
     return limits
 
 
-def _authorizer(settings: Settings, session: aioboto3.Session) -> Authorizer:
+async def _authorizer(settings: Settings, aws: AwsAccess) -> Authorizer:
     region = settings.STATE_MACHINE_ARN.region
     if settings.APPSYNC_AUTH == "iam":
-        return Iam(settings.APPSYNC_HTTP_URL, session, region)
+        return Iam(settings.APPSYNC_HTTP_URL, aws.session, region)
     # The settings hold exactly one of the two.
     if settings.APPSYNC_API_KEY is not None:
         return ApiKey(settings.APPSYNC_HTTP_URL, settings.APPSYNC_API_KEY.get_secret_value())
     secret = settings.APPSYNC_API_KEY_SECRET or ""
-    return SecretsManagerApiKey(settings.APPSYNC_HTTP_URL, session, secret, region)
+    key = SecretsManagerApiKey(settings.APPSYNC_HTTP_URL, aws.session, secret, region)
+    await aws.check_secrets_manager(key.region)
+    return key
 
 
 def not_ready(admission: Admission, channel: ReplyChannel, machine: str | None) -> str | None:

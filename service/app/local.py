@@ -11,6 +11,7 @@ import aioboto3
 
 from service.app import event_loop, serve, settings
 from service.app.aws import AwsAccess
+from service.app.network import Network
 from service.app.shutdown import Shutdown
 from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
@@ -45,8 +46,8 @@ async def run(wait: float, workflow: Path | None) -> bool:
 
     Raise SettingsError, or CannotStartError for a port that is taken or a workflow that the local AWS cannot run.
     """
-    # Ignore the user's own AWS configuration, above all real credentials, and any proxy.
-    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, NO_PROXY="127.0.0.1")
+    # Ignore the user's own AWS configuration, above all real credentials.
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     os.environ.pop("AWS_PROFILE", None)
     config = settings.load(
         {
@@ -85,7 +86,7 @@ async def run(wait: float, workflow: Path | None) -> bool:
         config = config.model_copy(update={"APPSYNC_HTTP_URL": aws.http_url, "APPSYNC_REALTIME_URL": aws.realtime_url})
         await serve.run(
             config,
-            AwsAccess(session, aws.url, EMBEDDED_AWS_OPEN_FILES),
+            AwsAccess(session, Network.direct(), aws.url, EMBEDDED_AWS_OPEN_FILES),
             shutdown,
             announce,
             extend=extend,

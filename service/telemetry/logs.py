@@ -54,6 +54,8 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
     logging.getLogger("asyncio").addFilter(_OncePerSecond("socket.accept() out of system resource"))
     # aiohttp's server quotes the part of a request that it could not parse; the caller gets a 400 anyway.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # The SDK logs each failed renewal of credentials, with its stack; service.app.credentials says it once a minute.
+    logging.getLogger("aiobotocore.credentials").setLevel(logging.CRITICAL)
     # OpenTelemetry quotes the part of a caller's `tracestate` that it could not parse.
     logging.getLogger("opentelemetry.trace.span").setLevel(logging.CRITICAL)
 

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import ssl
-import sys
+import contextlib
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import aioboto3
 import pytest
+from aiobotocore.config import AioConfig
 from aiohttp import web
+from botocore.exceptions import BotoCoreError
 
-from service.app.aws import AwsAccess
-from service.stepfunctions import transport
+from service.app.aws import AwsAccess, sdk_access
+from service.app.network import Network
+from service.app.settings import SettingsError
 from service.stepfunctions.arn import StateMachineArn
-from service.stepfunctions.errors import NotSentError
 from service.stepfunctions.transport import AwsJsonClient
+from tests.support.proxies import ForwardProxy, TlsFront
 from tests.support.step_functions import ScriptedStepFunctions, ok
-from tests.support.tls import self_signed
+from tests.support.tls import self_signed, server_context
 
 LIST = ("ListStateMachines", {"maxResults": 1})
-
-
-def state_machine_in(region: str) -> StateMachineArn:
-    return StateMachineArn.parse(f"arn:aws:states:{region}:000000000000:stateMachine:event-workflow")
+ARN = StateMachineArn.parse("arn:aws:states:eu-west-1:000000000000:stateMachine:event-workflow")
 
 
 @asynccontextmanager
-async def calls(
-    url: str | None = None, session: aioboto3.Session | None = None, region: str = "eu-west-1"
-) -> AsyncIterator[AwsJsonClient]:
-    session = session or aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    endpoint = await AwsAccess(session, url).step_functions(state_machine_in(region))
+async def calls(access: AwsAccess) -> AsyncIterator[AwsJsonClient]:
+    endpoint = await access.step_functions(ARN)
     async with AwsJsonClient(endpoint, "AWSStepFunctions", connect_timeout=1.0, response_timeout=0.5) as client:
         yield client
 
 
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.lower().endswith("_proxy") or name.startswith(("AWS_", "REQUESTS_", "SSL_")):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CA_BUNDLE", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
 @pytest.fixture
@@ -108,124 +112,119 @@ async def test_calls_go_where_the_sdk_would_send_them(
         monkeypatch.setenv(name, value)
     (tmp_path / "config").write_text(f"[default]\n{profile}")
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    found = await AwsAccess(session, explicit).step_functions(state_machine_in(region))
+    arn = StateMachineArn.parse(f"arn:aws:states:{region}:000000000000:stateMachine:event-workflow")
+    found = await AwsAccess(session, Network.direct(), explicit).step_functions(arn)
     assert found.url == await url_of_the_sdk(session, explicit, region)
     assert found.signing_name == "states"
 
 
-async def test_temporary_credentials_are_renewed_and_sent_with_their_token(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    return self_signed(tmp_path, "states.test", "secrets.test")
+
+
+async def test_calls_go_through_the_proxy_and_trust_the_certificates_of_the_sdks_settings(
+    monkeypatch: pytest.MonkeyPatch, stack: AsyncExitStack, endpoint: ScriptedStepFunctions, certificate: Path
 ) -> None:
-    monkeypatch.setattr(transport, "CREDENTIALS_KEPT_S", 0.0)
-    # Expired within minutes, so that the SDK asks for new ones before each call.
-    script = tmp_path / "credentials.py"
-    script.write_text(
-        "import datetime, json, pathlib\n"
-        f"path = pathlib.Path({str(tmp_path / 'count')!r})\n"
-        "count = len(path.read_text()) if path.exists() else 0\n"
-        "path.write_text('x' * (count + 1))\n"
-        "soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=5)\n"
-        "print(json.dumps({'Version': 1, 'AccessKeyId': f'AKID{count}', 'SecretAccessKey': f'secret{count}',\n"
-        "                  'SessionToken': f'token{count}', 'Expiration': soon.isoformat()}))\n"
-    )
-    (tmp_path / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
-    seen = []
-
-    async def respond(request: web.Request) -> web.Response:
-        key = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
-        seen.append((key, request.headers["X-Amz-Security-Token"]))
-        return web.json_response({})
-
-    app = web.Application()
-    app.router.add_post("/", respond)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with calls(f"http://127.0.0.1:{runner.addresses[0][1]}", aioboto3.Session()) as api:
-        await api.call(*LIST)
-        await api.call(*LIST)
-    await runner.cleanup()
-    assert seen == [("AKID1", "token1"), ("AKID2", "token2")]
-
-
-@pytest.mark.parametrize("process", ["/bin/false", "/no/such/program"])
-async def test_without_credentials_nothing_is_sent(
-    endpoint: ScriptedStepFunctions, tmp_path: Path, process: str
-) -> None:
-    (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n")
-    async with calls(endpoint.url, aioboto3.Session()) as api:
-        with pytest.raises(NotSentError):
-            await api.call(*LIST)
-    assert endpoint.calls == []
-
-
-async def test_credentials_that_appear_later_are_found(
-    endpoint: ScriptedStepFunctions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with calls(endpoint.url, aioboto3.Session()) as api:
-        with pytest.raises(NotSentError, match="NoCredentialsError"):
-            await api.call(*LIST)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "late")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "late")
+    front = await stack.enter_async_context(TlsFront(int(endpoint.url.rpartition(":")[2]), server_context(certificate)))
+    proxy = await stack.enter_async_context(ForwardProxy(front.port))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("https_proxy", f"user:p%40ss@127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SFN", "https://states.test")
+    async with calls(await sdk_access(stack)) as api:
         assert await api.call(*LIST) == {"stateMachines": []}
+    assert (proxy.asked, proxy.users) == (["states.test:443"], {"user:p@ss"})
 
 
-class _Proxy:
-    """Takes requests for http URLs, as a proxy gets them, and responds to all of them itself."""
+@asynccontextmanager
+async def secrets_manager(certificate: Path) -> AsyncIterator[int]:
+    """Return every secret over TLS; yield the port."""
 
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        self.requests.append(head.partition(b"\r\n")[0].decode())
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-        await writer.drain()
-        writer.close()
-
-
-@pytest.mark.parametrize(("no_proxy", "through"), [("", True), ("states.test", False)])
-async def test_the_environments_proxy_is_used_except_for_hosts_in_no_proxy(
-    monkeypatch: pytest.MonkeyPatch, no_proxy: str, through: bool
-) -> None:
-    proxy = _Proxy()
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    async with server:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        monkeypatch.setenv("NO_PROXY", no_proxy)
-        async with calls("http://states.test") as api:
-            if through:
-                assert await api.call(*LIST) == {}
-            else:
-                with pytest.raises(NotSentError):  # the name does not resolve
-                    await api.call(*LIST)
-    assert proxy.requests == (["POST http://states.test/ HTTP/1.1"] if through else [])
-
-
-@pytest.mark.parametrize("by", ["environment", "profile"])
-async def test_a_ca_bundle_of_the_sdks_settings_is_trusted(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
-) -> None:
-    certificate = self_signed(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-
-    async def respond(request: web.Request) -> web.Response:
-        return web.json_response({"got": json.loads(await request.read())})
+    async def respond(_: web.Request) -> web.Response:
+        return web.Response(body=b'{"SecretString": "da2-secret"}', content_type="application/x-amz-json-1.1")
 
     app = web.Application()
     app.router.add_post("/", respond)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    url = f"https://127.0.0.1:{runner.addresses[0][1]}"
-    async with calls(url) as api:
-        with pytest.raises(NotSentError, match="certificate"):
-            await api.call(*LIST)
-    if by == "environment":
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-    else:
-        (tmp_path / "config").write_text(f"[default]\nca_bundle = {certificate}\n")
-    async with calls(url) as api:
-        assert await api.call(*LIST) == {"got": LIST[1]}
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(certificate)).start()
+    yield runner.addresses[0][1]
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("config", [None, AioConfig(connect_timeout=2)])
+@pytest.mark.parametrize(
+    ("host", "trusted", "read"),
+    [
+        ("127.0.0.1", True, True),
+        ("127.0.0.1", False, False),
+        ("localhost", True, False),  # in no name of the certificate
+        ("secrets.test", True, True),  # this one and the next are found through the proxy alone
+        ("secrets.test", False, False),
+        ("other.test", True, False),
+    ],
+)
+async def test_the_sdks_own_clients_check_certificates_and_names_with_and_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+    stack: AsyncExitStack,
+    certificate: Path,
+    config: AioConfig | None,
+    host: str,
+    *,
+    trusted: bool,
+    read: bool,
+) -> None:
+    port = await stack.enter_async_context(secrets_manager(certificate))
+    proxy = await stack.enter_async_context(ForwardProxy(port))
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
+    if trusted:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    session = (await sdk_access(stack)).session
+    url = f"https://{host}:{port}"
+    expected = contextlib.nullcontext() if read else pytest.raises(BotoCoreError)
+    async with session.client("secretsmanager", region_name="eu-west-1", endpoint_url=url, config=config) as client:
+        with expected:
+            assert (await client.get_secret_value(SecretId="key"))["SecretString"] == "da2-secret"
+    assert bool(proxy.asked) == host.endswith(".test")
+
+
+@pytest.mark.parametrize("by", ["AWS_ENDPOINT_URL_SFN", "AWS_ENDPOINT_URL", "endpoint_url of the AWS profile"])
+@pytest.mark.parametrize(
+    "url", ["foo", "http://", "ftp://secret@host", "http://host:port", "https://ho st", "https://secret@host:99999"]
+)
+async def test_an_endpoint_that_is_no_url_is_refused_by_name_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, stack: AsyncExitStack, tmp_path: Path, by: str, url: str
+) -> None:
+    if by.isupper():
+        monkeypatch.setenv(by, url)
+    else:
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n")
+    access = await sdk_access(stack)
+    with pytest.raises(SettingsError, match=rf"^{by}: ") as refused:
+        await access.step_functions(ARN)
+    assert "secret" not in str(refused.value)
+
+
+async def test_settings_that_only_secrets_manager_uses_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, stack: AsyncExitStack
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://host:port")
+    access = await sdk_access(stack)
+    with pytest.raises(SettingsError, match=r"^AWS_ENDPOINT_URL_SECRETS_MANAGER: "):
+        await access.check_secrets_manager("eu-west-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER")
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy")
+    with pytest.raises(SettingsError, match=r"^HTTPS_PROXY: "):
+        await access.check_secrets_manager("eu-west-1")
+
+
+@pytest.mark.parametrize("by", ["AWS_DEFAULT_REGION", "region of the AWS profile"])
+async def test_a_region_with_a_blank_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, stack: AsyncExitStack, tmp_path: Path, by: str
+) -> None:
+    if by.isupper():
+        monkeypatch.setenv(by, "eu-west-1 ")
+    else:
+        (tmp_path / "config").write_text("[default]\nregion = eu west 1\n")
+    with pytest.raises(SettingsError, match=rf"^{by}: "):
+        await sdk_access(stack)

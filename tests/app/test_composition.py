@@ -13,6 +13,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.app import composition
+from service.app.aws import AwsAccess
+from service.app.network import Network
 from service.app.settings import load
 from service.bridge import recovery
 from service.bridge.idempotency_keys import IdempotencyKeys
@@ -270,4 +272,5 @@ async def test_appsync_and_its_key_are_in_the_region_of_the_state_machine(change
         arn = aws.state_machine_arn.replace("us-east-1", "eu-west-1")
         settings = load(settings_for(aws) | changes | {"STATE_MACHINE_ARN": arn})
     session: Any = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    assert composition._authorizer(settings, session)._region == "eu-west-1"  # type: ignore[attr-defined]  # both have it
+    authorizer: Any = await composition._authorizer(settings, AwsAccess(session, Network.direct()))
+    assert authorizer.region == "eu-west-1"

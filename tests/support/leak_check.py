@@ -19,6 +19,7 @@ import aiohttp
 
 from service.app import serve, settings
 from service.app.aws import AwsAccess
+from service.app.network import Network
 from service.app.shutdown import Shutdown
 from service.bridge.admission import Admission
 from service.bridge.pending import PendingReplies
@@ -104,7 +105,9 @@ async def main() -> None:
     shutdown = Shutdown()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     session = aioboto3.Session()
-    serving = asyncio.create_task(serve.run(settings.load(), AwsAccess(session), shutdown, port.set_result))
+    serving = asyncio.create_task(
+        serve.run(settings.load(), AwsAccess(session, Network.direct()), shutdown, port.set_result)
+    )
     url = f"http://127.0.0.1:{await port}/event"
     async with aiohttp.ClientSession() as http, asyncio.timeout(20):
         while True:

@@ -15,7 +15,11 @@ from typing import Any
 from service.local import LocalAws
 from tests.support.privacy import assert_nothing_private
 
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "APPSYNC_"))}
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("AWS_", "APPSYNC_", "REQUESTS_", "SSL_")) and not name.lower().endswith("_proxy")
+}
 """The environment without the developer's own settings, for processes under test."""
 
 

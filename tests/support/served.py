@@ -12,6 +12,7 @@ import aiohttp
 
 from service.app import serve, settings
 from service.app.aws import AwsAccess
+from service.app.network import Network
 from service.app.shutdown import Shutdown
 from service.local import LocalAws
 from tests.support.metrics import Scrape, scrape
@@ -55,7 +56,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     """Serve, with `changes` to the settings, until the block ends; `sfn_url` replaces the local Step Functions."""
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
-    access = AwsAccess(session, sfn_url or aws.url, open_files)
+    access = AwsAccess(session, Network.direct(), sfn_url or aws.url, open_files)
     shutdown, port = Shutdown(), asyncio.get_running_loop().create_future()
     config = settings.load(settings_for(aws) | dict(changes or {}))
     running = asyncio.create_task(serve.run(config, access, shutdown, port.set_result))

@@ -13,6 +13,7 @@ import aioboto3
 
 from service.app import composition, serve, settings
 from service.app.aws import AwsAccess
+from service.app.network import Network
 from service.app.shutdown import Shutdown
 from service.bridge.pending import PendingReplies
 
@@ -97,7 +98,7 @@ class Instance:
         self._loop.set_exception_handler(self._on_loop_error)
         self._shutdown = Shutdown()
         session = aioboto3.Session(aws_access_key_id="local", aws_secret_access_key="local")
-        access = AwsAccess(session, self._sfn_url)
+        access = AwsAccess(session, Network.direct(), self._sfn_url)
         await serve.run(settings.load(self._environment), access, self._shutdown, self._announce)
         # The event loop still has work for connections that were just closed; that is not a task of the service.
         await asyncio.sleep(0.1)

@@ -38,12 +38,12 @@ class ProcessInstance:
         self._log = log
         self._command = ("-c", JUMPING_CLOCK) if jumping else ("-m", "service", "serve")
         self._environment = {
-            **environment,
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "INFO" if log else "WARNING",
             "AWS_ENDPOINT_URL_SFN": sfn_url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
+            **environment,
         }
         self._stack = AsyncExitStack()
         self._process: Process

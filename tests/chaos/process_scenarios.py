@@ -9,6 +9,7 @@ from tests.chaos.callers import Mix
 from tests.chaos.process import ProcessInstance
 from tests.chaos.scenarios import scenario
 from tests.chaos.stage import Stage, wait_until_ready
+from tests.support.credentials import Fault
 
 TWO_PROCESSES: Final = 2
 FREEZE_S: Final = 30.0
@@ -116,3 +117,42 @@ async def proxy_silent(stage: Stage) -> None:
     stage.tunnel.proxy.silent = True
     stage.api.reset()
     await stage.pause(4, 7)
+
+
+RENEWED_AFTER_S: Final = 10.0
+"""The second half of a short life is left for renewals."""
+
+
+async def break_credentials(stage: Stage, *faults: Fault) -> None:
+    """Let the source of credentials fail from before a renewal until a while after it."""
+    stage.credentials.fault = stage.rng.choice(faults)
+    await stage.credentials.arrived(stage.credentials.requests + 1)
+    await stage.pause(0.5, 3)
+
+
+@scenario(
+    Mix(requests=80, seconds=RENEWED_AFTER_S + 2),
+    processes=TWO_PROCESSES,
+    may_refuse=False,
+    credentials_s=2 * RENEWED_AFTER_S,
+)
+async def credentials_hanging(stage: Stage) -> None:
+    """Valid credentials are left until the source works again."""
+    await break_credentials(stage, "hang", "drip")
+
+
+@scenario(
+    Mix(requests=80, seconds=RENEWED_AFTER_S + 2),
+    processes=TWO_PROCESSES,
+    may_refuse=False,
+    credentials_s=2 * RENEWED_AFTER_S,
+)
+async def credentials_failing(stage: Stage) -> None:
+    """Valid credentials are left until the source works again."""
+    await break_credentials(stage, "error", "refuse", "garbage", "no member", "line break", "expired")
+
+
+@scenario(Mix(requests=80, seconds=12), processes=TWO_PROCESSES, credentials_s=4)
+async def credentials_expired(stage: Stage) -> None:
+    await break_credentials(stage, "hang", "drip", "error", "refuse", "garbage")
+    await stage.pause(1, 5)

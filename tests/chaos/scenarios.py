@@ -28,6 +28,7 @@ def scenario(
     proxied: bool = False,
     frozen_s: float = 0.0,
     environment: Mapping[str, str] | None = None,
+    credentials_s: float | None = None,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Stage], Awaitable[None]]]:
     """Register a scenario under its function's name."""
 
@@ -48,6 +49,7 @@ def scenario(
             log=log,
             proxied=proxied,
             frozen_s=frozen_s,
+            credentials_s=credentials_s,
         )
         return inject
 

@@ -24,6 +24,7 @@ from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.chaos.tunnel import Tunnel
 from tests.support import ended_apps
+from tests.support.credentials import CredentialsEndpoint
 
 RESPONSE_TIMEOUT_S: Final = 5.0
 """Short, so that many seeds can be run."""
@@ -63,6 +64,8 @@ class Scenario:
     """How long a process may be frozen."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Settings of the service that differ."""
+    credentials_s: float | None = None
+    """How long the credentials of the processes are valid, which come from an endpoint; None for those that last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Stage:
         self.name: Name
         """The name by which instances in threads know Step Functions."""
         self.callers: Callers
+        self.credentials = CredentialsEndpoint()
+        """Where the processes of some scenarios get their credentials."""
 
     async def __aenter__(self) -> Self:
         try:
@@ -127,6 +132,8 @@ class Stage:
             self.tunnel = await self._stack.enter_async_context(Tunnel(self.api.url, Path(folder)))
         self.name = Name()
         self._stack.callback(self.name.close)
+        self.credentials.valid_for_s = self._scenario.credentials_s or self.credentials.valid_for_s
+        await self._stack.enter_async_context(self.credentials)
         self.callers = Callers(self._balancer.choose, self.rng)
         self._stack.push_async_callback(self.callers.close)
         for _ in range(self._scenario.threads):
@@ -160,6 +167,8 @@ class Stage:
         url, environment = self.api.url, self._environment()
         if self._scenario.proxied:
             url, environment = self.tunnel.url, environment | self.tunnel.environment
+        if self._scenario.credentials_s is not None:
+            environment |= self.credentials.environment
         process = ProcessInstance(url, environment, jumping=self._scenario.jumping, log=self._scenario.log)
         self._stack.push_async_callback(process.stop)
         await self._add(process)
@@ -178,6 +187,7 @@ class Stage:
         self.name.answer()
         if self._scenario.proxied:
             self.tunnel.proxy.silent = False
+        self.credentials.fault = None
 
     async def pause(self, minimum_s: float, maximum_s: float) -> None:
         """Sleep for a random time in this range."""

@@ -18,7 +18,7 @@ class Tunnel:
 
     def __init__(self, url: str, folder: Path) -> None:
         self._target = urlsplit(url).port or 80
-        self._certificate = self_signed(folder)
+        self._certificate = self_signed(folder, "states.test")
         self._stack = AsyncExitStack()
         self.proxy = ConnectProxy()
         """The proxy."""
@@ -35,7 +35,7 @@ class Tunnel:
         tls.load_cert_chain(self._certificate)
         port = await self._stack.enter_async_context(tcp_server(unwrap, tls))
         proxy_port = await self._stack.enter_async_context(tcp_server(self.proxy))
-        self.url = f"https://127.0.0.1:{port}"
+        self.url = f"https://states.test:{port}"  # a name: this machine is never called through a proxy
         self.environment = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy_port}", "AWS_CA_BUNDLE": str(self._certificate)}
         return self
 

@@ -84,7 +84,7 @@ class Route:
         """Return the options of `websockets.connect`."""
         proxy = None if is_loopback(self.url) else self.proxy
         options: dict[str, Any] = {"proxy": proxy, "ssl": self.tls if urlsplit(self.url).scheme == "wss" else None}
-        if isinstance(proxy, str) and proxy.startswith("https:"):
+        if isinstance(proxy, str) and proxy.startswith("https:") and self.tls is not None:
             options["proxy_ssl"] = self.tls
         return options
 

@@ -61,7 +61,13 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
             "Problem": problem,
         },
         "parameters": {
-            "Id": {"name": "id", "in": "path", "required": True, "schema": ref("schemas", "Id")},
+            "Id": {
+                "name": "id",
+                "in": "path",
+                "required": True,
+                "description": "The execution id.",
+                "schema": ref("schemas", "Id"),
+            },
             "Prefer": _header(
                 "Prefer",
                 f"`wait=N`: seconds to wait, up to {response_timeout:g}. `respond-async`: do not wait (RFC 7240).",

@@ -15,6 +15,7 @@ from aiohttp import http_exceptions, web
 
 from service.errors import AtCapacity, UnsupportedEncoding
 from service.web import problems
+from service.web.context import REQUEST_ID_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -208,6 +209,7 @@ class HttpConnection(web.RequestHandler):
             problem = problems.unexpected("", request_id)
         log.info("bad_request", status=problem.status, request_id=request_id)
         response = problem.to_response()
+        response.headers[REQUEST_ID_HEADER] = request_id
         response.force_close()
         return response
 

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from service.web import problems
+from service.web.context import REQUEST_ID_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,7 @@ async def reject(request: web.Request, response: web.StreamResponse) -> None:
         problem = problems.from_status(response.status, instance=request.path, request_id=request_id)
         response.body = problem.body
         response.headers[hdrs.CONTENT_TYPE] = problem.content_type
+        response.headers[REQUEST_ID_HEADER] = request_id
         # aiohttp has already set these two for the old body.
         response.headers[hdrs.CONTENT_LENGTH] = str(len(problem.body))
         response.headers[hdrs.CONNECTION] = "close"  # the caller may or may not send the body

@@ -42,6 +42,9 @@ CREATE: Final = (
 READ: Final = (errors.UnknownExecution, errors.NotAcceptable, *_FAILED_WORKFLOWS, *_FAILED_CALLS)
 REMOVE: Final = (errors.UnknownExecution, *_FAILED_CALLS)
 
+_REQUEST_ID: Final = {"X-Request-Id": ref("headers", "X-Request-Id")}
+_OF_A_RESULT: Final = {name: ref("headers", name) for name in ("Preference-Applied", "Server-Timing")}
+
 
 def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> dict[str, Any]:
     """Describe the service with this configuration."""
@@ -67,7 +70,7 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
                 "delete": _operation(
                     "stopEvent",
                     "Stop an execution",
-                    {204: {"description": "The execution is stopped or had already ended."}},
+                    {204: {"description": "The execution is stopped or had already ended.", "headers": _REQUEST_ID}},
                     REMOVE,
                 ),
             },
@@ -118,7 +121,8 @@ def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any
 
 
 def _read() -> dict[str, Any]:
-    results = _results() | {204: {"description": f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."}}
+    complete = f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."
+    results = _results() | {204: {"description": complete, "headers": _REQUEST_ID}}
     operation = _operation("readEvent", "Get the result of an execution, or wait for it", results, READ)
     operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId", "LastEventId")]
     return operation
@@ -133,7 +137,7 @@ def _head() -> dict[str, Any]:
 
 
 def _results() -> dict[int, dict[str, Any]]:
-    headers = {name: ref("headers", name) for name in ("X-Request-Id", "Preference-Applied", "Server-Timing")}
+    headers = _REQUEST_ID | _OF_A_RESULT
     events = f'Server-Sent Events, for example `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`.'
     stream = {"schema": {"type": "string", "description": events}}
     return {
@@ -168,7 +172,7 @@ def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None])
             content = {"schema": ref("schemas", "Status"), "example": {"status": text}}
         described[status] = {
             "description": summary if text is None else f"For example `{text}`",
-            "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
+            "headers": _REQUEST_ID,
             "content": {kind: content},
         }
     return {"operationId": name, "tags": ["service"], "summary": summary, "responses": _by_status(described)}
@@ -185,7 +189,9 @@ def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
-    headers = {"X-Request-Id": ref("headers", "X-Request-Id")}
+    headers = dict(_REQUEST_ID)
+    if any(issubclass(kind, errors.WorkflowProblem) for kind in kinds):
+        headers |= _OF_A_RESULT
     if any(issubclass(kind, errors.Unavailable) for kind in kinds):
         headers["Retry-After"] = ref("headers", "Retry-After")
     if errors.UnsupportedEncoding in kinds:
@@ -202,6 +208,7 @@ def _untyped(description: str, kind: str, status: int) -> dict[str, Any]:
     value = {"type": kind, "title": description.rstrip("."), "status": status, "request_id": "..."}
     return {
         "description": description,
+        "headers": _REQUEST_ID,
         "content": {PROBLEM: {"schema": ref("schemas", "Problem"), "example": value}},
     }
 

@@ -130,7 +130,7 @@ def _relocated(schema: Any) -> Any:
     """Rewrite references within the event schema to its place in this document, and drop its own base URI."""
     if isinstance(schema, dict):
         return {
-            key: value.replace("#", "#/components/schemas/Event", 1)
+            key: f"#/components/schemas/Event{value[1:]}"
             if key == "$ref" and isinstance(value, str) and value.startswith("#")
             else _relocated(value)
             for key, value in schema.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,7 +161,7 @@ def _operation(
     described = dict(responses)
     for status, kinds in groupby(sorted(problems, key=lambda kind: kind.status), key=lambda kind: kind.status):
         described[status] = _problem(list(kinds))
-    described[500] = _untyped("Internal error.", TYPE_PREFIX + "unexpected", 500)
+    described[500] = _untyped("Internal error.", TYPE_PREFIX + "unexpected", "Internal error", 500)
     return {"operationId": name, "tags": ["events"], "summary": summary, "responses": _by_status(described)}
 
 
@@ -181,9 +182,9 @@ def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None])
 def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """Sort the responses by status, and add those to requests that never reach a route."""
     before_routing = {
-        400: _untyped("Malformed HTTP request.", "about:blank", 400),
-        417: _untyped("`Expect` is not `100-continue`.", "about:blank", 417),
-        431: _untyped("A line of the request head is too long.", "about:blank", 431),
+        400: _blank("Malformed HTTP request.", 400),
+        417: _blank("`Expect` is not `100-continue`.", 417),
+        431: _blank("A line of the request head is too long.", 431),
     }
     return {str(status): response for status, response in sorted((before_routing | responses).items())}
 
@@ -204,8 +205,12 @@ def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
     }
 
 
-def _untyped(description: str, kind: str, status: int) -> dict[str, Any]:
-    value = {"type": kind, "title": description.rstrip("."), "status": status, "request_id": "..."}
+def _blank(description: str, status: int) -> dict[str, Any]:
+    return _untyped(description, "about:blank", HTTPStatus(status).phrase, status)
+
+
+def _untyped(description: str, kind: str, title: str, status: int) -> dict[str, Any]:
+    value = {"type": kind, "title": title, "status": status, "request_id": "..."}
     return {
         "description": description,
         "headers": _REQUEST_ID,

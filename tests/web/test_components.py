@@ -106,3 +106,10 @@ def test_each_operation_has_its_parameters(method: str, path: str, names: set[st
     used = document["paths"][path][method]["parameters"]
     parameters = document["components"]["parameters"]
     assert {parameters[one["$ref"].rpartition("/")[2]]["name"] for one in used} == names
+
+
+def test_the_operations_have_the_names_that_generated_clients_use() -> None:
+    assert {operation["operationId"] for *_, operation in operations()} == {
+        *("createEvent", "readEvent", "headEvent", "stopEvent"),
+        *("health", "readiness", "metrics", "description", "documentation"),
+    }

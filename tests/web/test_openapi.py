@@ -98,6 +98,14 @@ def test_the_event_has_the_configured_schema(tmp_path: Path) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
+def test_only_references_within_the_configured_schema_change(tmp_path: Path) -> None:
+    own = tmp_path / "schema.json"
+    kept = {"$ref": {"type": "string"}, "id": {"type": "string", "description": "# of the order"}}
+    own.write_text(json.dumps({"type": "object", "properties": kept | {"again": {"$ref": "#"}}}))
+    event = described(RequestSchema.load(own))["components"]["schemas"]["Event"]
+    assert event["properties"] == kept | {"again": {"$ref": "#/components/schemas/Event"}}
+
+
 def test_an_invalid_example_is_omitted(tmp_path: Path) -> None:
     own = tmp_path / "schema.json"
     own.write_text(

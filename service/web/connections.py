@@ -16,6 +16,7 @@ from aiohttp import http_exceptions, web
 from service.errors import AtCapacity, UnsupportedEncoding
 from service.web import problems
 from service.web.context import REQUEST_ID_HEADER
+from service.web.representation import SERVER
 
 log = structlog.get_logger(__name__)
 
@@ -210,6 +211,7 @@ class HttpConnection(web.RequestHandler):
         log.info("bad_request", status=problem.status, request_id=request_id)
         response = problem.to_response()
         response.headers[REQUEST_ID_HEADER] = request_id
+        response.headers.update(SERVER)  # it bypasses the application's signals
         response.force_close()
         return response
 
@@ -245,15 +247,16 @@ class Site(web.BaseSite):
 
 
 def _too_many_connections() -> bytes:
-    body = problems.from_problem(AtCapacity("Too many connections are open."), "", "").body
-    head = (
-        "HTTP/1.1 503 Service Unavailable",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Retry-After: 1",
-        "Connection: close",
-    )
-    return "\r\n".join((*head, "", "")).encode() + body
+    problem = problems.from_problem(AtCapacity("Too many connections are open."), "", "")
+    headers = {
+        "Content-Type": problem.content_type,
+        "Content-Length": str(len(problem.body)),
+        "Connection": "close",
+        **problem.headers,
+        **SERVER,
+    }
+    lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % ("".join(lines).encode(), problem.body)
 
 
 _TOO_MANY_CONNECTIONS: Final = _too_many_connections()

@@ -23,6 +23,7 @@ async def reject(request: web.Request, response: web.StreamResponse) -> None:
         log.info("bad_request", status=response.status, request_id=request_id)
         problem = problems.from_status(response.status, instance=request.path, request_id=request_id)
         response.body = problem.body
+        response.headers.update(problem.headers)
         response.headers[hdrs.CONTENT_TYPE] = problem.content_type
         response.headers[REQUEST_ID_HEADER] = request_id
         # aiohttp has already set these two for the old body.

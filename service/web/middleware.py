@@ -17,6 +17,7 @@ from service.telemetry.sampling import Sampler
 from service.web import responses
 from service.web.connections import HttpConnection
 from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, Context
+from service.web.representation import SERVER
 from service.web.tracing import trace_header, trace_id
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
         response.headers.update(context.headers)
     _end(request, context, started_at, status=response.status)
     return response
+
+
+async def name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    """Replace the versions in the `Server` header; connected to `Application.on_response_prepare`."""
+    response.headers.update(SERVER)
 
 
 def sample_log(app: web.Application) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from service.errors import NotAcceptable
+from service.web import field_lists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 STREAM: Final = "text/event-stream"
 
-# A comma or semicolon inside a quoted string is not a separator.
-_ITEM: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
-_PARAMETER: Final = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+')
+_MAX_CACHED_CHARS: Final = 256
+"""Longer headers are not kept in memory: only attackers send them."""
+
 _RANGE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+/[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _WEIGHT: Final = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?")
 
@@ -28,20 +29,23 @@ def wants_stream(headers: Sequence[str]) -> bool:
     """
     if not headers or headers[0] == "*/*":
         return False
-    json, stream = _weights(", ".join(headers))
+    accept = ", ".join(headers)
+    json, stream = (_cached_weights if len(accept) <= _MAX_CACHED_CHARS else _weights)(accept)
     if not json and not stream:
         raise NotAcceptable(f"The available representations are {JSON} and {STREAM}.")
     return stream > json
 
 
-@lru_cache(maxsize=64)  # callers send few different headers
 def _weights(accept: str) -> tuple[float, float]:
     found: dict[str, float] = {}
-    for item in _ITEM.findall(accept):
-        name, *parameters = [part.strip() for part in _PARAMETER.findall(item)] or [""]
+    for item in field_lists.split(accept, ","):
+        name, *parameters = field_lists.split(item, ";") or [""]
         if _RANGE.fullmatch(name) and (weight := _weight(parameters)) is not None:
             found[name.lower()] = max(weight, found.get(name.lower(), 0.0))
     return (_weight_of(JSON, found), _weight_of(STREAM, found)) if found else (1.0, 0.0)
+
+
+_cached_weights: Final = lru_cache(maxsize=64)(_weights)  # callers send few different headers
 
 
 def _weight(parameters: list[str]) -> float | None:

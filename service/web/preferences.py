@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from service.web import field_lists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# A comma inside a quoted string is not a separator.
-_ITEM: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ def parse(headers: Sequence[str], *, default: Preferences, limit: float) -> Pref
         return default
     found: dict[str, str] = {}
     for header in headers:
-        for item in _ITEM.findall(header):
+        for item in field_lists.split(header, ","):
             name, _, value = item.partition(";")[0].partition("=")
             found.setdefault(name.strip().lower(), value.strip().strip('"'))  # the first of each name counts
     respond_async = "respond-async" if "respond-async" in found else None

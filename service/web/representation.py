@@ -14,6 +14,9 @@ NO_STORE: Final[dict[str, str]] = {hdrs.CACHE_CONTROL: "no-store"}
 """Results and problems are private data, and what a URL returns changes when its execution ends: no cache may keep
 them."""
 
+SERVER: Final[dict[str, str]] = {hdrs.SERVER: "sync-front"}
+"""Names the service without versions; otherwise aiohttp adds its own and Python's to every response."""
+
 
 @dataclass(slots=True)
 class Representation:

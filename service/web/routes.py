@@ -14,7 +14,8 @@ from service.bridge.envelope import MAX_INPUT_BYTES
 from service.web import cors, docs, events, expectations, openapi, requests
 from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
 from service.web.events import Stream
-from service.web.middleware import handle_errors, sample_log
+from service.web.middleware import handle_errors, name_server, sample_log
+from service.web.representation import NO_STORE
 from service.web.requests import RequestReader
 from service.web.responses import Responses
 
@@ -68,7 +69,7 @@ class Routes:
         app = web.Application(middlewares=[handle_errors], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
         sample_log(app)
-        app.on_response_prepare.append(expectations.reject)
+        app.on_response_prepare.extend((expectations.reject, name_server))
         app[TRACES] = traces
         app[DRAINING] = self._draining
         for prefix in dict.fromkeys(("", self._prefix)):
@@ -111,7 +112,7 @@ class Routes:
         wait = event_request.preferences.wait
         if event_request.stream:
             if event_request.last_event_id == events.END:
-                return web.Response(status=204)  # makes a browser's EventSource stop reconnecting
+                return web.Response(status=204, headers=NO_STORE)  # makes a browser's EventSource stop reconnecting
             stream = Stream(event_request.last_event_id)
             work = self._bridge.follow(
                 event_request.execution_id, wait, on_start=stream.open, on_progress=stream.progress
@@ -138,7 +139,7 @@ class Routes:
     async def metrics(self, _request: web.Request) -> web.Response:
         """GET /metrics: all metrics in the Prometheus text format."""
         body = generate_latest(self._metrics.registry)
-        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
+        return web.Response(body=body, headers=NO_STORE | {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """GET /openapi.json: the OpenAPI description."""
@@ -146,4 +147,5 @@ class Routes:
 
 
 def _status(status: int, text: str) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps({"status": text}), content_type="application/json")
+    body = orjson.dumps({"status": text})
+    return web.Response(status=status, body=body, content_type="application/json", headers=NO_STORE)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from service.app.settings import DEMO_SCHEMA
 from service.errors import MalformedJson, SchemaViolation
 from service.web.schema import MAX_VIOLATIONS, RequestSchema
+from tests.support.growth import SUPERLINEAR, growth
 
 
 def violations(schema: RequestSchema, body: Any) -> dict[str, str]:
@@ -37,6 +39,92 @@ def test_pointers_escape_tilde_and_slash() -> None:
 
 def test_a_thousand_violations_make_a_short_response() -> None:
     assert len(violations(RequestSchema({"items": {"type": "string"}}), [1] * 1000)) == MAX_VIOLATIONS
+
+
+def nested(depth: int, shape: Callable[[Any], Any], leaf: Any = 1) -> Any:
+    for _ in range(depth):
+        leaf = shape(leaf)
+    return leaf
+
+
+SELF = {"$ref": "#/$defs/node"}
+MEMBER = {"properties": {"a": SELF}}
+RECURSIVE: dict[str, dict[str, Any]] = {
+    "anyOf": {"type": "object", "anyOf": [MEMBER, MEMBER | {"minProperties": 1}]},
+    "oneOf": {"type": "object", "oneOf": [MEMBER, MEMBER | {"minProperties": 1}]},
+    "allOf": {"type": "object", "allOf": [MEMBER, MEMBER | {"minProperties": 1}]},
+    "not": {"type": "object", "allOf": [{"not": {"not": MEMBER}}, {"not": {"not": MEMBER}}]},
+    "if": {"type": "object", "if": MEMBER, "then": MEMBER, "else": MEMBER},
+    "dependentSchemas": {"type": "object", "dependentSchemas": {"a": MEMBER}, **MEMBER},
+    "patternProperties": {"type": "object", "patternProperties": {"a": SELF}, **MEMBER},
+    "unevaluatedProperties": {"type": "object", "anyOf": [MEMBER, MEMBER], "unevaluatedProperties": False},
+    "$dynamicRef": {"type": "object", "anyOf": [{"properties": {"a": {"$dynamicRef": "#node"}}}, MEMBER]},
+}
+
+
+@pytest.mark.parametrize("keyword", RECURSIVE)
+def test_a_deep_body_against_a_recursive_schema_is_rejected_at_once(keyword: str) -> None:
+    schema = RequestSchema({**SELF, "$defs": {"node": {"$dynamicAnchor": "node"} | RECURSIVE[keyword]}})
+    assert growth(lambda depth: violations(schema, nested(depth, lambda inner: {"a": inner})), 48) < SUPERLINEAR
+
+
+def test_a_deep_body_of_arrays_against_a_recursive_schema_is_rejected_at_once() -> None:
+    node = {"type": "array", "contains": SELF, "items": SELF, "anyOf": [{"items": SELF}, {"prefixItems": [SELF]}]}
+    schema = RequestSchema({**SELF, "$defs": {"node": node}})
+    assert growth(lambda depth: violations(schema, nested(depth, lambda inner: [inner])), 48) < SUPERLINEAR
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        ({"items": {"type": "string"}}, lambda n: [1] * n),
+        ({"items": {"required": ["a", "b", "c"]}}, lambda n: [{}] * n),
+        ({"items": {"anyOf": [{"type": "string"}, {"type": "object"}]}}, lambda n: [1] * n),
+        ({"items": {"anyOf": [{"const": str(i)} for i in range(200)]}}, lambda n: [1] * n),
+        ({"anyOf": [{"items": {"items": {"anyOf": [False, False]}}}, False]}, lambda n: [[1] * 100] * (n // 100 + 1)),
+        ({"propertyNames": {"maxLength": 1}}, lambda n: {f"name{i}": 1 for i in range(n)}),
+        ({"patternProperties": {"^(a+)+$": {"type": "string"}}}, lambda n: {"a" * n: 1}),
+        ({"pattern": "^(a|aa)+$"}, lambda n: "a" * n + "b"),
+        ({"uniqueItems": True}, lambda n: [[i] for i in range(n)] + [[0]]),
+        ({"additionalProperties": {"type": "string"}}, lambda n: {f"name{i}": 1 for i in range(n)}),
+    ],
+)
+def test_the_cost_of_a_large_invalid_body_is_linear(schema: dict[str, Any], body: Callable[[int], Any]) -> None:
+    compiled = RequestSchema(schema)
+    assert growth(lambda size: violations(compiled, body(size)), 20_000) < SUPERLINEAR
+
+
+@pytest.mark.parametrize("pattern", [r"^(a+)+\1$", "^(a|aa)+(?!c)$", "(?<=a)b"])
+def test_a_pattern_that_needs_backtracking_is_rejected(pattern: str) -> None:
+    with pytest.raises(ValueError, match="regex"):
+        RequestSchema({"pattern": pattern})
+
+
+def test_of_a_large_body_only_the_first_violation_is_reported() -> None:
+    assert violations(RequestSchema({"items": {"type": "string"}}), ["x"] * 5000 + [1, 2]) == {
+        "/5000": 'the value is not of type "string"'
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        ({"properties": {"a": {}}, "additionalProperties": False}, {"Secret": 1}),
+        ({"unevaluatedProperties": False}, {"Secret": 1}),
+        ({"propertyNames": {"maxLength": 1}}, {"Secret": 1}),
+        ({"propertyNames": {"enum": ["x"]}}, {"Secret": 1}),
+        ({"propertyNames": False}, {"Secret": 1}),
+        ({"not": {"required": ["b"]}, "minProperties": 3}, {"b": "Secret", "Secret": 2}),
+        ({"anyOf": [{"type": "integer"}, {"additionalProperties": False}]}, {"Secret": 1}),
+        ({"unevaluatedItems": False, "uniqueItems": True}, ["Secret", "Secret"]),
+        ({"contains": {"type": "integer"}, "items": {"pattern": "^x", "maxLength": 1, "const": 1}}, ["Secret"]),
+        ({"properties": {"a": {"enum": [1]}}, "dependentRequired": {"a": ["b"]}}, {"a": "Secret", "Secret": 1}),
+    ],
+)
+def test_no_detail_repeats_a_value_or_the_name_of_a_member(schema: dict[str, Any], body: Any) -> None:
+    details = violations(RequestSchema(schema), body).values()
+    assert all(details)
+    assert "Secret" not in str(list(details))
 
 
 def test_an_empty_path_accepts_any_object_and_nothing_else() -> None:

@@ -12,7 +12,7 @@ from service.app.composition import Service, build
 from service.app.settings import SettingsError
 from service.app.shutdown import Shutdown, flush
 from service.appsync import http_host
-from service.web.connections import Site
+from service.web.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable

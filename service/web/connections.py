@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import structlog
 from aiohttp import http_exceptions, web
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import _ErrInfo
 
 from service.errors import AtCapacity, UnsupportedEncoding
 from service.web import problems
@@ -31,6 +33,10 @@ KEEP_ALIVE_S: Final = 75.0
 """Time an idle connection stays open. Longer than a load balancer's 60 s, so that the balancer never sends a request on
 a connection that is just being closed, which would become a 502."""
 
+PIPELINE_TIMEOUT_S: Final = 2.0
+"""Time that a request may take while its connection is not read, because too much waits behind it: aiohttp stops
+reading then, and nothing shows whether the caller has left."""
+
 _SWEEP_INTERVAL_S: Final = 0.5
 
 
@@ -48,6 +54,7 @@ class Connections:
         head_timeout: float = HEAD_TIMEOUT_S,
         keep_alive: float = KEEP_ALIVE_S,
         read_timeout: float = READ_TIMEOUT_S,
+        pipeline_timeout: float = PIPELINE_TIMEOUT_S,
     ) -> None:
         self._limit = limit
         # Each table is ordered by time, so only its first connection can have expired.
@@ -55,6 +62,8 @@ class Connections:
         self.idle = _Table(keep_alive)
         self.blocked = _Table(read_timeout)
         """Connections whose send buffer is full."""
+        self.unread = _Table(pipeline_timeout)
+        """Connections that aiohttp has stopped reading."""
         self.open = 0
         self.dropped = 0
         """Connections that were dropped or rejected, other than idle ones that expired."""
@@ -90,6 +99,8 @@ class Connections:
                 if table is not self.idle:  # most connections end idle
                     self.dropped += 1
                 connection.drop()
+        while (connection := self.unread.expired(loop.time())) is not None:
+            connection.read_no_more_requests()
         self._timer = loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
 
@@ -114,13 +125,14 @@ class _Table(dict["HttpConnection", float]):
 class HttpConnection(web.RequestHandler):
     """One connection and its state: awaiting a head, busy with a request, or idle between two requests."""
 
-    __slots__ = ("_connections", "_gone", "_socket", "_state")
+    __slots__ = ("_connections", "_gone", "_refusing", "_socket", "_state")
 
     def __init__(self, server: web.Server, connections: Connections) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), keepalive_timeout=KEEP_ALIVE_S, access_log=None)  # type: ignore[arg-type]  # its default logs
         self._connections = connections
         self._state: _Table | None = None
         self._gone = False
+        self._refusing = False
         self._socket: asyncio.Transport
 
     def enter(self, state: _Table | None) -> None:
@@ -134,6 +146,8 @@ class HttpConnection(web.RequestHandler):
     def begin(self) -> None:
         """Mark the connection as busy: a request has arrived."""
         self.enter(None)
+        if self._connections.unread.pop(self, None) is not None:
+            self._connections.unread[self] = self._loop.time()  # those before it were answered in time
 
     def end(self) -> None:
         """Mark the connection as idle: the response is ready."""
@@ -154,6 +168,29 @@ class HttpConnection(web.RequestHandler):
     def _leave(self) -> None:
         self.enter(None)
         self._connections.blocked.pop(self, None)
+        self._connections.unread.pop(self, None)
+
+    def read_no_more_requests(self) -> None:
+        """Read on, so that the end of the connection is noticed, but ignore what comes.
+
+        The complete requests that wait are still answered; then a 429 closes the connection.
+        """
+        self._refusing = True
+        while self._messages and not self._messages[-1][1].is_eof():
+            self._messages.pop()  # its body will not be read
+        self._messages.append((_TOO_MANY_REQUESTS, EMPTY_PAYLOAD))
+        self._lingering_time = 0.0  # nor will that of the request in progress
+        self._resume_transport_reading()
+
+    def _pause_transport_reading(self) -> None:
+        # The one place where aiohttp stops reading, whatever the reason.
+        if not self._refusing:
+            self._connections.unread.setdefault(self, self._loop.time())
+            super()._pause_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        self._connections.unread.pop(self, None)
+        super()._resume_transport_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection."""
@@ -174,6 +211,8 @@ class HttpConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Start the timeout for the next head at its first byte."""
+        if self._refusing:
+            return
         if data and self._state is self._connections.idle:
             self.enter(self._connections.awaiting_head)
         super().data_received(data)
@@ -201,6 +240,8 @@ class HttpConnection(web.RequestHandler):
         request_id = str(uuid4())
         if isinstance(exc, http_exceptions.ContentEncodingError):
             problem = problems.from_problem(UnsupportedEncoding(problems.ENCODINGS_DETAIL), "", request_id)
+        elif exc is _TOO_MANY_REQUESTS.exc:
+            problem = problems.from_status(429, request_id=request_id, detail=_TOO_MANY_REQUESTS.message)
         elif isinstance(exc, http_exceptions.LineTooLong):
             problem = problems.from_status(431, request_id=request_id)
         elif status == 400:
@@ -216,34 +257,11 @@ class HttpConnection(web.RequestHandler):
         return response
 
 
-class Site(web.BaseSite):
-    """A `web.TCPSite` whose connections have these limits."""
-
-    def __init__(self, runner: web.AppRunner, host: str, port: int, *, backlog: int, connections: Connections) -> None:
-        super().__init__(runner, backlog=backlog)
-        self._host = host
-        self._port = port
-        self._connections = connections
-
-    @property
-    def name(self) -> str:
-        """The URL it listens on."""
-        return f"http://{self._host}:{self._port}"
-
-    async def start(self) -> None:
-        """Start listening; raise OSError or UnicodeError if that fails."""
-        await super().start()
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the runner is not set up")
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: HttpConnection(server, self._connections), self._host, self._port, backlog=self._backlog
-        )
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        self._connections.close()
-        await super().stop()
+_TOO_MANY_REQUESTS: Final = _ErrInfo(
+    status=429,
+    exc=http_exceptions.HttpProcessingError(code=429),
+    message="Too many requests, or too large a body, came on this connection before an earlier response.",
+)
 
 
 def _too_many_connections() -> bytes:

@@ -9,18 +9,18 @@ outcome.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from aiohttp import hdrs, web
 
 from service.web.negotiation import STREAM
+from service.web.progress import ProgressQueue, data_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from service.bridge.bridge import Result
+    from service.web.progress import HeldProgress
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
@@ -33,30 +33,26 @@ COMMENT_INTERVAL_S: Final = 10.0
 RECONNECT_DELAY_MS: Final = 1000
 """Delay after which a browser reconnects when a stream ends."""
 
-MAX_QUEUED_BYTES: Final = 256 * 1024
-"""Progress queued for a caller that reads too slowly; beyond that, the oldest is dropped."""
-
 _COMMENT: Final = b":\n\n"
 _MAX_COUNT_DIGITS: Final = 15
 
 
 def event(name: str, data: bytes, id_: str | None = None) -> bytes:
-    """Write one event; each line of `data`, which is JSON text, becomes one `data` field."""
+    """Write one event, whose data is JSON text."""
     head = f"event: {name}\n" if id_ is None else f"event: {name}\nid: {id_}\n"
-    return b"%bdata: %b\n\n" % (head.encode(), b"\ndata: ".join(data.splitlines()))
+    return head.encode() + data_lines(data)
 
 
 class Stream:
     """One caller's event stream; the bridge feeds it through its callbacks `open` and `progress`.
 
-    `last_id` is the `Last-Event-ID` of a caller that reconnects; its progress count continues from there.
+    Its progress counts among what is `held` for all streams. `last_id` is the `Last-Event-ID` of a caller that
+    reconnects; its progress count continues from there.
     """
 
-    def __init__(self, last_id: str = "") -> None:
+    def __init__(self, held: HeldProgress, last_id: str = "") -> None:
         known = last_id.isascii() and last_id.isdigit() and len(last_id) <= _MAX_COUNT_DIGITS
-        self._count = int(last_id) if known else 0
-        self._queue: deque[bytes] = deque()
-        self._queued_bytes = 0
+        self._progress = ProgressQueue(held, int(last_id) if known else 0)
         self._execution_id: str | None = None
         self._wake = asyncio.Event()
 
@@ -67,13 +63,7 @@ class Stream:
 
     def progress(self, execution_id: str, progress: bytes) -> None:
         """Queue a progress event; `progress` is the JSON text that the workflow published."""
-        self._count += 1
-        data = {"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)}
-        written = event("progress", msgspec.json.encode(data), str(self._count))
-        self._queue.append(written)
-        self._queued_bytes += len(written)
-        while self._queued_bytes > MAX_QUEUED_BYTES:
-            self._queued_bytes -= len(self._queue.popleft())
+        self._progress.add(execution_id, progress)
         self.open(execution_id)
 
     async def send(
@@ -98,32 +88,35 @@ class Stream:
                 headers={hdrs.CONTENT_TYPE: STREAM, hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"} | headers
             )
             await response.prepare(request)
+            if request.transport is not None:
+                # Whatever the network does not take at once is waited for, so that little waits here in the transport.
+                request.transport.set_write_buffer_limits(0)
             await response.write(b"retry: %d\n\n" % RECONNECT_DELAY_MS)
             if not task.done():
                 await response.write(running(self._execution_id))
-            while chunk := await self._next(task):
-                await response.write(chunk)
+            while await self._until_progress(task, response):
+                await self._progress.write(response, request)
             await response.write(end(task))
             await response.write_eof()
             return response
         finally:
+            if request.transport is not None:
+                request.transport.set_write_buffer_limits()
             # If it is done, wait for nothing: a caller that leaves after the last event has got everything.
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # mark it as retrieved, so that asyncio does not log it
+            self._progress.clear()
 
-    async def _next(self, task: asyncio.Task[Result]) -> bytes:
-        """Wait for something to write; return nothing when the work is done and all is written."""
-        while not self._queue and not task.done():
+    async def _until_progress(self, task: asyncio.Task[Result], response: web.StreamResponse) -> bool:
+        """Wait for progress, with comments in the meantime; return False when the work is done and all is written."""
+        while not self._progress and not task.done():
             self._wake.clear()
             try:
                 async with asyncio.timeout(COMMENT_INTERVAL_S):
                     await self._wake.wait()
             except TimeoutError:
-                return _COMMENT
-        chunk = b"".join(self._queue)
-        self._queue.clear()
-        self._queued_bytes = 0
-        return chunk
+                await response.write(_COMMENT)
+        return bool(self._progress)

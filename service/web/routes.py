@@ -15,6 +15,7 @@ from service.web import cors, docs, events, expectations, openapi, requests
 from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
 from service.web.events import Stream
 from service.web.middleware import handle_errors, name_server, sample_log
+from service.web.progress import HeldProgress
 from service.web.representation import NO_STORE
 from service.web.requests import RequestReader
 from service.web.responses import Responses
@@ -54,6 +55,7 @@ class Routes:
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
         self._requests = RequestReader(schema, keys, response_timeout)
         self._responses = Responses(self._prefix)
+        self._held = HeldProgress()
         self._ready = ready
         self._draining = draining
         self._cors_origins = cors_origins
@@ -93,7 +95,7 @@ class Routes:
         """POST /event: start a workflow and respond with its result."""
         event_request = await self._requests.start(request)
         started_at = time.perf_counter()
-        stream = Stream(event_request.last_event_id) if event_request.stream else None
+        stream = Stream(self._held, event_request.last_event_id) if event_request.stream else None
         work = self._bridge.submit(
             event_request.event,
             event_request.preferences.wait,
@@ -113,7 +115,7 @@ class Routes:
         if event_request.stream:
             if event_request.last_event_id == events.END:
                 return web.Response(status=204, headers=NO_STORE)  # makes a browser's EventSource stop reconnecting
-            stream = Stream(event_request.last_event_id)
+            stream = Stream(self._held, event_request.last_event_id)
             work = self._bridge.follow(
                 event_request.execution_id, wait, on_start=stream.open, on_progress=stream.progress
             )

@@ -11,7 +11,6 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from service.stepfunctions.token_bucket import Quota, TokenBucket
 from tests.support.front import ID
 from tests.support.growth import SUPERLINEAR, growth
 from tests.support.raw_http import Listening, closed, listening
@@ -132,7 +131,6 @@ def service(runner: asyncio.Runner) -> Iterator[Listening]:
     made = listening()
     it = runner.run(made.__aenter__())
     it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}"))
-    it.stage.record.describe_bucket = TokenBucket(Quota(10_000, 10_000))
     it.stage.bridge.release()  # requests are read as usual, then refused
     yield it
     runner.run(made.__aexit__(None, None, None))
@@ -143,8 +141,8 @@ def cost_grows(runner: asyncio.Runner, service: Listening, made: Input, size: in
 
     async def send(size: int) -> None:
         answer = await closed(await service.connect(prepared(size)))
-        assert answer.startswith(b"HTTP/1.1 ")
-        assert not answer.startswith(b"HTTP/1.1 500")
+        assert answer.startswith(b"HTTP/1.")
+        assert not b" 500 " in answer[:20]
 
     return growth(lambda size: runner.run(send(size)), size)
 

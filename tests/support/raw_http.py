@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from typing import cast
+
+from aiohttp import web
 
 from service.app import composition
-from service.web.connections import Connections, Site
+from service.stepfunctions.token_bucket import Quota
+from service.web.connections import Connections
+from service.web.progress import HeldProgress
+from service.web.site import Site
 from tests.support.front import routes
 from tests.support.stage import Stage, stage
 
@@ -15,15 +23,21 @@ from tests.support.stage import Stage, stage
 class Listening:
     """A listening service and raw connections to it."""
 
-    def __init__(self, made: Stage, connections: Connections, port: int) -> None:
+    def __init__(self, made: Stage, held: HeldProgress, connections: Connections, port: int) -> None:
         self.stage = made
+        self.held = held
         self.connections = connections
         self._port = port
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def connect(self, sent: bytes = b"") -> asyncio.StreamReader:
-        """Open a connection and send `sent`."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1024)
+    async def connect(self, sent: bytes = b"", receive_buffer: int | None = None) -> asyncio.StreamReader:
+        """Open a connection, perhaps with a small buffer for what it does not read, and send `sent`."""
+        connected = socket.socket()
+        connected.setblocking(False)
+        if receive_buffer is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", self._port))
+        reader, writer = await asyncio.open_connection(sock=connected, limit=1024)
         self._writers.append(writer)
         writer.write(sent)
         return reader
@@ -38,19 +52,35 @@ class Listening:
             while self.connections.open != number:  # noqa: ASYNC110 - the count has no event to wait for
                 await asyncio.sleep(0.01)
 
+    def end(self, how: str) -> None:
+        """End the newest connection by a FIN after all that was sent, or at once by an RST."""
+        writer = self._writers[-1]
+        if how == "RST":
+            option = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+            writer.transport.abort()
+        else:
+            writer.close()
+
     def close(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
 
 @asynccontextmanager
-async def listening(limit: int = 100, **limits: float) -> AsyncIterator[Listening]:
-    async with stage() as made, AsyncExitStack() as stack:
-        runner = await composition._runner(stack, routes(made).application())
+async def listening(
+    limit: int = 100, *, max_in_flight: int = 10, send_buffer: int | None = None, **limits: float
+) -> AsyncIterator[Listening]:
+    quotas = {"describe": Quota(10_000, 10_000)}
+    async with stage(max_in_flight=max_in_flight, quotas=quotas) as made, AsyncExitStack() as stack:
+        served = routes(made, response_timeout=30)
+        runner = await composition._runner(stack, served.application())
         connections = Connections(limit, **limits)
         site = Site(runner, "127.0.0.1", 0, backlog=128, connections=connections)
         await site.start()
-        it = Listening(made, connections, runner.addresses[0][1])
+        if send_buffer is not None:  # connections inherit it
+            cast("asyncio.Server", site._server).sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        it = Listening(made, served._held, connections, runner.addresses[0][1])
         try:
             yield it
         finally:

@@ -97,6 +97,72 @@ async def test_a_stream_that_is_not_read_is_dropped_and_its_slot_freed() -> None
         it.stage.assert_nothing_in_flight()
 
 
+POST = (
+    b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n"
+    b'{"nome": "a", "sobrenome": "b"}'
+)
+BEHIND = {
+    "nothing": b"",
+    "half a request": b"GET /healthz HTTP/1.1\r\nHo",
+    "requests": HEAD * 5000,
+    "a large body": b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n" + b" " * 999_999,
+    "a body in chunks": b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 99_999,
+    "another protocol": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n" + b"x" * 999_999,
+}
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+@pytest.mark.parametrize("behind", BEHIND)
+async def test_a_caller_that_leaves_frees_its_slot_whatever_it_has_sent_behind_its_request(
+    behind: str, how: str
+) -> None:
+    async with listening(pipeline_timeout=0.1) as it:
+        await it.connect(POST)
+        await it.stage.started()
+        it.send(BEHIND[behind])
+        it.end(how)
+        await it.opened(0)
+        await it.stage.bridge.drain(5)
+        it.stage.assert_nothing_in_flight()
+        assert not it.stage.admission.released_early
+
+
+async def test_a_caller_that_leaves_frees_its_slot_if_the_body_of_its_own_request_is_not_read() -> None:
+    async with listening(pipeline_timeout=0.1) as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        head = f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nPrefer: wait=20\r\nContent-Length: 9999999\r\n\r\n"
+        await it.connect(head.encode() + b" " * 999_999)
+        await it.stage.endpoint.arrived("DescribeExecution")
+        it.end("FIN")
+        await it.opened(0)
+        await it.stage.bridge.drain(5)
+        assert not it.stage.admission.released_early
+
+
+async def test_too_many_requests_behind_one_in_progress_are_refused_after_those_before_them() -> None:
+    async with listening(pipeline_timeout=0.1) as it:
+        reader = await it.connect(POST)
+        execution_id = await it.stage.started()
+        it.send(HEAD * 5000)
+        async with asyncio.timeout(20):
+            while not it.connections.unread:  # noqa: ASYNC110 - the table has no event to wait for
+                await asyncio.sleep(0.01)
+            while it.connections.unread:
+                await asyncio.sleep(0.01)
+        it.stage.reply(execution_id, {})
+        answers = await closed(reader)
+        assert answers.count(b"HTTP/1.1 200 OK") > 30
+        last = answers[answers.rindex(b"HTTP/1.") :]
+        assert last.startswith(b"HTTP/1.0 429 Too Many Requests")
+        assert json.loads(last.partition(b"\r\n\r\n")[2])["status"] == 429
+
+
+async def test_many_requests_at_once_are_answered_if_none_of_them_waits() -> None:
+    async with listening() as it:
+        reader = await it.connect(HEAD * 500 + HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert (await closed(reader)).count(b"HTTP/1.1 200 OK") == 501
+
+
 async def test_at_the_limit_the_connection_that_waited_longest_is_dropped() -> None:
     async with listening(limit=3) as it:
         first = await it.connect()

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from service.errors import Refused
 from service.web import events
 from service.web.events import Stream
+from service.web.progress import HeldProgress
 from tests.support.front import ID, NAMES, Front, front
 from tests.support.step_functions import STARTED, described, error, gated, ok
 from tests.support.streams import Events
@@ -235,24 +236,6 @@ async def test_an_output_with_several_lines_is_sent_as_several_data_fields() -> 
     )
 
 
-async def test_progress_is_passed_on_as_it_was_written() -> None:
-    stream = events.Stream()
-    stream.progress("x", b"[1e400, 12345678901234567890123]")
-    assert b'"progress":[1e400, 12345678901234567890123]}' in b"".join(stream._queue)
-
-
-async def test_a_slow_reader_loses_the_oldest_progress_and_uses_bounded_memory() -> None:
-    stream = Stream()
-    for number in range(1000):
-        stream.progress(ID, json.dumps(f"{number}" + "x" * 10_000).encode())
-    kept = list(stream._queue)
-    assert sum(map(len, kept)) <= events.MAX_QUEUED_BYTES
-    assert b"id: 1000\n" in kept[-1]
-    assert len(kept) > 10
-
-
 @pytest.mark.parametrize("last_id", ["", "x", "-1", "9" * 16, "\u0663", "1 "])
 def test_an_unknown_last_event_id_restarts_the_count(last_id: str) -> None:
-    stream = Stream(last_id)
-    stream.progress("x", b"null")
-    assert b"id: 1\n" in stream._queue[0]
+    assert Stream(HeldProgress(), last_id)._progress._count == 0

@@ -6,9 +6,7 @@ import re
 from typing import Final
 
 # A separator inside a quoted string does not count. Possessive, so that no input makes the search go back.
-_PARTS: Final = {
-    separator: re.compile(rf'(?:[^{separator}"]++|"(?:[^"\\]++|\\.)*+"?)++') for separator in (",", ";")
-}
+_PARTS: Final = {separator: re.compile(rf'(?:[^{separator}"]++|"(?:[^"\\]++|\\.)*+"?)++') for separator in (",", ";")}
 
 
 def split(text: str, separator: str) -> list[str]:

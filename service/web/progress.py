@@ -159,9 +159,7 @@ class ProgressQueue:
 
 @lru_cache(maxsize=1)  # one event is queued for all streams of its execution, one after the other
 def _encode(execution_id: str, progress: bytes) -> bytes:
-    return data_lines(
-        msgspec.json.encode({"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)})
-    )
+    return data_lines(msgspec.json.encode({"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)}))
 
 
 def data_lines(data: bytes) -> bytes:

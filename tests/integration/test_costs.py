@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -42,7 +43,25 @@ HEADERS: Final = {
     "traceparent": "00-",
     "tracestate": "a=",
 }
-FILLERS: Final = ['"', ";", ",", "(", "\\", "a;", 'a="b";', "a,", '"a",', "a ", "\\,", "9", "a/b;q=0.1,", "%41", "=", "<("]
+NUMBERS: Final = itertools.count()
+FILLERS: Final = [
+    '"',
+    ";",
+    ",",
+    "(",
+    "\\",
+    "a;",
+    'a="b";',
+    "a,",
+    '"a",',
+    "a ",
+    "\\,",
+    "9",
+    "a/b;q=0.1,",
+    "%41",
+    "=",
+    "<(",
+]
 TARGETS: Final = ["POST /event", f"GET /event/{ID}", "GET /docs/swagger-ui.css", "OPTIONS /event"]
 
 
@@ -64,7 +83,8 @@ def all_headers(target: str, filler: str) -> Input:
 
 
 def one_header(name: str, start: str, filler: str) -> Input:
-    return lambda n: request("POST /event", {name: start + filled(filler, n)}, b"{}")
+    # Different each time, because aiohttp keeps the last headers that it has parsed.
+    return lambda n: request("POST /event", {name: f"{start}{next(NUMBERS)}{filled(filler, n)}"}, b"{}")
 
 
 def repeated(name: str, value: str) -> Input:
@@ -82,7 +102,10 @@ def target(text: str, filler: str) -> Input:
 HEAD_INPUTS: Final[dict[str, Input]] = {
     **{f"{to}, {filler}": all_headers(to, filler) for to in TARGETS for filler in FILLERS},
     **{f"type, {filler}": one_header("Content-Type", "application/json;a=", filler) for filler in FILLERS},
-    **{f"type without parameters, {filler}": one_header("Content-Type", "application/json ", filler) for filler in FILLERS},
+    **{
+        f"type without parameters, {filler}": one_header("Content-Type", "application/json ", filler)
+        for filler in FILLERS
+    },
     **{f"encoding, {filler}": one_header("Content-Encoding", "gzip", filler) for filler in FILLERS},
     **{f"expectation, {filler}": one_header("Expect", "100-continue", filler) for filler in FILLERS},
     **{f"connection, {filler}": one_header("Connection", "close,", filler) for filler in FILLERS},
@@ -112,7 +135,6 @@ BODY_INPUTS: Final[dict[str, Input]] = {
     "names": body(lambda n: b"{" + b",".join(b'"a%d":1' % i for i in range(n // 12)) + b"}"),
     "items": body(lambda n: b"[" + b"{}," * (n // 3) + b"1]"),
     "chunks of a byte": body(lambda n: b"1\r\n \r\n" * (n // 6) + b"0\r\n\r\n", Transfer_Encoding="chunked"),
-    "chunk extensions": body(lambda n: b"1;" + b'a="b";' * (n // 6) + b"\r\n", Transfer_Encoding="chunked"),
     "trailers": body(lambda n: b"0\r\n" + b"a: b\r\n" * (n // 6) + b"\r\n", Transfer_Encoding="chunked"),
     "gzip": body(lambda n: gzip.compress(b" " * n * 100), Content_Encoding="gzip"),
     "deflate": body(lambda n: zlib.compress(b"[" * n * 100), Content_Encoding="deflate"),
@@ -137,12 +159,10 @@ def service(runner: asyncio.Runner) -> Iterator[Listening]:
 
 
 def cost_grows(runner: asyncio.Runner, service: Listening, made: Input, size: int) -> float:
-    prepared = cache(made)
-
     async def send(size: int) -> None:
-        answer = await closed(await service.connect(prepared(size)))
+        answer = await closed(await service.connect(made(size)))
         assert answer.startswith(b"HTTP/1.")
-        assert not b" 500 " in answer[:20]
+        assert b" 500 " not in answer[:20]
 
     return growth(lambda size: runner.run(send(size)), size)
 
@@ -154,4 +174,4 @@ def test_no_head_costs_more_than_its_length(runner: asyncio.Runner, service: Lis
 
 @pytest.mark.parametrize("kind", BODY_INPUTS)
 def test_no_body_costs_more_than_its_length(runner: asyncio.Runner, service: Listening, kind: str) -> None:
-    assert cost_grows(runner, service, BODY_INPUTS[kind], 250_000) < SUPERLINEAR
+    assert cost_grows(runner, service, cache(BODY_INPUTS[kind]), 250_000) < SUPERLINEAR

@@ -15,10 +15,11 @@ from service.app import composition
 from service.app.settings import DEMO_SCHEMA
 from service.bridge.idempotency_keys import IdempotencyKeys
 from service.telemetry.metrics import Metrics
-from service.web.connections import Connections, Site
+from service.web.connections import Connections
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
 from service.web.schema import RequestSchema
+from service.web.site import Site
 from tests.support.privacy import assert_nothing_private
 from tests.support.stage import Stage, stage
 

@@ -16,7 +16,8 @@ NEGLIGIBLE_S: Final = 0.001
 def growth(run: Callable[[int], object], size: int) -> float:
     """Return by what factor the CPU time of `run` grows when its input grows to four times the size, at most.
 
-    The sizes go up to `size` and end early at a growth beyond SUPERLINEAR, so that no test waits for an exponential one.
+    The sizes go up to `size` and end early at a growth beyond SUPERLINEAR, so that no test waits for an
+    exponential one.
     """
     worst, smaller = 0.0, seconds(run, max(1, size // 256))
     for divisor in (64, 16, 4, 1):

@@ -6,10 +6,8 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
-
-from aiohttp import web
 
 from service.app import composition
 from service.stepfunctions.token_bucket import Quota

@@ -106,7 +106,8 @@ BEHIND = {
     "half a request": b"GET /healthz HTTP/1.1\r\nHo",
     "requests": HEAD * 5000,
     "a large body": b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n" + b" " * 999_999,
-    "a body in chunks": b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 99_999,
+    "a body in chunks": b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"1\r\n \r\n" * 99_999,
     "another protocol": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n" + b"x" * 999_999,
 }
 
@@ -147,13 +148,14 @@ async def test_too_many_requests_behind_one_in_progress_are_refused_after_those_
         async with asyncio.timeout(20):
             while not it.connections.unread:  # noqa: ASYNC110 - the table has no event to wait for
                 await asyncio.sleep(0.01)
-            while it.connections.unread:
+            while it.connections.unread:  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.01)
         it.stage.reply(execution_id, {})
         answers = await closed(reader)
         assert answers.count(b"HTTP/1.1 200 OK") > 30
         last = answers[answers.rindex(b"HTTP/1.") :]
         assert last.startswith(b"HTTP/1.0 429 Too Many Requests")
+        assert b"\r\nServer: sync-front\r\n" in last
         assert json.loads(last.partition(b"\r\n\r\n")[2])["status"] == 429
 
 
@@ -195,6 +197,7 @@ async def test_a_new_connection_gets_a_503_if_all_others_are_busy() -> None:
         status, headers = await head(reader)
         assert status == b"HTTP/1.1 503 Service Unavailable"
         assert (headers[b"retry-after"], headers[b"connection"]) == (b"1", b"close")
+        assert (headers[b"server"], headers[b"cache-control"]) == (b"sync-front", b"no-store")
         problem = json.loads(await closed(reader))
         assert (problem["type"].rpartition(":")[2], problem["status"]) == ("at-capacity", 503)
         it.stage.reply(ID, {})

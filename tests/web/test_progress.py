@@ -34,7 +34,7 @@ async def fill(it: Listening, execution_ids: list[str]) -> None:
     """Publish progress until no stream can write any more, and then some."""
     number = 0
     async with asyncio.timeout(20):
-        while len(it.connections.blocked) < 8:  # the limit lets no more of them begin an event
+        while len(it.connections.blocked) < 5:  # the limit lets no more of them begin an event
             for execution_id in dict.fromkeys(execution_ids):
                 publish(it, execution_id, progress=f"{(number := number + 1)} " + "x" * EVENT_BYTES)
             await asyncio.sleep(0.01)

@@ -118,10 +118,13 @@ async def test_a_released_request_still_is_exit_status_three(http: aiohttp.Clien
             LocalAws(port=0, wait=60) as aws,
             ready(http, "serve", env=settings_for(aws), stdout=log, stderr=log) as (process, url),
         ):
-            held = asyncio.create_task(post(http, url))
+            key = {"Idempotency-Key": '"order 17"'}
+            held = asyncio.create_task(post(http, url, **key))
             async with asyncio.timeout(20):
                 while (await scrape(http, url))("requests_in_flight") < 1:
                     pass
+            # With the same key, this request shares the start of the first one and gets its response once that is done.
+            assert await post(http, url, **key, Prefer="respond-async") == 202
             process.send(signal.SIGINT)
             assert await held == 202
             assert await process.wait() == 3
@@ -147,7 +150,7 @@ async def test_a_reader_of_the_log_that_stalls_and_reads_on_gets_every_line(http
             read = asyncio.create_task(asyncio.to_thread(read_lines, reader, "stopped"))
             await assert_drains(http, process, url)
             events = [line["event"] for line in await read]
-    assert events[0] == "started"
+    assert "started" in events
     assert events.count("request") == 3 * ROUNDS + 3  # two results before the stop and one during it
 
 

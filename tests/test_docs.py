@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from service.appsync import LinkEventKind
 from service.errors import Problem
+from service.telemetry.link_observer import _INFORMATION
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -33,6 +35,31 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def log_events() -> Iterator[tuple[str, str]]:
+    """Yield each log event with its level."""
+    levels = {"exception": "error", "_warn": "warning", "level": "info"}
+    for path in sorted((ROOT / "service").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            match call:
+                case ast.Call(func=ast.Attribute(ast.Name("log"), level) | ast.Name(level), args=[ast.Constant(event)]):
+                    if isinstance(call.func, ast.Attribute) or level in levels:
+                        yield event, levels.get(level, level)
+    yield from ((f"link_{kind}", "info" if kind in _INFORMATION else "warning") for kind in LinkEventKind)
+
+
+def test_every_log_event_and_no_other_has_its_row_with_its_level() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| .+ \|$", (DOCS / "operations.md").read_text(), re.MULTILINE)
+    assert len(set(log_events())) > 40
+    assert sorted(rows) == sorted(set(log_events()))
+
+
+def test_every_log_event_that_the_runbook_names_exists() -> None:
+    named = re.findall(
+        r"`((?:link|lines|requests|output|permission|unexpected)_\w+)`", (DOCS / "runbook.md").read_text()
+    )
+    assert {"link_refused", "permission_missing"} <= set(named) <= {event for event, _ in log_events()}
 
 
 def test_every_problem_and_no_other_has_its_place_in_the_document_with_its_status() -> None:

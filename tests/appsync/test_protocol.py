@@ -231,3 +231,8 @@ def test_a_protocol_has_its_own_counters_by_default() -> None:
     protocol = Protocol(0.0)
     protocol.receive("", 0.0)
     assert protocol.counters.malformed == 1
+
+
+@pytest.mark.parametrize(("milliseconds", "seconds"), [(0.9, DEFAULT_SILENCE_TIMEOUT_S), (1, 0.001), (1.5, 0.0015)])
+def test_the_shortest_silence_timeout_is_a_millisecond(wire: Wire, milliseconds: float, seconds: float) -> None:
+    assert wire.receive("connection_ack", connectionTimeoutMs=milliseconds) == Acknowledged(seconds)

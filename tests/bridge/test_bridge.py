@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.bridge.bridge import Result
 from service.bridge.pending import PendingReplies
@@ -282,10 +283,13 @@ async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() ->
     async with stage(stop_abandoned=True) as made:
         made.endpoint.script("StopExecution", error("AccessDeniedException"))
         submitted = asyncio.create_task(made.bridge.submit("{}", 10))
-        await made.started()
-        await leave(submitted)
-        await made.bridge.aclose()
+        execution_id = await made.started()
+        with capture_logs() as logs:
+            await leave(submitted)
+            await made.bridge.aclose()
         assert made.endpoint.count("StopExecution") == 1
+        unresolved = [line for line in logs if line["event"] == "abandoned_execution_unresolved"]
+        assert [(line["execution_id"], line["problem"]) for line in unresolved] == [(execution_id, "refused")]
 
 
 async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -> None:
@@ -373,3 +377,8 @@ async def test_a_stop_without_a_waiting_request_reads_no_record() -> None:
         await made.bridge.stop("exec-1")
         await made.bridge.aclose()
         assert made.endpoint.count("DescribeExecution") == 0
+
+
+def test_results_that_differ_only_in_their_durations_and_attempts_are_equal() -> None:
+    assert Result("a", None, start=1, workflow=2, waited=3, remaining=4, start_attempts=5) == Result("a", None)
+    assert Result("a", None) != Result("b", None)

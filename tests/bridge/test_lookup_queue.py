@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from service.bridge import lookup_queue
 from service.bridge.pending import Waiter
@@ -294,3 +295,54 @@ async def test_a_read_that_is_refused_is_made_by_the_other_call_at_once_and_from
                 made.recovery.lookup([name])
                 assert await outcome(waiter) == success(name)
         assert made.endpoint.count("DescribeExecution") == 1
+
+
+async def test_a_request_wakes_a_queue_that_has_nothing_to_do() -> None:
+    async with scene() as made:
+        while made.recovery._lookups._wake.is_set():  # noqa: ASYNC110 - the worker's wait has no event
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        waiter = made.expect("a", "SUCCEEDED")
+        made.recovery.lookup(["a"])
+        assert await outcome(waiter) == success("a")
+
+
+async def test_what_was_requested_during_a_listing_is_listed_after_it() -> None:
+    async with scene() as made:
+        gate = asyncio.Event()
+        made.endpoint.script("ListExecutions", gated(gate, made.ledger._list), made.ledger._list)
+        for batch in ("a", "b"):
+            names = [f"{batch}{n}" for n in range(20)]
+            for name in names:
+                made.expect(name)
+            made.recovery.lookup(names)
+            await made.endpoint.arrived("ListExecutions")
+        await asyncio.sleep(0.01)
+        assert made.endpoint.count("ListExecutions") == 1
+        gate.set()
+        await made.endpoint.arrived("ListExecutions", 2)
+
+
+@pytest.mark.parametrize(
+    ("action", "number", "event", "level"),
+    [
+        ("DescribeExecution", 1, "lookup_delayed", "debug"),
+        ("ListExecutions", 20, "list_executions_failed", "warning"),
+        ("a bug", 1, "lookup_failed", "error"),
+    ],
+)
+async def test_a_lookup_that_fails_is_logged(
+    action: str, number: int, event: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene() as made:
+        if action == "a bug":
+            monkeypatch.setattr(made.record, "outcome", None)
+        made.endpoint.script(action, error("InternalFailure", 500))
+        names = [f"e{n}" for n in range(number)]
+        for name in names:
+            made.expect(name)
+        with capture_logs() as logs:
+            made.recovery.lookup(names)
+            async with asyncio.timeout(10):
+                while (event, level) not in [(line["event"], line["log_level"]) for line in logs]:  # noqa: ASYNC110 - a log has no event
+                    await asyncio.sleep(0.01)

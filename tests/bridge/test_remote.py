@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.bridge import remote
 from tests.support.outcomes import success
@@ -68,9 +70,11 @@ async def test_the_record_is_read_if_the_channel_is_refused() -> None:
         )
         post = submit(made)
         channel = await subscribed(made)
-        channel.refuse()
-        async with within(8):  # polled every two seconds
-            assert (await post).outcome == success(1)
+        with capture_logs() as logs:
+            channel.refuse()
+            async with within(8):  # polled every two seconds
+                assert (await post).outcome == success(1)
+        assert ("execution_polled", ID) in [(line["event"], line.get("execution_id")) for line in logs]
         await until(lambda: channel.ended)
 
 
@@ -120,3 +124,14 @@ async def test_a_foreign_channel_is_never_subscribed(channel: str) -> None:
         async with within(5):
             assert (await made.bridge.follow(ID, 20)).outcome == success(1)
         assert made.subscribed == {}
+
+
+async def test_exactly_fifty_channels_are_subscribed_at_once() -> None:
+    ids = [f"exec-{n:08x}-10bf-46ea-bf94-1edf5c10947a" for n in range(51)]
+    async with stage() as made, AsyncExitStack() as stack:
+        for id_ in ids:
+            stack.enter_context(made.remote.listening(id_, f"ns/other/{id_}"))
+            await asyncio.sleep(0)
+        await until(lambda: made.recovery._polled)
+        assert list(made.subscribed) == [f"ns/other/{id_}" for id_ in ids[:50]]
+        assert set(made.recovery._polled) == {ids[50]}

@@ -105,3 +105,20 @@ async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(
         made.reply(execution_id)
         await first
         assert made.endpoint.count("StartExecution") == 1
+
+
+@pytest.mark.parametrize(("since", "waits"), [(0.0, [2.0]), (1.5, [0.5]), (2.1, [])])
+async def test_requests_wait_for_the_link_until_two_seconds_after_its_loss(since: float, waits: list[float]) -> None:
+    seen: list[float] = []
+
+    class Gap(Channel):
+        async def wait_live(self, timeout: float) -> bool:
+            seen.append(timeout)
+            return False
+
+    client: Any = None
+    channel = Gap()
+    channel.go_down(since)
+    with pytest.raises(LinkDown):
+        await Starter(client, channel).run(Start("exec-1", "{}"), 10)
+    assert seen == pytest.approx(waits, abs=0.2)

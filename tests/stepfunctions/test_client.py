@@ -12,7 +12,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 from structlog.testing import capture_logs
 
-from service.errors import OutcomeUnknown, Refused, Throttled, UnknownExecution, Unreachable
+from service.errors import OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.retry import ExecutionExists
 from tests.support.outcomes import success
@@ -250,3 +250,27 @@ async def test_a_host_that_cannot_be_reached_is_named_for_the_log(
     fields = raised.value.log_fields
     assert fields.pop("aws_error").startswith(how)
     assert fields == {"aws_action": action, "arn": ARN.text, "host": host}
+
+
+@pytest.mark.parametrize(
+    ("action", "call", "repeated"),
+    [
+        ("StartExecution", lambda client: client.start("a", "{}"), {400, 500}),
+        ("StopExecution", lambda client: client.stop("a"), {500}),
+        ("DescribeExecution", lambda client: client.describe("a"), {500}),
+        ("ListExecutions", lambda client: client.list(), {500}),
+        ("DescribeExecution", lambda client: client.describe("a", retry=False), set()),
+        ("ListExecutions", lambda client: client.list(retry=False), set()),
+        ("GetExecutionHistory", lambda client: client.outcome_from_history("a"), set()),
+        ("DescribeStateMachine", lambda client: client.is_express(), set()),
+    ],
+)
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("InternalFailure", 500)])
+async def test_only_some_calls_are_repeated(
+    action: str, call: Callable[[StepFunctionsClient], Awaitable[object]], repeated: set[int], code: str, status: int
+) -> None:
+    async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url, timeout=0.2) as client:
+        endpoint.script(action, error(code, status))
+        with pytest.raises(Problem):
+            await call(client)
+        assert (endpoint.count(action) > 1) == (status in repeated)

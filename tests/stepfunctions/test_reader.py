@@ -4,15 +4,18 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from service.bridge.bridge import Result
 from service.errors import Throttled, UnknownExecution
+from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.token_bucket import Quota
 from tests.support.outcomes import success
 from tests.support.stage import Stage, stage
 from tests.support.step_functions import described, error, gated, ok
+from tests.support.virtual_time import VirtualTimeLoop
 
 
 async def test_a_record_that_lags_behind_is_read_again() -> None:
@@ -99,3 +102,19 @@ async def test_no_call_is_made_without_a_token() -> None:
             with pytest.raises(Throttled):
                 await call(known)
         assert made.endpoint.calls == []
+
+
+@pytest.mark.parametrize(("exists", "times"), [(False, [0, 0.2, 0.8]), (True, [0, 0.2, 0.8, 1.8, 3.8])])
+def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(exists: bool, times: list[float]) -> None:
+    loop = VirtualTimeLoop()
+    began, seen = loop.time(), list[float]()
+
+    class Client:
+        async def describe(self, _execution_id: str) -> None:
+            seen.append(loop.time() - began)
+            raise UnknownExecution("unknown")
+
+    client: Any = Client()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner, pytest.raises(UnknownExecution):
+        runner.run(RecordReader(client, clock=loop.time).describe("a", known=True, exists=exists))
+    assert seen == pytest.approx(times)

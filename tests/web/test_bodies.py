@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from typing import Any
 
 import pytest
 
 from service.web import bodies
-from tests.support.front import JSON, front
+from tests.support.front import JSON, NAMES, front
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,20 @@ async def test_an_unknown_content_encoding_is_rejected_with_the_supported_ones(e
             assert (response.status, body["type"].rpartition(":")[2]) == (415, "unsupported-encoding")
             assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
         it.stage.assert_nothing_in_flight()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity", "Identity"])
+async def test_each_supported_content_encoding_is_read(encoding: str) -> None:
+    body = json.dumps(NAMES).encode()
+    sent = {"gzip": gzip.compress(body), "deflate": zlib.compress(body)}.get(encoding, body)
+    async with front() as it:
+        headers = JSON | {"Content-Encoding": encoding}
+        assert (await it.post_and_reply({}, json=None, data=sent, headers=headers)).status == 200
+
+
+async def test_the_supported_content_encodings_are_named() -> None:
+    async with front() as it:
+        headers = JSON | {"Content-Encoding": "compress"}
+        async with it.client.post("/event", data=b"{}", headers=headers) as response:
+            assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
+            assert (await response.json())["detail"] == "Use one of these content encodings: gzip, deflate, identity."

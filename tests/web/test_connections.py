@@ -235,3 +235,14 @@ async def test_a_request_that_reaches_no_route_is_a_problem_whose_content_is_not
         assert [entry["request_id"] for entry in logs] == [problem["request_id"]]
         assert "Secret" not in str(logs)
         assert "Secret" not in caplog.text
+
+
+async def test_the_sweep_ends_with_the_site() -> None:
+    async with listening() as it:
+        await it.connect()
+        await it.opened(1)
+        timer = it.connections._timer
+        assert timer is not None
+        assert not timer.cancelled()
+    assert it.connections._timer is not None
+    assert it.connections._timer.cancelled()

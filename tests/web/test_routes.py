@@ -262,3 +262,8 @@ async def test_an_unsupported_method_is_rejected_with_the_allowed_ones(method: s
     async with front() as it, it.client.request(method, path) as response:
         assert (response.status, response.headers["Allow"]) == (405, allow)
         assert response.content_type == "application/problem+json"
+
+
+async def test_metrics_are_in_the_text_format_of_prometheus() -> None:
+    async with front() as it, it.client.get("/metrics") as response:
+        assert response.headers["Content-Type"] == "text/plain; version=1.0.0; charset=utf-8"

@@ -43,7 +43,9 @@ def log_events() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "service").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text())):
             match call:
-                case ast.Call(func=ast.Attribute(ast.Name("log"), level) | ast.Name(level), args=[ast.Constant(event)]):
+                case ast.Call(
+                    func=ast.Attribute(ast.Name("log"), level) | ast.Name(level), args=[ast.Constant(str(event))]
+                ):
                     if isinstance(call.func, ast.Attribute) or level in levels:
                         yield event, levels.get(level, level)
     yield from ((f"link_{kind}", "info" if kind in _INFORMATION else "warning") for kind in LinkEventKind)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import jsonschema_rs
 import pytest
-from jsonschema import Draft202012Validator
 
 from service.stepfunctions import reader
 from service.web import bodies
@@ -181,7 +181,7 @@ def seen() -> list[Seen]:
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     """Return the description with every member refused that it does not describe, other than those of a result."""
-    strict = closed(description())
+    strict: dict[str, Any] = closed(description())
     del strict["components"]["schemas"]["Result"]["additionalProperties"]  # the output's members
     return strict
 
@@ -199,7 +199,7 @@ def closed(node: Any) -> Any:
 def errors(document: dict[str, Any], schema: dict[str, Any], value: Any) -> list[str]:
     """Return what the schema refuses."""
     whole = {"components": document["components"]} | schema
-    return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
+    return [error.message for error in jsonschema_rs.Draft202012Validator(whole).iter_errors(value)]
 
 
 def responses(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -40,8 +40,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return self_signed(tmp_path_factory.mktemp("tls"), *NAMES)
 
 
-@pytest.mark.parametrize("bundle", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "profile"])
-@pytest.mark.parametrize("proxy", ["http://user:p%40ss@127.0.0.1:{}", "127.0.0.1:{}"])
+@pytest.mark.parametrize(
+    ("bundle", "proxy"),
+    [
+        ("AWS_CA_BUNDLE", "http://user:p%40ss@127.0.0.1:{}"),
+        ("profile", "127.0.0.1:{}"),
+        ("REQUESTS_CA_BUNDLE", "127.0.0.1:{}"),
+        ("SSL_CERT_FILE", "http://127.0.0.1:{}"),
+    ],
+)
 async def test_both_connections_use_the_proxy_and_the_private_certificates(
     aws: LocalAws, certificate: Path, tmp_path: Path, bundle: str, proxy: str
 ) -> None:
@@ -92,8 +99,7 @@ async def test_what_cannot_be_used_ends_the_start_with_one_message_that_names_it
         assert "hunter2" not in "".join(process.stderr)
 
 
-@pytest.mark.parametrize("auth", ["api_key", "iam"])
-@pytest.mark.parametrize("fault", ["hang", "error"])
+@pytest.mark.parametrize(("fault", "auth"), [("hang", "api_key"), ("error", "iam")])
 async def test_valid_credentials_are_used_while_their_source_fails(aws: LocalAws, fault: Fault, auth: str) -> None:
     async with CredentialsEndpoint() as endpoint:
         endpoint.valid_for_s = 20  # renewed after ten seconds

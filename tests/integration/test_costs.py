@@ -161,7 +161,8 @@ def service(runner: asyncio.Runner) -> Iterator[Listening]:
 def cost_grows(runner: asyncio.Runner, service: Listening, made: Input, size: int) -> float:
     async def send(size: int) -> None:
         answer = await closed(await service.connect(made(size)))
-        assert answer.startswith(b"HTTP/1.")
+        # An answer can be lost if the connection is closed while the caller still sends.
+        assert not answer or answer.startswith(b"HTTP/1.")
         assert b" 500 " not in answer[:20]
 
     return growth(lambda size: runner.run(send(size)), size)

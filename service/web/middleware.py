@@ -11,12 +11,11 @@ from uuid import uuid4
 import structlog
 from aiohttp import ClientConnectionResetError, hdrs, web
 
-from service.errors import BodyTooLarge, BodyTooSlow
 from service.telemetry.guard import guarded
 from service.telemetry.sampling import Sampler
 from service.web import responses
-from service.web.connections import HttpConnection
 from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, Context
+from service.web.http_connection import HttpConnection
 from service.web.representation import SERVER
 from service.web.tracing import trace_header, trace_id
 
@@ -55,9 +54,6 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a response
         response = responses.problem(request, error).to_response()
-        if isinstance(error, BodyTooLarge | BodyTooSlow) or request.content.exception() is not None:
-            # The unread rest of the body blocks the next request, so the connection closes and the response says so.
-            response.force_close()
     finally:
         if isinstance(connection, HttpConnection):
             connection.end()

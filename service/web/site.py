@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from service.web.connections import HttpConnection
+from service.web.http_connection import HttpConnection
 
 if TYPE_CHECKING:
     from service.web.connections import Connections

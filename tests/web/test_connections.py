@@ -6,7 +6,6 @@ import asyncio
 import json
 
 import pytest
-from structlog.testing import capture_logs
 
 from tests.support.front import ID
 from tests.support.raw_http import closed, head, listening
@@ -97,74 +96,6 @@ async def test_a_stream_that_is_not_read_is_dropped_and_its_slot_freed() -> None
         it.stage.assert_nothing_in_flight()
 
 
-POST = (
-    b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n"
-    b'{"nome": "a", "sobrenome": "b"}'
-)
-BEHIND = {
-    "nothing": b"",
-    "half a request": b"GET /healthz HTTP/1.1\r\nHo",
-    "requests": HEAD * 5000,
-    "a large body": b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n" + b" " * 999_999,
-    "a body in chunks": b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    + b"1\r\n \r\n" * 99_999,
-    "another protocol": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n" + b"x" * 999_999,
-}
-
-
-@pytest.mark.parametrize("how", ["FIN", "RST"])
-@pytest.mark.parametrize("behind", BEHIND)
-async def test_a_caller_that_leaves_frees_its_slot_whatever_it_has_sent_behind_its_request(
-    behind: str, how: str
-) -> None:
-    async with listening(pipeline_timeout=0.1) as it:
-        await it.connect(POST)
-        await it.stage.started()
-        it.send(BEHIND[behind])
-        it.end(how)
-        await it.opened(0)
-        await it.stage.bridge.drain(5)
-        it.stage.assert_nothing_in_flight()
-        assert not it.stage.admission.released_early
-
-
-async def test_a_caller_that_leaves_frees_its_slot_if_the_body_of_its_own_request_is_not_read() -> None:
-    async with listening(pipeline_timeout=0.1) as it:
-        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
-        head = f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\nPrefer: wait=20\r\nContent-Length: 9999999\r\n\r\n"
-        await it.connect(head.encode() + b" " * 999_999)
-        await it.stage.endpoint.arrived("DescribeExecution")
-        it.end("FIN")
-        await it.opened(0)
-        await it.stage.bridge.drain(5)
-        assert not it.stage.admission.released_early
-
-
-async def test_too_many_requests_behind_one_in_progress_are_refused_after_those_before_them() -> None:
-    async with listening(pipeline_timeout=0.1) as it:
-        reader = await it.connect(POST)
-        execution_id = await it.stage.started()
-        it.send(HEAD * 5000)
-        async with asyncio.timeout(20):
-            while not it.connections.unread:  # noqa: ASYNC110 - the table has no event to wait for
-                await asyncio.sleep(0.01)
-            while it.connections.unread:  # noqa: ASYNC110 - the same
-                await asyncio.sleep(0.01)
-        it.stage.reply(execution_id, {})
-        answers = await closed(reader)
-        assert answers.count(b"HTTP/1.1 200 OK") > 30
-        last = answers[answers.rindex(b"HTTP/1.") :]
-        assert last.startswith(b"HTTP/1.0 429 Too Many Requests")
-        assert b"\r\nServer: sync-front\r\n" in last
-        assert json.loads(last.partition(b"\r\n\r\n")[2])["status"] == 429
-
-
-async def test_many_requests_at_once_are_answered_if_none_of_them_waits() -> None:
-    async with listening() as it:
-        reader = await it.connect(HEAD * 500 + HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        assert (await closed(reader)).count(b"HTTP/1.1 200 OK") == 501
-
-
 async def test_at_the_limit_the_connection_that_waited_longest_is_dropped() -> None:
     async with listening(limit=3) as it:
         first = await it.connect()
@@ -186,6 +117,23 @@ async def test_at_the_limit_an_idle_connection_is_dropped_for_a_new_one() -> Non
         await closed(idle)
 
 
+async def test_at_the_limit_a_connection_that_only_lingers_is_dropped_before_an_idle_one() -> None:
+    async with listening(limit=2) as it:
+        idle = await it.connect(HEAD)
+        await head(idle)
+        await closed(await it.connect(b"nonsense\r\n\r\n"))
+        assert len(it.connections.lingering) == 1
+        await head(await it.connect(HEAD))
+        assert (len(it.connections.lingering), len(it.connections.idle)) == (0, 2)
+
+
+async def test_a_lingering_connection_is_closed_after_a_while_and_does_not_count_as_dropped() -> None:
+    async with listening(linger=0.3) as it:
+        assert (await closed(await it.connect(b"nonsense\r\n\r\n"))).startswith(b"HTTP/1.0 400 Bad Request")
+        await it.opened(0)
+        assert it.connections.dropped == 0
+
+
 async def test_a_new_connection_gets_a_503_if_all_others_are_busy() -> None:
     async with listening(limit=1) as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
@@ -204,45 +152,13 @@ async def test_a_new_connection_gets_a_503_if_all_others_are_busy() -> None:
         assert (await head(busy))[0] == b"HTTP/1.1 200 OK"
 
 
-@pytest.mark.parametrize(
-    ("sent", "status", "kind"),
-    [
-        (b"Secret nonsense\r\n\r\n", b"400 Bad Request", "about:blank"),
-        (b"GET / HTTP/1.1\r\nSecret\r\n\r\n", b"400 Bad Request", "about:blank"),
-        (
-            b"GET / HTTP/1.1\r\nX: " + b"Secret" * 2000 + b"\r\n\r\n",
-            b"431 Request Header Fields Too Large",
-            "about:blank",
-        ),
-        (
-            b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: 6\r\n\r\nSecret",
-            b"415 Unsupported Media Type",
-            "urn:problem-type:sync-front:unsupported-encoding",
-        ),
-    ],
-)
-async def test_a_request_that_reaches_no_route_is_a_problem_whose_content_is_not_logged(
-    sent: bytes, status: bytes, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_sweep_and_what_lingers_end_with_the_site() -> None:
     async with listening() as it:
-        with capture_logs() as logs:
-            reader = await it.connect(sent)
-            line, headers = await head(reader)
-            assert line.partition(b" ")[2] == status
-            assert headers[b"content-type"] == b"application/problem+json"
-            problem = json.loads(await closed(reader))
-        assert (problem["type"], problem["status"]) == (kind, int(status[:3]))
-        assert [entry["request_id"] for entry in logs] == [problem["request_id"]]
-        assert "Secret" not in str(logs)
-        assert "Secret" not in caplog.text
-
-
-async def test_the_sweep_ends_with_the_site() -> None:
-    async with listening() as it:
-        await it.connect()
-        await it.opened(1)
+        await closed(await it.connect(b"nonsense\r\n\r\n"))
+        assert len(it.connections.lingering) == 1
         timer = it.connections._timer
         assert timer is not None
         assert not timer.cancelled()
     assert it.connections._timer is not None
     assert it.connections._timer.cancelled()
+    assert not it.connections.lingering

@@ -20,15 +20,16 @@ async def test_a_caller_that_expects_100_continue_gets_it() -> None:
         assert (await head(reader))[0] == b"HTTP/1.1 415 Unsupported Media Type"
 
 
-@pytest.mark.parametrize("target", ["POST /event", "POST /nowhere", "PUT /event", "GET /healthz"])
-async def test_an_unknown_expectation_is_a_problem_on_every_path(target: str) -> None:
+@pytest.mark.parametrize("expectation", [b"Secret", b"Secret\xff", b"\xc3(", b"100-continue\xed\xa0\x80"])
+@pytest.mark.parametrize("target", [b"POST /event", b"POST /nowhere", b"PUT /event", b"GET /healthz"])
+async def test_an_unknown_expectation_is_a_problem_on_every_path(target: bytes, expectation: bytes) -> None:
     async with listening() as it:
         with capture_logs() as logs:
-            reader = await it.connect(f"{target} HTTP/1.1\r\nHost: x\r\nExpect: Secret\r\n\r\n".encode())
+            reader = await it.connect(b"%b HTTP/1.1\r\nHost: x\r\nExpect: %b\r\n\r\n" % (target, expectation))
             status, headers = await head(reader)
             body = await closed(reader)
             problem = json.loads(body)
-        assert status == b"HTTP/1.1 417 Expectation Failed"
+        assert status.endswith(b" 417 Expectation Failed")
         assert headers[b"content-type"] == b"application/problem+json"
         assert (int(headers[b"content-length"]), headers[b"connection"]) == (len(body), b"close")
         assert (problem["type"], problem["status"]) == ("about:blank", 417)

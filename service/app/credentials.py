@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ _SETTINGS: Final = {
 }
 """The names of access key, secret key and token for each of the SDK's sources that is a setting."""
 
+_FILES: Final = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+)
+"""Settings that name a file."""
+
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _ERROR_CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _TEMPORARY: Final = (CredentialRetrievalError, MetadataRetrievalError, HTTPClientError, SdkConnectionError)
@@ -70,11 +77,11 @@ class CredentialsUnavailableError(Exception):
 
 
 class UnusableCredentialsError(Exception):
-    """Credentials contain characters that cannot be sent."""
+    """Credentials, or the file or program that they come from, cannot be used; the message names the setting."""
 
-    def __init__(self, source: str, names: list[str]) -> None:
-        super().__init__(f"{', '.join(names)}: contains a blank, a line break or another character that cannot be sent")
-        self.is_setting = source in _SETTINGS
+    def __init__(self, message: str, *, is_setting: bool = True) -> None:
+        super().__init__(message)
+        self.is_setting = is_setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,10 @@ class RenewedCredentials(AioCredentials):
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 held = await _Held.read(await self._load())
+        except (OSError, ValueError) as error:
+            found = _unusable_source(error)
+            self._fail(found)
+            return found
         except Exception as error:  # noqa: BLE001 - a source of credentials may raise anything
             self._fail(error)
             return error
@@ -228,7 +239,22 @@ def _check_characters(source: str, frozen: ReadOnlyCredentials) -> None:
         if value is not None and (not isinstance(value, str) or _PRINTABLE.fullmatch(value) is None)
     ]
     if wrong:
-        raise UnusableCredentialsError(source, wrong)
+        raise UnusableCredentialsError(
+            f"{', '.join(wrong)}: contains a blank, a line break or another character that cannot be sent",
+            is_setting=source in _SETTINGS,
+        )
+
+
+def _unusable_source(error: Exception) -> Exception:
+    """Return what an error of Python's own means: the SDK turns those of the network into errors of its own."""
+    if not isinstance(error, OSError):
+        return UnusableCredentialsError("credential_process, or a file of the SDK: its content cannot be understood")
+    if not isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return error
+    if error.filename is None:  # a program that uvloop cannot start
+        return UnusableCredentialsError(f"credential_process: {error.strerror}")
+    name = next((name for name in _FILES if os.environ.get(name) == error.filename), "a file of the AWS profile")
+    return UnusableCredentialsError(f"{name}: {error.filename}: {error.strerror}")
 
 
 def _describe(error: Exception) -> str:
@@ -241,4 +267,6 @@ def _describe(error: Exception) -> str:
         code = error.response.get("Error", {}).get("Code", "")
         return code if _ERROR_CODE.fullmatch(code) else "ClientError"
     source = getattr(error, "kwargs", {}).get("provider")
+    if source == "custom-process":
+        source = "credential_process"
     return f"{type(error).__name__} ({source})" if source else type(error).__name__

@@ -248,6 +248,37 @@ ROLE = "role_arn = arn:aws:iam::123456789012:role/front\n"
 
 
 @pytest.mark.parametrize(
+    ("profile", "variable", "named"),
+    [
+        ("", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE: /no/such/token: No such file"),
+        (f"{ROLE}web_identity_token_file = /no/such/token\n", "", "a file of the AWS profile: /no/such/token: No such"),
+        (f"{ROLE}web_identity_token_file = /\n", "", "a file of the AWS profile: /: Is a directory"),
+        (f"{ROLE}web_identity_token_file = {{python}}\n", "", "credential_process, or a file of the SDK: "),
+        ("credential_process = /bin/echo nonsense\n", "", "credential_process, or a file of the SDK: "),
+        ("credential_process = /no/such/program x\n", "", "(credential_process|a file of the AWS profile): .*No such"),
+    ],
+)
+async def test_a_file_or_program_that_cannot_be_used_is_refused_at_the_start_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str, variable: str, named: str
+) -> None:
+    (tmp_path / "config").write_text(f"[default]\n{profile.format(python=sys.executable)}", encoding="utf-8")
+    if variable:
+        monkeypatch.setenv(variable, "/no/such/token")
+        monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/front")
+    async with AsyncExitStack() as stack:
+        with pytest.raises(SettingsError, match=f"^AWS credentials: {named}"):
+            await sdk_access(stack)
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_program_that_fails_is_named_when_the_start_ends(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[default]\ncredential_process = /bin/false\n", encoding="utf-8")
+    async with AsyncExitStack() as stack:
+        with pytest.raises(CredentialsUnavailableError, match="credential_process"):
+            await sdk_access(stack)
+
+
+@pytest.mark.parametrize(
     "profile",
     [
         f"{ROLE}source_profile = base\n[profile base]\naws_access_key_id = x\naws_secret_access_key = y\n",

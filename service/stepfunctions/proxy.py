@@ -43,6 +43,7 @@ class Tunnel(asyncio.Protocol):
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._received = 0
+        self._accepted = False
         self._transport: asyncio.Transport
 
     async def open(self, request: bytes) -> Self:
@@ -65,6 +66,8 @@ class Tunnel(asyncio.Protocol):
         else:
             if self._received > MAX_HEAD_BYTES:
                 self._refuse("too large")
+            elif self._accepted and not self._opened.done():
+                self._opened.set_result(None)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Note that the proxy has closed the connection (asyncio.Protocol)."""
@@ -75,9 +78,20 @@ class Tunnel(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status >= 300:
             self._refuse(str(status))
-        elif status >= 200 and not self._opened.done():
-            self._opened.set_result(None)
+        else:
+            self._accepted = status >= 200
+
+    def on_body(self, _body: bytes) -> None:
+        """Note that the proxy talks into the tunnel; called by the parser. The other end has nothing to say yet."""
+        self._refuse("data before TLS")
+
+    def on_message_begin(self) -> None:
+        """Note that another response follows; called by the parser."""
+        if self._accepted:
+            self._refuse("data before TLS")
 
     def _refuse(self, reason: str) -> None:
         if not self._opened.done():
             self._opened.set_exception(ProxyRefusedError(reason))
+        else:
+            self._transport.abort()  # TLS has not begun, and would wait for what has been read here

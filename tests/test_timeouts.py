@@ -23,6 +23,8 @@ from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S
 from service.bridge.timer_wheel import TICK_S
 from service.local.realtime import MAX_SUBSCRIPTIONS
 from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.http1 import MAX_RESPONSE_BYTES
+from service.stepfunctions.pool import CLOSE_TIMEOUT_S
 from service.stepfunctions.reader import EXISTING_RETRY_DELAYS_S, RECOVERY_READ_TIMEOUT_S
 from service.stepfunctions.token_bucket import DESCRIBE_EXECUTION_QUOTA
 from service.web.connections import HEAD_TIMEOUT_S, KEEP_ALIVE_S, READ_TIMEOUT_S
@@ -124,6 +126,15 @@ def test_starts_are_limited_by_their_quota_and_not_by_their_slots() -> None:
     start_quota, seconds_a_call = 300, 0.05  # "Quotas", AWS Step Functions Developer Guide: 300/s in large regions
     assert 4 * start_quota * seconds_a_call <= MAX_CONCURRENT_STARTS
     assert MAX_CONCURRENT_STARTS <= 1024  # each takes a connection
+
+
+def test_the_largest_response_of_step_functions_is_read_and_no_endless_one() -> None:
+    event_bytes, escaped = 256 * 1024, 6  # "Quotas", Step Functions Developer Guide; the longest escape is "\u0000"
+    assert 2 * event_bytes * escaped < MAX_RESPONSE_BYTES <= 8 * event_bytes * escaped  # an input and an output
+
+
+def test_closing_connections_does_not_hold_up_a_stop() -> None:
+    assert chain()["margin"] >= CLOSE_TIMEOUT_S
 
 
 def test_subscriptions_to_other_instances_never_use_up_the_connection() -> None:

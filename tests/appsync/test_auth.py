@@ -6,6 +6,7 @@ import pytest
 
 from service.appsync import ApiKey, LinkEvent, http_host
 from service.appsync.auth import CredentialRefresher
+from service.appsync.errors import AuthorizerError
 
 from .conftest import KEY
 
@@ -75,3 +76,17 @@ async def test_credentials_that_cannot_be_read_are_reported_again_after_they_cou
     refresher = CredentialRefresher(Unsteady("https://x.example/event", "key"), 1, reported.append)
     assert [await refresher.refresh() for _ in range(4)] == [False, False, True, False]
     assert len(reported) == 2
+
+
+async def test_an_authorizer_may_say_why_it_cannot_read_its_credentials_and_others_say_only_their_kind() -> None:
+    class Failing(ApiKey):
+        fault: Exception
+
+        async def refresh(self) -> int:
+            raise self.fault
+
+    failing = Failing("https://x.example/event", "key")
+    for failing.fault, reason in ((AuthorizerError("no permission"), "no permission"), (OSError("secret"), "")):
+        reported: list[LinkEvent] = []
+        assert not await CredentialRefresher(failing, 1, reported.append).refresh()
+        assert [event.reason for event in reported] == [reason]

@@ -104,8 +104,10 @@ async def test_no_call_is_made_without_a_token() -> None:
         assert made.endpoint.calls == []
 
 
-@pytest.mark.parametrize(("exists", "times"), [(False, [0, 0.2, 0.8]), (True, [0, 0.2, 0.8, 1.8, 3.8])])
-def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(exists: bool, times: list[float]) -> None:
+@pytest.mark.parametrize(("given", "times"), [({}, [0, 0.2, 0.8]), ({"exists": True}, [0, 0.2, 0.8, 1.8, 3.8])])
+def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(
+    given: dict[str, bool], times: list[float]
+) -> None:
     loop = VirtualTimeLoop()
     began, seen = loop.time(), list[float]()
 
@@ -116,5 +118,16 @@ def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(exist
 
     client: Any = Client()
     with asyncio.Runner(loop_factory=lambda: loop) as runner, pytest.raises(UnknownExecution):
-        runner.run(RecordReader(client, clock=loop.time).describe("a", known=True, exists=exists))
+        runner.run(RecordReader(client, clock=loop.time).describe("a", known=True, **given))
     assert seen == pytest.approx(times)
+
+
+@pytest.mark.parametrize("call", ["DescribeExecution", "GetExecutionHistory"])
+async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_is_throttled(call: str) -> None:
+    async with stage() as made:
+        made.endpoint.script(call, error("ThrottlingException"))
+        record = made.record
+        claimed = record.describe_budget if call == "DescribeExecution" else record.history_budget
+        with pytest.raises(Throttled):
+            await record.outcome("exec-1", claimed)
+        assert made.endpoint.count(call) == 1

@@ -90,8 +90,10 @@ def test_calls_that_were_throttled_together_halve_the_rate_once() -> None:
     tokens, clock = bucket(10, 4)
     for _ in range(10):
         tokens.on_throttled()
+    clock.now += 0.9
+    tokens.on_throttled()
     assert tokens._refill_rate == 2
-    clock.now += 1
+    clock.now += 0.2
     tokens.on_throttled()
     assert tokens._refill_rate == 1
 

@@ -76,6 +76,18 @@ async def test_an_error_page_of_another_server_has_its_status_as_its_code(
     assert (raised.value.code, raised.value.status) == (str(status), status)
 
 
+@pytest.mark.parametrize("text", ["<html>", "[]", "1", ""])
+async def test_a_success_without_a_json_object_gave_no_response(endpoint: ScriptedStepFunctions, text: str) -> None:
+    async def page(_request: web.Request, _call: object) -> web.Response:
+        return web.Response(text=text)
+
+    endpoint.script(LIST[0], page)
+    async with calls(endpoint.url) as api:
+        with pytest.raises(NoResponseError, match="200 without a JSON object") as raised:
+            await api.call(*LIST)
+    assert (raised.value.phase, raised.value.host) == ("response", "127.0.0.1")
+
+
 async def test_a_connection_that_breaks_after_the_request_gave_no_response(endpoint: ScriptedStepFunctions) -> None:
     endpoint.script(LIST[0], reset())
     async with calls(endpoint.url) as api:

@@ -239,3 +239,17 @@ async def test_an_output_with_several_lines_is_sent_as_several_data_fields() -> 
 @pytest.mark.parametrize("last_id", ["", "x", "-1", "9" * 16, "\u0663", "1 "])
 def test_an_unknown_last_event_id_restarts_the_count(last_id: str) -> None:
     assert Stream(HeldProgress(), last_id)._progress._count == 0
+
+
+async def test_the_log_line_of_a_stream_says_where_the_time_went() -> None:
+    async with front() as it:
+        with capture_logs() as logs:
+            request = opened(it)
+            it.stage.reply(await it.stage.started(), {})
+            async with await request as response:
+                await response.read()
+            await written(logs)
+        (line,) = logs
+        assert (line["event"], line["status"], line["start_attempts"]) == ("request", 200, 1)
+        assert 0 < line["start_ms"] < 5000
+        assert 0 <= line["workflow_ms"] < 5000

@@ -41,6 +41,16 @@ def test_the_description_is_valid(schema: str | Path) -> None:
     OpenAPIV31SpecValidator(described(RequestSchema.load(schema))).validate()
 
 
+def test_only_responses_about_encodings_say_which_are_supported() -> None:
+    with_header = {
+        (path, method, status)
+        for path, method, operation in operations()
+        for status, response in operation["responses"].items()
+        if "Accept-Encoding" in response.get("headers", {})
+    }
+    assert with_header == {("/event", "post", "415")}
+
+
 async def test_the_service_serves_it() -> None:
     async with front(response_timeout=25) as it, it.client.get("/openapi.json") as response:
         assert (response.status, response.content_type) == (200, "application/json")

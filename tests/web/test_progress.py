@@ -11,7 +11,7 @@ from aiohttp import web
 
 from service.web import progress
 from service.web.progress import HeldProgress, ProgressQueue
-from tests.support.front import ID
+from tests.support.front import ID, NAMES, front
 from tests.support.raw_http import Listening, listening
 from tests.support.step_functions import Call, described
 
@@ -151,3 +151,17 @@ def test_progress_is_passed_on_as_it_was_written() -> None:
     queue = ProgressQueue(HeldProgress(), 0)
     queue.add(ID, b"[1e400, 12345678901234567890123]")
     assert b'"progress":[1e400, 12345678901234567890123]}' in kept(queue)[0]
+
+
+async def test_progress_of_any_size_arrives_as_it_was_written() -> None:
+    async with front() as it:
+        request = asyncio.create_task(it.client.post("/event", json=NAMES, headers={"Accept": "text/event-stream"}))
+        execution_id = await it.stage.started()
+        texts = ["x" * size for size in (1, progress.PIECE_BYTES, 3 * progress.PIECE_BYTES + 1)]
+        for text in texts:
+            it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "RUNNING", "progress": text}))
+        it.stage.reply(execution_id, {})
+        async with await request as response:
+            events = (await response.text()).split("\n\n")
+        shown = [json.loads(event.partition("data: ")[2]) for event in events if event.startswith("event: progress")]
+        assert [event["progress"] for event in shown] == texts

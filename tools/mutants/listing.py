@@ -69,7 +69,7 @@ def _walk(source: Source, parent: ast.AST, first: int, last: int, names: tuple[s
         if is_left_out(node, parent):
             continue
         start, end = _lines(node, first, last)
-        owned = None if names is None else _names(node) or names
+        owned = None if names is None else (*names, *_names(node))
         for edit in edits(source, node):
             yield Mutant(source, edit, start, end, owned)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):

@@ -51,6 +51,11 @@ def test_a_name_has_the_line_and_the_kind() -> None:
     ]
 
 
+def test_a_statement_of_a_class_knows_the_name_of_its_class_too() -> None:
+    (mutant,) = mutants(Source("service/web/part.py", b"class A(Enum):\n    B = 'b'\n"))
+    assert mutant.names == ("A", "B")
+
+
 def test_a_statement_outside_functions_knows_its_names() -> None:
     (mutant,) = mutants(Source("service/web/part.py", b"A = 0"))
     assert mutant.names == ("A",)

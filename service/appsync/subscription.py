@@ -19,28 +19,28 @@ class Waiters:
     """
 
     def __init__(self) -> None:
-        self._futures: set[asyncio.Future[bool]] = set()
+        self._futures: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
         return len(self._futures)
 
-    async def wait(self, timeout: float) -> bool | None:
-        """Return the result that `wake` is called with, or None after `timeout` seconds."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def wait(self, timeout: float) -> None:
+        """Wait until `wake` is called, at most for `timeout` seconds."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._futures.add(future)
         try:
             async with asyncio.timeout(timeout):
-                return await future
+                await future
         except TimeoutError:
-            return None
+            pass
         finally:
             self._futures.discard(future)
 
-    def wake(self, *, result: bool) -> None:
+    def wake(self) -> None:
         """Wake all tasks that are waiting."""
         for future in self._futures:
             if not future.done():
-                future.set_result(result)
+                future.set_result(None)
 
 
 class Subscription:
@@ -105,9 +105,9 @@ class Subscription:
 
     async def wait_live(self, timeout: float) -> bool:
         """Wait until it is live and return True; return False after `timeout` seconds, or when it has ended."""
-        if self.live or self._ended:
-            return self.live
-        return await self._live_waiters.wait(timeout) or self.live
+        if not self.live and not self._ended:
+            await self._live_waiters.wait(timeout)
+        return self.live
 
     async def wait_answered(self, timeout: float) -> bool:
         """Wait until it is live or refused, whichever is first, and return whether it is live.
@@ -115,9 +115,9 @@ class Subscription:
         For owners that have an alternative if it is refused. Return False after `timeout` seconds, or when it has
         ended.
         """
-        if self.live or self._ended or self._refused is not None:
-            return self.live
-        return await self._answer_waiters.wait(timeout) or self.live
+        if not self.live and not self._ended and self._refused is None:
+            await self._answer_waiters.wait(timeout)
+        return self.live
 
     async def unsubscribe(self) -> None:
         """End it: no more events are delivered.
@@ -136,7 +136,7 @@ class Subscription:
         if self.live:
             self._down_since = time.monotonic()
         self._ended = True
-        self._wake(live=False)
+        self._wake()
 
     def mark_requested(self) -> None:
         """Count one more connection on which it was requested."""
@@ -149,13 +149,13 @@ class Subscription:
             return False
         self._ever_live = True
         self._refused = None
-        self._wake(live=True)
+        self._wake()
         return self._confirmed == 1
 
     def mark_refused(self, error: SubscribeError) -> None:
         """Store a refusal. The caller also calls `mark_released`."""
         self._refused = error
-        self._answer_waiters.wake(result=False)
+        self._answer_waiters.wake()
 
     def mark_released(self, *, confirmed: bool) -> bool:
         """Count one connection fewer, which had `confirmed` it or not; return whether the subscription is now lost."""
@@ -165,9 +165,9 @@ class Subscription:
         if lost:
             self._down_since = time.monotonic()
         if not self._requested:
-            self._release_waiters.wake(result=True)
+            self._release_waiters.wake()
         return lost
 
-    def _wake(self, *, live: bool) -> None:
-        self._live_waiters.wake(result=live)
-        self._answer_waiters.wake(result=live)
+    def _wake(self) -> None:
+        self._live_waiters.wake()
+        self._answer_waiters.wake()

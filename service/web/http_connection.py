@@ -15,7 +15,6 @@ from aiohttp.web_protocol import _ErrInfo
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.errors import AtCapacity, UnsupportedEncoding
 from service.web import problems
-from service.web.connections import KEEP_ALIVE_S
 from service.web.context import REQUEST_ID_HEADER
 from service.web.representation import SERVER, Representation
 
@@ -37,7 +36,7 @@ class HttpConnection(web.RequestHandler):
     __slots__ = ("_body_bytes", "_connections", "_discarded", "_discarding", "_gone", "_socket", "_state")
 
     def __init__(self, server: web.Server, connections: Connections) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), keepalive_timeout=KEEP_ALIVE_S, access_log=None)  # type: ignore[arg-type]  # its default logs
+        super().__init__(server, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]  # its default logs
         self._connections = connections
         self._state: Table | None = None
         self._gone = False

@@ -27,13 +27,14 @@ class Executions:
         self.root = root
         self._names = list(record.durations)
         self._old_lines = cache(self._compare)
+        self._names_by_test = cache(self._read_test_names)
         self._users = self._find_users()
 
     def tests(self, mutant: Mutant) -> set[str]:
         """Return the tests that execute a mutant's statement.
 
-        A statement outside functions is executed by every import: its tests are those which execute a function that
-        uses a name the statement defines. If there are none or it is new, all tests of its module are taken.
+        A statement outside functions is executed by every import: its tests are those which use a name the statement
+        defines, or execute a function that does. If there are none or it is new, all tests of its module are taken.
         """
         if mutant.names is None:
             numbers = self._numbers(mutant.path, range(mutant.first, mutant.last + 1))
@@ -63,17 +64,31 @@ class Executions:
         users: defaultdict[str, set[int]] = defaultdict(set)
         for path in self.record.executed:
             if (self.root / path).exists():
-                for names, lines in _functions(Source.read(self.root, path).tree):
+                for _, names, lines in _functions(Source.read(self.root, path).tree):
                     numbers = self._numbers(path, lines)
                     for name in names:
                         users[name] |= numbers
+        for number, test in enumerate(self._names):
+            for name in self._test_names(test):
+                users[name].add(number)
         return users
 
+    def _test_names(self, test: str) -> set[str]:
+        """Return the names that a test uses."""
+        path, _, function = test.partition("::")
+        return self._names_by_test(path).get(function.partition("[")[0], set())
 
-def _functions(tree: ast.Module) -> Iterator[tuple[set[str], range]]:
-    """Yield the names that each function uses, and its lines."""
+    def _read_test_names(self, path: str) -> Mapping[str, set[str]]:
+        if not (self.root / path).exists():
+            return {}
+        return {name: names for name, names, _ in _functions(Source.read(self.root, path).tree)}
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, set[str], range]]:
+    """Yield each function's own name, the names that it uses, and its lines."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             parts: list[Any] = [part for statement in node.body for part in ast.walk(statement)]
             names = {getattr(part, attribute, None) for part in parts for attribute in ("id", "attr", "arg")}
-            yield {name for name in names if name}, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+            lines = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+            yield node.name, {name for name in names if name}, lines

@@ -40,6 +40,13 @@ def test_a_constant_has_the_tests_of_its_users(executions: Executions) -> None:
     assert found(executions, TEXT, "1 change number") == {SLOW, OWN, QUICK}
 
 
+def test_a_constant_has_the_tests_that_use_it_themselves(executions: Executions) -> None:
+    file = executions.root / "tests/b.py"
+    file.parent.mkdir()
+    file.write_text("def g():\n    assert 1 < part.LIMIT < 10\n")
+    assert found(executions, TEXT, "1 change number") == {SLOW, OWN, QUICK, OTHER}
+
+
 def test_a_line_may_have_moved_since(executions: Executions) -> None:
     assert found(executions, f"import os\n\n{TEXT}", "9 return None") == {OTHER}
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from functools import partial
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from service.telemetry import otel
 from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import bodies, middleware
-from service.web.context import METRICS
+from service.web.context import METRICS, SAMPLER
 from tests.support.front import ID, JSON, NAMES, front
 from tests.support.metrics import Scrape
 from tests.support.step_functions import ARN, STARTED, Script, error, ok, reset
@@ -112,6 +113,17 @@ async def test_under_load_successes_are_counted_and_each_kind_of_problem_is_logg
         # On a busy machine they may take more than one second.
         assert len(lines) + sum(line["count"] for line in suppressed) == 31
         assert all(line["outcomes"] == {"succeeded": line["count"]} for line in suppressed)
+
+
+async def test_lines_that_were_suppressed_last_are_counted_when_the_service_ends() -> None:
+    with capture_logs() as logs:
+        async with front() as it:
+            it.app[SAMPLER]._limit = 1
+            it.app[SAMPLER]._end = time.monotonic() + 1000
+            for _ in range(2):
+                async with it.client.get("/nowhere") as response:
+                    assert response.status == 404
+    assert [line["count"] for line in logs if line["event"] == "requests_suppressed"] == [1]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])

@@ -118,3 +118,20 @@ async def test_an_ip_address_is_not_looked_up(host: str) -> None:
     names.forget()
     assert (await names.addresses())[0][4][:2] == (host, 443)
     assert threading.active_count() == before
+
+
+async def test_lookups_that_end_after_another_one_change_nothing(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns, "HUNG_S", 0.0)
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    names = resolver()
+    calls = [asyncio.create_task(names.addresses()) for _ in range(MAX_LOOKUPS)]
+    await asyncio.sleep(0)
+    server.release.set()
+    assert await asyncio.gather(*calls) == [ANSWER] * MAX_LOOKUPS
+    async with asyncio.timeout(10):
+        while names._running:  # noqa: ASYNC110 - a count has no event to wait for
+            await asyncio.sleep(0.01)
+    assert (server.lookups, faults) == (MAX_LOOKUPS, [])

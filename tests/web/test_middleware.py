@@ -186,7 +186,7 @@ async def test_telemetry_that_fails_is_logged_and_changes_no_response(
 async def test_a_failed_call_to_aws_is_logged_with_its_code_action_arn_and_host(
     script: Script, slug: str, logged: str
 ) -> None:
-    async with front(timeout=1.5) as it:
+    async with front(timeout=1.5, response_timeout=3) as it:
         it.stage.endpoint.script("StartExecution", script)
         it.stage.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with capture_logs() as logs:

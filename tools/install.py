@@ -130,6 +130,10 @@ def _make(environment: Path) -> None:
         shutil.rmtree(environment)
     environment.mkdir()
     (environment / STATE).write_text("{}")
+    _create(environment)
+
+
+def _create(environment: Path) -> None:
     # If the environment is active, the Python that runs this has just been removed with it.
     python = getattr(sys, "_base_executable", sys.executable)
     _run([python, "-m", "venv", str(environment)], CANNOT_CREATE.format(python=python, environment=environment))

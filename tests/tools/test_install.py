@@ -40,9 +40,21 @@ class Workshop:
         return self.environment / install.STATE
 
 
+@pytest.fixture(scope="session")
+def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment with pip alone, as `install` creates it."""
+    environment = tmp_path_factory.mktemp("created") / "environment"
+    install.set_up(environment, [])
+    return environment
+
+
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, created: Path) -> Workshop:
+    """Environments begin as copies of one that was created once: their creation takes most of the time."""
     made = Workshop(tmp_path)
+    monkeypatch.setattr(
+        install, "_create", lambda folder: shutil.copytree(created, folder, symlinks=True, dirs_exist_ok=True)
+    )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(made.index))
     return made

@@ -10,6 +10,7 @@ import structlog
 from service.telemetry import logs
 from tests.support import ended_apps
 from tests.support.privacy import leaks
+from tests.support.processes import end_fork_server
 
 # Write logs as the service does, except for the destination, which each test chooses.
 structlog.configure(processors=[*logs.processors(), structlog.processors.JSONRenderer()])
@@ -35,3 +36,10 @@ def pytest_runtest_makereport(
 def pytest_runtest_teardown() -> None:
     """Free the memory of ended applications: a test run creates hundreds."""
     ended_apps.forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> Generator[None]:
+    """End the fork server before the coverage data of all processes is combined."""
+    yield
+    end_fork_server()

@@ -7,10 +7,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
 from service.local import LocalAws
 from tests.support.privacy import assert_nothing_private
@@ -23,10 +26,78 @@ CLEAN = {
 """The environment without the developer's own settings, for processes under test."""
 
 
+READ_BY_IMPORTS: Final = ("SSL_", "PYTHON")
+"""The beginnings of environment variables that imports depend on."""
+
+
+class Forked:
+    """A process of the fork server; it has the part of `asyncio.subprocess.Process` that tests use."""
+
+    def __init__(self, status: asyncio.StreamReader, pid: int, outputs: Sequence[asyncio.StreamReader]) -> None:
+        self.stdout, self.stderr = outputs
+        self.returncode: int | None = None
+        self.pid = pid
+        self._ended = asyncio.create_task(self._end(status))
+
+    async def _end(self, status: asyncio.StreamReader) -> int:
+        self.returncode = int(await status.readline())
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ended)
+
+
+@cache
+def fork_server() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the fork server once; return it and the socket for requests to it."""
+    requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = (sys.executable, "-W", "error", "-m", "tests.support.fork_server")
+        return subprocess.Popen(command, stdin=theirs.fileno(), env=CLEAN), requests
+
+
+def end_fork_server() -> None:
+    """End the fork server, if there is one, so that its coverage data is written."""
+    if fork_server.cache_info().currsize:
+        server, requests = fork_server()
+        requests.close()
+        server.wait(30)
+        fork_server.cache_clear()
+
+
+async def fork(arguments: Sequence[str], env: Mapping[str, str]) -> Forked:
+    """Let the fork server run `python -m service`."""
+    readers, writers = zip(*(os.pipe() for _ in range(3)), strict=True)
+    request = {"arguments": arguments, "env": dict(env), "folder": str(Path.cwd())}
+    _, requests = fork_server()
+    socket.send_fds(requests, [json.dumps(request).encode()], writers)
+    for writer in writers:
+        os.close(writer)
+    *outputs, status = [await reader(descriptor) for descriptor in readers]
+    async with asyncio.timeout(30):
+        return Forked(status, int(await status.readline()), outputs)
+
+
+async def reader(descriptor: int) -> asyncio.StreamReader:
+    """Return a reader of a pipe."""
+    made = asyncio.StreamReader()
+    file = os.fdopen(descriptor, "rb", 0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(made), file)
+    return made
+
+
 class Process:
     """A running command; its standard output and standard error are read continuously."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked) -> None:
         self._process = process
         self.stdout: list[str] = []
         self.stderr: list[str] = []
@@ -87,9 +158,16 @@ class Process:
         assert_nothing_private([*self.stderr, *(line for line in self.stdout if line.startswith("{"))])
 
 
-def command(*arguments: str, env: Mapping[str, str] | None = None) -> AbstractAsyncContextManager[Process]:
-    """Run `python -m ...`."""
-    return running("-m", *arguments, env=env)
+@asynccontextmanager
+async def command(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
+    """Run `python -m ...`; forked, if that makes no difference. On macOS some libraries do not work when forked."""
+    env = env or {}
+    if module != "service" or sys.platform != "linux" or any(name.startswith(READ_BY_IMPORTS) for name in env):
+        async with running("-m", module, *arguments, env=env) as process:
+            yield process
+    else:
+        async with ended(Process(await fork(arguments, {**CLEAN, **env}))) as process:
+            yield process
 
 
 @asynccontextmanager
@@ -111,6 +189,13 @@ async def running(
             stderr=stderr,
         )
     )
+    async with ended(process):
+        yield process
+
+
+@asynccontextmanager
+async def ended(process: Process) -> AsyncIterator[Process]:
+    """End a process with the block."""
     try:
         yield process
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -42,13 +41,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.lower().endswith("_proxy") or name.startswith(("AWS_", "REQUESTS_", "SSL_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def _credentials(monkeypatch: pytest.MonkeyPatch, no_settings_of_this_machine: None) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
@@ -118,9 +111,9 @@ async def test_calls_go_where_the_sdk_would_send_them(
     assert found.signing_name == "states"
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    return self_signed(tmp_path, "states.test", "secrets.test")
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("tls"), "states.test", "secrets.test")
 
 
 async def test_calls_go_through_the_proxy_and_trust_the_certificates_of_the_sdks_settings(
@@ -177,6 +170,7 @@ async def test_the_sdks_own_clients_check_certificates_and_names_with_and_withou
     port = await stack.enter_async_context(secrets_manager(certificate))
     proxy = await stack.enter_async_context(ForwardProxy(port))
     monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     if trusted:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     session = (await sdk_access(stack)).session

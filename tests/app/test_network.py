@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 
@@ -15,13 +14,7 @@ from tests.support.tls import self_signed, server_context
 
 URLS = ("https://states.eu-west-1.amazonaws.com", "wss://x.appsync-realtime-api.eu-west-1.amazonaws.com/event/realtime")
 
-
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.lower().endswith("_proxy") or name.startswith(("AWS_", "REQUESTS_", "SSL_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
 
 
 @pytest.fixture(scope="module")

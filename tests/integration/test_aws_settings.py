@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from service.local import LocalAws
 from tests.support.credentials import CredentialsEndpoint, Fault
-from tests.support.processes import command, local, service, settings_for
+from tests.support.processes import command, local, running, service, settings_for
 from tests.support.proxies import ForwardProxy, TlsFront
 from tests.support.tls import self_signed, server_context
 
@@ -102,7 +103,7 @@ async def test_what_cannot_be_used_ends_the_start_with_one_message_that_names_it
 @pytest.mark.parametrize(("fault", "auth"), [("hang", "api_key"), ("error", "iam")])
 async def test_valid_credentials_are_used_while_their_source_fails(aws: LocalAws, fault: Fault, auth: str) -> None:
     async with CredentialsEndpoint() as endpoint:
-        endpoint.valid_for_s = 20  # renewed after ten seconds
+        endpoint.valid_for_s = 12  # renewed after six seconds
         key = {} if auth == "api_key" else {"APPSYNC_API_KEY": ""}
         async with service(aws, APPSYNC_AUTH=auth, **key, **endpoint.environment) as (process, url):
             endpoint.fault = fault
@@ -114,7 +115,7 @@ async def test_valid_credentials_are_used_while_their_source_fails(aws: LocalAws
             await process.until(lambda: sum(line["event"] == "link_up" for line in process.logs) == 2)
 
 
-@pytest.mark.parametrize("fault", ["hang", "drip", "error", "garbage"])
+@pytest.mark.parametrize("fault", ["hang", "garbage"])  # tests/app/test_credentials.py has all of them
 async def test_without_valid_credentials_a_post_is_503_unreachable_within_five_seconds(
     aws: LocalAws, fault: Fault
 ) -> None:
@@ -122,20 +123,31 @@ async def test_without_valid_credentials_a_post_is_503_unreachable_within_five_s
         endpoint.valid_for_s = 3
         async with service(aws, **endpoint.environment) as (process, url):
             endpoint.fault = fault
-            await process.until(lambda: any(line.get("valid_for") == 0 for line in process.logs))
+            await asyncio.sleep(endpoint.expires_at - time.time())  # this test is about time
             began = time.monotonic()
             status, problem = await post(url)
             assert (status, problem["type"].rpartition(":")[2]) == (503, "unreachable")
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 5 + 1  # a busy machine
             assert "secret-of-the-endpoint" not in "".join(process.stderr)
+
+
+IMPATIENT = """
+import sys
+from service.__main__ import main
+from service.app import credentials
+assert credentials.START_TIMEOUT_S == 15
+credentials.START_TIMEOUT_S = 2.0
+sys.argv = ["service", "serve"]
+sys.exit(main())
+"""
 
 
 async def test_a_start_whose_credentials_do_not_come_ends_and_says_so(aws: LocalAws) -> None:
     async with CredentialsEndpoint() as endpoint:
         endpoint.fault = "hang"
-        async with command("service", "serve", env=settings_for(aws) | endpoint.environment) as process:
+        async with running("-c", IMPATIENT, env=settings_for(aws) | endpoint.environment) as process:
             assert await process.wait() == 1
-            assert process.stderr[-1].startswith("AWS credentials cannot be read: not within 15 s: ")
+            assert process.stderr[-1].startswith("AWS credentials cannot be read: not within 2 s: ")
             assert not aws.connections
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Self, TypeAlias
+import time
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeAlias
+
+from tests.support.tcp import Server
 
 Fault: TypeAlias = Literal["hang", "drip", "error", "refuse", "garbage", "no member", "line break", "expired"]
 
 DRIP_INTERVAL_S: Final = 0.3
 
 
-class CredentialsEndpoint:
+class CredentialsEndpoint(Server):
     """The endpoint; the access key of its n-th response is `AKIDn`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.fault: Fault | None = None
         """What is wrong with responses from now on."""
         self.valid_for_s = 6 * 3600.0
@@ -24,10 +28,13 @@ class CredentialsEndpoint:
         self.requests = 0
         self.under_way = 0
         self.most_under_way = 0
+        self.expires_at = 0.0
+        """When the credentials of the last response expire, in seconds since the epoch."""
         self._arrived = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server
-        self.url: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/credentials"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,38 +52,17 @@ class CredentialsEndpoint:
         async with asyncio.timeout(30), self._arrived:
             await self._arrived.wait_for(lambda: self.requests >= number)
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/credentials"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        async with self._arrived:
+            self.requests += 1
+            self._arrived.notify_all()
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            await reader.readuntil(b"\r\n\r\n")
-            async with self._arrived:
-                self.requests += 1
-                self._arrived.notify_all()
-            self.under_way += 1
-            self.most_under_way = max(self.most_under_way, self.under_way)
-            try:
-                await self._respond(reader, writer)
-            finally:
-                self.under_way -= 1
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+            await self._respond(reader, writer)
         finally:
-            writer.transport.abort()
+            self.under_way -= 1
 
     async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.fault == "refuse":
@@ -103,12 +89,12 @@ class CredentialsEndpoint:
             return b"secret-of-the-endpoint"
         if self.fault == "garbage":
             return b"<html>secret-of-the-endpoint</html>"
-        valid_for = -60.0 if self.fault == "expired" else self.valid_for_s
+        self.expires_at = time.time() + (-60.0 if self.fault == "expired" else self.valid_for_s)
         members: dict[str, Any] = {
             "AccessKeyId": f"AKID{self.requests}",
             "SecretAccessKey": "secret-of-the-endpoint",
             "Token": "secret-of-the-endpoint" + ("\nX: y" if self.fault == "line break" else ""),
-            "Expiration": (datetime.now(UTC) + timedelta(seconds=valid_for)).isoformat(),
+            "Expiration": datetime.fromtimestamp(self.expires_at, UTC).isoformat(),
         }
         if self.fault == "no member":
             del members["SecretAccessKey"]

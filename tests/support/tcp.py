@@ -6,8 +6,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeAlias
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Self, TypeAlias
 
 Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -22,7 +22,7 @@ async def tcp_server(handle: Handler, tls: ssl.SSLContext | None = None) -> Asyn
         assert task is not None
         serving.add(task)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError):
                 await handle(reader, writer)
         except asyncio.CancelledError:
             pass
@@ -39,6 +39,25 @@ async def tcp_server(handle: Handler, tls: ssl.SSLContext | None = None) -> Asyn
             task.cancel()
         if serving:
             await asyncio.wait(serving)
+
+
+class Server:
+    """A server of `tcp_server` with a state of its own."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._running = AsyncExitStack()
+        self.port: int
+
+    async def __aenter__(self) -> Self:
+        self.port = await self._running.enter_async_context(tcp_server(self._serve, self._tls))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._running.aclose()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
 
 
 async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -60,23 +79,24 @@ def response(body: bytes = b"{}", *headers: str, status: int = 200) -> bytes:
     return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + body
 
 
-async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    """Pass everything on to `port` of this machine, and back."""
-    there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
-
-    async def back() -> None:
-        while data := await there_reader.read(65536):
-            writer.write(data)
-        writer.transport.abort()
-
-    backwards = asyncio.create_task(back())
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, sent: bytes = b"") -> None:
+    """Connect a client with `port` of this machine until either ends; `sent` has been read from the client already."""
+    from_target, to_target = await asyncio.open_connection("127.0.0.1", port)
+    to_target.write(sent)
+    pumps = [asyncio.create_task(_pump(reader, to_target)), asyncio.create_task(_pump(from_target, writer))]
     try:
-        while data := await reader.read(65536):
-            there_writer.write(data)
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        there_writer.transport.abort()
-        backwards.cancel()
-        await asyncio.wait([backwards])
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        to_target.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
 
 
 class ConnectProxy:

@@ -42,7 +42,7 @@ def faults(lock: Path, platform: str, python: str, *options: str) -> Iterator[st
     done = subprocess.run(
         (
             *(uv, "pip", "compile", *plain, *wheels, *options, "--constraints", str(lock)),
-            *("--python-platform", platform, "--python-version", python, str(lock)),
+            *("--python", sys.executable, "--python-platform", platform, "--python-version", python, str(lock)),
         ),
         capture_output=True,
         text=True,

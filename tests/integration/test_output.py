@@ -19,11 +19,11 @@ import pytest
 from service.local import LocalAws
 from tests.support.metrics import scrape
 from tests.support.outputs import BROKEN, broken, full_pipe
-from tests.support.processes import Process, free_port, running, settings_for
+from tests.support.processes import Process, command, free_port, running, settings_for
 
 RICARDO = {"nome": "Ricardo", "sobrenome": "Marques"}
 LOCAL = {"HOST": "127.0.0.1", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json", "DRAIN_DELAY": "0"}
-HELD_S = 1.5
+HELD_S = 1.0
 """How long the workflow takes, so that requests are in flight during the stop."""
 ROUNDS = 50
 FLOOD, LIMIT = 50, 3
@@ -37,13 +37,13 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def ready(
-    http: aiohttp.ClientSession, *command: str, env: dict[str, str], stdout: int | None, stderr: int | None
+    http: aiohttp.ClientSession, *arguments: str, env: dict[str, str], stdout: int | None, stderr: int | None
 ) -> AsyncIterator[tuple[Process, str]]:
     """Run a command whose log need not be readable; yield its process and its URL once it is ready."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = env | {"PORT": str(port)}
-    async with running("-m", "service", *command, env=env, stdout=stdout, stderr=stderr) as process:
+    async with command("service", *arguments, env=env, stdout=stdout, stderr=stderr) as process:
         async with asyncio.timeout(30):
             while not await is_ready(http, url):  # noqa: ASYNC110 - its log, which would say so, may not be readable
                 await asyncio.sleep(0.05)
@@ -136,7 +136,7 @@ async def test_a_released_request_still_is_exit_status_three(http: aiohttp.Clien
 )
 async def test_a_message_that_cannot_be_written_leaves_the_exit_status(argument: str, status: int, kind: str) -> None:
     with broken(kind) as out:
-        async with running("-m", "service", argument, stdout=out, stderr=out) as process:
+        async with command("service", argument, stdout=out, stderr=out) as process:
             assert await process.wait() == status
 
 

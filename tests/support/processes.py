@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cache
@@ -33,7 +34,7 @@ READ_BY_IMPORTS: Final = ("SSL_", "PYTHON")
 class Forked:
     """A process of the fork server; it has the part of `asyncio.subprocess.Process` that tests use."""
 
-    def __init__(self, status: asyncio.StreamReader, pid: int, outputs: Sequence[asyncio.StreamReader]) -> None:
+    def __init__(self, status: asyncio.StreamReader, pid: int, outputs: Sequence[asyncio.StreamReader | None]) -> None:
         self.stdout, self.stderr = outputs
         self.returncode: int | None = None
         self.pid = pid
@@ -41,6 +42,7 @@ class Forked:
 
     async def _end(self, status: asyncio.StreamReader) -> int:
         self.returncode = int(await status.readline())
+        await status.read()  # to its end, which closes it
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -73,17 +75,20 @@ def end_fork_server() -> None:
         fork_server.cache_clear()
 
 
-async def fork(arguments: Sequence[str], env: Mapping[str, str]) -> Forked:
+async def fork(arguments: Sequence[str], env: Mapping[str, str], stdout: int, stderr: int) -> Forked:
     """Let the fork server run `python -m service`."""
-    readers, writers = zip(*(os.pipe() for _ in range(3)), strict=True)
+    status, reported = os.pipe()
+    pipes = [os.pipe() if output == PIPE else None for output in (stdout, stderr)]
+    outputs = [pipe[1] if pipe else output for pipe, output in zip(pipes, (stdout, stderr), strict=True)]
     request = {"arguments": arguments, "env": dict(env), "folder": str(Path.cwd())}
     _, requests = fork_server()
-    socket.send_fds(requests, [json.dumps(request).encode()], writers)
-    for writer in writers:
-        os.close(writer)
-    *outputs, status = [await reader(descriptor) for descriptor in readers]
+    socket.send_fds(requests, [json.dumps(request).encode()], [*outputs, reported])
+    for descriptor in (reported, *(pipe[1] for pipe in pipes if pipe)):
+        os.close(descriptor)
+    lines = await reader(status)
+    readers = [await reader(pipe[0]) if pipe else None for pipe in pipes]
     async with asyncio.timeout(30):
-        return Forked(status, int(await status.readline()), outputs)
+        return Forked(lines, int(await lines.readline()), readers)
 
 
 async def reader(descriptor: int) -> asyncio.StreamReader:
@@ -159,14 +164,24 @@ class Process:
 
 
 @asynccontextmanager
-async def command(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-    """Run `python -m ...`; forked, if that makes no difference. On macOS some libraries do not work when forked."""
+async def command(
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdout: int | None = PIPE,
+    stderr: int | None = PIPE,
+) -> AsyncIterator[Process]:
+    """Run `python -m ...` as `running` does; forked, unless that could make a difference.
+
+    On macOS, some libraries do not work when forked.
+    """
     env = env or {}
-    if module != "service" or sys.platform != "linux" or any(name.startswith(READ_BY_IMPORTS) for name in env):
-        async with running("-m", module, *arguments, env=env) as process:
+    starts_anew = sys.platform != "linux" or any(name.startswith(READ_BY_IMPORTS) for name in env)
+    if module != "service" or starts_anew or stdout is None or stderr is None:
+        async with running("-m", module, *arguments, env=env, stdout=stdout, stderr=stderr) as process:
             yield process
     else:
-        async with ended(Process(await fork(arguments, {**CLEAN, **env}))) as process:
+        async with ended(Process(await fork(arguments, {**CLEAN, **env}, stdout, stderr))) as process:
             yield process
 
 
@@ -174,8 +189,8 @@ async def command(module: str, *arguments: str, env: Mapping[str, str] | None = 
 async def running(
     *arguments: str,
     env: Mapping[str, str] | None = None,
-    stdout: int | None = asyncio.subprocess.PIPE,
-    stderr: int | None = asyncio.subprocess.PIPE,
+    stdout: int | None = PIPE,
+    stderr: int | None = PIPE,
 ) -> AsyncIterator[Process]:
     """Run `python ...` with warnings as errors; its output goes to these files, None for a closed one."""
     closed = [redirection for file, redirection in ((stdout, ">&-"), (stderr, "2>&-")) if file is None]

@@ -143,6 +143,6 @@ def test_a_new_test_is_run_though_the_record_does_not_know_it(project: Path, rec
 
 
 def test_an_endless_loop_is_noticed(project: Path, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.mutants.examine.START_S", 8)
+    monkeypatch.setattr("tools.mutants.examine.START_S", 4)
     (result,) = examine(project, record, "service/web/part.py:8 swap operator").values()
     assert result.by == "timeout"

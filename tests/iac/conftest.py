@@ -47,8 +47,10 @@ def applying(
     if not any(isinstance(item, pytest.Function) and "world" in item.fixturenames for item in request.session.items):
         yield None
         return
-    with moto() as url, ThreadPoolExecutor(1) as background:
-        yield background.submit(first_apply, tmp_path_factory.mktemp("applied"), url, fetch=REQUIRED)
+    folder = tmp_path_factory.mktemp("applied")
+    calls = folder / "calls.jsonl"
+    with moto(calls) as url, ThreadPoolExecutor(1) as background:
+        yield background.submit(first_apply, folder, url, calls, fetch=REQUIRED)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """moto's server, with additions for gaps of moto 5.2.5 that `terraform apply` of this configuration meets.
 
-Usage: `python -m tests.iac.moto_aws`. It prints its URL, and ends when its standard input does. It runs in a separate
-process because the additions change moto permanently.
+Usage: `python -m tests.iac.moto_aws FILE`. It prints its URL, records Terraform's calls into the file, and ends when
+its standard input does. It runs in a separate process because the additions change moto permanently.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 # moto reads this on import: it loads the managed policies of AWS, one of which is attached.
@@ -26,6 +27,7 @@ from moto.server import ThreadedMotoServer
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from service.local.definition import DefinitionError, parse
+from tests.iac.applied.recorder import record
 
 Json = dict[str, Any]
 
@@ -287,6 +289,7 @@ def install() -> None:
 def main() -> None:
     """Serve until standard input ends."""
     install()
+    record(Path(sys.argv[1]))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # errors only, not a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()

@@ -41,10 +41,10 @@ def clients_environment(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def moto() -> Iterator[str]:
-    """Run moto's server in a separate process; yield its URL."""
+def moto(calls: Path) -> Iterator[str]:
+    """Run moto's server in a separate process, which records Terraform's calls in a file; yield its URL."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.iac.moto_aws"],
+        [sys.executable, "-m", "tests.iac.moto_aws", str(calls)],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         stdin=subprocess.PIPE,
@@ -64,6 +64,8 @@ class World:
 
     url: str
     terraform: Terraform
+    calls: Path
+    """Every call of Terraform's provider, one a line."""
     took: dict[str, float] = field(default_factory=dict)
     """Duration of each step, in seconds."""
     created_first: list[str] = field(default_factory=list)
@@ -194,10 +196,10 @@ def _arguments(change: dict[str, Any]) -> set[str]:
     return {name for name in {**after, **unknown} if unknown.get(name) or before.get(name) != after.get(name)}
 
 
-def first_apply(folder: Path, url: str, *, fetch: bool) -> World:
+def first_apply(folder: Path, url: str, calls: Path, *, fetch: bool) -> World:
     """Deploy as the README describes: the repository, an image in it, everything else."""
     start = time.monotonic()
-    world = World(url, Terraform(folder / "IaC", fetch=fetch, env=clients_environment(url)))
+    world = World(url, Terraform(folder / "IaC", fetch=fetch, env=clients_environment(url)), calls)
     world.took["init"] = time.monotonic() - start
     world.apply("-target=aws_ecr_repository.service", step="apply of the empty repository")
     world.created_first = world.resources

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import uuid
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from jsonata import JException, Jsonata, Parser, Utils
+from jsonata import Functions, JException, Jsonata, Parser, Utils
 
 from service.local.json_text import Json, loads
 
@@ -83,7 +84,7 @@ class Expression:
         # $now and $millis read the clock of the current instance, by default the newest one of the thread.
         Jsonata.CURRENT.jsonata = self._compiled
         try:
-            result = self._compiled.evaluate(None, bindings)
+            result = self._compiled.evaluate(None, {name: _bound(value) for name, value in bindings.items()})
             if result is not _UNDEFINED:
                 return _plain(result)
         except Exception as error:  # the library lets Python's own errors through for unexpected operands
@@ -95,6 +96,11 @@ class Expression:
 def compile_expression(text: str) -> Expression:
     """Compile each text once; UnsupportedExpressionError as from Expression."""
     return Expression(text)
+
+
+def _bound(value: Json) -> Json:
+    """Return a variable's value for the library, which takes None for undefined at the top."""
+    return Utils.NULL_VALUE if value is None else value
 
 
 def _plain(value: Json) -> Json:
@@ -132,6 +138,25 @@ def _free_variables(node: object, bound: frozenset[str] = frozenset()) -> Iterat
             bound |= {argument.value for argument in node.arguments}
         for child in children.values():
             yield from _free_variables(child, bound)
+
+
+class _StringEncoder(Functions.Encoder):  # type: ignore[misc]  # the library has no types
+    """JSON text as JavaScript writes it: of the characters beyond ASCII, only unpaired surrogates are escaped.
+
+    A workflow may compare the length of such a text with AppSync's limit.
+    """
+
+    def __init__(self, **options: Json) -> None:
+        super().__init__(**{**options, "ensure_ascii": False})
+
+    def encode(self, o: Json) -> str:
+        return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", super().encode(o))
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# The class that $string and & use.
+Functions.Encoder = _StringEncoder
 
 
 # The functions that Step Functions adds to JSONata; same guide, "JSONata functions provided by Step Functions".

@@ -27,6 +27,10 @@ def evaluate(expression: str) -> Any:
         ("$states.input.deep[0].a", 1),
         ("$states.input.deep.a[]", [1, 2]),
         ("$states.input.text & '!'", '"\\😀!'),
+        ("$string({'a': $states.input.text})", '{"a":"\\"\\\\😀"}'),
+        ("$length($string(['éü😀']))", 7),
+        ("{'a': 'é'} & ''", '{"a":"é"}'),
+        ("$string([$parse('\"\\\\ud83d\"')])", '["\\ud83d"]'),
         ("[1..3]", [1, 2, 3]),
         ("$parse('null')", None),
         ("$parse('[1, {\"a\": null}]')", [1, {"a": None}]),
@@ -73,6 +77,14 @@ def test_an_expression_that_fails_or_is_not_json_is_an_evaluation_error(expressi
 def test_an_expression_that_does_not_compile_is_rejected(expression: str) -> None:
     with pytest.raises(UnsupportedExpressionError):
         Template("{% " + expression + " %}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [("$x", None), ("{'a': $x}", {"a": None}), ("[$x]", [None]), ("$exists($x)", True), ("$string($x)", "null")],
+)
+def test_a_variable_may_be_null(expression: str, value: Any) -> None:
+    assert Template("{% " + expression + " %}").evaluate({"x": None}) == value
 
 
 def test_an_expression_is_compiled_once() -> None:

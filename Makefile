@@ -34,7 +34,7 @@ run: setup-service ## start the service with a local AWS on port 8080 (PORT=... 
 test: setup-dev ## run all tests that need only the package index, or some (WORKERS=2 ARGS="-k name")
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-# Without Terraform or its AWS provider this fails; TERRAFORM=optional skips what needs them and says so.
+# Without Terraform, its AWS provider or Node.js this fails; TERRAFORM=optional skips what needs them and says so.
 TERRAFORM ?= required
 .PHONY: test-iac
 test-iac: setup-iac ## test the infrastructure: linters, Terraform, an apply against a stand-in for AWS

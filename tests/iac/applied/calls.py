@@ -23,7 +23,13 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 
 # Names of services in a signature that differ from botocore's.
-SIGNED_AS = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "states": "stepfunctions"}
+SIGNED_AS = {
+    "access-analyzer": "accessanalyzer",
+    "elasticloadbalancing": "elbv2",
+    "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
+    "states": "stepfunctions",
+}
 
 # All characters beyond the basic plane, as a range in UTF-16, which is how some models write it, and in Unicode.
 UTF16_RANGE, UNICODE_RANGE = r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"

@@ -131,6 +131,7 @@ class HttpConnection(web.RequestHandler):
         if self._discarding:
             self._discarded += len(data)
             if self._discarded > MAX_DISCARDED_BYTES:
+                self._connections.dropped += 1
                 self.drop()
             return
         if data and self._state is self._connections.idle:

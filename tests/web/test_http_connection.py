@@ -107,6 +107,7 @@ async def test_a_caller_that_sends_on_gets_the_whole_response_and_then_ten_megab
         assert len(response.partition(b"\r\n\r\n")[2]) == int(response.partition(b"Content-Length: ")[2].split()[0])
         it.send(b" " * (2 * http_connection.MAX_DISCARDED_BYTES))
         await it.opened(0)
+        assert it.connections.dropped == 1
 
 
 @pytest.mark.parametrize("kind", UNREAD)

@@ -23,10 +23,15 @@ from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S
 from service.bridge.timer_wheel import TICK_S
 from service.local.realtime import MAX_SUBSCRIPTIONS
 from service.stepfunctions.client import StepFunctionsClient
-from service.stepfunctions.http1 import MAX_RESPONSE_BYTES
+from service.stepfunctions.http1 import MAX_HEAD_BYTES, MAX_RESPONSE_BYTES
 from service.stepfunctions.pool import CLOSE_TIMEOUT_S
 from service.stepfunctions.reader import EXISTING_RETRY_DELAYS_S, RECOVERY_READ_TIMEOUT_S
-from service.stepfunctions.token_bucket import DESCRIBE_EXECUTION_QUOTA
+from service.stepfunctions.token_bucket import (
+    DESCRIBE_EXECUTION_QUOTA,
+    GET_EXECUTION_HISTORY_QUOTA,
+    LIST_EXECUTIONS_QUOTA,
+    STOP_EXECUTION_QUOTA,
+)
 from service.web.connections import HEAD_TIMEOUT_S, KEEP_ALIVE_S, READ_TIMEOUT_S
 from service.web.events import COMMENT_INTERVAL_S
 
@@ -130,7 +135,14 @@ def test_starts_are_limited_by_their_quota_and_not_by_their_slots() -> None:
 
 def test_the_largest_response_of_step_functions_is_read_and_no_endless_one() -> None:
     event_bytes, escaped = 256 * 1024, 6  # "Quotas", Step Functions Developer Guide; the longest escape is "\u0000"
+    assert 2**13 <= MAX_HEAD_BYTES <= 2**16  # AWS sends less than a KiB
     assert 2 * event_bytes * escaped < MAX_RESPONSE_BYTES <= 8 * event_bytes * escaped  # an input and an output
+
+
+def test_the_quotas_are_those_that_aws_documents() -> None:
+    """Request quotas of the state machine's API actions in most regions ("Quotas", Step Functions Developer Guide)."""
+    quotas = (DESCRIBE_EXECUTION_QUOTA, GET_EXECUTION_HISTORY_QUOTA, LIST_EXECUTIONS_QUOTA, STOP_EXECUTION_QUOTA)
+    assert [str(quota) for quota in quotas] == ["300/15", "400/20", "200/5", "1000/200"]
 
 
 def test_closing_connections_does_not_hold_up_a_stop() -> None:
@@ -146,7 +158,8 @@ def test_a_connection_is_renewed_before_the_service_ends_it() -> None:
     renewal, day = Renewal(), 24 * 3600.0
     assert 6 * 3600 <= renewal.earliest < renewal.latest - 3600  # spread, and not all the time
     assert renewal.latest + 5 * (renewal.backoff.cap + renewal.takeover) < day  # time for some more attempts
-    assert renewal.overlap < renewal.takeover < DEFAULT_SILENCE_TIMEOUT_S
+    assert renewal.overlap < renewal.takeover <= 3 * Timeouts().subscribe  # one that hangs is soon given up
+    assert renewal.takeover < DEFAULT_SILENCE_TIMEOUT_S
     assert 1 <= Backoff().refresh_interval <= 10  # new credentials are in use within seconds; each read has a cost
     assert Backoff().refresh_interval >= MIN_READ_INTERVAL_S > 0.1  # each of them reads the secret
     assert 10 <= Backoff().refused_cap <= 60  # refused ones rarely become valid by themselves

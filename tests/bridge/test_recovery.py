@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -36,6 +36,21 @@ async def test_a_gap_is_followed_by_several_lookups_as_listings_lag_behind(monke
         assert await outcome(waiters[7]) == success("e7")
         await made.endpoint.arrived("ListExecutions", 3)
         assert made.reads() == ["e7"]
+
+
+def test_the_lookups_after_a_gap_come_at_once_and_a_second_and_three_later() -> None:
+    loop, times = VirtualTimeLoop(), list[float]()
+    began = loop.time()
+
+    async def run() -> None:
+        replies, record = PendingReplies(), None
+        recovery = Recovery(replies, cast("Any", record))
+        recovery.lookup = lambda _: times.append(loop.time() - began)  # type: ignore[method-assign, assignment]  # noted instead of looked up
+        await recovery._lookup_after_gap(["exec-1"])
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(run())
+    assert times == pytest.approx([0, 1, 3])
 
 
 async def test_pending_executions_are_polled_while_the_link_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,23 @@ async def test_a_deadline_during_a_hanging_phase_does_not_make_the_outcome_unkno
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "too large"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "no HTTP"),
+        (response(b"no", status=403), "403"),
+        (response(b"<html>"), "data before TLS"),
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, said: bytes, reason: str
+) -> None:
+    async with proxy(says(said))(monkeypatch) as endpoint, client_of(endpoint) as api:
+        with pytest.raises(NotSentError, match=reason):
+            await api.call(*CALL)
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - quick, and nothing else is needed
 

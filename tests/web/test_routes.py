@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 from yarl import URL
 
 from service.web import bodies
+from service.web.context import METRICS
 from tests.support.front import ID, JSON, NAMES, front
 from tests.support.step_functions import described, error, ok
 
@@ -204,6 +206,8 @@ async def test_a_delete_stops_the_execution() -> None:
         async with it.client.delete(f"/event/{ID}") as response:
             assert (response.status, await response.read()) == (204, b"")
         assert it.stage.endpoint.count("StopExecution") == 1
+        metrics = generate_latest(it.app[METRICS].registry).decode()
+        assert 'sync_front_requests_total{operation="stop",outcome="stopped"} 1.0' in metrics
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too() -> None:

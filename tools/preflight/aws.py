@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -20,23 +20,28 @@ class Aws:
         self.region = region
         self._session = boto3.Session(region_name=region)
         self.client = cache(self._client)
+        self._mock: dict[str, Any] | None = None
 
     def test_state(self, mock: dict[str, Any] | None, **members: Any) -> dict[str, Any]:
-        """Call Step Functions' TestState, with a mock instead of the call that the state makes.
+        """Call Step Functions' TestState, with a mock instead of the call that the state makes."""
+        self._mock = mock
+        response: dict[str, Any] = self._state_tester.test_state(**members)
+        return response
 
-        The locked SDK is older than `mock` (November 2025), with which a role is no longer required.
-        """
-
-        def add_mock(params: dict[str, Any], **_: Any) -> None:
-            params["body"] = json.dumps(json.loads(params["body"]) | {"mock": mock}).encode()
-
+    @cached_property
+    def _state_tester(self) -> Any:
         # Synchronous calls have a host name of their own, which an endpoint of the user's (AWS_ENDPOINT_URL) lacks.
         prefix = ".amazonaws." in self.client("stepfunctions").meta.endpoint_url
-        client = self._client("stepfunctions", parameter_validation=False, inject_host_prefix=prefix)
-        if mock is not None:
-            client.meta.events.register("before-call.sfn.TestState", add_mock)
-        response: dict[str, Any] = client.test_state(**members)
-        return response
+        # The locked SDK is older than `mock` (November 2025), with which a role is no longer required.
+        # Few of these calls a second are allowed.
+        retries = {"mode": "standard", "total_max_attempts": 8}
+        client = self._client("stepfunctions", parameter_validation=False, inject_host_prefix=prefix, retries=retries)
+        client.meta.events.register("before-call.sfn.TestState", self._add_mock)
+        return client
+
+    def _add_mock(self, params: dict[str, Any], **_: Any) -> None:
+        if self._mock is not None:
+            params["body"] = json.dumps(json.loads(params["body"]) | {"mock": self._mock}).encode()
 
     def _client(self, service: str, **options: Any) -> Any:
         return self._session.client(service, config=_CONFIG.merge(Config(**options)))

@@ -26,7 +26,13 @@ class Group:
     service: str
     resource: str
     """ARN of a resource that they are for, with placeholders."""
-    actions: list[str]
+    provider: frozenset[str]
+    others: frozenset[str]
+
+    @property
+    def actions(self) -> list[str]:
+        """All of them."""
+        return sorted(self.provider | self.others)
 
 
 def groups() -> list[Group]:
@@ -36,7 +42,7 @@ def groups() -> list[Group]:
         Group(
             service,
             table.get("resource", "*"),
-            [f"{service}:{name}" for key in ("provider", "others") for name in table.get(key, [])],
+            *(frozenset(f"{service}:{name}" for name in table.get(kind, ())) for kind in ("provider", "others")),
         )
         for service, table in tables.items()
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.iac.applied.calls import Call, read
+from tests.iac.applied.calls import Call, read, service_model
 from tests.iac.applied.world import World
+from tools.preflight import rights
 
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
@@ -23,3 +24,16 @@ def test_the_provider_called_every_service(calls: list[Call]) -> None:
 
 def test_every_call_fits_the_model_of_its_service(calls: list[Call]) -> None:
     assert sorted({violation for call in calls for violation in call.violations()}) == []
+
+
+def test_the_preflight_asks_for_exactly_the_permissions_that_the_provider_used(calls: list[Call]) -> None:
+    needed = {action(call) for call in calls if call.service != "sts"}  # everyone may ask who they are
+    assert needed == {name for group in rights.groups() for name in group.provider}
+
+
+def action(call: Call) -> str:
+    """Return the IAM action of a call (Service Authorization Reference)."""
+    if call.service in {"apigateway", "apigatewayv2"}:  # these have an action for each method of HTTP
+        return f"apigateway:{service_model(call.service).operation_model(call.operation).http['method']}"
+    prefixes = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
+    return f"{prefixes.get(call.service, call.service)}:{call.operation}"

@@ -1,4 +1,4 @@
-"""The parts of a configuration that the preflight reads. tests/iac compares them with what Terraform prints."""
+"""The parts of a configuration that the preflight reads; tests/iac compares their form with what Terraform prints."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def values() -> dict[str, dict[str, Any]]:
             "arn": MACHINE,
             "definition": workflow(),
         },
-        "aws_sqs_queue_policy.undelivered": {"policy": json.dumps(POLICY)},
+        "aws_sqs_queue_policy.ended_undelivered": {"policy": json.dumps(POLICY)},
         'aws_subnet.private["us-east-1a"]': {},
         'aws_subnet.private["us-east-1b"]': {},
         'aws_subnet.public["us-east-1a"]': {},

@@ -40,7 +40,7 @@ class Fault(Exception):
 class StandIn:
     """The account: what it answers, and what it was asked."""
 
-    url: str = ""
+    url: str
     answers: dict[str, Callable[[Parameters], Any]] = field(default_factory=dict)
     """By `service:Operation`; an answer may raise a Fault. Operations without one are moto's."""
     calls: list[Call] = field(default_factory=list)
@@ -126,41 +126,56 @@ def standard_answers(account: StandIn) -> dict[str, Callable[[Parameters], Any]]
 
 
 @contextmanager
-def stand_in() -> Iterator[StandIn]:
+def served() -> Iterator[Server]:
     """Serve an account in which all is well."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # errors only, not a line for each request
-    moto_api_backend.reset()
-    iam: Any = get_backend("iam")[ACCOUNT]["aws"]
-    iam.create_role("deployer", "{}", "/team/", None, "", [], 3600)
-    account = StandIn()
-    account.answers = standard_answers(account)
+    server = Server()
     dispatcher: Any = threaded_moto_server.DomainDispatcherApplication  # type: ignore[attr-defined]
     with patch.object(
-        threaded_moto_server, "DomainDispatcherApplication", lambda create: _Application(dispatcher(create), account)
+        threaded_moto_server, "DomainDispatcherApplication", lambda create: _Application(dispatcher(create), server)
     ):
-        server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-        server.start()
+        moto = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+        moto.start()
     try:
-        host, port = server.get_host_and_port()
-        account.url = f"http://{host}:{port}"
-        yield account
+        host, port = moto.get_host_and_port()
+        server.url = f"http://{host}:{port}"
+        server.open()
+        yield server
     finally:
-        server.stop()
+        moto.stop()
+
+
+class Server:
+    """The stand-in's address, and the account at it."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.account = StandIn("")
+
+    def open(self) -> StandIn:
+        """Open a new account."""
+        moto_api_backend.reset()
+        iam: Any = get_backend("iam")[ACCOUNT]["aws"]
+        iam.create_role("deployer", "{}", "/team/", None, "", [], 3600)
+        self.account = StandIn(self.url)
+        self.account.answers = standard_answers(self.account)
+        return self.account
 
 
 class _Application:
     """A WSGI application that answers what the account has answers for, and passes the rest to moto."""
 
-    def __init__(self, moto: Callable[[dict[str, Any], Any], Iterable[bytes]], account: StandIn) -> None:
+    def __init__(self, moto: Callable[[dict[str, Any], Any], Iterable[bytes]], server: Server) -> None:
         self._moto = moto
-        self._account = account
+        self._server = server
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         call = decode(_recorded(environ, body))
-        self._account.calls.append(call)
-        answer = self._account.answers.get(call.name)
+        account = self._server.account
+        account.calls.append(call)
+        answer = account.answers.get(call.name)
         if answer is None:
             return self._moto(environ, start_response)
         status, content, headers = _answered(call, answer)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.processes import free_port
+from tests.tools.preflight.example import REGION
 from tests.tools.preflight.stand_in import StandIn
 from tools.preflight import endpoints
 from tools.preflight.aws import Aws
@@ -20,8 +21,9 @@ def test_a_refusal_is_an_answer(account: StandIn, aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("service", ["sfn", "appsync"])
-def test_an_endpoint_that_is_not_reached_is_wrong(aws: Aws, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("account")
+def test_an_endpoint_that_is_not_reached_is_wrong(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service.upper()}", f"http://127.0.0.1:{free_port()}")
-    (line,) = [line for line in endpoints.check(aws) if line.verdict is Verdict.WRONG]
+    (line,) = [line for line in endpoints.check(Aws(REGION)) if line.verdict is Verdict.WRONG]
     assert line.subject == f"endpoint {'stepfunctions' if service == 'sfn' else service}"
     assert "check the region, network and proxy" in line.detail

@@ -10,7 +10,7 @@ from tools.preflight.findings import Verdict
 
 TRUST = "policy aws_iam_role.workflow.assume_role_policy"
 ROLE = "policy aws_iam_role_policy.workflow.policy"
-QUEUE = "policy aws_sqs_queue_policy.undelivered.policy"
+QUEUE = "policy aws_sqs_queue_policy.ended_undelivered.policy"
 
 
 def test_each_policy_is_validated_as_what_it_is(account: StandIn, aws: Aws) -> None:

@@ -12,14 +12,12 @@ from tools.preflight.findings import Line, Verdict
 
 SOURCE = "data.aws_availability_zones.available"
 # In the stand-in's account, us-east-1e is use1-az3, which has no VPC links.
-LETTERS = "abcdef"
 
 
 def new_vpc(aws: Aws, count: int, **source: Any) -> Line:
     """Return the line about a new VPC with so many zones."""
-    subnets = {
-        f'aws_subnet.{kind}["us-east-1{LETTERS[zone]}"]': {} for kind in ("private", "public") for zone in range(count)
-    }
+    names = [f"us-east-1{letter}" for letter in "abcdef"[:count]]
+    subnets: dict[str, Any] = {f'aws_subnet.{kind}["{name}"]': {} for kind in ("private", "public") for name in names}
     (line,) = zones.check(aws, configuration({**subnets, SOURCE: source}))
     return line
 

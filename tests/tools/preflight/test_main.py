@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -89,7 +88,18 @@ def test_the_command_says_what_to_do_without_the_aws_sdk(tmp_path: Path) -> None
     assert "make setup-service" in done.stderr
 
 
-def test_a_request_of_your_own_is_json() -> None:
-    with pytest.raises(SystemExit):
-        main(["--request", "{"])
-    assert json.loads('{"a": 1}') == {"a": 1}
+def test_a_request_of_your_own_reaches_the_checks(
+    account: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del account  # it is in the environment
+    monkeypatch.setattr("tools.preflight.configuration.read", lambda _: configuration())
+    monkeypatch.setattr("tools.preflight.__main__.run", lambda *arguments: iter([ok("request", str(arguments[3]))]))
+    assert main([str(tmp_path), "--request", '{"order": 1}']) == 0
+    assert "ok       request: {'order': 1}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--request", "{"], ["--request", "order=1"]])
+def test_a_request_that_is_not_json_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "--request" in capsys.readouterr().err

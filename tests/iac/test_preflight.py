@@ -14,6 +14,7 @@ from tests.tools.preflight import example
 from tests.tools.preflight.stand_in import served
 from tools.preflight.__main__ import main
 from tools.preflight.configuration import Configuration, read
+from tools.preflight.zones import WITHOUT_VPC_LINKS
 
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(300)]
 
@@ -66,6 +67,11 @@ def test_the_readme_shows_lines_of_the_output_in_their_order(output: str) -> Non
     assert len(shown) > 15
     printed = re.sub(r"http://127\.0\.0\.1:\d+", "https://...", output).splitlines()
     assert [line for line in printed if line in shown] == shown
+
+
+def test_the_zones_without_vpc_links_are_those_that_the_configuration_excludes(configuration: Configuration) -> None:
+    excluded = configuration.values("data.aws_availability_zones.available")["exclude_zone_ids"]
+    assert set(excluded or WITHOUT_VPC_LINKS) == WITHOUT_VPC_LINKS
 
 
 def test_the_example_of_the_other_tests_has_the_form_of_the_real_configuration(configuration: Configuration) -> None:

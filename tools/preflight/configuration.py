@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 # The folder of the test file, in the folder of the configuration.
 _TESTS = "preflight"
+
+# Before the address of a resource in a module: module.name. or module.name["key"].
+_MODULES = re.compile(r"^(module\.[^.\[]+(\[[^\]]*\])?\.)+")
 
 
 class ConfigurationError(Exception):
@@ -87,7 +91,15 @@ def read(folder: Path) -> Configuration:
 def parse(messages: Iterable[dict[str, Any]]) -> Configuration:
     """Return the configuration in the messages that `terraform test -json -verbose` prints."""
     (state,) = [message["test_state"] for message in messages if message.get("type") == "test_state"]
-    return Configuration(Resource(item["address"], item["values"]) for item in state["root_module"]["resources"])
+    return Configuration(_resources(state["root_module"]))
+
+
+def _resources(module: dict[str, Any]) -> Iterator[Resource]:
+    """Yield the resources of a module and of the modules in it, by their addresses within their own module."""
+    for item in module.get("resources", ()):
+        yield Resource(_MODULES.sub("", item["address"]), item["values"])
+    for child in module.get("child_modules", ()):
+        yield from _resources(child)
 
 
 def _errors(messages: Iterable[dict[str, Any]]) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # By id: what a zone is called differs from account to account.
 # Source: API Gateway Developer Guide, "Set up VPC links V2 in API Gateway".
-WITHOUT_VPC_LINKS = frozenset({"use1-az3", "usw1-az2", "cac1-az4", "euw3-az2", "apne1-az3"})
+WITHOUT_VPC_LINKS = frozenset({"ape1-az1", "apne1-az3", "apne2-az4", "cac1-az4", "euw3-az2", "use1-az3", "usw1-az2"})
 
 _SUBJECT = "zones"
 

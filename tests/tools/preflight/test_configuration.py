@@ -9,8 +9,10 @@ import pytest
 from tools.preflight.configuration import Configuration, ConfigurationError, Resource, read
 
 ROLE = {"address": 'aws_iam_role.logs["a"]', "values": {"name": "a"}}
-ZONES = {"address": "data.aws_availability_zones.available", "values": {"state": "available"}}
-STATE = {"type": "test_state", "test_state": {"root_module": {"resources": [ROLE, ZONES]}}}
+ZONES = {"address": "module.front.data.aws_availability_zones.available", "values": {"state": "available"}}
+QUEUE = {"address": 'module.front["a.b"].module.ended.aws_sqs_queue.ended', "values": {}}
+MODULES = [{"resources": [ZONES], "child_modules": [{"resources": [QUEUE]}]}]
+STATE = {"type": "test_state", "test_state": {"root_module": {"resources": [ROLE], "child_modules": MODULES}}}
 REFUSED = {"type": "diagnostic", "diagnostic": {"severity": "error", "summary": "Invalid value", "detail": "Too long."}}
 WARNING = {"type": "diagnostic", "diagnostic": {"severity": "warning", "summary": "Old", "detail": "Rotate it."}}
 
@@ -30,6 +32,7 @@ def test_the_state_of_terraforms_test_is_read(tmp_path: Path, monkeypatch: pytes
     assert [(resource.address, resource.type) for resource in found.resources] == [
         ('aws_iam_role.logs["a"]', "aws_iam_role"),
         ("data.aws_availability_zones.available", "aws_availability_zones"),
+        ("aws_sqs_queue.ended", "aws_sqs_queue"),
     ]
     assert found.values("data.aws_availability_zones.available") == {"state": "available"}
     assert [resource.values for resource in found.all("aws_iam_role")] == [{"name": "a"}]

@@ -64,7 +64,7 @@ def _simulate(aws: Aws, configuration: Configuration, caller: str) -> Iterator[L
         "account": account,
         "region": aws.region,
         "name": configuration.environment["SERVICE_NAME"],
-        "workflow": configuration.environment["STATE_MACHINE_ARN"].rpartition(":")[2],
+        "workflow": configuration.all("aws_sfn_state_machine")[0].values["name"],
     }
     pages = aws.client("iam").get_paginator("simulate_principal_policy")
     for group in groups():

@@ -19,18 +19,19 @@ _STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
 def check(aws: Aws, configuration: Configuration) -> Iterator[Line]:
-    """Yield a line for each rule."""
+    """Yield a line for each rule about executions."""
     namespace = configuration.environment["APPSYNC_NAMESPACE"]
     for rule in configuration.all("aws_cloudwatch_event_rule"):
-        if rule.values["event_pattern"]:
+        pattern = rule.values["event_pattern"]
+        if pattern and "stateMachineArn" in json.loads(pattern).get("detail", ()):
             subject = f"rule {rule.values['name']}"
-            yield from guarded(subject, _test(aws, subject, rule.values["event_pattern"], namespace))
+            yield from guarded(subject, _test(aws, subject, pattern, namespace))
 
 
 def _test(aws: Aws, subject: str, pattern: str, namespace: str) -> Iterator[Line]:
     """Send an event of each status, and one of another state machine."""
     detail = json.loads(pattern)["detail"]
-    (machine, *_), wanted = detail["stateMachineArn"], set(detail["status"])
+    (machine, *_), wanted = detail["stateMachineArn"], set(detail.get("status", _STATUSES))
     expected = {status: status in wanted for status in _STATUSES}
     events = {status: samples.status_change(machine, status, {}, namespace) for status in _STATUSES}
     events["another state machine"] = samples.status_change(f"{machine}-other", max(wanted), {}, namespace)

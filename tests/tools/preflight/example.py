@@ -50,7 +50,6 @@ def values() -> dict[str, dict[str, Any]]:
     """Return the values of each resource, by address."""
     environment = {
         "SERVICE_NAME": "sync-front",
-        "STATE_MACHINE_ARN": MACHINE,
         "APPSYNC_NAMESPACE": "AsyncEvents",
         "DESCRIBE_QUOTA": "300/15",
         "LIST_QUOTA": "200/5",

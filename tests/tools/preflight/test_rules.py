@@ -12,12 +12,11 @@ from tools.preflight.aws import Aws
 from tools.preflight.findings import Line, Verdict
 
 
-def line(aws: Aws, **detail: Any) -> Line:
-    """Return the line about the example's rule with another detail."""
-    pattern = {**PATTERN, "detail": PATTERN["detail"] | detail}  # type: ignore[operator]
-    (found,) = rules.check(
-        aws, configuration({"aws_cloudwatch_event_rule.ended": {"event_pattern": json.dumps(pattern)}})
-    )
+def line(aws: Aws, source: str = "aws.states", **detail: Any) -> Line:
+    """Return the line about the example's rule with another source or detail."""
+    pattern = {**PATTERN, "source": [source], "detail": PATTERN["detail"] | detail}  # type: ignore[operator]
+    changes = {"aws_cloudwatch_event_rule.ended": {"event_pattern": json.dumps(pattern)}}
+    (found,) = rules.check(aws, configuration({**changes}))
     return found
 
 
@@ -34,6 +33,7 @@ def test_a_rule_that_matches_what_it_names_is_right(account: StandIn, aws: Aws) 
     [
         ({"name": [{"prefix": "run-"}]}, "FAILED, TIMED_OUT, ABORTED"),
         ({"state": ["FAILED"]}, "FAILED, TIMED_OUT, ABORTED"),
+        ({"source": "aws.state"}, "FAILED, TIMED_OUT, ABORTED"),
         ({"status": ["FAILED", "TIMEDOUT"]}, "TIMEDOUT"),
         ({"stateMachineArn": [MACHINE, f"{MACHINE}-other"]}, "another state machine"),
     ],
@@ -44,8 +44,11 @@ def test_a_rule_that_matches_something_else_is_wrong(aws: Aws, detail: dict[str,
     assert f"the pattern is wrong about {mistaken}: " in found.detail
 
 
-def test_a_scheduled_rule_has_no_pattern(aws: Aws) -> None:
-    changes = {"aws_cloudwatch_event_rule.ended": {"event_pattern": None}}
+@pytest.mark.parametrize(
+    "pattern", [None, '{"source": ["aws.ecs"], "detail": {"lastStatus": ["STOPPED"]}}', '{"account": ["1"]}']
+)
+def test_rules_about_something_else_are_left_out(aws: Aws, pattern: str | None) -> None:
+    changes = {"aws_cloudwatch_event_rule.ended": {"event_pattern": pattern}}
     assert list(rules.check(aws, configuration({**changes}))) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
@@ -39,9 +40,10 @@ def _try(aws: Aws, subject: str, stack: dict[str, Any]) -> Iterator[Line]:
         Capabilities=stack["capabilities"] or [],
     )
     try:
-        yield _result(client, subject, name)
+        line = _result(client, subject, name)
     finally:
         left = _delete(client, name)
+    yield line
     if left:
         yield wrong(subject, f"delete the empty stack: aws cloudformation delete-stack --stack-name {name} ({left})")
 
@@ -54,13 +56,14 @@ def _result(client: Any, subject: str, name: str) -> Line:
         described = client.describe_change_set(**change_set)
         return wrong(subject, f"the change set is {described['Status']}: {described.get('StatusReason')}")
     changes = client.describe_change_set(**change_set)["Changes"]
-    return ok(subject, f"a change set would create {len(changes)} resources; it was deleted again")
+    return ok(subject, f"a change set would create {len(changes)} resources")
 
 
 def _delete(client: Any, name: str) -> str:
     """Delete the change set and its empty stack; return why that failed."""
-    try:
+    with suppress(ClientError, BotoCoreError):  # the stack is deleted with what it has
         client.delete_change_set(StackName=name, ChangeSetName=_CHANGE_SET)
+    try:
         client.delete_stack(StackName=name)
     except (ClientError, BotoCoreError) as error:
         return str(error)

@@ -73,8 +73,10 @@ class HttpConnection(web.RequestHandler):
         self._socket.abort()
 
     def close_gracefully(self) -> None:
-        """Close the connection when the caller has read what is left to send."""
+        """Close the connection when the caller has read what is left to send, for which it has the read timeout."""
         self.enter(None)
+        # What is left may be too little to stop writing, which would have started the timeout.
+        self._connections.blocked.setdefault(self, self._loop.time())
         self._socket.close()
 
     def reject(self) -> None:

@@ -134,6 +134,18 @@ async def test_a_lingering_connection_is_closed_after_a_while_and_does_not_count
         assert it.connections.dropped == 0
 
 
+async def test_a_lingering_connection_whose_caller_reads_nothing_is_dropped_however_little_is_left() -> None:
+    async with listening(linger=0.1, read_timeout=0.3) as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
+        await it.connect()
+        await it.opened(1)
+        (connection,) = it.connections.awaiting_head
+        connection._socket.set_write_buffer_limits(2**30)  # what is left of 15 MB stands for what is below the limit
+        it.send(f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 60 + b"nonsense\r\n\r\n")
+        await it.opened(0)
+        assert it.connections.dropped == 1
+
+
 async def test_a_new_connection_gets_a_503_if_all_others_are_busy() -> None:
     async with listening(limit=1) as it:
         it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))

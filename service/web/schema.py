@@ -52,7 +52,8 @@ class RequestSchema:
         )
         self._checks = _Checks(schema).of(schema)
         text = orjson.dumps(schema).decode()
-        self._first_is_cheap = not any(f'"{keyword}"' in text for keyword in _LISTS_ERRORS)
+        # In a recursive schema, all that is valid before the first error is checked again at each level of a body.
+        self._first_is_cheap = math.isfinite(self._checks) and not any(f'"{word}"' in text for word in _LISTS_ERRORS)
 
     @classmethod
     def load(cls, path: str | Path) -> RequestSchema:

@@ -68,6 +68,13 @@ def test_a_deep_body_against_a_recursive_schema_is_rejected_at_once(keyword: str
     assert growth(lambda depth: violations(schema, nested(depth, lambda inner: {"a": inner})), 48) < SUPERLINEAR
 
 
+@pytest.mark.parametrize("keyword", RECURSIVE)
+def test_a_deep_body_whose_last_member_is_the_invalid_one_is_rejected_at_once(keyword: str) -> None:
+    node = {key: value for key, value in RECURSIVE[keyword].items() if key != "type"}
+    schema = RequestSchema({"allOf": [SELF, {"required": ["z"]}], "$defs": {"node": {"$dynamicAnchor": "node"} | node}})
+    assert growth(lambda depth: violations(schema, nested(depth, lambda inner: {"a": inner})), 48) < SUPERLINEAR
+
+
 def test_a_deep_body_of_arrays_against_a_recursive_schema_is_rejected_at_once() -> None:
     node = {"type": "array", "contains": SELF, "items": SELF, "anyOf": [{"items": SELF}, {"prefixItems": [SELF]}]}
     schema = RequestSchema({**SELF, "$defs": {"node": node}})

@@ -139,13 +139,16 @@ class HttpConnection(web.RequestHandler):
         if data and self._state is self._connections.idle:
             self.enter(self._connections.awaiting_head)
         request = self._current_request
-        if request is not None and not request.content.is_eof():
+        body = None if request is None or request.content.is_eof() else request.content
+        if body is not None:
             self._body_bytes += len(data)
             if self._body_bytes > MAX_BODY_BYTES:
                 self._discarding = True
-                request.content.set_exception(web.HTTPRequestEntityTooLarge(MAX_INPUT_BYTES, self._body_bytes))
+                body.set_exception(web.HTTPRequestEntityTooLarge(MAX_INPUT_BYTES, self._body_bytes))
                 return
         super().data_received(data)
+        if body is not None and self._messages and not body.is_eof():  # only a parser's error can follow it
+            body.set_exception(web.RequestPayloadError("malformed"))
 
     def pause_writing(self) -> None:
         """Start the read timeout: the caller reads too slowly."""

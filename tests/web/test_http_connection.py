@@ -142,6 +142,17 @@ async def test_a_body_in_tiny_chunks_is_too_large_when_its_chunks_are(size: int,
         assert response.split()[1] == status
 
 
+@pytest.mark.parametrize("later", [b"1\r\n ?", b"?\r\n", b"1\r\n \r\n0\r\n?\r\n\r\n"], ids=["end", "size", "trailer"])
+async def test_chunks_that_turn_out_malformed_later_are_refused_at_once(later: bytes) -> None:
+    async with listening() as it:
+        head_ = b"POST /event HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n"
+        reader = await it.connect(head_ + CHUNKED)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        it.send(later)
+        async with asyncio.timeout(5):
+            assert (await closed(reader)).startswith(b"HTTP/1.1 400")
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "kind"),
     [

@@ -180,7 +180,7 @@ async def test_requests_are_served_again_after_the_link_was_lost(http: aiohttp.C
 async def test_sigterm_answers_requests_in_flight_refuses_new_ones_and_exits_with_status_zero(
     http: aiohttp.ClientSession,
 ) -> None:
-    async with LocalAws(port=0, wait=6) as aws, service(aws) as (process, url):
+    async with LocalAws(port=0, wait=4) as aws, service(aws) as (process, url):
         waiting = [asyncio.create_task(post(http, url)) for _ in range(20)]
         await started(aws, 20)
         process.send(signal.SIGTERM)

@@ -7,6 +7,7 @@ file that gets its process id at the start and its exit status at the end.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -24,6 +25,7 @@ def main() -> None:
     """Serve requests until the other end of the socket is closed."""
     for name in IMPORTED:
         importlib.import_module(name)
+    gc.freeze()  # a collection would copy the memory of all that is shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that report
     with socket.socket(fileno=0) as requests:

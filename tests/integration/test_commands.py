@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
@@ -216,11 +217,11 @@ async def test_hundreds_of_idle_connections_leave_files_for_the_link_and_for_cli
     async with LocalAws(port=0, wait=0) as aws, running("-c", script, env=settings_for(aws)) as process:
         started = await process.logged("started")
         await process.logged("link_subscription_confirmed")
-        writers = []
-        try:
-            for _ in range(1500):
-                _, writer = await asyncio.open_connection("127.0.0.1", started["port"])
-                writers.append(writer)
+        with ExitStack() as connections:
+            for _ in range(1100):
+                connection = connections.enter_context(socket.socket())
+                connection.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", started["port"]))
             await aws.drop_connections(1006)  # the link has to open a new file now
             await process.until(lambda: [line["event"] for line in process.logs].count("link_up") == 2)
             async with (
@@ -228,7 +229,4 @@ async def test_hundreds_of_idle_connections_leave_files_for_the_link_and_for_cli
                 http.post(f"http://127.0.0.1:{started['port']}/event", json=RICARDO) as response,
             ):
                 assert response.status == 200
-        finally:
-            for writer in writers:
-                writer.transport.abort()
         assert not [line for line in process.logs if line["level"] == "error"]

@@ -49,7 +49,10 @@ async def test_connections_over_the_limit_show(http: aiohttp.ClientSession) -> N
 
 
 async def test_the_link_and_recovery_show_in_the_metrics(http: aiohttp.ClientSession) -> None:
-    async with LocalAws(port=0, wait=0) as aws, service(aws, RESPONSE_TIMEOUT="2") as (process, url):
+    async with (
+        LocalAws(port=0, wait=0) as aws,
+        service(aws, RESPONSE_TIMEOUT="2", DESCRIBE_QUOTA="300/1") as (process, url),
+    ):
         aws.faults.mute.on()
         assert await post(http, url) == 200
         aws.faults.mute.off()

@@ -59,6 +59,7 @@ def test_exactly_what_is_locked_is_installed(lock: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("lock", [install.LOCKS / "service.txt"], indirect=True, ids=["service"])
 @pytest.mark.skipif(version("pip") >= "24", reason="a newer pip also uses the pinned version for an extra")
 def test_an_installation_that_resolves_fails_on_a_newer_release(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "EXACTLY", ("--require-hashes",))

@@ -250,7 +250,7 @@ def _message(problem: Representation, request_id: str = "") -> bytes:
 
 _TOO_MANY_REQUESTS: Final = _ErrInfo(
     status=429,
-    exc=http_exceptions.HttpProcessingError(code=429),
+    exc=http_exceptions.HttpProcessingError(),
     message="Too many requests, or too large a body, came on this connection before an earlier response.",
 )
 

@@ -51,6 +51,16 @@ def test_only_responses_about_encodings_say_which_are_supported() -> None:
     assert with_header == {("/event", "post", "415")}
 
 
+def test_the_probes_say_what_their_status_is() -> None:
+    ready = described()["paths"]["/readyz"]["get"]["responses"]
+    assert (ready["200"]["description"], ready["503"]["description"]) == (
+        "For example `ready`",
+        "For example `link down`",
+    )
+    metrics = described()["paths"]["/metrics"]["get"]
+    assert metrics["responses"]["200"]["description"] == metrics["summary"]
+
+
 async def test_the_service_serves_it() -> None:
     async with front(response_timeout=25) as it, it.client.get("/openapi.json") as response:
         assert (response.status, response.content_type) == (200, "application/json")

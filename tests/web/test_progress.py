@@ -85,6 +85,21 @@ async def test_streams_that_are_not_read_hold_bounded_memory_and_get_their_resul
         assert it.held.bytes == 0
 
 
+async def test_a_stream_that_is_not_read_sends_no_more_than_its_buffer_holds() -> None:
+    async with listening(send_buffer=65536) as it:
+        await stalled(it, [ID])
+        async with asyncio.timeout(20):
+            while not it.connections.blocked:
+                publish(it, ID, progress="x" * EVENT_BYTES)
+                await asyncio.sleep(0.01)
+        (connection,) = it.connections.blocked
+        for _ in range(20):
+            publish(it, ID, progress="x" * EVENT_BYTES)
+            for _ in range(50):  # the stream's task could write now
+                await asyncio.sleep(0)
+        assert connection._socket.get_write_buffer_size() < 2 * EVENT_BYTES
+
+
 async def test_a_stream_that_is_cut_off_gives_back_what_it_held() -> None:
     async with listening(max_in_flight=20, send_buffer=65536) as it:
         await stalled(it, OTHER_IDS)

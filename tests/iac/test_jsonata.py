@@ -18,10 +18,12 @@ import pytest
 from service.local.expressions import EvaluationError, compile_expression
 from tests.iac.conftest import not_verified
 from tests.iac.files import IAC, ROOT
+from tools.preflight import samples
 
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(300)]
 
 REFERENCE = Path(__file__).parent / "jsonata"
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
 WORKFLOWS = sorted([*IAC.glob("*.asl.json"), *(ROOT / "examples").glob("*.asl.json")])
 
 # JSON texts that are unusual, or none.
@@ -100,6 +102,10 @@ def inputs() -> list[dict[str, Any]]:
         *(variables(usual, {"ResponseBody": body}, delivered=True) for body in BODIES),
         variables(usual, [usual], order=json.loads(TEXTS[6]), total=3.5, delivered=False),
         variables(None, None, order=None, total=None, delivered=None),
+        *(
+            variables(samples.status_change(MACHINE, status, usual, "n"))
+            for status in ("RUNNING", "SUCCEEDED", "FAILED")
+        ),
         *(variables(envelope(json.dumps(value))) for value in values(40)),
         *(variables(value, [value], order=value, total=value, delivered=value) for value in values(60)),
         *(variables(usual, {"ResponseBody": value}) for value in values(40)),

@@ -67,6 +67,14 @@ _FILES: Final = (
 )
 """Settings that name a file."""
 
+_NAMED: Final = (
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    *_FILES,
+)
+"""Settings whose value or file the SDK may fail to understand, without saying which."""
+
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _ERROR_CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _TEMPORARY: Final = (CredentialRetrievalError, MetadataRetrievalError, HTTPClientError, SdkConnectionError)
@@ -236,11 +244,12 @@ def _check_characters(source: str, frozen: ReadOnlyCredentials) -> None:
     wrong = [
         name
         for name, value in zip(names, values, strict=True)
-        if value is not None and (not isinstance(value, str) or _PRINTABLE.fullmatch(value) is None)
+        if (value is not None or name != names[2])  # only the token is optional
+        and (not isinstance(value, str) or _PRINTABLE.fullmatch(value) is None)
     ]
     if wrong:
         raise UnusableCredentialsError(
-            f"{', '.join(wrong)}: contains a blank, a line break or another character that cannot be sent",
+            f"{', '.join(wrong)}: is missing, or contains a blank, line break or other character that cannot be sent",
             is_setting=source in _SETTINGS,
         )
 
@@ -248,7 +257,8 @@ def _check_characters(source: str, frozen: ReadOnlyCredentials) -> None:
 def _unusable_source(error: Exception) -> Exception:
     """Return what an error of Python's own means: the SDK turns those of the network into errors of its own."""
     if not isinstance(error, OSError):
-        return UnusableCredentialsError("credential_process, or a file of the SDK: its content cannot be understood")
+        names = [*filter(os.environ.get, _NAMED), "credential_process, or a file of the SDK"]
+        return UnusableCredentialsError(f"{', '.join(names)}: its content cannot be understood")
     if not isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return error
     if error.filename is None:  # a program that uvloop cannot start

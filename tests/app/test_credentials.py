@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -153,7 +154,10 @@ async def test_a_cancelled_call_does_not_end_the_attempt_of_the_others(
         ("error", "CredentialRetrievalError (container-role)"),
         ("garbage", "CredentialRetrievalError (container-role)"),
         ("no member", "KeyError"),
-        ("line break", "session token: contains a blank, a line break or another character that cannot be sent"),
+        (
+            "line break",
+            "session token: is missing, or contains a blank, line break or other character that cannot be sent",
+        ),
         ("expired", "they have expired already"),
     ],
 )
@@ -258,6 +262,37 @@ async def test_a_file_or_program_that_cannot_be_used_is_refused_at_the_start_by_
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/front")
     async with AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match=f"^AWS credentials: {named}"):
+            await sdk_access(stack)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "example.com"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Secret\n"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", sys.executable),
+    ],
+)
+async def test_a_setting_of_a_container_that_cannot_be_used_is_refused_at_the_start_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/")
+    monkeypatch.setenv(name, value)
+    async with AsyncExitStack() as stack:
+        with pytest.raises(SettingsError, match=f"^AWS credentials: .*{name}.*: its content") as refused:
+            await sdk_access(stack)
+    assert "Secret" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("missing", ["AccessKeyId", "SecretAccessKey"])
+async def test_a_program_that_prints_no_key_gives_no_credentials(tmp_path: Path, missing: str) -> None:
+    printed = json.dumps({"Version": 1, "AccessKeyId": "x", "SecretAccessKey": "y"} | {missing: None})
+    (tmp_path / "printed").write_text(printed)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = /bin/cat {tmp_path}/printed\n")
+    async with AsyncExitStack() as stack:
+        with pytest.raises(CredentialsUnavailableError, match="key: is missing"):
             await sdk_access(stack)
 
 

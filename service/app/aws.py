@@ -112,9 +112,16 @@ def sdk_credentials(core: AioSession) -> RenewedCredentials:
 
     async def load() -> Any:
         # The SDK's own chain of sources can be asked only once for a role.
-        return await create_credential_resolver(core, region_name=core.get_config_variable("region")).load_credentials()
+        sources = create_credential_resolver(core, region_name=core.get_config_variable("region"))
+        # It would ask at the terminal, and block the loop; it has no other place for this.
+        sources.get_provider("assume-role")._prompter = _refuse_prompt  # type: ignore[attr-defined]  # noqa: SLF001
+        return await sources.load_credentials()
 
     return RenewedCredentials(load)
+
+
+def _refuse_prompt(_text: str) -> str:
+    raise UnusableCredentialsError("mfa_serial of the AWS profile: nobody is there to enter a code")
 
 
 class _Provider:

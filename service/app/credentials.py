@@ -197,7 +197,7 @@ class RenewedCredentials(AioCredentials):
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
                 held = await _Held.read(await self._load())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             found = _unusable_source(error)
             self._fail(found)
             return found

@@ -178,6 +178,8 @@ class HttpConnection(web.RequestHandler):
         caller that still sends then would lose the response to a reset.
         """
         incomplete = not request.content.is_eof() or request.content.exception() is not None
+        # aiohttp loses what it has received behind a request for another protocol, and answers what comes later.
+        incomplete = incomplete or request._message.upgrade  # noqa: SLF001 - the parser's verdict, by two headers
         if not incomplete and (self._messages or not self._discarding):
             return await super().finish_response(request, resp, start_time)
         self._discarding = True

@@ -240,6 +240,7 @@ async def test_credentials_that_cannot_be_sent_are_refused_at_the_start_by_name(
 
 
 ROLE = "role_arn = arn:aws:iam::123456789012:role/front\n"
+KEYS = "aws_access_key_id = x\naws_secret_access_key = y\n"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,8 @@ ROLE = "role_arn = arn:aws:iam::123456789012:role/front\n"
         (f"{ROLE}web_identity_token_file = /\n", "", "a file of the AWS profile: /: Is a directory"),
         (f"{ROLE}web_identity_token_file = {{python}}\n", "", "credential_process, or a file of the SDK: "),
         ("credential_process = /bin/echo nonsense\n", "", "credential_process, or a file of the SDK: "),
+        ("credential_process = /bin/echo []\n", "", "credential_process, or a file of the SDK: "),
+        (f"{ROLE}source_profile = base\nmfa_serial = x\n[profile base]\n{KEYS}", "", "mfa_serial of the AWS profile: "),
         ("credential_process = /no/such/program x\n", "", "(credential_process|a file of the AWS profile): .*No such"),
     ],
 )

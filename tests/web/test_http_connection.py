@@ -120,6 +120,16 @@ async def test_the_connection_ends_when_a_caller_that_sent_on_closes_it(kind: st
         assert it.connections.dropped == 0
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "x"])
+async def test_a_request_for_another_protocol_is_answered_as_the_last_one(protocol: str) -> None:
+    async with listening() as it:
+        upgrade = f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n".encode()
+        response = await closed(await it.connect(HEAD.removesuffix(b"\r\n") + upgrade + HEAD * 2))
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nConnection: close\r\n" in response
+        assert response.count(b"HTTP/1.1") == 1
+
+
 async def test_a_connection_whose_requests_arrived_completely_stays_open() -> None:
     body = gzip.compress(b"x" * 1000)
     post = b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"

@@ -45,6 +45,8 @@ RUN began=$(date --iso-8601=seconds) \
     && python -m compileall -q -j 0 -x '/(idlelib|pydoc_data|tkinter|turtledemo)/' --invalidation-mode unchecked-hash \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && find /usr /tmp -newermt "$began" -exec touch --no-dereference --date @0 {} +
+# `local` would listen on 127.0.0.1, which nothing outside a container can reach.
+ENV HOST=0.0.0.0
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # A number, so that a scanner sees without reading the image that it is not root; it needs no entry in /etc/passwd.
 USER 10001:10001
@@ -53,10 +55,10 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "service"]
 CMD ["serve"]
 # Liveness, not readiness: an instance must not be killed because it lost its link. ECS ignores this; its task definition
-# has the same check.
+# has its own check. On Linux a connection to 0.0.0.0 or :: is one to this machine.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "-S", "-c", "\
 import http.client, os, sys; \
-link = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 8080), timeout=2); \
+link = http.client.HTTPConnection(os.environ.get('HOST') or '127.0.0.1', int(os.environ.get('PORT') or 8080), timeout=2); \
 link.request('GET', '/healthz'); \
 sys.exit(link.getresponse().status != 200)"]
 ARG BASE

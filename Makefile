@@ -28,7 +28,7 @@ help: ## list the targets
 # `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
 .PHONY: run
 run: setup-service ## start the service with a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
-	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow $(WORKFLOW))
+	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow "$(WORKFLOW)")
 
 .PHONY: test
 test: setup-dev ## run all tests that need only the package index, or some (WORKERS=2 ARGS="-k name")

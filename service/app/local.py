@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
 
@@ -17,24 +17,29 @@ from service.local import WORKFLOW, DefinitionError, LocalAws
 from service.telemetry import logs
 from service.web import docs
 from service.web.example import example
+from service.web.schema import RequestSchema
+from service.web.site import is_wildcard
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aiohttp import web
 
-    from service.web.schema import RequestSchema
-
 EMBEDDED_AWS_OPEN_FILES = 2048
 """Files that the embedded AWS opens: its ends of the service's connections and its workflows' HTTP calls."""
 
 BANNER = """\
-Listening on http://127.0.0.1:{port}  (press Ctrl-C to stop). Try:
+Listening on {where}  (press Ctrl-C to stop). Try:
 
-  curl -s http://127.0.0.1:{port}/event -H 'Content-Type: application/json' \\
+  curl -s {url}/event -H 'Content-Type: application/json' \\
     -d {event}
 
-and watch the live view at http://127.0.0.1:{port}/_local/
+and watch the live view at {url}/_local/
+"""
+
+ANY_OBJECT = """\
+The workflow has no schema, so any JSON object is accepted: send what it expects instead of {{}}.
+A JSON Schema in {schema} would be used.
 """
 
 DEMO_EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
@@ -49,8 +54,10 @@ async def run(wait: float, workflow: Path | None) -> bool:
     # Ignore the user's own AWS configuration, above all real credentials.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     os.environ.pop("AWS_PROFILE", None)
+    schema = None if workflow is None else _schema_beside(workflow)
     config = settings.load(
         {
+            "HOST": _environment("HOST", "127.0.0.1"),
             "STATE_MACHINE_ARN": LocalAws.state_machine_arn,
             "APPSYNC_HTTP_URL": "http://127.0.0.1/event",
             "APPSYNC_REALTIME_URL": "ws://127.0.0.1/event/realtime",
@@ -58,7 +65,8 @@ async def run(wait: float, workflow: Path | None) -> bool:
             "APPSYNC_API_KEY": LocalAws.api_key,
             "APPSYNC_API_KEY_SECRET": "",
             # No load balancer has to notice the stop, unless somebody is testing that.
-            "DRAIN_DELAY": os.environ.get("DRAIN_DELAY", "0"),
+            "DRAIN_DELAY": _environment("DRAIN_DELAY", "0"),
+            **({} if schema is None else {"REQUEST_SCHEMA": schema if schema.is_file() else ""}),
         }
     )
     logs.configure(config.LOG_LEVEL, config.LOG_FORMAT)
@@ -67,7 +75,11 @@ async def run(wait: float, workflow: Path | None) -> bool:
 
     def announce(port: int) -> None:
         event_loop.freeze_heap()
-        print(BANNER.format(port=port, event=_example_event(config.REQUEST_SCHEMA)), flush=True)  # noqa: T201 - for the person at the terminal
+        event = example(config.REQUEST_SCHEMA.document) if workflow is not None else DEMO_EVENT
+        banner = _banner(config.HOST, port, event if config.REQUEST_SCHEMA.accepts(event) else {})
+        if schema is not None and not schema.is_file():
+            banner += ANY_OBJECT.format(schema=schema)
+        print(banner, flush=True)  # noqa: T201 - for the person at the terminal
 
     def extend(application: web.Application) -> None:
         aws.view.attach(application)
@@ -96,7 +108,31 @@ async def run(wait: float, workflow: Path | None) -> bool:
     return True  # whoever presses Ctrl-C knows which requests were in flight
 
 
-def _example_event(schema: RequestSchema) -> str:
-    """Return an event that matches the schema, quoted for a shell; an empty one if none is known."""
-    candidates = (DEMO_EVENT, example(schema.document))
-    return shlex.quote(json.dumps(next((event for event in candidates if schema.accepts(event)), {})))
+def _environment(name: str, default: str) -> str:
+    """Return a setting from the environment, or the default of local use."""
+    return os.environ.get(name, "").strip() or default
+
+
+def _schema_beside(workflow: Path) -> Path | None:
+    """Return where the schema of a workflow of one's own would be; None if another one applies.
+
+    `orders.schema.json` belongs to `orders.json` and `orders.asl.json`. Raise SettingsError if it cannot be used.
+    """
+    if "REQUEST_SCHEMA" in os.environ or workflow.resolve() == WORKFLOW.resolve():
+        return None
+    schema = workflow.with_name(f"{workflow.name.removesuffix('.json').removesuffix('.asl')}.schema.json")
+    if schema.is_file():
+        try:
+            RequestSchema.load(schema)
+        except ValueError as error:
+            raise settings.SettingsError(f"{schema}: {error}") from error
+    return schema
+
+
+def _banner(host: str, port: int, event: Any) -> str:
+    """Say where the service listens, and how to call it from this machine."""
+    everywhere = is_wildcard(host)
+    name = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
+    url = f"http://{name}:{port}"
+    where = f"all addresses of this machine, port {port}" if everywhere else url
+    return BANNER.format(where=where, url=url, event=shlex.quote(json.dumps(event)))

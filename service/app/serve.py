@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +28,11 @@ log = structlog.get_logger(__name__)
 
 API_GATEWAY_TIMEOUT_S: Final = 29.0
 """Seconds after which API Gateway gives up on an integration, unless its quota was raised."""
+
+_NOT_A_HOST: Final = (
+    "HOST: {} is not an address of this machine; conda and some shells set this variable for themselves, "
+    "so unset it, or set it to 127.0.0.1 or 0.0.0.0"
+)
 
 
 class CannotStartError(Exception):
@@ -98,8 +105,11 @@ async def _listen(service: Service, settings: Settings) -> int:
     try:
         await site.start()
     except OSError as error:
-        raise CannotStartError(f"cannot listen on {settings.HOST}, port {settings.PORT}: {error.strerror}") from error
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise SettingsError(_NOT_A_HOST.format(settings.HOST)) from error
+        message = f"cannot listen on {settings.HOST}, port {settings.PORT} (HOST, PORT): {error.strerror}"
+        raise CannotStartError(message) from error
     except UnicodeError as error:
-        raise SettingsError(f"HOST: {settings.HOST} is not a host name") from error
+        raise SettingsError(_NOT_A_HOST.format(settings.HOST)) from error
     port: int = service.runner.addresses[0][1]
     return port

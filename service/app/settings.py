@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     )
 
     HOST: str = "0.0.0.0"
-    """The address to listen on."""
+    """The address to listen on: `0.0.0.0` for every IPv4 address, `::` for every address; 127.0.0.1 with `local`."""
 
     PORT: int = Field(8080, ge=0, le=65535)
     """The port to listen on; 0 picks a free one."""

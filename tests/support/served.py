@@ -9,6 +9,7 @@ from typing import Any
 
 import aioboto3
 import aiohttp
+from yarl import URL
 
 from service.app import serve, settings
 from service.app.aws import AwsAccess
@@ -52,7 +53,12 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    aws: LocalAws, changes: Mapping[str, str] | None = None, *, sfn_url: str | None = None, open_files: int = 0
+    aws: LocalAws,
+    changes: Mapping[str, str] | None = None,
+    *,
+    sfn_url: str | None = None,
+    open_files: int = 0,
+    client_host: str = "127.0.0.1",
 ) -> AsyncIterator[Served]:
     """Serve, with `changes` to the settings, until the block ends; `sfn_url` replaces the local Step Functions."""
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
@@ -65,7 +71,8 @@ async def served(
         if running.done():
             await running
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40)) as client:
-            made = Served(client, f"http://127.0.0.1:{port.result()}", shutdown)
+            url = URL.build(scheme="http", host=client_host, port=port.result())
+            made = Served(client, str(url), shutdown)
             await made.ready()
             yield made
     finally:

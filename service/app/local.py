@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
@@ -89,7 +90,8 @@ async def run(wait: float, workflow: Path | None) -> bool:
     try:
         await aws.start()
     except DefinitionError as error:
-        raise serve.CannotStartError(f"the local AWS cannot run this workflow: {error}") from error
+        faults = textwrap.indent(str(error), "  ")
+        raise serve.CannotStartError(f"the local AWS cannot run {workflow or WORKFLOW}:\n{faults}") from error
     except OSError as error:
         message = f"cannot listen on 127.0.0.1, port {config.LOCAL_AWS_PORT} (LOCAL_AWS_PORT): {error.strerror}"
         raise serve.CannotStartError(message) from error

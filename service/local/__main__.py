@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import textwrap
 from pathlib import Path
 
 from service.local import WORKFLOW, DefinitionError, LocalAws
@@ -66,7 +67,8 @@ def main() -> int:
         sys.stderr.write(message)
         return 1
     except DefinitionError as error:
-        sys.stderr.write(f"the local AWS cannot run this workflow: {error}\n")
+        faults = textwrap.indent(str(error), "  ")
+        sys.stderr.write(f"the local AWS cannot run {options.workflow}:\n{faults}\n")
         return 1
     return 0
 

@@ -14,9 +14,10 @@ from service.local.interpreter import MAX_DATA_BYTES, StateError
 from service.local.json_text import Json, encode, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_ARGUMENTS = {"ApiEndpoint", "Method", "Authentication", "Headers", "QueryParameters", "RequestBody"}
+_REQUIRED = ("ApiEndpoint", "Method", "Authentication")
+_ARGUMENTS = {*_REQUIRED, "Headers", "QueryParameters", "RequestBody"}
 _METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"}
 _FORBIDDEN_HEADERS = re.compile(
     r"a-im|accept-(charset|datetime|encoding)|authorization|cache-control|connection|content-encoding|content-md5|date"
@@ -66,21 +67,19 @@ class HttpTask:
 
     def _request(self, arguments: Json) -> tuple[str, str, dict[str, str], dict[str, str] | None, bytes | None]:
         """Check the arguments; StateError States.Runtime for those that Step Functions rejects."""
+        if not isinstance(arguments, dict):
+            raise StateError("States.Runtime", "Arguments of http:invoke must be an object")
+        for name, reason in argument_faults(arguments):
+            raise StateError("States.Runtime", f"argument {name} of http:invoke: {reason}")
         try:
-            unknown = set(arguments) - _ARGUMENTS
             url, method = arguments["ApiEndpoint"], arguments["Method"]
             connection = arguments["Authentication"]["ConnectionArn"]
             headers = {str(name): str(value) for name, value in arguments.get("Headers", {}).items()}
             query = {str(name): str(value) for name, value in arguments.get("QueryParameters", {}).items()}
         except (TypeError, KeyError, AttributeError) as error:
-            raise StateError("States.Runtime", "http:invoke needs ApiEndpoint, Method and Authentication") from error
-        if unknown:
-            raise StateError("States.Runtime", f"http:invoke does not support {', '.join(sorted(unknown))} here")
+            raise StateError("States.Runtime", "an argument of http:invoke has the wrong type") from error
         if not isinstance(url, str) or method not in _METHODS:
             raise StateError("States.Runtime", "ApiEndpoint or Method of http:invoke is invalid")
-        for name in headers:
-            if _FORBIDDEN_HEADERS.fullmatch(name):
-                raise StateError("States.Runtime", f"http:invoke does not allow the header {name}")
         if connection not in self._connections:
             raise StateError("Events.ConnectionResource.ResourceNotFound", f"connection {connection!r} does not exist")
         headers |= self._connections[connection]
@@ -88,6 +87,24 @@ class HttpTask:
         if body is not None and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
         return url, method, headers, query or None, body
+
+
+def argument_faults(arguments: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """Yield name and reason for each argument that is missing or rejected; those yet to be evaluated pass."""
+    for name in _REQUIRED:
+        if name not in arguments:
+            yield name, "is missing"
+    for name in arguments:
+        if name not in _ARGUMENTS:
+            yield name, "is not implemented"
+    method, authentication, headers = (arguments.get(name) for name in ("Method", "Authentication", "Headers"))
+    if isinstance(method, str) and method not in _METHODS and not method.startswith("{%"):
+        yield "Method", f"must be one of {', '.join(sorted(_METHODS))}"
+    if isinstance(authentication, dict) and "ConnectionArn" not in authentication:
+        yield "Authentication.ConnectionArn", "is missing"
+    for header in headers if isinstance(headers, dict) else ():
+        if _FORBIDDEN_HEADERS.fullmatch(header):
+            yield f"Headers.{header}", "is a header that http:invoke does not allow"
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:

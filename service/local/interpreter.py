@@ -70,7 +70,7 @@ class Interpreter:
             case Task() | Parallel():
                 return await self._run_with_retries(state, scope)
             case Wait():
-                await asyncio.sleep(_seconds(state.seconds, scope, _MAX_WAIT_S))
+                await asyncio.sleep(_seconds(state.seconds, scope))
             case Choice():
                 for rule in state.rules:
                     matched = scope.evaluate(rule.condition)
@@ -100,7 +100,7 @@ class Interpreter:
     async def _attempt(self, state: Task | Parallel, scope: _Scope) -> Json:
         arguments = scope.data if state.arguments is None else scope.evaluate(state.arguments)
         if isinstance(state, Task):
-            timeout = None if state.timeout is None else _seconds(state.timeout, scope, _MAX_WAIT_S)
+            timeout = None if state.timeout is None else _seconds(state.timeout, scope)
             timed_out = StateError("States.Timeout", f"state {scope.name!r} ran longer than its TimeoutSeconds")
             async with self._slots, time_limit(timeout, timed_out):
                 result = await self._invoke(arguments)
@@ -187,11 +187,16 @@ def _fail(state: Fail, scope: _Scope) -> NoReturn:
     raise StateError(error, cause)
 
 
-def _seconds(template: Template, scope: _Scope, maximum: float) -> float:
+def _seconds(template: Template, scope: _Scope) -> float:
     value = scope.evaluate(template)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
-        raise scope.failure(f"seconds must be a number from 0 to {maximum}")
-    return value
+    if not is_seconds(value):
+        raise scope.failure(f"seconds must be a number from 0 to {_MAX_WAIT_S}")
+    return float(value)
+
+
+def is_seconds(value: Json) -> bool:
+    """Return whether a state may wait or run this long."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_WAIT_S
 
 
 def _matches(handler: Retrier | Catcher, error: str) -> bool:

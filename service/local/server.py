@@ -9,7 +9,7 @@ from aiohttp import web
 
 from service import data_file
 from service.local.appsync_events import AppSyncEvents, EventsError
-from service.local.definition import DefinitionError, parse, render
+from service.local.definition import read
 from service.local.executions import Execution, Executions
 from service.local.faults import Faults
 from service.local.http_task import HttpTask
@@ -150,11 +150,7 @@ class LocalAws:
             "connection_arn": self.connection_arn,
             "wait_seconds": f"{self._wait:f}".rstrip("0").rstrip("."),
         }
-        try:
-            text = self._definition.read_text(encoding="utf-8")
-        except OSError as error:
-            raise DefinitionError(f"cannot read {self._definition}: {error.strerror}") from error
-        machine = parse(render(text, values))
+        machine = read(self._definition, values)
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
         interpreter = Interpreter(self._http_task.invoke, on_state=self.view.journal.state)
         self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._on_change)

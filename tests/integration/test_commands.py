@@ -87,8 +87,9 @@ async def test_an_unsupported_workflow_is_one_clear_message(tmp_path: Path) -> N
     async with command("service", "local", "--workflow", str(definition), env=LOCAL) as process:
         assert await process.wait() == 1
         messages = [line for line in process.stderr if not line.startswith("{")]
-        assert len(messages) == 1
-        assert "'Map'" in messages[0]
+        assert len(messages) == 2
+        assert str(definition) in messages[0]
+        assert "'Map'" in messages[1]
 
 
 @pytest.mark.parametrize("arguments", [["local", "--wait", "-1"], ["local", "--wait", "soon"], ["dance"], []])

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.local.definition import DefinitionError, parse, render
+from service.local.definition import DefinitionError, parse, read, render
 
 HTTP = "arn:aws:states:::http:invoke"
+CALL = {"ApiEndpoint": "{% $states.input.url %}", "Method": "POST", "Authentication": {"ConnectionArn": "arn"}}
 END = {"Type": "Succeed"}
 
 
@@ -37,7 +39,16 @@ def error_of(state: Any, **top: Any) -> str:
         ({"Type": "Pass", "Assign": "{% 1 %}", "End": True}, "Assign"),
         ({"Type": "Pass", "Assign": {"states": 1}, "End": True}, "Assign"),
         ({"Type": "Pass", "Assign": {"a b": 1}, "End": True}, "Assign"),
-        ({"Type": "Wait", "Timestamp": "2030-01-01T00:00:00Z", "End": True}, "Seconds"),
+        ({"Type": "Wait", "Timestamp": "2030-01-01T00:00:00Z", "End": True}, "Timestamp"),
+        ({"Type": "Wait", "TimestampPath": "$.at", "End": True}, "TimestampPath"),
+        ({"Type": "Wait", "SecondsPath": "$.seconds", "End": True}, "SecondsPath"),
+        ({"Type": "Wait", "Seconds": 1, "Timestamp": "2030-01-01T00:00:00Z", "End": True}, "Timestamp"),
+        ({"Type": "Wait", "Seconds": "5", "End": True}, "Seconds"),
+        ({"Type": "Wait", "Seconds": -1, "End": True}, "Seconds"),
+        ({"Type": "Wait", "End": True}, "Seconds"),
+        ({"Type": "Pass", "Next": ""}, "Next"),
+        ({"Type": "Pass", "Output": {"a": ["{% 1 + %}"]}, "End": True}, "Output.a[0]"),
+        ({"Type": "Fail", "Error": 5}, "Error"),
         ({"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {}, "End": True}, "Resource"),
         ({"Type": "Task", "Resource": HTTP, "End": True}, "Arguments"),
         ({"Type": "Task", "Resource": HTTP, "Arguments": {}, "HeartbeatSeconds": 1, "End": True}, "HeartbeatSeconds"),
@@ -46,6 +57,7 @@ def error_of(state: Any, **top: Any) -> str:
         ({"Type": "Fail", "End": True}, "End"),
         ({"Type": "Fail", "ErrorPath": "$.e"}, "ErrorPath"),
         ({"Type": "Choice", "Choices": 1}, "Choices"),
+        ({"Type": "Choice", "Choices": [], "Default": 1}, "Default"),
         ({}, "Type"),
     ],
 )
@@ -119,6 +131,104 @@ def test_a_transition_to_an_unknown_state_is_rejected(state: dict[str, Any]) -> 
     assert "does not exist" in error_of(state)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (
+            {"Authentication": None, "InvocationConfig": {"ConnectionArn": "arn"}},
+            "InvocationConfig: is not implemented",
+        ),
+        ({"Authentication": None, "InvocationConfig": {"ConnectionArn": "arn"}}, "Authentication: is missing"),
+        ({"ApiEndpoint": None}, "ApiEndpoint: is missing"),
+        ({"Method": None}, "Method: is missing"),
+        ({"Method": "CONNECT"}, "Method: must be one of DELETE, "),
+        ({"Authentication": {}}, "Authentication.ConnectionArn: is missing"),
+        ({"Transform": {}}, "Transform: is not implemented"),
+        ({"Headers": {"Authorization": "x"}}, "Headers.Authorization: is a header that"),
+    ],
+)
+def test_an_argument_with_which_every_call_would_fail_is_rejected(arguments: dict[str, Any], fault: str) -> None:
+    given = {name: value for name, value in (CALL | arguments).items() if value is not None}
+    message = error_of({"Type": "Task", "Resource": HTTP, "Arguments": given, "End": True})
+    assert f"state 'S', field Arguments.{fault}" in message
+
+
+def test_everything_that_is_wrong_is_reported_at_once_and_nothing_else() -> None:
+    states = {
+        "A": {"Type": "Pass", "Result": 1, "Output": ["{% 1 + %}", "{% $gone %}"], "Next": "Gone"},
+        "B": {"Type": "Map", "ItemProcessor": {}, "Next": "Gone"},
+        "C": {"Type": "Parallel", "Branches": [{"StartAt": "D", "States": {"D": {"Type": "Wait"}}}], "End": True},
+        "E": {"Type": "Choice", "Choices": [{"Condition": "{% $gone2 %}"}, 7], "Default": 1},
+        "F": "x",
+        "G": {"Type": "Task", "Resource": HTTP, "Retry": [{"ErrorEquals": []}], "Next": "A", "Arguments": CALL},
+    }
+    with pytest.raises(DefinitionError) as caught:
+        parse(json.dumps({"StartAt": "", "States": states, "More": 1}))
+    assert [fault.partition(": ")[0] for fault in caught.value.faults] == [
+        "the definition, field QueryLanguage",
+        "the definition, field StartAt",
+        "the definition, field More",
+        "state 'A', field Output[0]",
+        "state 'A', field Result",
+        "state 'B', field Type",
+        "state 'D', field Seconds",
+        "state 'D', field Next",
+        "state 'E', Choices[0], field Next",
+        "state 'E', Choices[1] must be an object",
+        "state 'E', field Default",
+        "state 'F' must be an object",
+        "state 'G', Retry[0], field ErrorEquals",
+        "state 'A', field Next",
+        "state 'E', Choices[0], field Condition",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["StartAt: A\nStates: {}", "---\nStartAt: A", "# mine\nStartAt: A", "\n  QueryLanguage: JSONata\n  StartAt: A"],
+)
+def test_yaml_is_recognised(text: str) -> None:
+    with pytest.raises(DefinitionError, match=r"not JSON: .*; it looks like YAML: convert it to JSON"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "{'StartAt': 1}", "{", '{"a": 1,}', "StartAt"])
+def test_other_text_is_not_taken_for_yaml(text: str) -> None:
+    with pytest.raises(DefinitionError, match=r"not JSON: (?!.*YAML)"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(None, "cannot be read: No such file"), (b"{}\xff", "is not UTF-8"), ("{}".encode("utf-16"), "is not UTF-8")],
+)
+def test_a_file_that_cannot_be_read_is_a_fault_of_the_definition(
+    tmp_path: Path, content: bytes | None, fault: str
+) -> None:
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DefinitionError, match=f"the file {fault}"):
+        read(tmp_path / "a.json", {})
+
+
+def test_unknown_placeholders_are_reported_with_the_other_faults(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '{"QueryLanguage": "JSONata", "StartAt": "A", "States": {}, "Comment": "${b}${c}"}'
+    )
+    with pytest.raises(DefinitionError) as caught:
+        read(tmp_path / "a.json", {"a": "1"})
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [
+        *["unknown placeholder"] * 2,
+        "the definition, field StartAt",
+    ]
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    definition = {"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": END}}
+    (tmp_path / "a.json").write_text(json.dumps(definition), encoding="utf-8-sig")
+    assert read(tmp_path / "a.json", {}).flow.start_at == "S"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_text_other_than_a_json_object_is_rejected(text: str) -> None:
     with pytest.raises(DefinitionError):
@@ -147,7 +257,7 @@ def test_variables_that_an_expression_or_a_state_binds_are_known() -> None:
 
 def test_every_aws_partition_is_accepted() -> None:
     for partition in ("aws", "aws-cn", "aws-us-gov"):
-        state = {"Type": "Task", "Resource": HTTP.replace("aws", partition), "Arguments": {}, "End": True}
+        state = {"Type": "Task", "Resource": HTTP.replace("aws", partition), "Arguments": CALL, "End": True}
         parse(json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}}))
 
 

@@ -107,7 +107,9 @@ async def test_a_condition_other_than_a_boolean_fails() -> None:
     assert (await failure({"A": choice}))[0] == "States.QueryEvaluationError"
 
 
-@pytest.mark.parametrize("seconds", ["{% $states.input.no %}", "{% 'x' %}", True, -1, 100_000_000])
+@pytest.mark.parametrize(
+    "seconds", ["{% $states.input.no %}", "{% 'x' %}", "{% true %}", "{% -1 %}", "{% 100000000 %}"]
+)
 async def test_a_wait_with_invalid_seconds_fails(seconds: Any) -> None:
     assert (await failure({"A": {"Type": "Wait", "Seconds": seconds, "End": True}}))[0] == "States.QueryEvaluationError"
 

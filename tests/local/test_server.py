@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.local import LocalAws
+from service.local import WORKFLOW, LocalAws
 from service.local.__main__ import main
 from service.local.definition import DefinitionError
 from tests.local.conftest import DEADLINE, Aws, until
@@ -96,7 +96,7 @@ async def test_a_definition_that_cannot_be_run_is_rejected_at_the_start(tmp_path
 
 
 async def test_a_missing_definition_file_is_a_definition_error(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="cannot read"):
+    with pytest.raises(DefinitionError, match="the file cannot be read: No such file"):
         await LocalAws(port=0, definition=tmp_path / "none.json").start()
 
 
@@ -111,7 +111,7 @@ async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch.delenv("LOCAL_AWS_PORT", raising=False)
     assert await asyncio.to_thread(main) == 1
     reason = "no, not on 127.0.0.1:4566 with 10.0, workflow.asl.json"
-    assert capsys.readouterr().err == f"the local AWS cannot run this workflow: {reason}\n"
+    assert capsys.readouterr().err == f"the local AWS cannot run {WORKFLOW}:\n  {reason}\n"
 
 
 async def test_a_stop_is_quick_with_executions_and_connections_open(

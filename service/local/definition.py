@@ -90,12 +90,12 @@ def parse(text: str) -> Machine:
 
 
 def _flow(fields: Fields) -> Flow:
-    fields.targets = targets = []
+    fields.targets = []
     start_at = fields.target("StartAt")
     sources = fields.take("States", dict)
     fields.reject_unknown()
     states = {name: _state(fields.part(f"state {name!r}", source)) for name, source in sources.items()}
-    for origin, field, target in targets:
+    for origin, field, target in fields.targets:
         if target not in states:
             origin.fault(field, f"leads to state {target!r}, which does not exist")
     return Flow(start_at, states)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,6 +21,30 @@ if TYPE_CHECKING:
 BODY_TIMEOUT_S: Final = 10.0
 """Time for a body to arrive."""
 
+_OLD_GZIP: Final = "x-gzip"
+"""Another name of gzip, which a recipient should accept (RFC 9110, 8.4.1.3)."""
+
+_NOT_ENCODED: Final = "The body does not match its Content-Encoding or Transfer-Encoding."
+
+_HALF: Final = "half of a surrogate pair stands alone"
+_REASONS: Final = {
+    "no low surrogate in string": _HALF,
+    "invalid high surrogate in string": _HALF,
+    "number is infinity when parsed as double": "the number is too large",
+    "number with leading zero is not allowed": "a number must not begin with 0",
+    "trailing comma is not allowed": "there must be no comma after the last member or item",
+    "unexpected content after document": "something follows the value",
+    "unexpected end of data": "the text ends too early",
+    "unexpected control character in string": "a control character, such as a line break, must be escaped",
+    "invalid escaped sequence in string": "JSON does not have this escape sequence",
+    "unexpected character, expected a string key": "a name in double quotes is expected",
+    "unexpected character, expected a JSON value": "a value is expected",
+    "unexpected character, expected ':' after key": "a colon is expected",
+    "unexpected character, expected ',' or '}'": "a comma or a closing brace is expected",
+    "unexpected character, expected ',' or ']'": "a comma or a closing bracket is expected",
+}
+"""What the parser's messages mean, in plain words."""
+
 
 async def read_event(request: web.Request, schema: RequestSchema) -> str:
     """Return the request's body exactly as it was sent, validated as JSON and against the schema.
@@ -29,8 +55,8 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
     kind = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise NotJson("Send the body with Content-Type: application/json.")
-    encoding = request.headers.get(hdrs.CONTENT_ENCODING)
-    if encoding is not None and encoding.lower() not in ENCODINGS:
+    encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+    if encodings and (len(encodings) > 1 or encodings[0].lower() not in (*ENCODINGS, _OLD_GZIP)):
         raise UnsupportedEncoding(ENCODINGS_DETAIL)
     try:
         if request.content.is_eof():  # it arrived with the headers, as most do, and needs no timer
@@ -41,17 +67,54 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
     except TimeoutError:
         raise BodyTooSlow(f"The body must arrive within {BODY_TIMEOUT_S:g} seconds.") from None
     except web.RequestPayloadError:
-        raise MalformedJson("The body does not match its Content-Encoding or Transfer-Encoding.") from None
+        raise MalformedJson(_NOT_ENCODED) from None
     except web.HTTPRequestEntityTooLarge:
-        raise BodyTooLarge(
-            f"An execution's input is limited to {MAX_INPUT_BYTES} bytes, including the envelope."
-        ) from None
+        size = f"{request.content_length} bytes" if not encodings and request.content_length else "too many bytes"
+        raise _too_large(size) from None
+    if encodings and encodings[0].lower() == _OLD_GZIP:
+        raw = _decompressed(raw)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise MalformedJson(f"Invalid JSON or UTF-8 at character {error.pos}.") from None
+        raise MalformedJson(_what_is_wrong(raw, error)) from None
     schema.check(body)
     return raw.decode()
+
+
+def _too_large(size: str) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body has {size}; as an execution's input, with its quotes escaped and in an envelope, it may have "
+        f"{MAX_INPUT_BYTES} bytes."
+    )
+
+
+def _decompressed(raw: bytes) -> bytes:
+    """Decompress a body that aiohttp does not: it knows only the newer name of the encoding."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        text = stream.decompress(raw, MAX_INPUT_BYTES + 1)
+    except zlib.error:
+        raise MalformedJson(_NOT_ENCODED) from None
+    if len(text) > MAX_INPUT_BYTES:
+        raise _too_large("too many bytes")
+    if not stream.eof or stream.unused_data:
+        raise MalformedJson(_NOT_ENCODED)
+    return text
+
+
+def _what_is_wrong(raw: bytes, error: orjson.JSONDecodeError) -> str:
+    """Say in plain words why a body is not JSON, without repeating any of it."""
+    if not raw.strip():
+        return "The body is empty."
+    if raw.startswith(codecs.BOM_UTF8):
+        return "The body begins with a byte order mark; leave it out."
+    try:
+        raw.decode()
+    except UnicodeDecodeError as invalid:
+        return f"The body is not valid UTF-8 at byte {invalid.start}."
+    if error.msg == "depth limit exceeded":
+        return "The body is nested too deeply."
+    return f"Invalid JSON at character {error.pos}: {_REASONS.get(error.msg, 'this is not JSON')}."
 
 
 class _Identified(msgspec.Struct):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -66,3 +67,88 @@ async def test_the_supported_content_encodings_are_named() -> None:
         async with it.client.post("/event", data=b"{}", headers=headers) as response:
             assert response.headers["Accept-Encoding"] == "gzip, deflate, identity"
             assert (await response.json())["detail"] == "Use one of these content encodings: gzip, deflate, identity."
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "The body is empty."),
+        (b" \r\n", "The body is empty."),
+        (b"\xef\xbb\xbf{}", "The body begins with a byte order mark; leave it out."),
+        ("{}".encode("utf-16"), "The body is not valid UTF-8 at byte 0."),
+        (b'{"a": "\xe9"}', "The body is not valid UTF-8 at byte 7."),
+        (b"[" * 2000, "The body is nested too deeply."),
+        (rb'{"a": "\ud800"}', "Invalid JSON at character 7: half of a surrogate pair stands alone."),
+        (rb'{"a": "\udc00"}', "Invalid JSON at character 7: half of a surrogate pair stands alone."),
+        (b'{"a": 1e999}', "Invalid JSON at character 6: the number is too large."),
+        (b"-1e999", "Invalid JSON at character 0: the number is too large."),
+        (b'{"a": 01}', "Invalid JSON at character 6: a number must not begin with 0."),
+        (b'{"a": 1,}', "Invalid JSON at character 7: there must be no comma after the last member or item."),
+        (b"[1,]", "Invalid JSON at character 2: there must be no comma after the last member or item."),
+        (b"{} {}", "Invalid JSON at character 3: something follows the value."),
+        (b'{"a": 1', "Invalid JSON at character 7: the text ends too early."),
+        (b'{"a": "\n"}', "Invalid JSON at character 7: a control character, such as a line break, must be escaped."),
+        (rb'{"a": "\x"}', "Invalid JSON at character 7: JSON does not have this escape sequence."),
+        (b"{'a': 1}", "Invalid JSON at character 1: a name in double quotes is expected."),
+        (b'{"a": NaN}', "Invalid JSON at character 6: a value is expected."),
+        (b'{"a" 1}', "Invalid JSON at character 5: a colon is expected."),
+        (b'{"a": 1 "b": 2}', "Invalid JSON at character 8: a comma or a closing brace is expected."),
+        (b"[1 2]", "Invalid JSON at character 3: a comma or a closing bracket is expected."),
+        (b"nome=a", "Invalid JSON at character 0: this is not JSON."),
+    ],
+)
+async def test_a_body_that_is_not_json_is_rejected_in_plain_words(body: bytes, detail: str) -> None:
+    async with front() as it:
+        problem = await it.problem("POST", "/event", 400, "malformed-json", data=body, headers=JSON)
+        assert problem["detail"] == detail
+
+
+X_GZIP = JSON | {"Content-Encoding": "X-Gzip"}
+
+
+async def test_the_older_name_of_gzip_is_accepted() -> None:
+    async with front() as it:
+        sent = gzip.compress(json.dumps(NAMES).encode())
+        assert (await it.post_and_reply({}, json=None, data=sent, headers=X_GZIP)).status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [gzip.compress(b"{}")[:-1], gzip.compress(b"{}")[:-8], gzip.compress(b"{}") + b"more", b"{}", b""],
+    ids=["cut", "without its trailer", "more behind it", "not compressed", "empty"],
+)
+async def test_a_body_that_is_not_what_x_gzip_says_is_malformed(sent: bytes) -> None:
+    async with front() as it:
+        await it.problem("POST", "/event", 400, "malformed-json", data=sent, headers=X_GZIP)
+
+
+async def test_a_bomb_under_the_older_name_is_too_large() -> None:
+    async with front() as it:
+        bomb = gzip.compress(b" " * 50_000_000)
+        await it.problem("POST", "/event", 413, "body-too-large", data=bomb, headers=X_GZIP)
+
+
+@pytest.mark.parametrize("encodings", [("gzip", "gzip"), ("identity", "gzip"), ("gzip", "identity"), ("x-gzip", "x")])
+async def test_more_than_one_content_encoding_is_unsupported_in_two_headers_too(encodings: tuple[str, str]) -> None:
+    async with front() as it:
+        headers = [*JSON.items(), *(("Content-Encoding", encoding) for encoding in encodings)]
+        sent = gzip.compress(json.dumps(NAMES).encode())
+        await it.problem("POST", "/event", 415, "unsupported-encoding", data=sent, headers=headers)
+
+
+@pytest.mark.parametrize("size", [256 * 1024 - 60, 300_000, 900_000])
+async def test_a_body_that_is_too_large_gets_its_size_and_the_limit(size: int) -> None:
+    body = json.dumps(NAMES | {"more": "é" * (size // 2)}, ensure_ascii=False).encode()
+    async with front() as it:
+        problem = await it.problem("POST", "/event", 413, "body-too-large", data=body, headers=JSON)
+        assert problem["detail"].startswith(f"The body has {len(body)} bytes; as an execution's input, with its quotes")
+        assert "262144" in problem["detail"]
+
+
+async def test_a_large_body_without_a_length_gets_the_limit() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b" " * 300_000
+
+    async with front() as it:
+        problem = await it.problem("POST", "/event", 413, "body-too-large", data=chunks(), headers=JSON)
+        assert problem["detail"].startswith("The body has too many bytes; as an execution's input")

@@ -89,7 +89,9 @@ class SharedStarts:
 
     async def _get_or_create(self, start: Start, event: str, channel: str, deadline: float) -> SharedStart:
         clock = asyncio.get_running_loop().time
-        while (shared := self._starts.get(start.execution_id)) is not None and shared.event != event:
+        while (shared := self._starts.get(start.execution_id)) is not None and not envelope.same_event(
+            shared.event, event
+        ):
             # Only the start can show which of the two events the execution is for.
             await self._wait_for_start(shared, deadline)
             if shared.task.cancelled():
@@ -147,7 +149,7 @@ class SharedStarts:
         envelope_ = envelope.decode(execution.input)
         if envelope_ is None:
             raise IdempotencyConflict("The execution of this key was not started by this service.")
-        if envelope_.event != shared.event:
+        if not envelope.same_event(envelope_.event, shared.event):
             raise IdempotencyKeyReused(_OTHER_BODY)
         shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
         if execution.outcome is not None:

@@ -98,6 +98,34 @@ async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> N
         assert (await first).outcome == success(1)
 
 
+SAME = ['{"a": 1, "b": 2}', '{"b":2,"a":1}', ' {"a":1,\n"b":2}']
+
+
+@pytest.mark.parametrize("written", SAME[1:])
+async def test_the_same_value_written_differently_joins_the_request_that_runs(written: str) -> None:
+    async with stage() as made:
+        first = submit(made, SAME[0])
+        await made.started()
+        second = submit(made, written)
+        await until(lambda: made.admission.in_flight == 2)
+        made.reply(ID, 1)
+        assert [answer.outcome for answer in await asyncio.gather(first, second)] == [success(1)] * 2
+        assert made.endpoint.count("StartExecution") == 1
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
+@pytest.mark.parametrize("written", SAME[1:])
+async def test_the_same_value_written_differently_gets_the_result_from_the_record(written: str, status: str) -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", EXISTS)
+        made.endpoint.script("DescribeExecution", described(status, input=input_of(SAME[0]), output="1"))
+        answer = submit(made, written)
+        if status == "RUNNING":
+            await subscribed(made)
+            made.reply(ID, 1)
+        assert (await answer).outcome == success(1)
+
+
 async def test_the_right_body_is_accepted_even_if_a_wrong_one_came_just_before() -> None:
     async with stage() as made:
         gate = asyncio.Event()

@@ -49,6 +49,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
                 "description": "The execution id and the output's members; `output` if that is not an object.",
                 "required": ["id"],
                 "properties": {"id": ref("schemas", "Id")},
+                "additionalProperties": True,
                 "examples": [{"id": EXECUTION_ID, "output": 42}],
             },
             "Running": {
@@ -100,6 +101,7 @@ def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]
         },
         "headers": {
             "X-Request-Id": {"description": "Identifies the request in the log.", "required": True, "schema": text},
+            "ETag": {"description": "Identifies this version of the document.", "required": True, "schema": text},
             "Location": {"description": "Where to get the result.", "required": True, "schema": text},
             "Retry-After": {
                 "description": "Seconds to wait before the next request.",
@@ -127,13 +129,13 @@ def _header(name: str, description: str, schema: dict[str, Any], sample: str) ->
 
 
 def _relocated(schema: Any) -> Any:
-    """Rewrite references within the event schema to its place in this document, and drop its own base URI."""
+    """Rewrite references within the event schema to its place in this document; drop its own base URI and dialect."""
     if isinstance(schema, dict):
         return {
             key: f"#/components/schemas/Event{value[1:]}"
             if key == "$ref" and isinstance(value, str) and value.startswith("#")
             else _relocated(value)
             for key, value in schema.items()
-            if not (key in {"$id", "id"} and isinstance(value, str))
+            if not (key in {"$id", "id", "$schema"} and isinstance(value, str))
         }
     return [_relocated(item) for item in schema] if isinstance(schema, list) else schema

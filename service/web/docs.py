@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
+from service.web.documents import CACHED, Document
+
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
@@ -58,15 +60,13 @@ _POLICY: Final = (
 
 def add_routes(app: web.Application, prefix: str) -> None:
     """Serve the page at `/docs` below `prefix`, and redirect to it from the root of `prefix`."""
-
-    async def page(_request: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
-        return web.Response(text=_PAGE, content_type="text/html", headers=headers)
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    page = Document(_PAGE.encode(), "text/html", headers)
 
     async def home(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={hdrs.LOCATION: request.app.get(HOME, f"{prefix}/docs")})
 
-    app.router.add_get(f"{prefix}/docs", page)
+    app.router.add_get(f"{prefix}/docs", page.handle)
     app.router.add_get(f"{prefix}/", home)
     for name, folder in _ASSETS.items():
         app.router.add_get(f"{prefix}/docs/{name}", _asset(_SWAGGER_UI / folder / name))
@@ -74,6 +74,6 @@ def add_routes(app: web.Application, prefix: str) -> None:
 
 def _asset(path: Path) -> Handler:
     async def handle(_request: web.Request) -> web.FileResponse:
-        return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+        return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"} | CACHED)
 
     return handle

@@ -59,38 +59,65 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
             "title": "sync-front",
             "version": __version__,
             "summary": "A synchronous HTTP interface to an asynchronous workflow.",
+            "description": "One request starts an execution of an AWS Step Functions workflow and is answered with its "
+            "result. A result that comes too late for the request has a URL.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": prefix or "/"}],
+        "security": [],  # the service itself has no notion of callers; whatever is in front of it may
         "paths": {
             "/event": {"post": _create(schema, response_timeout, follow)},
             "/event/{id}": {
                 "parameters": [ref("parameters", "Id")],
                 "get": _read(),
                 "head": _head(),
-                "delete": _operation(
-                    "stopEvent",
-                    "Stop an execution",
-                    {204: {"description": "The execution is stopped or had already ended.", "headers": _REQUEST_ID}},
-                    REMOVE,
-                ),
+                "delete": _stop(),
             },
             "/healthz": {
-                "get": _plain("health", "Check whether the process is alive", "application/json", {200: "alive"})
+                "get": _plain(
+                    "health",
+                    "Check whether the process is alive",
+                    "A failure means that it must be restarted.",
+                    "application/json",
+                    {200: "alive"},
+                )
             },
             "/readyz": {
                 "get": _plain(
                     "readiness",
                     "Check whether the instance is ready for traffic",
+                    "A failure means that a load balancer should send its requests elsewhere.",
                     "application/json",
                     {200: "ready", 503: "link down"},
                 )
             },
             "/metrics": {
-                "get": _plain("metrics", "Get metrics in the Prometheus text format", "text/plain", {200: None})
+                "get": _plain(
+                    "metrics",
+                    "Get metrics in the Prometheus text format",
+                    "Requests, connections, replies, recovery and the event loop of this instance.",
+                    "text/plain",
+                    {200: None},
+                )
             },
-            "/openapi.json": {"get": _plain("description", "Get this description", "application/json", {200: None})},
-            "/docs": {"get": _plain("documentation", "Show this description as a web page", "text/html", {200: None})},
+            "/openapi.json": {
+                "get": _cached(
+                    "description",
+                    "Get this description",
+                    "OpenAPI 3.1, with the schema of the events that this deployment accepts.",
+                    "application/json",
+                    {200: None},
+                )
+            },
+            "/docs": {
+                "get": _cached(
+                    "documentation",
+                    "Show this description as a web page",
+                    "The page can also send requests.",
+                    "text/html",
+                    {200: None},
+                )
+            },
         },
         "tags": [
             {"name": "events", "description": "Start workflows and get their results."},
@@ -125,15 +152,27 @@ def _read() -> dict[str, Any]:
     complete = f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."
     results = _results() | {204: {"description": complete, "headers": _REQUEST_ID}}
     operation = _operation("readEvent", "Get the result of an execution, or wait for it", results, READ)
+    operation["description"] = (
+        "Responds with what is known now, from Step Functions' own record, or waits with `Prefer: wait=N`. If `Accept` "
+        f"prefers `{STREAM}`, the response is an event stream."
+    )
     operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId", "LastEventId")]
     return operation
 
 
 def _head() -> dict[str, Any]:
     operation = _operation("headEvent", "Get the status and headers of a JSON response to `GET`", _results(), READ)
+    operation["description"] = "Responds like `GET`, without the body; never as a stream."
     for response in operation["responses"].values():
         response.pop("content", None)
     operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId")]
+    return operation
+
+
+def _stop() -> dict[str, Any]:
+    stopped = {204: {"description": "The execution is stopped or had already ended.", "headers": _REQUEST_ID}}
+    operation = _operation("stopEvent", "Stop an execution", stopped, REMOVE)
+    operation["description"] = "Requests that wait for it are answered: the workflow was aborted."
     return operation
 
 
@@ -165,7 +204,7 @@ def _operation(
     return {"operationId": name, "tags": ["events"], "summary": summary, "responses": _by_status(described)}
 
 
-def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None]) -> dict[str, Any]:
+def _plain(name: str, summary: str, description: str, kind: str, responses: dict[int, str | None]) -> dict[str, Any]:
     described: dict[int, dict[str, Any]] = {}
     for status, text in responses.items():
         content: dict[str, Any] = {"schema": {"type": "string"} if not kind.endswith("json") else {"type": "object"}}
@@ -176,7 +215,22 @@ def _plain(name: str, summary: str, kind: str, responses: dict[int, str | None])
             "headers": _REQUEST_ID,
             "content": {kind: content},
         }
-    return {"operationId": name, "tags": ["service"], "summary": summary, "responses": _by_status(described)}
+    return {
+        "operationId": name,
+        "tags": ["service"],
+        "summary": summary,
+        "description": description,
+        "responses": _by_status(described),
+    }
+
+
+def _cached(*plain: Any) -> dict[str, Any]:
+    operation = _plain(*plain)
+    headers = _REQUEST_ID | {"ETag": ref("headers", "ETag")}
+    operation["responses"]["200"]["headers"] = headers
+    unchanged = {"description": "Unchanged: `If-None-Match` names the current `ETag`.", "headers": headers}
+    operation["responses"] = dict(sorted((operation["responses"] | {"304": unchanged}).items()))
+    return operation
 
 
 def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:

@@ -58,7 +58,12 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> Representa
 def from_http(error: web.HTTPException, instance: str, request_id: str) -> Representation:
     """Write an error that aiohttp itself raised: an unknown path, or a method the path does not support."""
     headers: dict[str, str] = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {}
-    return from_status(error.status, headers, instance=instance, request_id=request_id)
+    more = {}
+    if hdrs.ALLOW in headers:
+        more["detail"] = f"Use one of these methods: {headers[hdrs.ALLOW].replace(',', ', ')}."
+    elif error.status == 404 and instance.endswith("/"):
+        more["detail"] = "Try the path without the slash at its end."
+    return from_status(error.status, headers, **more, instance=instance, request_id=request_id)
 
 
 def from_status(status: int, headers: dict[str, str] | None = None, **more: str) -> Representation:

@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.web import cors, docs, events, expectations, openapi, requests
 from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
+from service.web.documents import Document
 from service.web.events import Stream
 from service.web.middleware import handle_errors, name_server, sample_log
 from service.web.progress import HeldProgress
@@ -59,9 +60,8 @@ class Routes:
         self._ready = ready
         self._draining = draining
         self._cors_origins = cors_origins
-        self._description = orjson.dumps(
-            openapi.document(schema, prefix=self._prefix, response_timeout=response_timeout), option=orjson.OPT_INDENT_2
-        )
+        description = openapi.document(schema, prefix=self._prefix, response_timeout=response_timeout)
+        self._description = Document(orjson.dumps(description, option=orjson.OPT_INDENT_2), "application/json")
 
     def application(self, traces: Traces | None = None) -> web.Application:
         """Build the aiohttp application; every path also exists below the stage prefix, if there is one.
@@ -83,7 +83,7 @@ class Routes:
                     web.get(f"{prefix}/healthz", self.healthz),
                     web.get(f"{prefix}/readyz", self.readyz),
                     web.get(f"{prefix}/metrics", self.metrics),
-                    web.get(f"{prefix}/openapi.json", self.openapi),
+                    web.get(f"{prefix}/openapi.json", self._description.handle),
                 ]
             )
             docs.add_routes(app, prefix)
@@ -142,10 +142,6 @@ class Routes:
         """GET /metrics: all metrics in the Prometheus text format."""
         body = generate_latest(self._metrics.registry)
         return web.Response(body=body, headers=NO_STORE | {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
-
-    async def openapi(self, _request: web.Request) -> web.Response:
-        """GET /openapi.json: the OpenAPI description."""
-        return web.Response(body=self._description, content_type="application/json")
 
 
 def _status(status: int, text: str) -> web.Response:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -137,3 +138,33 @@ def test_an_invalid_example_is_omitted(tmp_path: Path) -> None:
 
 def test_its_version_is_the_projects() -> None:
     assert described()["info"]["version"] == __version__
+
+
+def test_every_operation_has_what_linters_ask_for() -> None:
+    document = described()
+    assert document["security"] == []
+    tags = {tag["name"] for tag in document["tags"]}
+    for _, _, operation in operations():
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["operationId"]
+        assert set(operation["tags"]) <= tags
+
+
+@pytest.mark.parametrize(
+    "draft", ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"]
+)
+def test_no_part_of_the_description_has_a_dialect_of_its_own(draft: str) -> None:
+    own = RequestSchema({"$schema": draft, "properties": {"a": {"type": "string"}, "$schema": {"type": "string"}}})
+    event = described(own)["components"]["schemas"]["Event"]
+    assert "$schema" not in event
+    assert event["properties"]["$schema"] == {"type": "string"}
+
+
+@pytest.mark.parametrize("name", ["Id", "Event", "Result", "Running", "Status", "Problem"])
+def test_every_example_of_a_schema_is_valid_and_has_no_member_that_it_does_not_describe(name: str) -> None:
+    document = described()
+    schema = {"components": document["components"], "$ref": f"#/components/schemas/{name}"}
+    validator = jsonschema_rs.Draft202012Validator(schema | {"unevaluatedProperties": False})
+    for sample in document["components"]["schemas"][name].get("examples", ()):
+        validator.validate(sample)

@@ -27,12 +27,14 @@ STREAM = {"Accept": "text/event-stream"}
 EVERYWHERE = {
     "cache-control",
     "connection",
+    "content-encoding",
     "content-length",
     "content-security-policy",
     "content-type",
     "date",
     "server",
     "transfer-encoding",
+    "vary",
     "x-accel-buffering",
     "x-content-type-options",
 }
@@ -98,6 +100,8 @@ async def results(call: Caller) -> None:
     await call("DELETE", f"/event/{ID}")
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"):
         await call("GET", path)
+    for path in ("/openapi.json", "/docs"):
+        await call("GET", path, headers={"If-None-Match": "*"})
 
 
 async def rejections(call: Caller) -> None:

@@ -260,12 +260,25 @@ async def test_a_caller_that_leaves_frees_its_slot_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
-    [("PUT", "/event", "POST"), ("POST", f"/event/{ID}", "DELETE,GET,HEAD"), ("DELETE", "/healthz", "GET,HEAD")],
+    [
+        ("GET", "/event", "POST"),
+        ("PUT", "/event", "POST"),
+        ("POST", f"/event/{ID}", "DELETE,GET,HEAD"),
+        ("DELETE", "/healthz", "GET,HEAD"),
+    ],
 )
 async def test_an_unsupported_method_is_rejected_with_the_allowed_ones(method: str, path: str, allow: str) -> None:
     async with front() as it, it.client.request(method, path) as response:
         assert (response.status, response.headers["Allow"]) == (405, allow)
         assert response.content_type == "application/problem+json"
+        assert (await response.json())["detail"] == f"Use one of these methods: {allow.replace(',', ', ')}."
+
+
+@pytest.mark.parametrize("path", ["/event/", "/healthz/", "/dev/event/", "/event//", "/nowhere/"])
+async def test_a_slash_at_the_end_of_a_path_is_not_found_and_mentioned(path: str) -> None:
+    async with front(stage_prefix="dev") as it, it.client.post(path, json=NAMES) as response:
+        problem = await response.json()
+        assert (response.status, problem["detail"]) == (404, "Try the path without the slash at its end.")
 
 
 async def test_metrics_are_in_the_text_format_of_prometheus() -> None:

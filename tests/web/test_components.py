@@ -88,7 +88,7 @@ def test_every_link_leads_to_an_operation_with_its_parameters() -> None:
 def test_the_headers_have_the_names_that_are_read_and_sent() -> None:
     components = described()["components"]
     read = {"Idempotency-Key", "Last-Event-ID", "Prefer", "X-Request-Id", "traceparent"}
-    sent = {"Location", "Preference-Applied", "Retry-After", "Server-Timing", "X-Request-Id", "Accept-Encoding"}
+    sent = {"Location", "Preference-Applied", "Retry-After", "Server-Timing", "X-Request-Id", "Accept-Encoding", "ETag"}
     assert {one["name"] for one in components["parameters"].values() if one["in"] == "header"} == read
     assert set(components["headers"]) == sent
 

@@ -55,7 +55,8 @@ async def run(wait: float, workflow: Path | None) -> bool:
     # Ignore the user's own AWS configuration, above all real credentials.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     os.environ.pop("AWS_PROFILE", None)
-    schema = None if workflow is None else _schema_beside(workflow)
+    own = None if workflow is None or _is_demonstration(workflow) else workflow
+    schema = None if own is None else _schema_beside(own)
     config = settings.load(
         {
             "HOST": _environment("HOST", "127.0.0.1"),
@@ -76,8 +77,10 @@ async def run(wait: float, workflow: Path | None) -> bool:
 
     def announce(port: int) -> None:
         event_loop.freeze_heap()
-        event = example(config.REQUEST_SCHEMA.document) if workflow is not None else DEMO_EVENT
-        banner = _banner(config.HOST, port, event if config.REQUEST_SCHEMA.accepts(event) else {})
+        candidates = [example(config.REQUEST_SCHEMA.document), {}]
+        if own is None:
+            candidates.insert(0, DEMO_EVENT)
+        banner = _banner(config.HOST, port, next(filter(config.REQUEST_SCHEMA.accepts, candidates), {}))
         if schema is not None and not schema.is_file():
             banner += ANY_OBJECT.format(schema=schema)
         print(banner, flush=True)  # noqa: T201 - for the person at the terminal
@@ -115,12 +118,16 @@ def _environment(name: str, default: str) -> str:
     return os.environ.get(name, "").strip() or default
 
 
+def _is_demonstration(workflow: Path) -> bool:
+    return workflow.resolve() == WORKFLOW.resolve()
+
+
 def _schema_beside(workflow: Path) -> Path | None:
-    """Return where the schema of a workflow of one's own would be; None if another one applies.
+    """Return where the schema of a workflow of one's own would be; None if REQUEST_SCHEMA is set.
 
     `orders.schema.json` belongs to `orders.json` and `orders.asl.json`. Raise SettingsError if it cannot be used.
     """
-    if "REQUEST_SCHEMA" in os.environ or workflow.resolve() == WORKFLOW.resolve():
+    if "REQUEST_SCHEMA" in os.environ:
         return None
     schema = workflow.with_name(f"{workflow.name.removesuffix('.json').removesuffix('.asl')}.schema.json")
     if schema.is_file():

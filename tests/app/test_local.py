@@ -89,8 +89,16 @@ def test_the_schema_of_a_workflow_has_its_name(name: str) -> None:
     assert local_use._schema_beside(Path("some") / name) == Path("some", "order.schema.json")
 
 
-def test_a_schema_that_is_set_and_the_demonstrations_own_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert local_use._schema_beside(Path("IaC", "..", WORKFLOW)) is None
+async def test_the_demonstration_keeps_its_schema_and_its_event_however_it_is_named() -> None:
+    path = WORKFLOW.parent / ".." / WORKFLOW.parent.name / WORKFLOW.name
+    async with local("--workflow", str(path)) as (process, url), aiohttp.ClientSession() as http:
+        await process.until(lambda: len(process.stdout) >= 6)
+        assert "Ricardo" in "\n".join(process.stdout)
+        async with http.post(f"{url}/event", json={}) as response:
+            assert response.status == 422
+
+
+def test_a_schema_that_is_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUEST_SCHEMA", "")
     assert local_use._schema_beside(Path("order.json")) is None
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from service.local import LocalAws, appsync_events
+from service.local import LocalAws, appsync_events, http_task
 from service.local.definition import parse, render
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter, StateError
@@ -112,6 +112,18 @@ async def test_a_result_that_appsync_lists_as_failed_is_published_as_a_failure(
     assert (reply["status"], reply["error"]) == ("FAILED", "ResultRefused")
     described = await aws.ended("exec-1")
     assert (described["status"], described["error"], described["cause"]) == ("FAILED", reply["error"], reply["cause"])
+
+
+@pytest.mark.parametrize(("size", "status"), [(10, "SUCCEEDED"), (1000, "FAILED")])
+async def test_a_response_of_appsync_that_arrives_as_text_is_read_as_well(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, size: int, status: str
+) -> None:
+    """No document says whether an HTTP task parses the body of every JSON response."""
+    monkeypatch.setattr(http_task, "_response_body", lambda text: text)
+    monkeypatch.setattr(appsync_events, "MAX_EVENT_BYTES", 1000)
+    await aws.start("exec-1", given(json.dumps({"nome": "n" * size, "sobrenome": "B"})))
+    described = await aws.ended("exec-1")
+    assert (described["status"], described.get("error")) == (status, "ResultRefused" if status == "FAILED" else None)
 
 
 @pytest.mark.parametrize(("size", "inline"), [(50_000, True), (70_000, False), (250_000, False)])

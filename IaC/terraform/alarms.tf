@@ -18,9 +18,11 @@ locals {
       namespace = "AWS/ApiGateway", metric = "IntegrationLatency", dimensions = local.api_dimensions
       statistic = "p99", threshold = (local.timeouts.response + 1) * 1000, minutes = 5
     }
-    target-5xx = {
-      text      = "The service answers with 5xx. A deployment in progress is rolled back."
-      namespace = "AWS/ApplicationELB", metric = "HTTPCode_Target_5XX_Count", dimensions = local.balancer_dimensions
+    # The one that rolls a deployment back. It must not count 5xx that a workflow causes: a release cannot mend these, and
+    # one caller that keeps reading failed executions would be enough to undo a good one.
+    faults = {
+      text      = "The service has internal errors, or cannot reach AppSync or Step Functions. A deployment in progress is rolled back."
+      namespace = local.metrics.namespace, metric = local.metrics.faults, dimensions = local.metrics.dimensions
       statistic = "Sum", threshold = 10, minutes = 3
     }
     balancer-5xx = {

@@ -34,8 +34,9 @@ locals {
           [local.metrics.namespace, local.metrics.reconnects, local.metrics.dimensions, { stat = "Sum" }],
           [local.metrics.namespace, local.metrics.recovered, local.metrics.dimensions, { stat = "Sum", label = "recovered from the record" }],
         ] },
-        { title = "Rejected and throttled", stat = "Sum", metrics = [
+        { title = "Faults, rejected and throttled", stat = "Sum", metrics = [
           [local.metrics.namespace, local.metrics.requests, local.metrics.dimensions, {}],
+          [local.metrics.namespace, local.metrics.faults, local.metrics.dimensions, { color = "#d62728" }],
           [local.metrics.namespace, local.metrics.rejected, local.metrics.dimensions, {}],
           [local.metrics.namespace, local.metrics.throttled_calls, local.metrics.dimensions, {}],
         ] },

@@ -109,7 +109,7 @@ resource "aws_ecs_service" "main" {
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
 
-  # New tasks take over before old ones stop. ECS rolls back a deployment that fails or that makes requests fail.
+  # New tasks take over before old ones stop. ECS rolls back a deployment that fails or that has faults.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 30
@@ -123,7 +123,7 @@ resource "aws_ecs_service" "main" {
   alarms {
     enable      = true
     rollback    = true
-    alarm_names = [aws_cloudwatch_metric_alarm.main["target-5xx"].alarm_name]
+    alarm_names = [aws_cloudwatch_metric_alarm.main["faults"].alarm_name]
   }
 
   network_configuration {

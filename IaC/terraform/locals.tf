@@ -19,6 +19,7 @@ locals {
     max_in_flight   = "MaxInFlight"
     requests        = "Requests"
     rejected        = "Rejected"
+    faults          = "Faults"
     link_up         = "LinkUp"
     reconnects      = "Reconnects"
     bridge_overhead = "BridgeOverheadMilliseconds"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from service.errors import Unavailable
+from service.errors import AtCapacity, Draining, Throttled, Unavailable
 from service.telemetry.guard import guarded
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ MAX_VALUES_PER_METRIC: Final = 100
 
 REJECTED_OUTCOMES: Final = frozenset(kind.slug for kind in Unavailable.__subclasses__())
 """The outcomes that callers see as 503."""
+
+FAULT_OUTCOMES: Final = {"unexpected"} | REJECTED_OUTCOMES - {AtCapacity.slug, Draining.slug, Throttled.slug}
+"""The outcomes for which a release may be to blame: internal errors, and 503 for another reason than load or a quota.
+
+A failed workflow is none of them, however often its result is read.
+"""
 
 
 class EmfMetric(NamedTuple):
@@ -54,6 +60,7 @@ EMF_METRICS: Final = (
     EmfMetric("MaxInFlight", "sync_front_requests_in_flight_limit"),
     EmfMetric("Requests", "sync_front_requests"),
     EmfMetric("Rejected", "sync_front_requests", REJECTED_OUTCOMES),
+    EmfMetric("Faults", "sync_front_requests", FAULT_OUTCOMES),
     EmfMetric("LinkUp", "sync_front_link_up"),
     EmfMetric("Reconnects", "sync_front_link_reconnects"),
     EmfMetric("Recovered", "sync_front_recovered"),

@@ -105,6 +105,31 @@ def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Met
     assert (second["ThrottledCalls"], second["Recovered"]) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "faults"),
+    [
+        ("unexpected", 1),
+        ("refused", 1),
+        ("unreachable", 1),
+        ("outcome-unknown", 1),
+        ("link-down", 1),
+        ("at-capacity", 0),
+        ("draining", 0),
+        ("throttled", 0),
+        ("workflow-failed", 0),
+        ("workflow-aborted", 0),
+        ("workflow-timed-out", 0),
+        ("unknown-execution", 0),
+        ("client-disconnected", 0),
+        ("running", 0),
+    ],
+)
+def test_only_what_a_release_may_be_to_blame_for_counts_as_a_fault(metrics: Metrics, outcome: str, faults: int) -> None:
+    for operation in ("start", "read", "stop"):
+        metrics.ended(operation, outcome)
+    assert line(EmfWriter(metrics, "front"))["Faults"] == 3 * faults
+
+
 def test_gauges_are_written_as_their_value(metrics: Metrics, others: Others) -> None:
     source = EmfWriter(metrics, "front")
     for number, name in enumerate(others.gauges, start=1):

@@ -81,6 +81,16 @@ run "contract" {
     error_message = "ECS must check liveness and the load balancer readiness, not the other way round."
   }
 
+  # Rollbacks.
+  assert {
+    condition     = jsonencode(aws_ecs_service.main.alarms[0].alarm_names) == jsonencode(["sync-front-faults"]) && aws_ecs_service.main.alarms[0].rollback
+    error_message = "One alarm must roll a deployment back."
+  }
+  assert {
+    condition     = jsonencode([aws_cloudwatch_metric_alarm.main["faults"].namespace, aws_cloudwatch_metric_alarm.main["faults"].metric_name, aws_cloudwatch_metric_alarm.main["faults"].dimensions]) == jsonencode(["SyncFront", "Faults", { service = "sync-front" }])
+    error_message = "It must count what the service itself counts as its faults, and no failed workflows."
+  }
+
   # The workflow.
   assert {
     condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 10 %}"

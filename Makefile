@@ -62,9 +62,11 @@ format: setup-dev ## format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# HOST counts only on the command line: some shells have it in their environment, as the name of the machine.
 .PHONY: load
-load: setup-dev ## load test with locust, report in build/ (USERS=200 DURATION=30s WAIT=10)
-	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT)
+load: setup-dev ## load test with locust, report in build/ (USERS=200 DURATION=30s WAIT=10; HOST=https://... for a deployment)
+	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT) \
+		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
 
 .PHONY: bench
 bench: setup-dev ## compare the service with bare skeletons, plot in build/bench/ (BENCH=--short AGAINST=revision)

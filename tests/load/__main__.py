@@ -1,4 +1,7 @@
-"""A load test with Locust: `python -m tests.load` starts a local stack and writes its report to build/load.html."""
+"""A load test with Locust: `python -m tests.load` starts a local stack and writes its report to build/load.html.
+
+With `--host` the load goes to a deployment instead.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.error import URLError
 
@@ -51,9 +54,10 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=200, help="concurrent callers (default: 200)")
     parser.add_argument("--duration", default="30s", help="how long to run, for example 30s or 5m (default: 30s)")
     parser.add_argument("--wait", default="10", help="how long the workflow waits, in seconds (default: 10)")
+    parser.add_argument("--host", help="URL of a deployment, without /event; --wait is then its own")
     options = parser.parse_args()
     REPORT.parent.mkdir(exist_ok=True)
-    with local_stack(options.wait) as url:
+    with nullcontext(options.host.rstrip("/")) if options.host else local_stack(options.wait) as url:
         locust = [
             *(
                 sys.executable,

@@ -5,7 +5,7 @@ locals {
   target_dimensions   = merge(local.balancer_dimensions, { TargetGroup = aws_lb_target_group.service.arn_suffix })
   workflow_dimensions = { StateMachineArn = local.state_machine_arn }
   ecs_dimensions      = { ClusterName = local.name, ServiceName = local.name }
-  appsync_dimensions  = { EventAPIId = local.appsync.api_id }
+  appsync_dimensions  = { EventAPIId = local.appsync.api_id, ChannelNamespaceName = var.appsync_namespace }
 
   alarms = {
     api-5xx = {

@@ -125,6 +125,15 @@ resource "aws_apigatewayv2_vpc_link" "main" {
   name               = local.name
   subnet_ids         = local.private_subnet_ids
   security_group_ids = [aws_security_group.link.id]
+
+  lifecycle {
+    create_before_destroy = true # a link cannot be changed, and the API needs one while it gets another
+
+    precondition {
+      condition     = alltrue([for subnet in data.aws_subnet.existing : !contains(local.zones_without_links, subnet.availability_zone_id)])
+      error_message = "existing_vpc has a subnet in an availability zone that VPC links do not support (${join(", ", local.zones_without_links)}): leave it out, or use one in another zone."
+    }
+  }
 }
 
 resource "aws_api_gateway_rest_api" "main" {
@@ -181,7 +190,8 @@ resource "aws_api_gateway_stage" "main" {
     })
   }
 
-  depends_on = [aws_api_gateway_account.logs]
+  # API Gateway would create the log group of its errors itself when the stage first writes to it.
+  depends_on = [aws_api_gateway_account.logs, aws_cloudwatch_log_group.main]
 }
 
 resource "aws_api_gateway_method_settings" "all" {

@@ -73,7 +73,6 @@ resource "terraform_data" "appsync" {
     host_realtime      = aws_cloudformation_stack.appsync.outputs["RealtimeHost"]
     namespace_arn      = aws_cloudformation_stack.appsync.outputs["NamespaceArn"]
     connection_arn     = aws_cloudformation_stack.appsync.outputs["ConnectionArn"]
-    connection_secret  = aws_cloudformation_stack.appsync.outputs["ConnectionSecretArn"]
     api_key_secret     = aws_cloudformation_stack.appsync.outputs["ApiKeySecretArn"]
     idempotency_secret = aws_cloudformation_stack.appsync.outputs["IdempotencySecretArn"]
   }

@@ -2,6 +2,10 @@ locals {
   # The validation of image_uri guarantees that exactly one of the two is set.
   image = var.image_uri != null ? var.image_uri : "${aws_ecr_repository.service.repository_url}:${coalesce(var.image_tag, "none")}"
 
+  # An image_uri may name a private repository of ECR, in any account and region. Other registries need no permission.
+  image_repository_parts = try(regex("^([0-9]{12})\\.dkr[.-]ecr(?:-fips)?\\.([a-z0-9-]+)\\.(?:amazonaws\\.com(?:\\.cn)?|on\\.aws)/([^:@]+)", var.image_uri), null)
+  image_repository_arn   = local.image_repository_parts == null ? aws_ecr_repository.service.arn : format("arn:%s:ecr:%s:%s:repository/%s", local.partition, local.image_repository_parts[1], local.image_repository_parts[0], local.image_repository_parts[2])
+
   # Few imports, because this starts a process every half minute.
   liveness_check = join("; ", [
     "import http.client, sys",
@@ -55,6 +59,7 @@ resource "aws_ecs_task_definition" "service" {
   memory                   = var.task_size.memory
   execution_role_arn       = aws_iam_role.execution.arn
   task_role_arn            = aws_iam_role.task.arn
+  skip_destroy             = true # ECS deploys no revision that was deregistered, so a rollback needs the one before
 
   runtime_platform {
     cpu_architecture        = var.cpu_architecture
@@ -68,7 +73,7 @@ resource "aws_ecs_task_definition" "service" {
     user                   = "10001:10001"
     readonlyRootFilesystem = true
     privileged             = false
-    linuxParameters        = { capabilities = { drop = ["ALL"] } }
+    linuxParameters        = { capabilities = { add = [], drop = ["ALL"] } } # without `add`, each plan would replace the task: ECS returns it
     ulimits                = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
     portMappings           = [{ containerPort = local.container_port, hostPort = local.container_port, protocol = "tcp" }]
     environment            = [for name in sort(keys(local.environment)) : { name = name, value = tostring(local.environment[name]) }]

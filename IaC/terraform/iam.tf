@@ -1,14 +1,14 @@
 # All roles in one file, so that they can be reviewed together. Policies are plain JSON, so that tests can read them in a plan.
 locals {
-  # Only the service itself may assume its role, and only on behalf of this account (against the confused deputy).
+  # Only the service itself may assume its role, and only on behalf of this account (against the confused deputy). Nothing
+  # documents that API Gateway and AppSync name the account when they write logs, and all that these roles may do is that.
   assume = { for service in ["ecs-tasks", "states", "appsync", "events", "apigateway", "vpc-flow-logs"] : service => jsonencode({
     Version = "2012-10-17"
     Statement = [{
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "${service}.amazonaws.com" }
-      # API Gateway does not send the source account.
-      Condition = service == "apigateway" ? {} : { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      Condition = contains(["apigateway", "appsync"], service) ? {} : { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   }) }
 
@@ -20,6 +20,9 @@ locals {
     Resource  = aws_kms_key.main.arn
     Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
   }
+
+  # EventBridge may store the credentials of a connection in another secret at any time; only the name stays.
+  connection_secrets = "arn:${local.partition}:secretsmanager:${var.region}:${local.account_id}:secret:events!connection/${split("/", local.appsync.connection_arn)[1]}/*"
 }
 
 # The task role: for the service itself.
@@ -105,7 +108,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "Pull"
         Effect   = "Allow"
         Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = aws_ecr_repository.service.arn
+        Resource = local.image_repository_arn
       },
       {
         Sid      = "Log"
@@ -160,7 +163,7 @@ resource "aws_iam_role_policy" "workflow" {
         Sid      = "ReadConnectionSecret"
         Effect   = "Allow"
         Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
-        Resource = local.appsync.connection_secret
+        Resource = local.connection_secrets
       },
       {
         Sid    = "DeliverLogs"
@@ -204,7 +207,7 @@ resource "aws_iam_role_policy" "ended" {
   })
 }
 
-# AppSync's log.
+# AppSync's log, in the group that Terraform creates.
 resource "aws_iam_role" "appsync_logs" {
   name               = "${local.name}-appsync-logs"
   description        = "Lets AppSync write the log of the Event API"
@@ -219,7 +222,7 @@ resource "aws_iam_role_policy" "appsync_logs" {
     Version = "2012-10-17"
     Statement = [{
       Effect   = "Allow"
-      Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
       Resource = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/appsync/apis/*" # the API does not exist yet, so its id is unknown
     }]
   })
@@ -258,10 +261,19 @@ resource "aws_iam_role_policy" "flow_logs" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-      Resource = "${aws_cloudwatch_log_group.main["network"].arn}:*"
-    }]
+    Statement = [
+      {
+        Sid      = "Write"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+        Resource = "${aws_cloudwatch_log_group.main["network"].arn}:*"
+      },
+      {
+        Sid      = "FindLogGroup"
+        Effect   = "Allow"
+        Action   = "logs:DescribeLogGroups"
+        Resource = "*" # VPC flow logs ask for all groups
+      },
+    ]
   })
 }

@@ -7,16 +7,28 @@ locals {
 
   vpc_id             = local.create_vpc ? aws_vpc.main[0].id : var.existing_vpc.id
   private_subnet_ids = local.create_vpc ? [for subnet in aws_subnet.private : subnet.id] : var.existing_vpc.private_subnet_ids
+
+  # The zones that VPC links do not support ("Set up VPC links V2 in API Gateway"). They have ids here, because a name such
+  # as us-east-1a belongs to another zone in each account.
+  zones_without_links = ["ape1-az1", "apne1-az3", "apne2-az4", "cac1-az4", "euw3-az2", "use1-az3", "usw1-az2"]
 }
 
 data "aws_availability_zones" "available" {
   #checkov:skip=CKV_AWS_394:only the first zone_count names in alphabetical order are used, and AWS gives later letters to new zones
-  state = "available"
+  state            = "available"
+  exclude_zone_ids = local.zones_without_links
 
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
   }
+}
+
+# By number, because the ids may be those of subnets that the same apply creates.
+data "aws_subnet" "existing" {
+  count = local.create_vpc ? 0 : length(var.existing_vpc.private_subnet_ids)
+
+  id = var.existing_vpc.private_subnet_ids[count.index]
 }
 
 resource "aws_vpc" "main" {

@@ -146,13 +146,12 @@ variable "api_throttle" {
 }
 
 variable "waf_requests_per_ip" {
-  description = "Requests that one IP address may send in five minutes before WAF blocks it."
+  description = "Requests that one IP address may send in five minutes before WAF blocks it. By default as many as api_throttle.rate allows in that time, because the callers of an API often share an address."
   type        = number
-  default     = 2000
-  nullable    = false
+  default     = null
 
   validation {
-    condition     = var.waf_requests_per_ip >= 10 && var.waf_requests_per_ip <= 2000000000
+    condition     = var.waf_requests_per_ip == null ? true : var.waf_requests_per_ip >= 10 && var.waf_requests_per_ip <= 2000000000
     error_message = "waf_requests_per_ip must be from 10 to 2000000000."
   }
 }
@@ -165,7 +164,7 @@ variable "manage_api_gateway_account" {
 }
 
 variable "existing_vpc" {
-  description = "VPC to use instead of a new one. Its private subnets, in at least two zones, need access to the internet (NAT): AppSync Events has no private endpoint."
+  description = "VPC to use instead of a new one. Its private subnets, in at least two zones, need access to the internet (NAT): AppSync Events has no private endpoint. With an interface endpoint for AppSync (appsync-api) and its private DNS in the VPC, tasks cannot reach it at all."
   type = object({
     id                 = string
     private_subnet_ids = list(string)
@@ -245,8 +244,13 @@ variable "task_size" {
   nullable = false
 
   validation {
-    condition     = contains([256, 512, 1024], var.task_size.cpu) && var.task_size.memory >= 2 * var.task_size.cpu && var.task_size.memory <= 8192
-    error_message = "task_size.cpu must be 256, 512 or 1024, and memory at least twice that and at most 8192."
+    # "Task CPU and memory", Amazon ECS Developer Guide.
+    condition = contains(lookup({
+      256  = [512, 1024, 2048]
+      512  = [1024, 2048, 3072, 4096]
+      1024 = [2048, 3072, 4096, 5120, 6144, 7168, 8192]
+    }, var.task_size.cpu, []), var.task_size.memory)
+    error_message = "task_size must be a size that Fargate has: cpu 256 with memory 512, 1024 or 2048; 512 with 1024, 2048, 3072 or 4096; 1024 with 2048 to 8192 in steps of 1024."
   }
 }
 

@@ -18,7 +18,7 @@ resource "aws_wafv2_web_acl" "api" {
 
     statement {
       rate_based_statement {
-        limit              = var.waf_requests_per_ip
+        limit              = coalesce(var.waf_requests_per_ip, ceil(300 * var.api_throttle.rate))
         aggregate_key_type = "IP"
       }
     }
@@ -90,6 +90,15 @@ resource "aws_wafv2_web_acl" "api" {
         # Bodies of up to 256 KiB are allowed here, but the rule would block those above 8 KiB.
         rule_action_override {
           name = "SizeRestrictions_BODY"
+
+          action_to_use {
+            count {}
+          }
+        }
+
+        # The callers are programs, and many HTTP libraries send no User-Agent.
+        rule_action_override {
+          name = "NoUserAgent_HEADER"
 
           action_to_use {
             count {}

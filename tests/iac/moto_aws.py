@@ -27,6 +27,7 @@ from moto.server import ThreadedMotoServer
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from service.local.definition import DefinitionError, parse
+from tests.iac import objections
 from tests.iac.applied.recorder import record
 
 Json = dict[str, Any]
@@ -289,6 +290,7 @@ def install() -> None:
 def main() -> None:
     """Serve until standard input ends."""
     install()
+    objections.install()
     record(Path(sys.argv[1]))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # errors only, not a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.iac.files import blocks
 from tests.iac.terraform import Terraform
 
 pytestmark = pytest.mark.timeout(180)  # Terraform takes seconds even on an idle machine
@@ -17,3 +18,9 @@ def test_the_configuration_is_valid_for_the_provider(terraform: Terraform) -> No
     found = terraform.json("validate")
     assert found["diagnostics"] == []
     assert found["valid"]
+
+
+def test_the_log_groups_exist_before_api_gateway_writes_to_them() -> None:
+    """It would create the missing one itself, and Terraform could not create it any more."""
+    (stage,) = [block.body for block in blocks() if block.labels == ("aws_api_gateway_stage", "main")]
+    assert any("aws_cloudwatch_log_group.main" in reference for reference in stage["depends_on"])

@@ -61,7 +61,7 @@ run "least_privilege" {
     condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid => statement.Resource if statement.Resource != "*" }) == jsonencode({
       Publish              = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
       UseConnection        = "arn:aws:events:us-east-1:123456789012:connection/sync-front/11111111-2222-3333-4444-555555555555"
-      ReadConnectionSecret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:events!connection/sync-front/1-AbCdEf"
+      ReadConnectionSecret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:events!connection/sync-front/*"
     })
     error_message = "The workflow may use this connection and its secret only."
   }
@@ -85,9 +85,13 @@ run "least_privilege" {
     error_message = "No action may contain a wildcard."
   }
   assert {
-    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.ended, aws_iam_role.appsync_logs, aws_iam_role.flow_logs[0]] :
+    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.ended, aws_iam_role.flow_logs[0]] :
       jsondecode(role.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     ])
     error_message = "A service may assume a role only on behalf of this account."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.appsync_logs.assume_role_policy).Statement[0].Condition == {}
+    error_message = "Nothing documents that AppSync names the account when it writes its log."
   }
 }

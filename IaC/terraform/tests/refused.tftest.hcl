@@ -105,3 +105,49 @@ run "two_images" {
     image_uri = "registry.example/sync-front:1.2.3"
   }
 }
+
+# Sizes that Fargate does not have, although they are in the range of those that it has.
+run "a_memory_that_is_no_step_of_the_smallest_cpu" {
+  command         = plan
+  expect_failures = [var.task_size]
+
+  variables {
+    task_size = { cpu = 256, memory = 1536 }
+  }
+}
+
+run "a_memory_between_two_steps" {
+  command         = plan
+  expect_failures = [var.task_size]
+
+  variables {
+    task_size = { cpu = 512, memory = 1500 }
+  }
+}
+
+run "a_memory_too_large_for_the_cpu" {
+  command         = plan
+  expect_failures = [var.task_size]
+
+  variables {
+    task_size = { cpu = 512, memory = 8192 }
+  }
+}
+
+run "a_subnet_in_a_zone_without_vpc_links" {
+  command         = plan
+  expect_failures = [aws_apigatewayv2_vpc_link.main]
+
+  plan_options {
+    target = [aws_apigatewayv2_vpc_link.main]
+  }
+
+  variables {
+    existing_vpc = { id = "vpc-0123456789abcdef0", private_subnet_ids = ["subnet-1", "subnet-2"] }
+  }
+
+  override_data {
+    target = data.aws_subnet.existing[1]
+    values = { availability_zone_id = "cac1-az4" }
+  }
+}

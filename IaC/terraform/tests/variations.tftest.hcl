@@ -32,6 +32,10 @@ run "all_options_at_once" {
     error_message = "image_uri must be used as it is."
   }
   assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "Pull"]) == aws_ecr_repository.service.arn
+    error_message = "Other registries than ECR need no permission to pull."
+  }
+  assert {
     condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 7 %}"
     error_message = "wait_seconds must reach the workflow."
   }
@@ -107,5 +111,108 @@ run "a_nat_gateway_in_each_of_three_zones" {
   assert {
     condition     = length(aws_nat_gateway.main) == 3 && length(aws_subnet.private) == 3 && length(distinct([for subnet in concat(values(aws_subnet.private), values(aws_subnet.public)) : subnet.cidr_block])) == 6
     error_message = "Three zones need three gateways and six different subnets."
+  }
+}
+
+run "an_image_in_a_repository_of_another_account_and_region" {
+  plan_options {
+    target = [aws_iam_role_policy.execution]
+  }
+
+  variables {
+    image_tag = null
+    image_uri = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/team/sync-front:1.2.3"
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "Pull"]) == "arn:aws:ecr:eu-west-1:210987654321:repository/team/sync-front"
+    error_message = "ECS must be allowed to pull the image that the task names."
+  }
+}
+
+run "an_image_by_digest_at_the_dual_stack_address_of_ecr" {
+  plan_options {
+    target = [aws_iam_role_policy.execution]
+  }
+
+  variables {
+    image_tag = null
+    image_uri = "210987654321.dkr-ecr.us-west-2.on.aws/sync-front@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "Pull"]) == "arn:aws:ecr:us-west-2:210987654321:repository/sync-front"
+    error_message = "The digest is no part of the repository's name."
+  }
+}
+
+run "an_image_in_public_ecr" {
+  plan_options {
+    target = [aws_iam_role_policy.execution]
+  }
+
+  variables {
+    image_tag = null
+    image_uri = "public.ecr.aws/team/sync-front:1.2.3"
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "Pull"]) == aws_ecr_repository.service.arn
+    error_message = "Public repositories need no permission to pull."
+  }
+}
+
+run "limits_for_one_address_that_fit_the_rate_of_the_api" {
+  command = plan
+
+  plan_options {
+    target = [aws_wafv2_web_acl.api]
+  }
+
+  variables {
+    api_throttle = { rate = 20.5, burst = 50 }
+  }
+
+  assert {
+    condition     = [for rule in aws_wafv2_web_acl.api.rule : rule.statement[0].rate_based_statement[0].limit if rule.name == "requests-per-address"][0] == 6150
+    error_message = "One address must be able to use the rate of the API: 20.5 a second for five minutes."
+  }
+  assert {
+    condition     = toset([for override in [for rule in aws_wafv2_web_acl.api.rule : rule.statement[0].managed_rule_group_statement[0].rule_action_override if rule.name == "AWSManagedRulesCommonRuleSet"][0] : override.name]) == toset(["NoUserAgent_HEADER", "SizeRestrictions_BODY"])
+    error_message = "Programs that send no User-Agent, and bodies of up to 256 KiB, must not be blocked."
+  }
+}
+
+run "a_limit_of_its_own_for_one_address" {
+  command = plan
+
+  plan_options {
+    target = [aws_wafv2_web_acl.api]
+  }
+
+  variables {
+    waf_requests_per_ip = 2000
+  }
+
+  assert {
+    condition     = [for rule in aws_wafv2_web_acl.api.rule : rule.statement[0].rate_based_statement[0].limit if rule.name == "requests-per-address"][0] == 2000
+    error_message = "waf_requests_per_ip must be used."
+  }
+}
+
+run "the_largest_task" {
+  command = plan
+
+  plan_options {
+    target = [aws_ecs_task_definition.service]
+  }
+
+  variables {
+    task_size = { cpu = 1024, memory = 7168 }
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.service.memory == "7168"
+    error_message = "Fargate has 1024 CPU units with any whole GB from 2 to 8."
   }
 }

@@ -78,8 +78,8 @@ def test_each_role_can_be_assumed_by_one_service_for_this_account(world: World) 
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Action"] == "sts:AssumeRole"
         found[role["RoleName"].removeprefix("sync-front-")] = statement["Principal"]["Service"]
-        # API Gateway does not send the source account.
-        if statement["Principal"]["Service"] != "apigateway.amazonaws.com":
+        # API Gateway and AppSync may not send the source account.
+        if statement["Principal"]["Service"] not in {"apigateway.amazonaws.com", "appsync.amazonaws.com"}:
             assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
     assert found == TRUSTED
 
@@ -150,7 +150,24 @@ def test_the_workflow_may_post_only_to_the_event_api(world: World, allowed: list
 def test_the_workflow_may_read_only_the_secret_of_its_connection(world: World, allowed: list[Statement]) -> None:
     arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
     readable = [arn for arn in arns if may(allowed, "workflow", "secretsmanager:GetSecretValue", arn)]
-    assert readable == [world.connection()["SecretArn"]]
+    secret = world.connection()["SecretArn"]
+    assert readable == [secret]
+    # EventBridge may replace it: the next one has the connection's name, and another end.
+    replaced = f"{secret.rpartition('/')[0]}/00000000-0000-0000-0000-000000000000-AbCdEf"
+    assert may(allowed, "workflow", "secretsmanager:GetSecretValue", replaced)
+
+
+def test_services_may_write_to_log_groups_but_not_create_them(allowed: list[Statement]) -> None:
+    """Those that they create have no encryption and no retention, and stay after a destroy."""
+    assert [item.role for item in allowed if "logs:CreateLogGroup" in item.actions] == []
+    assert {"logs:CreateLogStream", "logs:PutLogEvents"} <= actions(allowed, "appsync-logs")
+    # "IAM role for publishing flow logs to CloudWatch Logs", Amazon VPC User Guide, without the creation of the group.
+    assert actions(allowed, "flow-logs") == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "logs:DescribeLogGroups",
+        "logs:DescribeLogStreams",
+    }
 
 
 def test_roles_may_decrypt_only_through_secrets_manager(allowed: list[Statement]) -> None:

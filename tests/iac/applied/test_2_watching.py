@@ -74,6 +74,10 @@ def existing(world: World) -> dict[str, set[str]]:
         "ClusterName": {world.outputs["ecs_cluster_name"]},
         "ServiceName": {world.outputs["ecs_service_arn"].rpartition("/")[2]},
         "EventAPIId": {event_api["apiId"]},
+        "ChannelNamespaceName": {
+            item["name"]
+            for item in world.client("appsync").list_channel_namespaces(apiId=event_api["apiId"])["channelNamespaces"]
+        },
         "WebACL": {acl["Name"] for acl in world.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]},
         "Rule": {"ALL"},
         "Region": {REGION},
@@ -96,6 +100,24 @@ def test_every_metric_belongs_to_an_existing_resource(
         for dimension, value in dimensions.items()
         if value not in exists.get(dimension, set())
     ] == []
+
+
+# "CloudWatch metrics", AWS AppSync Events Developer Guide. A metric with other dimensions has no data.
+HTTP_METRICS = {"4XXError", "5XXError", "Latency", "Requests", "TokensConsumed"}
+
+
+def test_metrics_of_appsync_have_the_dimensions_of_their_group(
+    alarms: list[dict[str, Any]], widgets: list[dict[str, Any]]
+) -> None:
+    metrics = [
+        (name, set(dimensions))
+        for namespace, name, dimensions in [*of_alarms(alarms), *of_widgets(widgets)]
+        if namespace == "AWS/AppSync"
+    ]
+    assert len(metrics) > 3
+    for name, dimensions in metrics:
+        namespaced = set() if name in HTTP_METRICS else {"ChannelNamespaceName"}
+        assert dimensions == {"EventAPIId"} | namespaced, name
 
 
 def test_every_alarm_has_a_description(alarms: list[dict[str, Any]]) -> None:

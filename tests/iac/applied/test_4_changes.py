@@ -1,4 +1,4 @@
-"""Changes: a new release, and a rotation of the API key"""
+"""Changes: a new release and its rollback, another VPC link, and a rotation of the API key"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.iac.applied.deployed import deployed, running
-from tests.iac.applied.world import SECOND, World, push
+from tests.iac.applied.world import FIRST, SECOND, World, push
 
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
@@ -28,6 +28,27 @@ def test_a_new_release_replaces_only_the_task(world: World) -> None:
     assert after["revision"] == before["revision"] + 1
     assert after["containerDefinitions"][0]["image"].endswith(f":{SECOND}")
     assert after["containerDefinitions"][0]["environment"] == before["containerDefinitions"][0]["environment"]
+
+
+def test_a_deployment_can_be_rolled_back_to_the_release_before(world: World) -> None:
+    """ECS does so when a deployment fails, and refuses a revision that was deregistered."""
+    ecs, now = world.client("ecs"), world.task()
+    service = {"cluster": world.outputs["ecs_cluster_name"], "service": world.outputs["ecs_service_arn"]}
+    before = f"{now['family']}:{now['revision'] - 1}"
+    ecs.update_service(**service, taskDefinition=before)
+    assert world.task()["containerDefinitions"][0]["image"].endswith(f":{FIRST}")
+    ecs.update_service(**service, taskDefinition=now["taskDefinitionArn"])
+
+
+def test_a_new_vpc_link_is_in_use_before_the_old_one_is_deleted(world: World) -> None:
+    """As when the subnets change, because a link cannot."""
+    links = world.client("apigatewayv2")
+    (old,) = links.get_vpc_links()["Items"]
+    plan = world.plan(NEW_RELEASE, "-replace=aws_apigatewayv2_vpc_link.main")
+    assert plan.actions["aws_apigatewayv2_vpc_link.main"] == "create delete"
+    world.apply_plan(plan, step="apply of a new VPC link")
+    (new,) = links.get_vpc_links()["Items"]
+    assert new["VpcLinkId"] != old["VpcLinkId"]
 
 
 def test_a_key_can_be_extended_without_a_new_task(world: World) -> None:

@@ -2,6 +2,9 @@
 mock_data "aws_availability_zones" {
   defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c"] }
 }
+mock_data "aws_subnet" {
+  defaults = { availability_zone_id = "use1-az1" }
+}
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }

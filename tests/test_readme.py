@@ -46,15 +46,17 @@ def test_every_make_command_in_a_document_is_a_target() -> None:
 
 def test_the_deployment_in_the_readme_names_what_terraform_has() -> None:
     section = README.partition("\n## Deploy it\n")[2].partition("\n## ")[0]
-    terraform = "".join(path.read_text() for path in (ROOT / "IaC" / "terraform").glob("*.tf"))
+    folder = ROOT / "IaC" / "terraform"
+    terraform = "".join(path.read_text() for path in folder.glob("*.tf"))
+    module = "".join(path.read_text() for path in (folder / "modules" / "sync-front").glob("*.tf"))
     outputs = re.findall(r"terraform output -raw (\w+)", section)
-    targets = re.findall(r"-target=(\w+)\.(\w+)", section)
+    targets = re.findall(r"-target=module\.sync_front\.(\w+)\.(\w+)", section)
     variables = re.findall(r'`(\w+)(?: = "[^`]+)?`', section)
     assert len(outputs) == 2
     assert len(targets) == 1
     assert variables == ["image_tag", "cpu_architecture", "api_authorization"]
     assert all(f'output "{name}" {{' in terraform for name in outputs)
-    assert all(f'resource "{kind}" "{name}" {{' in terraform for kind, name in targets)
+    assert all(f'resource "{kind}" "{name}" {{' in module for kind, name in targets)
     assert all(f'variable "{name}" {{' in terraform for name in variables)
     example = (ROOT / "IaC" / "terraform" / "terraform.tfvars.example").read_text()
     (tag,) = set(re.findall(r'"\$repository:([^"]+)"', section))

@@ -35,7 +35,7 @@ from service.stepfunctions.token_bucket import (
 from service.web.connections import HEAD_TIMEOUT_S, KEEP_ALIVE_S, READ_TIMEOUT_S
 from service.web.events import COMMENT_INTERVAL_S
 
-TERRAFORM = Path(__file__).parents[1] / "IaC" / "terraform"
+TERRAFORM = Path(__file__).parents[1] / "IaC" / "terraform" / "modules" / "sync-front"
 
 
 def chain() -> dict[str, float]:

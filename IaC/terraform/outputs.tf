@@ -1,64 +1,74 @@
 output "api_endpoint" {
-  description = "Base URL of the API: `curl \"$api_endpoint/event\"`."
-  value       = aws_api_gateway_stage.main.invoke_url
+  description = "Base URL of the API: `curl \"$api_endpoint/event\"`. With custom_domain, the URL of that."
+  value       = module.sync_front.api_endpoint
 }
 
 output "state_machine_arn" {
   description = "ARN of the state machine."
-  value       = aws_sfn_state_machine.workflow.arn
+  value       = module.sync_front.state_machine_arn
 }
 
 output "connection_arn" {
   description = "ARN of the EventBridge connection that holds the AppSync API key for publishers."
-  value       = local.appsync.connection_arn
+  value       = module.sync_front.connection_arn
 }
 
 output "appsync_host" {
   description = "Domain name of the Event API for publishing."
-  value       = local.appsync.host
+  value       = module.sync_front.appsync_host
 }
 
 output "appsync_host_realtime" {
   description = "Domain name of the Event API for subscribing."
-  value       = local.appsync.host_realtime
+  value       = module.sync_front.appsync_host_realtime
 }
 
 output "secretsmanager_arn" {
   description = "ARN of the secret with the AppSync API key."
-  value       = local.appsync.api_key_secret
+  value       = module.sync_front.secretsmanager_arn
 }
 
 output "appsync_api_key_expiry" {
   description = "When each AppSync API key expires."
-  value       = local.api_key_expiry
+  value       = module.sync_front.appsync_api_key_expiry
 }
 
 output "ecs_cluster_name" {
   description = "Name of the ECS cluster."
-  value       = aws_ecs_cluster.main.name
+  value       = module.sync_front.ecs_cluster_name
 }
 
 output "ecs_service_arn" {
   description = "ARN of the ECS service."
-  value       = aws_ecs_service.main.id
+  value       = module.sync_front.ecs_service_arn
 }
 
 output "ecr_repository_url" {
   description = "URL of the repository for images."
-  value       = aws_ecr_repository.service.repository_url
+  value       = module.sync_front.ecr_repository_url
 }
 
 output "log_group_name" {
   description = "Log group of the service."
-  value       = aws_cloudwatch_log_group.main["service"].name
+  value       = module.sync_front.log_group_name
 }
 
 output "alb_dns_name" {
   description = "DNS name of the internal load balancer, which only the VPC can reach."
-  value       = aws_lb.main.dns_name
+  value       = module.sync_front.alb_dns_name
 }
 
 output "dashboard_url" {
   description = "URL of the CloudWatch dashboard."
-  value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.main.dashboard_name}"
+  value       = module.sync_front.dashboard_url
+}
+
+output "custom_domain_target" {
+  description = "Where the DNS record of custom_domain has to point: domain name, and hosted zone for an alias record. Null without custom_domain."
+  value       = module.sync_front.custom_domain_target
+}
+
+output "security_group_ids" {
+  description = "Security groups of the load balancer (balancer), of the tasks (tasks) and of the VPC link (link)."
+  value       = module.sync_front.security_group_ids
 }

@@ -5,7 +5,3 @@ provider "aws" {
     tags = merge({ Service = var.service_name, ManagedBy = "terraform" }, var.tags)
   }
 }
-
-data "aws_caller_identity" "current" {}
-
-data "aws_partition" "current" {}

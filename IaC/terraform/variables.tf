@@ -10,6 +10,14 @@ variable "region" {
   }
 }
 
+variable "tags" {
+  description = "Tags for all resources, in addition to Service and ManagedBy."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+# The variables of the module, which are the same ones.
 variable "service_name" {
   description = "Name of the service and prefix of its resources' names. One deployment per name, account and region."
   type        = string
@@ -163,6 +171,21 @@ variable "manage_api_gateway_account" {
   nullable    = false
 }
 
+variable "custom_domain" {
+  description = "Domain name of your own for the API: the regional endpoint of API Gateway gets this name with an ACM certificate of the same region, and the hosted zone an alias to it. Without hosted_zone_id, create the DNS record yourself (output custom_domain_target). The URL is https://DOMAIN/STAGE."
+  type = object({
+    domain_name     = string
+    certificate_arn = string
+    hosted_zone_id  = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.custom_domain == null ? true : can(regex("^[a-z0-9*][a-z0-9.-]*\\.[a-z]{2,}$", var.custom_domain.domain_name)) && can(regex("^arn:aws[a-z-]*:acm:", var.custom_domain.certificate_arn))
+    error_message = "custom_domain needs a domain name and the ARN of an ACM certificate."
+  }
+}
+
 variable "existing_vpc" {
   description = "VPC to use instead of a new one. Its private subnets, in at least two zones, need access to the internet (NAT): AppSync Events has no private endpoint. With an interface endpoint for AppSync (appsync-api) and its private DNS in the VPC, tasks cannot reach it at all."
   type = object({
@@ -269,6 +292,32 @@ variable "task_count" {
   }
 }
 
+variable "fargate_spot_percent" {
+  description = "Percentage of the tasks that run on Fargate Spot, apart from one that never does. AWS may stop these with a notice of two minutes, in which they answer their requests in flight. To begin or end the use of Spot replaces the ECS service, and requests fail until its tasks are ready."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.fargate_spot_percent >= 0 && var.fargate_spot_percent <= 100 && floor(var.fargate_spot_percent) == var.fargate_spot_percent
+    error_message = "fargate_spot_percent must be a whole number from 0 to 100."
+  }
+}
+
+variable "wait_for_steady_state" {
+  description = "Whether an apply waits until ECS has finished the deployment, and fails if it was rolled back."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "enable_execute_command" {
+  description = "ECS Exec, to run commands in tasks. Their file system is then writable, because the agent of ECS Exec needs that. The image has no shell; use python."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "max_in_flight" {
   description = "Requests that a task has in flight before it answers 503. Scaling aims at half of it."
   type        = number
@@ -314,6 +363,28 @@ variable "log_retention_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
     error_message = "log_retention_days must be a period that CloudWatch Logs supports: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ..."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "KMS key to use for stored data instead of a new one. Its policy must allow IAM policies of the account, and CloudWatch Logs of the region, to use it (kms.tf has the statements)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, not of an alias."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "IAM policy to set as the permissions boundary of all roles, where an account requires one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of an IAM policy."
   }
 }
 
@@ -391,11 +462,4 @@ variable "alarm_topic_arns" {
     condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:aws[a-z-]*:[a-z0-9-]+:", arn))])
     error_message = "alarm_topic_arns must be ARNs."
   }
-}
-
-variable "tags" {
-  description = "Tags for all resources, in addition to Service and ManagedBy."
-  type        = map(string)
-  default     = {}
-  nullable    = false
 }

@@ -7,7 +7,7 @@ machine is skipped and reported in the summary; with `TERRAFORM=required`, which
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 from tests.iac.applied.world import World, first_apply, moto
+from tests.iac.files import TERRAFORM
 from tests.iac.terraform import Terraform, TerraformFailed, TerraformMissing
 
 REQUIRED = os.environ.get("TERRAFORM") == "required"
@@ -31,12 +32,22 @@ def not_verified(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """An initialised copy of the configuration, without state."""
-    try:
-        return Terraform(tmp_path_factory.mktemp("static") / "IaC", fetch=REQUIRED)
-    except TerraformMissing as missing:
-        not_verified(str(missing))
+def initialise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Terraform]:
+    """A function that returns an initialised copy of a configuration, without state."""
+
+    def copy(configuration: Path) -> Terraform:
+        try:
+            return Terraform(tmp_path_factory.mktemp("static") / "IaC", fetch=REQUIRED, configuration=configuration)
+        except TerraformMissing as missing:
+            not_verified(str(missing))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def terraform(initialise: Callable[[Path], Terraform]) -> Terraform:
+    """An initialised copy of the root."""
+    return initialise(TERRAFORM)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,8 @@ from hcl2.utils import SerializationOptions
 ROOT = Path(__file__).parents[2]
 IAC = ROOT / "IaC"
 TERRAFORM = IAC / "terraform"
+MODULE = TERRAFORM / "modules" / "sync-front"
+EXAMPLES = sorted(path.parent for path in TERRAFORM.glob("examples/*/main.tf"))
 TEMPLATE = IAC / "cloudFormation" / "appsync-events.yaml"
 WORKFLOW = IAC / "workflow.asl.json"
 README = IAC / "README.md"
@@ -38,8 +40,8 @@ class Block:
 
 
 @cache  # the parser takes seconds
-def blocks(folder: Path = TERRAFORM) -> tuple[Block, ...]:
-    """Return every top-level block of every `.tf` file."""
+def blocks(folder: Path = MODULE) -> tuple[Block, ...]:
+    """Return every top-level block of every `.tf` file in a folder."""
     return tuple(_read(folder))
 
 
@@ -52,9 +54,9 @@ def _read(folder: Path) -> Iterator[Block]:
                     yield Block(path.name, kind, labels, inner)
 
 
-def named(kind: str) -> dict[str, dict[str, Any]]:
+def named(kind: str, folder: Path = TERRAFORM) -> dict[str, dict[str, Any]]:
     """Return the blocks of a kind with one label, such as `variable` and `output`, by that label."""
-    return {block.labels[0]: block.body for block in blocks() if block.kind == kind}
+    return {block.labels[0]: block.body for block in blocks(folder) if block.kind == kind}
 
 
 def _unwrap(body: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:

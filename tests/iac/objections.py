@@ -111,9 +111,11 @@ def create_deployment(create: Any, backend: Any, function_id: str, *args: Any, *
 
 def delete_vpc_link(delete: Any, backend: Any, vpc_link_id: str) -> None:
     """Refuse to delete a link that a stage uses: AWS might, and if not, the stage would answer 500."""
-    for api in apigateway_backends[backend.account_id][backend.region_name].apis.values():
+    apis: Any = apigateway_backends[backend.account_id][backend.region_name].apis
+    for api in apis.values():
         for stage in api.stages.values():
-            if vpc_link_id in api.deployments[stage.deployment_id].links:
+            deployment = api.deployments.get(stage.deployment_id)
+            if deployment is not None and vpc_link_id in deployment.links:
                 raise BadRequestException(f"The VPC link is in use by stage {stage.name}")
     delete(backend, vpc_link_id)
 

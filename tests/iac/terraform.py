@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.iac.files import IAC, ROOT
+from tests.iac.files import IAC, ROOT, TERRAFORM
 
 # Terraform's plugin cache: `init` downloads the provider here once.
 PLUGIN_CACHE = ROOT / "build" / "terraform-plugins"
@@ -25,14 +25,16 @@ class TerraformFailed(AssertionError):
 
 
 class Terraform:
-    """The `terraform` command in an initialised copy of `IaC/terraform`; the checkout is never written to."""
+    """The `terraform` command in an initialised copy of a configuration; the checkout is never written to."""
 
-    def __init__(self, folder: Path, *, fetch: bool, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, fetch: bool, env: Mapping[str, str] | None = None, configuration: Path = TERRAFORM
+    ) -> None:
         """Copy and initialise; raise TerraformMissing if that is impossible. `fetch` allows provider downloads."""
         if shutil.which("terraform") is None:
             raise TerraformMissing("terraform is not on the PATH")
         shutil.copytree(IAC, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
-        self.folder = folder / "terraform"
+        self.folder = folder / configuration.relative_to(IAC)
         self._env = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(env or {})
         try:
             self._initialise(fetch=fetch)

@@ -50,7 +50,7 @@ def test_the_deployment_has_every_step_in_order() -> None:
     deployment = section("Deploy")
     steps = [
         "terraform init",
-        "terraform apply -target=aws_ecr_repository.service",
+        "terraform apply -target=module.sync_front.aws_ecr_repository.service",
         "docker build --target serve",
         "docker push",
         "terraform plan",
@@ -77,7 +77,7 @@ def test_the_outputs_table_matches_the_outputs() -> None:
 
 
 def test_every_terraform_command_names_existing_things() -> None:
-    resources = {".".join(block.labels) for block in blocks() if block.kind == "resource"}
+    resources = {"module.sync_front." + ".".join(block.labels) for block in blocks() if block.kind == "resource"}
     assert len(commands()) > 5
     for words in commands():
         if words[1] == "output":

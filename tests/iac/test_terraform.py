@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from tests.iac.files import blocks
+from tests.iac.files import EXAMPLES, MODULE, TERRAFORM, blocks
 from tests.iac.terraform import Terraform
 
 pytestmark = pytest.mark.timeout(180)  # Terraform takes seconds even on an idle machine
@@ -14,8 +17,9 @@ def test_every_file_is_formatted(terraform: Terraform) -> None:
     assert terraform("fmt", "-check", "-diff", "-recursive") == ""
 
 
-def test_the_configuration_is_valid_for_the_provider(terraform: Terraform) -> None:
-    found = terraform.json("validate")
+@pytest.mark.parametrize("folder", [TERRAFORM, MODULE, *EXAMPLES], ids=lambda folder: folder.name)
+def test_each_configuration_is_valid_for_the_provider(initialise: Callable[[Path], Terraform], folder: Path) -> None:
+    found = initialise(folder).json("validate")
     assert found["diagnostics"] == []
     assert found["valid"]
 

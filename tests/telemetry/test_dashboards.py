@@ -16,7 +16,7 @@ from tests.support.processes import service
 
 ROOT = Path(__file__).parents[2]
 GRAFANA: dict[str, Any] = json.loads((ROOT / "IaC" / "grafana" / "sync-front.json").read_text())
-ALARMS = (ROOT / "IaC" / "terraform" / "alarms.tf").read_text()
+ALARMS = (ROOT / "IaC" / "terraform" / "modules" / "sync-front" / "alarms.tf").read_text()
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 
 PANELS = [panel for panel in GRAFANA["panels"] if panel["type"] != "row"]

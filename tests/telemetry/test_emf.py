@@ -22,7 +22,7 @@ from service.telemetry.emf import DIMENSION, EMF_METRICS, NAMESPACE, EmfWriter
 from service.telemetry.metrics import Metrics
 from tests.support.processes import Process, service
 
-TERRAFORM = Path(__file__).parents[2] / "IaC" / "terraform"
+TERRAFORM = Path(__file__).parents[2] / "IaC" / "terraform" / "modules" / "sync-front"
 NOW = 1_800_000_000.25
 
 

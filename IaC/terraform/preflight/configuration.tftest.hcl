@@ -2,7 +2,7 @@
 # them before the first apply, because they refer to resources that do not exist; here a mocked provider makes those up. The
 # variables are those of terraform.tfvars.
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source = "./modules/sync-front/tests/mocks"
 }
 
 run "configuration" {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.iac.applied.deployed import deployed, running
-from tests.iac.applied.world import FIRST, SECOND, World, push
+from tests.iac.applied.world import FIRST, MODULE, SECOND, World, push
 
 pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
@@ -44,7 +44,7 @@ def test_a_new_vpc_link_is_in_use_before_the_old_one_is_deleted(world: World) ->
     """As when the subnets change, because a link cannot."""
     links = world.client("apigatewayv2")
     (old,) = links.get_vpc_links()["Items"]
-    plan = world.plan(NEW_RELEASE, "-replace=aws_apigatewayv2_vpc_link.main")
+    plan = world.plan(NEW_RELEASE, f"-replace={MODULE}aws_apigatewayv2_vpc_link.main")
     assert plan.actions["aws_apigatewayv2_vpc_link.main"] == "create delete"
     world.apply_plan(plan, step="apply of a new VPC link")
     (new,) = links.get_vpc_links()["Items"]
@@ -52,7 +52,7 @@ def test_a_new_vpc_link_is_in_use_before_the_old_one_is_deleted(world: World) ->
 
 
 def test_a_key_can_be_extended_without_a_new_task(world: World) -> None:
-    actions = world.plan(NEW_RELEASE, '-replace=terraform_data.api_key_created["a"]').actions
+    actions = world.plan(NEW_RELEASE, f'-replace={MODULE}terraform_data.api_key_created["a"]').actions
     assert actions.pop('terraform_data.api_key_created["a"]') == "delete create"
     # These change with the expiry, which may be on the same day: the key was created today.
     assert set(actions) <= {"aws_cloudformation_stack.appsync", "aws_cloudwatch_metric_alarm.api_key_expires"}

@@ -20,6 +20,8 @@ import boto3
 from tests.iac.files import ROOT
 from tests.iac.terraform import Terraform
 
+MODULE = "module.sync_front."
+"""The beginning of every address in the state."""
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 FIRST, SECOND = "0.1.0", "0.2.0"  # releases of the service
@@ -55,7 +57,7 @@ def moto(calls: Path) -> Iterator[str]:
         try:
             yield process.stdout.readline().strip()
         finally:
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 @dataclass
@@ -113,8 +115,9 @@ class World:
 
     @property
     def resources(self) -> list[str]:
-        """Addresses of the resources in the state, without data sources."""
-        return [line for line in self.terraform("state", "list").splitlines() if not re.match(r"(.*\.)?data\.", line)]
+        """Addresses of the resources in the state, within the module and without data sources."""
+        addresses = [line.removeprefix(MODULE) for line in self.terraform("state", "list").splitlines()]
+        return [address for address in addresses if not address.startswith("data.")]
 
     def secret(self, arn: str) -> dict[str, Any]:
         """Return the value of a secret that is a JSON object."""
@@ -174,8 +177,9 @@ class Plan:
 
     def __init__(self, path: Path, document: dict[str, Any]) -> None:
         self.path = path
+        self.moved = sum("previous_address" in change for change in document.get("resource_changes", []))
         self._changes = {
-            change["address"]: change["change"]
+            change["address"].removeprefix(MODULE): change["change"]
             for change in document.get("resource_changes", [])
             if change["mode"] == "managed" and change["change"]["actions"] != ["no-op"]
         }
@@ -201,7 +205,7 @@ def first_apply(folder: Path, url: str, calls: Path, *, fetch: bool) -> World:
     start = time.monotonic()
     world = World(url, Terraform(folder / "IaC", fetch=fetch, env=clients_environment(url)), calls)
     world.took["init"] = time.monotonic() - start
-    world.apply("-target=aws_ecr_repository.service", step="apply of the empty repository")
+    world.apply(f"-target={MODULE}aws_ecr_repository.service", step="apply of the empty repository")
     world.created_first = world.resources
     push(world, FIRST)
     world.first = world.apply(step="apply of everything (60 s of it, the provider waits for the load balancer)")

@@ -17,22 +17,31 @@ locals {
     Sid       = "DecryptSecrets"
     Effect    = "Allow"
     Action    = "kms:Decrypt"
-    Resource  = aws_kms_key.main.arn
-    Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
+    Resource  = local.kms_key_arn
+    Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" } }
   }
 
   # EventBridge may store the credentials of a connection in another secret at any time; only the name stays.
-  connection_secrets = "arn:${local.partition}:secretsmanager:${var.region}:${local.account_id}:secret:events!connection/${split("/", local.appsync.connection_arn)[1]}/*"
+  connection_secrets = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:events!connection/${split("/", local.appsync.connection_arn)[1]}/*"
 }
 
 # The task role: for the service itself.
 resource "aws_iam_role" "task" {
-  name               = "${local.name}-task"
-  description        = "What the service may do"
-  assume_role_policy = local.assume["ecs-tasks"]
+  name                 = "${local.name}-task"
+  description          = "What the service may do"
+  assume_role_policy   = local.assume["ecs-tasks"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 locals {
+  # "Task IAM role permissions" for ECS Exec, Amazon ECS Developer Guide.
+  execute_command_statements = var.enable_execute_command ? [{
+    Sid      = "ExecuteCommand"
+    Effect   = "Allow"
+    Action   = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]
+    Resource = "*" # these actions take no resource
+  }] : []
+
   task_statements = {
     always = [
       {
@@ -80,15 +89,16 @@ resource "aws_iam_role_policy" "task" {
 
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat(local.task_statements.always, local.task_statements[var.appsync_auth])
+    Statement = concat(local.task_statements.always, local.task_statements[var.appsync_auth], local.execute_command_statements)
   })
 }
 
 # The execution role: for ECS, which starts the tasks.
 resource "aws_iam_role" "execution" {
-  name               = "${local.name}-execution"
-  description        = "What ECS needs to start tasks of the service"
-  assume_role_policy = local.assume["ecs-tasks"]
+  name                 = "${local.name}-execution"
+  description          = "What ECS needs to start tasks of the service"
+  assume_role_policy   = local.assume["ecs-tasks"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -129,9 +139,10 @@ resource "aws_iam_role_policy" "execution" {
 
 # The state machine.
 resource "aws_iam_role" "workflow" {
-  name               = "${local.name}-workflow"
-  description        = "What the workflow may do"
-  assume_role_policy = local.assume["states"]
+  name                 = "${local.name}-workflow"
+  description          = "What the workflow may do"
+  assume_role_policy   = local.assume["states"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "workflow" {
@@ -188,9 +199,10 @@ resource "aws_iam_role_policy" "workflow" {
 
 # EventBridge, which announces ended executions.
 resource "aws_iam_role" "ended" {
-  name               = "${local.name}-ended"
-  description        = "Lets EventBridge publish that an execution ended"
-  assume_role_policy = local.assume["events"]
+  name                 = "${local.name}-ended"
+  description          = "Lets EventBridge publish that an execution ended"
+  assume_role_policy   = local.assume["events"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "ended" {
@@ -209,9 +221,10 @@ resource "aws_iam_role_policy" "ended" {
 
 # AppSync's log, in the group that Terraform creates.
 resource "aws_iam_role" "appsync_logs" {
-  name               = "${local.name}-appsync-logs"
-  description        = "Lets AppSync write the log of the Event API"
-  assume_role_policy = local.assume["appsync"]
+  name                 = "${local.name}-appsync-logs"
+  description          = "Lets AppSync write the log of the Event API"
+  assume_role_policy   = local.assume["appsync"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "appsync_logs" {
@@ -223,7 +236,7 @@ resource "aws_iam_role_policy" "appsync_logs" {
     Statement = [{
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:/aws/appsync/apis/*" # the API does not exist yet, so its id is unknown
+      Resource = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:/aws/appsync/apis/*" # the API does not exist yet, so its id is unknown
     }]
   })
 }
@@ -232,9 +245,10 @@ resource "aws_iam_role_policy" "appsync_logs" {
 resource "aws_iam_role" "api_logs" {
   count = var.manage_api_gateway_account ? 1 : 0
 
-  name               = "${local.name}-api-logs"
-  description        = "Lets API Gateway write logs"
-  assume_role_policy = local.assume["apigateway"]
+  name                 = "${local.name}-api-logs"
+  description          = "Lets API Gateway write logs"
+  assume_role_policy   = local.assume["apigateway"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy_attachment" "api_logs" {
@@ -248,9 +262,10 @@ resource "aws_iam_role_policy_attachment" "api_logs" {
 resource "aws_iam_role" "flow_logs" {
   count = local.create_vpc ? 1 : 0
 
-  name               = "${local.name}-flow-logs"
-  description        = "Lets the VPC write its flow log"
-  assume_role_policy = local.assume["vpc-flow-logs"]
+  name                 = "${local.name}-flow-logs"
+  description          = "Lets the VPC write its flow log"
+  assume_role_policy   = local.assume["vpc-flow-logs"]
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "flow_logs" {

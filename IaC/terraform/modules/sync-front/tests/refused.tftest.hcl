@@ -12,7 +12,6 @@ run "an_invalid_value_of_each_variable" {
   expect_failures = [
     var.workflow_name,
     var.service_name,
-    var.region,
     var.image_tag,
     var.wait_seconds,
     var.timeouts,
@@ -38,12 +37,15 @@ run "an_invalid_value_of_each_variable" {
     var.step_functions_quotas,
     var.ended_statuses,
     var.alarm_topic_arns,
+    var.custom_domain,
+    var.fargate_spot_percent,
+    var.permissions_boundary_arn,
+    var.kms_key_arn,
   ]
 
   variables {
     workflow_name         = "bad name!"
     service_name          = "internal-front"
-    region                = "Virginia"
     image_tag             = "latest"
     wait_seconds          = 241
     timeouts              = { drain = 0 }
@@ -69,6 +71,11 @@ run "an_invalid_value_of_each_variable" {
     step_functions_quotas = { describe = "300" }
     ended_statuses        = ["RUNNING"]
     alarm_topic_arns      = ["on-call"]
+
+    custom_domain            = { domain_name = "localhost", certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1" }
+    fargate_spot_percent     = 101
+    permissions_boundary_arn = "boundary"
+    kms_key_arn              = "arn:aws:kms:us-east-1:123456789012:alias/mine"
   }
 }
 

@@ -16,5 +16,5 @@ resource "aws_cloudwatch_log_group" "main" {
 
   name              = each.value
   retention_in_days = var.log_retention_days
-  kms_key_id        = aws_kms_key.main.arn
+  kms_key_id        = local.kms_key_arn
 }

@@ -146,7 +146,7 @@ resource "aws_vpc_endpoint" "s3" {
   count = local.create_vpc ? 1 : 0
 
   vpc_id            = aws_vpc.main[0].id
-  service_name      = "com.amazonaws.${var.region}.s3"
+  service_name      = "com.amazonaws.${local.region}.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = [for table in aws_route_table.private : table.id]
 

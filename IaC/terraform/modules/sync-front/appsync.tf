@@ -42,7 +42,7 @@ check "api_keys_valid_for_another_month" {
 resource "aws_cloudformation_stack" "appsync" {
   #checkov:skip=CKV_AWS_124:only Terraform changes the stack, and it waits for the result and reports failures; a notification would add nothing
   name          = "${local.name}-appsync"
-  template_body = file("${path.module}/../cloudFormation/appsync-events.yaml")
+  template_body = file("${path.module}/../../../cloudFormation/appsync-events.yaml")
 
   parameters = {
     ApiName        = local.name
@@ -53,7 +53,7 @@ resource "aws_cloudformation_stack" "appsync" {
     KeyAExpires    = lookup(local.api_key_expiry_seconds, "a", 0)
     KeyBExpires    = lookup(local.api_key_expiry_seconds, "b", 0)
     LogRoleArn     = aws_iam_role.appsync_logs.arn
-    KmsKeyArn      = aws_kms_key.main.arn
+    KmsKeyArn      = local.kms_key_arn
   }
 
   # AppSync tests the role when the API is created.

@@ -51,6 +51,14 @@ resource "aws_ecs_cluster" "main" {
   }
 }
 
+# Without Spot, the service needs no providers of capacity.
+resource "aws_ecs_cluster_capacity_providers" "main" {
+  count = var.fargate_spot_percent > 0 ? 1 : 0
+
+  cluster_name       = aws_ecs_cluster.main.name
+  capacity_providers = ["FARGATE", "FARGATE_SPOT"]
+}
+
 resource "aws_ecs_task_definition" "service" {
   family                   = local.name
   requires_compatibilities = ["FARGATE"]
@@ -71,7 +79,7 @@ resource "aws_ecs_task_definition" "service" {
     image                  = local.image
     essential              = true
     user                   = "10001:10001"
-    readonlyRootFilesystem = true
+    readonlyRootFilesystem = !var.enable_execute_command # the agent of ECS Exec writes
     privileged             = false
     linuxParameters        = { capabilities = { add = [], drop = ["ALL"] } } # without `add`, each plan would replace the task: ECS returns it
     ulimits                = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
@@ -94,7 +102,7 @@ resource "aws_ecs_task_definition" "service" {
       logDriver = "awslogs"
       options = {
         awslogs-group         = aws_cloudwatch_log_group.main["service"].name
-        awslogs-region        = var.region
+        awslogs-region        = local.region
         awslogs-stream-prefix = local.container_name
         mode                  = "non-blocking"
         max-buffer-size       = "25m"
@@ -111,8 +119,27 @@ resource "aws_ecs_service" "main" {
   cluster         = aws_ecs_cluster.main.id
   task_definition = aws_ecs_task_definition.service.arn
   desired_count   = var.task_count.min
-  launch_type     = "FARGATE"
+  launch_type     = var.fargate_spot_percent > 0 ? null : "FARGATE"
   propagate_tags  = "SERVICE"
+
+  # Otherwise the provider would replace the service to change the percentage of Spot.
+  force_new_deployment   = var.fargate_spot_percent > 0 ? true : null
+  wait_for_steady_state  = var.wait_for_steady_state
+  enable_execute_command = var.enable_execute_command
+
+  dynamic "capacity_provider_strategy" {
+    # `base` is a number of tasks that come first, whatever the weights.
+    for_each = var.fargate_spot_percent > 0 ? [
+      { name = "FARGATE", base = 1, weight = 100 - var.fargate_spot_percent },
+      { name = "FARGATE_SPOT", base = 0, weight = var.fargate_spot_percent },
+    ] : []
+
+    content {
+      capacity_provider = capacity_provider_strategy.value.name
+      base              = capacity_provider_strategy.value.base
+      weight            = capacity_provider_strategy.value.weight
+    }
+  }
 
   # New tasks take over before old ones stop. ECS rolls back a deployment that fails or that has faults.
   deployment_minimum_healthy_percent = 100
@@ -148,5 +175,10 @@ resource "aws_ecs_service" "main" {
   }
 
   # A target group accepts targets only when a listener uses it. Without the policies, the first tasks would fail.
-  depends_on = [aws_lb_listener.service, aws_iam_role_policy.execution, aws_iam_role_policy.task]
+  depends_on = [
+    aws_lb_listener.service,
+    aws_iam_role_policy.execution,
+    aws_iam_role_policy.task,
+    aws_ecs_cluster_capacity_providers.main,
+  ]
 }

@@ -1,11 +1,18 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
 locals {
   name       = var.service_name
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_partition.current.partition
+  region     = data.aws_region.current.id # of the provider; `name` is deprecated in its version 6
 
   # Built from the name, because the state machine's own role has to name it before it exists.
-  state_machine_arn = "arn:${local.partition}:states:${var.region}:${local.account_id}:stateMachine:${var.workflow_name}"
-  executions_arn    = "arn:${local.partition}:states:${var.region}:${local.account_id}:execution:${var.workflow_name}:*"
+  state_machine_arn = "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${var.workflow_name}"
+  executions_arn    = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.workflow_name}:*"
 
   container_name = "service"
   container_port = 8080

@@ -17,7 +17,7 @@ locals {
         { title = "Sources of 5xx", stat = "Sum", metrics = [
           ["AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", local.balancer_dimensions, { label = "service" }],
           ["AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", local.balancer_dimensions, { label = "load balancer" }],
-          ["AWS/WAFV2", "BlockedRequests", { WebACL = local.name, Rule = "ALL", Region = var.region }, { label = "blocked by WAF" }],
+          ["AWS/WAFV2", "BlockedRequests", { WebACL = local.name, Rule = "ALL", Region = local.region }, { label = "blocked by WAF" }],
         ] },
       ]
     },
@@ -111,7 +111,7 @@ locals {
       height = 6
       properties = {
         title       = widget.title
-        region      = var.region
+        region      = local.region
         stat        = widget.stat
         period      = 60
         view        = "timeSeries"
@@ -129,7 +129,7 @@ locals {
     height = 8
     properties = {
       title  = "Warnings and errors of the service"
-      region = var.region
+      region = local.region
       view   = "table"
       query  = "SOURCE '${local.log_groups.service}' | fields @timestamp, level, event, request_id, @message | filter level in ['warning', 'error', 'critical'] | sort @timestamp desc | limit 100"
     }

@@ -63,7 +63,7 @@ run "api_document" {
     error_message = "POST /event must refer to the schema."
   }
   assert {
-    condition     = merge(local.api_document.components.schemas.Event, { "$schema" = "http://json-schema.org/draft-04/schema#" }) == jsondecode(file("../request.schema.json"))
+    condition     = merge(local.api_document.components.schemas.Event, { "$schema" = "http://json-schema.org/draft-04/schema#" }) == jsondecode(file("../../../request.schema.json"))
     error_message = "The schema must be the service's own, and of draft 4, the one that API Gateway supports."
   }
   assert {

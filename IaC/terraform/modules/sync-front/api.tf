@@ -5,7 +5,7 @@
 # so tests/api.tftest.hcl does.
 locals {
   # API Gateway reads schemas as JSON Schema draft 4. OpenAPI does not allow the keyword that names the draft.
-  request_schema = { for word, value in jsondecode(file("${path.module}/../request.schema.json")) : word => value if word != "$schema" }
+  request_schema = { for word, value in jsondecode(file("${path.module}/../../../request.schema.json")) : word => value if word != "$schema" }
 
   security = var.api_authorization == "AWS_IAM" ? [{ sigv4 = [] }] : []
 

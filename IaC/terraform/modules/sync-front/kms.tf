@@ -1,5 +1,11 @@
 # One key for stored data: logs, secrets, images. Step Functions, SQS and EventBridge encrypt with AWS's own keys.
+locals {
+  kms_key_arn = var.kms_key_arn != null ? var.kms_key_arn : aws_kms_key.main[0].arn
+}
+
 resource "aws_kms_key" "main" {
+  count = var.kms_key_arn == null ? 1 : 0
+
   description             = "${local.name}: logs, secrets and images"
   enable_key_rotation     = true
   deletion_window_in_days = 7
@@ -18,12 +24,12 @@ resource "aws_kms_key" "main" {
       {
         Sid       = "CloudWatchLogs"
         Effect    = "Allow"
-        Principal = { Service = "logs.${var.region}.amazonaws.com" }
+        Principal = { Service = "logs.${local.region}.amazonaws.com" }
         Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
         Resource  = "*"
         Condition = {
           ArnLike = {
-            "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:*"
+            "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:*"
           }
         }
       },
@@ -32,6 +38,8 @@ resource "aws_kms_key" "main" {
 }
 
 resource "aws_kms_alias" "main" {
+  count = var.kms_key_arn == null ? 1 : 0
+
   name          = "alias/${local.name}"
-  target_key_id = aws_kms_key.main.key_id
+  target_key_id = aws_kms_key.main[0].key_id
 }

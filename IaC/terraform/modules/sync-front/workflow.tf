@@ -5,7 +5,7 @@ resource "aws_sfn_state_machine" "workflow" {
   role_arn = aws_iam_role.workflow.arn
   type     = "STANDARD" # keeps a record of every execution for 90 days, from which lost replies are recovered
 
-  definition = templatefile("${path.module}/../workflow.asl.json", {
+  definition = templatefile("${path.module}/../../../workflow.asl.json", {
     partition      = local.partition
     endpoint       = local.publish_url
     connection_arn = local.appsync.connection_arn

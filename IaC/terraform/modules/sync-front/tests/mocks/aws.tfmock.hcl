@@ -8,6 +8,9 @@ mock_data "aws_subnet" {
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }
+mock_data "aws_region" {
+  defaults = { id = "us-east-1" }
+}
 mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }

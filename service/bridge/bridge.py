@@ -52,7 +52,7 @@ class Result:
     waited: float = field(default=0.0, compare=False)
     """How long this request waited for the execution."""
 
-    remaining: float = 0.0
+    remaining: float = field(default=0.0, compare=False)
     """How much longer a running execution is expected to take."""
 
     start_attempts: int = field(default=0, compare=False)

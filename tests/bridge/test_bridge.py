@@ -382,3 +382,11 @@ async def test_a_stop_without_a_waiting_request_reads_no_record() -> None:
 def test_results_that_differ_only_in_their_durations_and_attempts_are_equal() -> None:
     assert Result("a", None, start=1, workflow=2, waited=3, remaining=4, start_attempts=5) == Result("a", None)
     assert Result("a", None) != Result("b", None)
+
+
+async def test_a_wait_that_ends_first_tells_the_attempts_of_the_start_as_well() -> None:
+    async with stage() as made:
+        made.endpoint.script("StartExecution", error("ThrottlingException"), STARTED)
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        result = await made.bridge.submit("{}", 1.0)
+        assert (result.outcome, result.start_attempts) == (None, 2)

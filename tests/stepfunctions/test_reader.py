@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from service.bridge.bridge import Result
-from service.errors import Throttled, UnknownExecution
+from service.errors import Throttled, Unavailable, UnknownExecution
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.token_bucket import Quota
 from tests.support.outcomes import success
 from tests.support.stage import Stage, stage
-from tests.support.step_functions import described, error, gated, ok
+from tests.support.step_functions import Script, described, error, gated, ok
 from tests.support.virtual_time import VirtualTimeLoop
 
 
@@ -123,11 +123,12 @@ def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(
 
 
 @pytest.mark.parametrize("call", ["DescribeExecution", "GetExecutionHistory"])
-async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_is_throttled(call: str) -> None:
+@pytest.mark.parametrize("fault", [error("ThrottlingException"), error("InternalFailure", 500)], ids=["busy", "broken"])
+async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_fails(call: str, fault: Script) -> None:
     async with stage() as made:
-        made.endpoint.script(call, error("ThrottlingException"))
+        made.endpoint.script(call, fault)
         record = made.record
         claimed = record.describe_budget if call == "DescribeExecution" else record.history_budget
-        with pytest.raises(Throttled):
+        with pytest.raises(Unavailable):
             await record.outcome("exec-1", claimed)
         assert made.endpoint.count(call) == 1

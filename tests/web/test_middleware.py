@@ -205,3 +205,13 @@ async def test_an_unknown_execution_is_not_logged_as_a_failure_of_aws() -> None:
         with capture_logs() as logs:
             await it.problem("GET", f"/event/{ID}", 404, "unknown-execution")
         assert "aws_error" not in logs[-1]
+
+
+async def test_each_response_of_an_instance_that_is_shutting_down_is_the_last_one_on_its_connection() -> None:
+    async with front() as it:
+        async with it.client.get("/healthz") as response:
+            assert "Connection" not in response.headers
+        it.stage.admission.draining = True
+        for path in ("/healthz", f"/event/{ID}x", "/nowhere"):
+            async with it.client.get(path) as response:
+                assert response.headers["Connection"] == "close"

@@ -16,6 +16,7 @@ from service.appsync.renewal import SILENCE_CHECK_INTERVAL_S
 from service.appsync.secrets_manager import MIN_READ_INTERVAL_S
 from service.appsync.timing import Backoff, Renewal, Timeouts
 from service.bridge import lookup_queue, recovery
+from service.bridge.envelope import MAX_INPUT_BYTES
 from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
 from service.bridge.remote import MAX_REMOTE_SUBSCRIPTIONS, SUBSCRIBE_TIMEOUT_S
 from service.bridge.shared_starts import SHARED_START_TIMEOUT_S
@@ -34,6 +35,7 @@ from service.stepfunctions.token_bucket import (
 )
 from service.web.connections import HEAD_TIMEOUT_S, KEEP_ALIVE_S, READ_TIMEOUT_S
 from service.web.events import COMMENT_INTERVAL_S
+from service.web.http_connection import MAX_BODY_BYTES, MAX_DISCARDED_BYTES
 
 TERRAFORM = Path(__file__).parents[1] / "IaC" / "terraform" / "modules" / "sync-front"
 
@@ -143,6 +145,12 @@ def test_the_quotas_are_those_that_aws_documents() -> None:
     """Request quotas of the state machine's API actions in most regions ("Quotas", Step Functions Developer Guide)."""
     quotas = (DESCRIBE_EXECUTION_QUOTA, GET_EXECUTION_HISTORY_QUOTA, LIST_EXECUTIONS_QUOTA, STOP_EXECUTION_QUOTA)
     assert [str(quota) for quota in quotas] == ["300/15", "400/20", "200/5", "1000/200"]
+
+
+def test_a_caller_may_send_what_any_service_would_accept_before_it_is_cut_off() -> None:
+    api_gateway = 10_000_000  # "Quotas for configuring and running a REST API": the largest payload
+    assert api_gateway <= MAX_DISCARDED_BYTES <= 2 * api_gateway
+    assert MAX_INPUT_BYTES < MAX_BODY_BYTES <= 4 * MAX_INPUT_BYTES
 
 
 def test_closing_connections_does_not_hold_up_a_stop() -> None:

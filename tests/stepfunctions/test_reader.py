@@ -132,3 +132,12 @@ async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_fails(call:
         with pytest.raises(Unavailable):
             await record.outcome("exec-1", claimed)
         assert made.endpoint.count(call) == 1
+
+
+async def test_a_read_waits_only_for_the_quota_that_is_free_first() -> None:
+    async with stage() as made:
+        made.record.describe_budget.bucket._tokens = -10_000
+        assert made.record.seconds_to_wait() == 0
+        assert made.record.claim() is made.record.history_budget
+        made.record.history_budget.bucket._tokens = -10
+        assert 0 < made.record.seconds_to_wait() < 10

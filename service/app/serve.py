@@ -105,7 +105,8 @@ async def _listen(service: Service, settings: Settings) -> int:
     try:
         await site.start()
     except OSError as error:
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        # asyncio's own loop gives no number if it can bind to none of a host's addresses.
+        if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, None}:
             raise SettingsError(_NOT_A_HOST.format(settings.HOST)) from error
         message = f"cannot listen on {settings.HOST}, port {settings.PORT} (HOST, PORT): {error.strerror}"
         raise CannotStartError(message) from error

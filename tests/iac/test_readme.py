@@ -88,3 +88,19 @@ def test_every_terraform_command_names_existing_things() -> None:
             option, _, address = word.partition("=")
             if option in {"-target", "-replace"}:
                 assert address.partition("[")[0] in resources, words
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("Deploy", "manage_api_gateway_account"),
+        ("Update", "60 days"),
+        ("Destroy", "manage_api_gateway_account"),
+        ("Destroy", "containerinsights"),
+        ("Destroy", "deregister-task-definition"),
+        ("Destroy", "AWSLogDeliveryWrite20150319"),
+        ("Inputs", "(appsync-api)"),
+    ],
+)
+def test_what_no_plan_shows_is_told_where_it_happens(heading: str, words: str) -> None:
+    assert words in section(heading)

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from yarl import URL
 
 from service.web.http_connection import HttpConnection
 
@@ -35,7 +36,7 @@ class Site(web.BaseSite):
     @property
     def name(self) -> str:
         """The URL it listens on."""
-        return f"http://{self._host}:{self._port}"
+        return str(URL.build(scheme="http", host=self._host, port=self._port))
 
     async def start(self) -> None:
         """Start listening; raise OSError or UnicodeError if that fails."""

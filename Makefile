@@ -32,7 +32,11 @@ run: setup-service ## start the service with a local AWS on port 8080 (PORT=... 
 
 .PHONY: test
 test: setup-dev ## run all tests that need only the package index, or some (WORKERS=2 ARGS="-k name")
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: coverage
+coverage: setup-dev ## run the same tests and report which lines they execute (slow before Python 3.12)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 # Without Terraform, its AWS provider or Node.js this fails; TERRAFORM=optional skips what needs them and says so.
 TERRAFORM ?= required

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.bridge import shared_starts
@@ -13,7 +14,7 @@ from service.stepfunctions import reader
 from service.web import idempotency
 from tests.support.front import NAMES, Front, front
 from tests.support.shared_execution import EXISTS
-from tests.support.step_functions import STARTED, Script, described, error, gated
+from tests.support.step_functions import STARTED, Script, described, error
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,14 @@ def test_an_invalid_key_is_rejected(headers: list[str]) -> None:
 
 
 THEIRS = json.dumps({"id": "x", "event": '{"nome": "B", "sobrenome": "C"}', "reply": {"channel": "ns/other/x"}})
-NO_ANSWER = gated(asyncio.Event(), STARTED)
+
+
+async def no_answer(*_: object) -> web.Response:
+    """Never respond."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
 CONFLICTS = {
     "it has ended": (422, EXISTS, described("SUCCEEDED", input=THEIRS, output="1")),
     "it runs on another instance": (422, EXISTS, described("RUNNING", input=THEIRS)),
@@ -61,8 +69,8 @@ CONFLICTS = {
     "it has a foreign input": (409, EXISTS, described("RUNNING", input="{}")),
     "its record cannot be read": (503, EXISTS, error("AccessDeniedException")),
     "its record is throttled": (503, EXISTS, error("ThrottlingException")),
-    "the start is not confirmed": (422, NO_ANSWER, described("RUNNING", input=THEIRS)),
-    "the start is not confirmed, nor the record read": (503, NO_ANSWER, error("ThrottlingException")),
+    "the start is not confirmed": (422, no_answer, described("RUNNING", input=THEIRS)),
+    "the start is not confirmed, nor the record read": (503, no_answer, error("ThrottlingException")),
 }
 
 
@@ -93,7 +101,7 @@ async def test_a_key_of_another_caller_does_not_lead_to_their_execution(
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-@pytest.mark.parametrize(("status", "start"), [(422, STARTED), (409, NO_ANSWER)], ids=["started", "still starting"])
+@pytest.mark.parametrize(("status", "start"), [(422, STARTED), (409, no_answer)], ids=["started", "still starting"])
 async def test_a_key_in_use_on_this_instance_does_not_lead_to_the_execution(
     status: int, start: Script, accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

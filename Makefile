@@ -42,7 +42,8 @@ coverage: setup-dev ## run the same tests and report which lines they execute (s
 TERRAFORM ?= required
 .PHONY: test-iac
 test-iac: setup-iac ## test the infrastructure: linters, Terraform, an apply against a stand-in for AWS
-	CHECKOV=$(VENV)-iac/bin/checkov TERRAFORM=$(TERRAFORM) $(BIN)/python -m pytest -m "" $(ARGS) tests/iac
+	CHECKOV=$(VENV)-iac/bin/checkov TERRAFORM=$(TERRAFORM) $(BIN)/python -m pytest -m "" \
+		--numprocesses 2 --dist loadgroup $(ARGS) tests/iac
 
 .PHONY: test-browser
 test-browser: setup-browser ## test the pages in headless Chromium (Debian's chromium and chromium-driver)

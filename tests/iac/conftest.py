@@ -6,22 +6,22 @@ machine is skipped and reported in the summary; with `TERRAFORM=required`, which
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from tests.iac.applied.world import World, first_apply, moto
-from tests.iac.files import TERRAFORM
+from tests.iac.files import ROOT, TERRAFORM
 from tests.iac.terraform import Terraform, TerraformFailed, TerraformMissing
 
 REQUIRED = os.environ.get("TERRAFORM") == "required"
 
-_levels = pytest.StashKey[dict[str, str]]()
-_steps = pytest.StashKey[dict[str, float]]()
+_STEPS = "durations of the apply's steps"
 
 
 def not_verified(reason: str) -> NoReturn:
@@ -35,6 +35,7 @@ def not_verified(reason: str) -> NoReturn:
 def initialise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Terraform]:
     """A function that returns an initialised copy of a configuration, without state."""
 
+    @cache
     def copy(configuration: Path) -> Terraform:
         try:
             return Terraform(tmp_path_factory.mktemp("static") / "IaC", fetch=REQUIRED, configuration=configuration)
@@ -50,62 +51,66 @@ def terraform(initialise: Callable[[Path], Terraform]) -> Terraform:
     return initialise(TERRAFORM)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def applying(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Future[World] | None]:
-    """The first apply, started early if a test needs it: it mostly waits, so other tests can run meanwhile."""
-    if not any(isinstance(item, pytest.Function) and "world" in item.fixturenames for item in request.session.items):
-        yield None
-        return
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The applied system. Tests change it for those that follow, so they run in the order of their files."""
     folder = tmp_path_factory.mktemp("applied")
     calls = folder / "calls.jsonl"
-    with moto(calls) as url, ThreadPoolExecutor(1) as background:
-        yield background.submit(first_apply, folder, url, calls, fetch=REQUIRED)
-
-
-@pytest.fixture(scope="session")
-def world(applying: Future[World], pytestconfig: pytest.Config) -> World:
-    """The applied system. Tests change it for those that follow, so they run in the order of their files."""
-    try:
-        world = applying.result(timeout=1800)
-    except TerraformMissing as missing:
-        not_verified(str(missing))
-    except TerraformFailed as failure:
-        pytest.fail(str(failure), pytrace=False)
-    pytestconfig.stash[_steps] = world.took
-    return world
+    with moto(calls) as url:
+        try:
+            yield first_apply(folder, url, calls, fetch=REQUIRED)
+        except TerraformMissing as missing:
+            not_verified(str(missing))
+        except TerraformFailed as failure:
+            pytest.fail(str(failure), pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note the name of each level before any is deselected; run static levels first, while the first apply waits."""
-    items.sort(key=lambda item: isinstance(item, pytest.Function) and "world" in item.fixturenames)
-    config.stash[_levels] = {
-        item.nodeid.partition("::")[0]: (item.module.__doc__ or "").partition("\n")[0]
-        for item in items
-        if isinstance(item, pytest.Function) and Path(__file__).parent in item.path.parents
-    }
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all tests of the applied system; the others run beside it, as Terraform mostly waits."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "world" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("applied"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Report the duration of each step so far, whichever process runs the test."""
+    world = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
+    if isinstance(world, World):
+        item.user_properties.append((_STEPS, dict(world.took)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print each level with its time, and highlight those that did not run."""
-    levels = config.stash.get(_levels, {})
+    reports = [item for kind in terminalreporter.stats.values() for item in kind if isinstance(item, pytest.TestReport)]
+    levels = {name: title for name in dict.fromkeys(map(_file, reports)) if (title := _level(name))}
     if not levels:
         return
     terminalreporter.section("infrastructure: levels of verification")
-    reports = [item for kind in terminalreporter.stats.values() for item in kind if isinstance(item, pytest.TestReport)]
-    for file, name in levels.items():
-        mine = [report for report in reports if report.nodeid.startswith(file)]
+    for file, name in sorted(levels.items()):
+        mine = [report for report in reports if _file(report) == file]
         outcomes = {report.outcome for report in mine}
         seconds = sum(report.duration for report in mine)
         if "failed" in outcomes:
             terminalreporter.write_line(f"{seconds:6.1f} s  FAILED   {name}", red=True)
-        elif "passed" in outcomes and "skipped" not in outcomes:
+        elif "skipped" not in outcomes:
             terminalreporter.write_line(f"{seconds:6.1f} s  passed   {name}")
         else:
             skips = [report.longrepr[2] for report in mine if isinstance(report.longrepr, tuple)]
-            reason = skips[0].removeprefix("Skipped: ") if skips else "run by `make test-iac`"
+            reason = skips[0].removeprefix("Skipped: ")
             terminalreporter.write_line(f"    ---   NOT RUN  {name}: {reason}", yellow=True, bold=True)
-    for step, seconds in config.stash.get(_steps, {}).items():
+    properties = [item for report in reports for item in report.user_properties]
+    steps = [took for name, took in properties if name == _STEPS and isinstance(took, dict)]
+    for step, seconds in max(steps, key=len, default={}).items():
         terminalreporter.write_line(f"{seconds:6.1f} s           terraform {step}")
+
+
+def _file(report: pytest.TestReport) -> str:
+    return report.nodeid.partition("::")[0]
+
+
+def _level(file: str) -> str:
+    """Return the name of the level that a file of tests is, or an empty text."""
+    if not file.startswith("tests/iac/"):
+        return ""
+    return (ast.get_docstring(ast.parse((ROOT / file).read_text(encoding="utf-8"))) or "").partition("\n")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -55,7 +56,10 @@ class Terraform:
     def _initialise(self, *, fetch: bool) -> None:
         if fetch:
             PLUGIN_CACHE.mkdir(parents=True, exist_ok=True)
-            self._run("init", env={"TF_PLUGIN_CACHE_DIR": str(PLUGIN_CACHE)}, seconds=300)
+            # Terraform does not guard this cache against others that fill it at the same time.
+            with (PLUGIN_CACHE / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._run("init", env={"TF_PLUGIN_CACHE_DIR": str(PLUGIN_CACHE)}, seconds=300)
         else:
             # A dead proxy keeps Terraform from its registry; a mirror on this machine needs no proxy.
             fetched = [f"-plugin-dir={PLUGIN_CACHE}"] if any(PLUGIN_CACHE.glob("*/hashicorp/aws/*")) else []

@@ -42,6 +42,12 @@ def clients_environment(url: str) -> dict[str, str]:
     }
 
 
+def client(url: str, service: str) -> Any:
+    """Return a client for an AWS service of the stand-in at this URL."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+    return session.client(service, endpoint_url=url)
+
+
 @contextmanager
 def moto(calls: Path) -> Iterator[str]:
     """Run moto's server in a separate process, which records Terraform's calls in a file; yield its URL."""
@@ -77,8 +83,7 @@ class World:
 
     def client(self, service: str) -> Any:
         """Return a client for an AWS service."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        return session.client(service, endpoint_url=self.url)
+        return client(self.url, service)
 
     def apply(self, *arguments: str, step: str) -> Counts:
         """Apply and return the result; `step` names it in the report."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.iac.applied.world import ACCOUNT, REGION, World, clients_environment
+from tests.iac.applied.world import ACCOUNT, REGION, client, clients_environment, moto
 from tests.iac.files import EXAMPLES, MODULE, blocks, named
 from tests.iac.terraform import Terraform, TerraformFailed
 from tests.iac.vpc_links import supports_links
@@ -22,6 +23,13 @@ COMPLETE = {
 }
 
 
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an account without deployments."""
+    with moto(tmp_path_factory.mktemp("account") / "calls.jsonl") as url:
+        yield url
+
+
 def planned(url: str, folder: Path, example: str, variables: dict[str, str]) -> list[str]:
     """Return the addresses of what an example would create."""
     configuration = next(path for path in EXAMPLES if path.name == example)
@@ -30,9 +38,9 @@ def planned(url: str, folder: Path, example: str, variables: dict[str, str]) -> 
     return [change["address"] for change in terraform.json("show", "next.plan")["resource_changes"]]
 
 
-def existing(world: World, *, with_links: bool) -> dict[str, str]:
+def existing(url: str, *, with_links: bool) -> dict[str, str]:
     """Return variables for two subnets of the default VPC: of zones with VPC links, or one of them without."""
-    found = world.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    found = client(url, "ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
     found.sort(key=lambda subnet: supports_links(subnet["AvailabilityZoneId"]), reverse=with_links)
     assert supports_links(found[0]["AvailabilityZoneId"]) == with_links
     ids = ", ".join(f'"{subnet["SubnetId"]}"' for subnet in found[:2])
@@ -47,20 +55,20 @@ def test_every_example_sets_variables_of_the_module() -> None:
         assert arguments - {"source", "for_each"} < set(named("variable", MODULE))
 
 
-def test_the_complete_example_has_every_optional_resource(world: World, tmp_path: Path) -> None:
-    addresses = planned(world.url, tmp_path, "complete", COMPLETE)
+def test_the_complete_example_has_every_optional_resource(url: str, tmp_path: Path) -> None:
+    addresses = planned(url, tmp_path, "complete", COMPLETE)
     for optional in ("aws_api_gateway_domain_name", "aws_route53_record", "aws_ecs_cluster_capacity_providers"):
         assert f"module.sync_front.{optional}.main[0]" in addresses
     assert not [address for address in addresses if ".aws_kms_" in address]
 
 
-def test_one_call_of_the_module_makes_two_deployments_in_an_existing_vpc(world: World, tmp_path: Path) -> None:
-    addresses = planned(world.url, tmp_path, "existing-vpc", existing(world, with_links=True))
+def test_one_call_of_the_module_makes_two_deployments_in_an_existing_vpc(url: str, tmp_path: Path) -> None:
+    addresses = planned(url, tmp_path, "existing-vpc", existing(url, with_links=True))
     for name in ("orders", "billing"):
         assert f'module.sync_front["{name}"].aws_ecs_service.main' in addresses
     assert not [address for address in addresses if ".aws_vpc." in address or ".aws_nat_gateway." in address]
 
 
-def test_the_plan_refuses_a_subnet_in_a_zone_without_vpc_links(world: World, tmp_path: Path) -> None:
+def test_the_plan_refuses_a_subnet_in_a_zone_without_vpc_links(url: str, tmp_path: Path) -> None:
     with pytest.raises(TerraformFailed, match="has a subnet in an availability zone that VPC links do"):
-        planned(world.url, tmp_path, "existing-vpc", existing(world, with_links=False))
+        planned(url, tmp_path, "existing-vpc", existing(url, with_links=False))

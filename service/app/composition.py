@@ -20,7 +20,7 @@ from service.appsync.iam import Iam
 from service.appsync.secrets_manager import SecretsManagerApiKey
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
-from service.bridge.idempotency_keys import IdempotencyKeys
+from service.bridge.ids import Ids
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
@@ -133,12 +133,11 @@ async def build(
     )
     stack.push_async_callback(bridge.aclose)
 
-    keys = _keys(settings)
+    ids = _ids(settings)
 
     def without_record() -> None:
         recovery.enabled = False
-        if keys is not None:
-            keys.enabled = False
+        ids.keys_enabled = False
 
     machine = await stack.enter_async_context(StateMachineCheck(client, settings.STATE_MACHINE_ARN, without_record))
 
@@ -160,7 +159,7 @@ async def build(
         bridge,
         collector,
         instance=instance,
-        keys=keys,
+        ids=ids,
         ready=lambda: not_ready(admission, channel, machine.not_ready),
         draining=lambda: admission.draining,
     )
@@ -176,7 +175,7 @@ def _application(
     collector: ServiceCollector,
     *,
     instance: str,
-    keys: IdempotencyKeys | None,
+    ids: Ids,
     ready: Callable[[], str | None],
     draining: Callable[[], bool],
 ) -> web.Application:
@@ -187,12 +186,13 @@ def _application(
         bridge,
         settings.REQUEST_SCHEMA,
         metrics=metrics,
-        keys=keys,
+        ids=ids,
         response_timeout=settings.RESPONSE_TIMEOUT,
         stage_prefix=settings.STAGE_PREFIX,
         ready=ready,
         draining=draining,
         cors_origins=settings.CORS_ORIGINS,
+        read_foreign=settings.READ_FOREIGN_EXECUTIONS,
     ).application(traces)
 
 
@@ -220,13 +220,16 @@ async def _runner(stack: AsyncExitStack, application: web.Application) -> web.Ap
     return runner
 
 
-def _keys(settings: Settings) -> IdempotencyKeys | None:
-    """Return the derivation of ids from keys by a secret that all instances share; None without such a secret."""
-    secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
-    if secret is None:
+def _ids(settings: Settings) -> Ids:
+    """Return the ids, made with secrets that all instances share."""
+    key_secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
+    if key_secret is None:
         log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")
-        return None
-    return IdempotencyKeys(secret.get_secret_value())
+    return Ids(
+        "event",
+        [secret.get_secret_value() for secret in settings.ID_SECRETS],
+        None if key_secret is None else key_secret.get_secret_value(),
+    )
 
 
 def _connection_limits(requested: int, reserved: int) -> ConnectionLimits:

@@ -43,6 +43,9 @@ The workflow has no schema, so any JSON object is accepted: send what it expects
 A JSON Schema in {schema} would be used.
 """
 
+LOCAL_SECRET = "not a secret: local use"  # noqa: S105 - it is not
+"""Makes ids and keys mean the same after a restart, and in every process that uses one embedded AWS."""
+
 DEMO_EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
 """An event that the demonstration workflow accepts."""
 
@@ -66,6 +69,8 @@ async def run(wait: float, workflow: Path | None) -> bool:
             "APPSYNC_NAMESPACE": LocalAws.namespace,
             "APPSYNC_API_KEY": LocalAws.api_key,
             "APPSYNC_API_KEY_SECRET": "",
+            "ID_SECRETS": _environment("ID_SECRETS", LOCAL_SECRET),
+            "IDEMPOTENCY_SECRET": _environment("IDEMPOTENCY_SECRET", LOCAL_SECRET),
             # No load balancer has to notice the stop, unless somebody is testing that.
             "DRAIN_DELAY": _environment("DRAIN_DELAY", "0"),
             **({} if schema is None else {"REQUEST_SCHEMA": schema if schema.is_file() else ""}),

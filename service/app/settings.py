@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service import data_file
+from service.app.shared_secrets import parse_secret, parse_secrets
 from service.appsync import MAX_SEGMENT_LENGTH, clean_key, is_segment
 from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 DEMO_SCHEMA: Final = data_file("request.schema.json")
 """The schema of the demonstration workflow's requests; API Gateway checks against the same file."""
 
-_MIN_SECRET_LENGTH: Final = 16
 _SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_-]+")
 
 _RULES: Final = {
     "missing": "is required",
+    "bool_parsing": "must be true or false",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "is too large",
     "float_parsing": "must be a number",
@@ -75,15 +76,6 @@ def _parse_key(secret: SecretStr) -> SecretStr:
     return SecretStr(clean_key(secret.get_secret_value()))
 
 
-def _parse_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value().strip()  # with a line break at its end, an instance would make other ids
-    if len(text) < _MIN_SECRET_LENGTH:
-        raise ValueError(f"must have at least {_MIN_SECRET_LENGTH} characters")
-    if text[0] == text[-1] and text[0] in "\"'":
-        raise ValueError("must not be in quotes: some tools remove them, so instances would have different secrets")
-    return SecretStr(text)
-
-
 def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
     rule = f"must look like {schemes[0]}://<domain>{path}"
     try:
@@ -99,7 +91,8 @@ def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
 _Key: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_key)]
 _Namespace: TypeAlias = Annotated[str, AfterValidator(_parse_namespace)]
 _Quota: TypeAlias = Annotated[token_bucket.Quota, NoDecode, BeforeValidator(token_bucket.Quota.parse)]
-_Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_secret)]
+_Secret: TypeAlias = Annotated[SecretStr, AfterValidator(parse_secret)]
+_Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_secrets)]
 _ServiceName: TypeAlias = Annotated[
     str, _matching(r"[\x21-\x7e]{1,250}", "must be 1 to 250 printable ASCII characters without spaces")
 ]
@@ -168,6 +161,13 @@ class Settings(BaseSettings):
     IDEMPOTENCY_SECRET: _Secret | None = None
     """A secret of at least 16 characters, the same on all instances, from which an Idempotency-Key's execution id is
     derived. APPSYNC_API_KEY is used if this is not set."""
+
+    ID_SECRETS: _Secrets = Field("", validate_default=True)  # parsed like any other
+    """Up to three secrets of at least 16 characters, separated by commas, the same on all instances: the first tags new
+    execution ids, all verify them. IDEMPOTENCY_SECRET, or else APPSYNC_API_KEY, is used if this is not set."""
+
+    READ_FOREIGN_EXECUTIONS: bool = False
+    """Whether executions that this service did not start, or an older release did, can be read by their names."""
 
     DESCRIBE_QUOTA: _Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
     """The account's quota for DescribeExecution: bucket size/refill per second."""
@@ -241,6 +241,18 @@ class Settings(BaseSettings):
         if secret is not None and secret.startswith("arn:") and _SECRET_ARN.fullmatch(secret) is None:
             raise ValueError("must look like arn:aws:secretsmanager:<region>:<account>:secret:<name>")
         return secret
+
+    @field_validator("ID_SECRETS")
+    @classmethod
+    def _some_id_secret(cls, secrets: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        """Fall back to a secret that all instances have anyway; one drawn by each would not verify the others' ids."""
+        others = ("IDEMPOTENCY_SECRET", "APPSYNC_API_KEY")
+        if secrets or any(name not in info.data for name in others):  # or another message says what is wrong
+            return secrets
+        fallback = [info.data[name] for name in others if info.data[name] is not None]
+        if not fallback:
+            raise ValueError("is required if neither IDEMPOTENCY_SECRET nor APPSYNC_API_KEY is set")
+        return (fallback[0],)
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import structlog
 
@@ -92,37 +91,37 @@ class Bridge:
 
     async def submit(
         self,
+        execution_id: str,
         event: str,
         wait: float,
         *,
-        execution_id: str | None = None,
+        shared: bool = False,
         trace_header: str | None = None,
         on_start: Callable[[str], None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Result:
         """Start an execution for `event` (JSON text) and wait up to `wait` seconds for its outcome.
 
-        Requests with the same `execution_id`, which comes from an idempotency key, share one execution, whichever
-        instance started it. `on_start` is called with the id once the execution is known to exist.
+        With `shared`, the id comes from an idempotency key: all requests with this id share one execution, whichever
+        instance started it. Otherwise the id is new. `on_start` is called with it once the execution is known to exist.
 
         A result without an outcome means that the execution is still running. Raise AtCapacity, Draining, LinkDown or
         BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could not be started;
         OutcomeUnknown if Step Functions did not say whether it was; IdempotencyKeyReused or IdempotencyConflict if the
         existing execution belongs to another event, or cannot be read.
         """
-        own_id = execution_id or f"exec-{uuid4()}"
-        channel = self._remote.own_channel(own_id)
-        start = Start(own_id, envelope.encode(own_id, event, channel), trace_header)
+        channel = self._remote.own_channel(execution_id)
+        start = Start(execution_id, envelope.encode(execution_id, event, channel), trace_header)
         if (problem := self._admission.refusal(self._durations.typical_seconds)) is not None:
             raise problem
         began = asyncio.get_running_loop().time()
-        with self._admission, self._replies.expect(own_id, began + wait, on_progress) as waiter:
-            if execution_id is not None:
+        with self._admission, self._replies.expect(execution_id, began + wait, on_progress) as waiter:
+            if shared:
                 # The start does not end with its caller, as others may share it.
-                async with self._shared_starts.join(start, event, channel, waiter.deadline) as shared:
-                    with self._remote.listening(own_id, shared.channel):
-                        result = await self._result(shared.start, waiter, began, on_start)
-                        return result if shared.start is start else replace(result, start_attempts=0)
+                async with self._shared_starts.join(start, event, channel, waiter.deadline) as joined:
+                    with self._remote.listening(execution_id, joined.channel):
+                        result = await self._result(joined.start, waiter, began, on_start)
+                        return result if joined.start is start else replace(result, start_attempts=0)
             try:
                 await self._start(start, waiter.deadline - began)
                 return await self._result(start, waiter, began, on_start)
@@ -135,26 +134,28 @@ class Bridge:
         execution_id: str,
         wait: float,
         *,
+        foreign: bool = False,
         on_start: Callable[[str], None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Result:
         """Wait up to `wait` seconds for the outcome of an execution, whichever instance started it.
 
-        Without a wait, or if this instance is at capacity or stopping, return what the record shows now. Raise
-        UnknownExecution, or what `RecordReader.describe` raises.
+        Without a wait, or if this instance is at capacity or stopping, return what the record shows now. With
+        `foreign`, nothing shows that there is such an execution; the id may be a guess. Raise UnknownExecution, or what
+        `RecordReader.describe` raises.
         """
-        known = self._replies.knows(execution_id)
+        guess = foreign and not self._replies.knows(execution_id)
         if wait <= 0 or self._admission.refusal() is not None:
-            execution = await self._record.describe(execution_id, known=known)
+            execution = await self._record.describe(execution_id, guess=guess)
             self._replies.remember(execution_id)
             return self._recorded(execution)
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         # Register the waiter first, so that a reply that comes during the read is not lost.
         with self._admission, self._replies.expect(execution_id, deadline, on_progress) as waiter:
-            waiter.known = known
+            waiter.known = not guess
             try:
-                execution = await self._record.describe(execution_id, known=known)
+                execution = await self._record.describe(execution_id, guess=guess)
             except Problem:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise
@@ -183,7 +184,7 @@ class Bridge:
 
         No workflow publishes that it was stopped, so the waiters on this instance get the outcome from the record.
         """
-        await self._stopper.stop(execution_id, known=self._replies.knows(execution_id))
+        await self._stopper.stop(execution_id)
         self._replies.remember(execution_id)
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
@@ -288,7 +289,7 @@ class Bridge:
                     with suppress(ExecutionExists):
                         await self._starter.run(start)
                 if self._stop_abandoned:
-                    await self._stopper.stop(start.execution_id, known=True)
+                    await self._stopper.stop(start.execution_id)
             except Problem as problem:
                 log.warning(
                     "abandoned_execution_unresolved",

@@ -107,7 +107,7 @@ class RemoteSubscriptions:
         # this service, and only to that of this execution.
         namespace, _, rest = channel.partition("/")
         instance, _, last = rest.partition("/")
-        expected = (namespace, last) == (self._namespace, execution_id) and is_segment(instance)
+        expected = (namespace, last) == (self._namespace, execution_id) and is_segment(instance) and is_segment(last)
         if len(self._subscriptions) > MAX_REMOTE_SUBSCRIPTIONS or not expected:
             return None
 

@@ -143,7 +143,7 @@ class SharedStarts:
         """Use the existing execution if it is for the same event."""
         execution_id = shared.start.execution_id
         try:
-            execution = await self._record.describe(execution_id, known=True, exists=exists)
+            execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
             raise IdempotencyConflict("The execution of this key cannot be read yet; try again later.") from None
         envelope_ = envelope.decode(execution.input)

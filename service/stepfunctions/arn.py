@@ -10,6 +10,16 @@ _ARN: Final = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
     r":stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})(?::[A-Za-z0-9_-]{1,80})?"
 )
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def is_execution_name(text: str) -> bool:
+    """Return whether an execution may have this name.
+
+    Step Functions allows other characters too, but advises against them ("StartExecution", AWS Step Functions API
+    Reference).
+    """
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

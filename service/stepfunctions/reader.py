@@ -74,19 +74,19 @@ class RecordReader:
             "ListExecutions": self.list_budget.bucket,
         }
 
-    async def describe(self, execution_id: str, *, known: bool, exists: bool = False) -> Execution:
+    async def describe(self, execution_id: str, *, guess: bool = False, exists: bool = False) -> Execution:
         """Read one record for a caller, with more retries if the execution certainly exists.
 
-        An id that is not `known` to this instance may be a guess, and is read within the share of the quota that
-        guesses have. It is still called unknown only after several reads: another instance may just have handed it out.
+        An id that may be a `guess`, as this service did not make it, is read within the share of the quota that guesses
+        have. Every id is called unknown only after several reads: another instance may just have handed it out.
         Raise UnknownExecution, Throttled, or what `StepFunctionsClient.describe` raises.
         """
         for delay in EXISTING_RETRY_DELAYS_S if exists else UNKNOWN_RETRY_DELAYS_S:
             try:
-                return await self._describe(execution_id, guess=not known)
+                return await self._describe(execution_id, guess=guess)
             except UnknownExecution:
                 await asyncio.sleep(delay)
-        return await self._describe(execution_id, guess=not known)
+        return await self._describe(execution_id, guess=guess)
 
     async def _describe(self, execution_id: str, *, guess: bool) -> Execution:
         return await self.describe_budget.run(lambda: self._client.describe(execution_id), execution_id, guess=guess)

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class Stopper:
-    """Stops executions, those of unknown ids within a share of the quota."""
+    """Stops executions."""
 
     def __init__(self, client: StepFunctionsClient, quota: Quota = STOP_EXECUTION_QUOTA) -> None:
         self._client = client
         self.budget = Budget(quota)
 
-    async def stop(self, execution_id: str, *, known: bool) -> None:
+    async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has already ended stays as it is.
 
         Raise UnknownExecution, Throttled, or what `StepFunctionsClient.stop` raises.
         """
-        await self.budget.run(lambda: self._client.stop(execution_id), execution_id, guess=not known)
+        await self.budget.run(lambda: self._client.stop(execution_id), execution_id)

@@ -19,10 +19,14 @@ def ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def components(schema: RequestSchema, response_timeout: float) -> dict[str, Any]:
-    """Describe schemas, parameters and headers for this event schema and response timeout in seconds."""
+def components(schema: RequestSchema, response_timeout: float, *, read_foreign: bool = False) -> dict[str, Any]:
+    """Describe schemas, parameters and headers for this event schema and response timeout in seconds.
+
+    With `read_foreign`, any name of an execution may be an id.
+    """
     text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": MAX_RETRY_AFTER_S}
-    id_ = {"type": "string", "pattern": "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": [EXECUTION_ID]}
+    pattern = "^[A-Za-z0-9_-]{1,80}$" if read_foreign else "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+    id_ = {"type": "string", "pattern": pattern, "examples": [EXECUTION_ID]}
     violation = {"type": "object", "required": ["pointer", "detail"], "properties": {"pointer": text, "detail": text}}
     problem = {
         "type": "object",

@@ -47,7 +47,9 @@ _REQUEST_ID: Final = {"X-Request-Id": ref("headers", "X-Request-Id")}
 _OF_A_RESULT: Final = {name: ref("headers", name) for name in ("Preference-Applied", "Server-Timing")}
 
 
-def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> dict[str, Any]:
+def document(
+    schema: RequestSchema, *, prefix: str, response_timeout: float, read_foreign: bool = False
+) -> dict[str, Any]:
     """Describe the service with this configuration."""
     follow = {
         name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
@@ -123,7 +125,7 @@ def document(schema: RequestSchema, *, prefix: str, response_timeout: float) -> 
             {"name": "events", "description": "Start workflows and get their results."},
             {"name": "service", "description": "Health, metrics and this description."},
         ],
-        "components": components(schema, response_timeout),
+        "components": components(schema, response_timeout, read_foreign=read_foreign),
     }
 
 

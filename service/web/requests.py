@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import hdrs
 
+from service.bridge.ids import is_id
 from service.errors import IdempotencyUnavailable, UnknownExecution
+from service.stepfunctions.arn import is_execution_name
 from service.web import bodies, idempotency, negotiation, preferences
 from service.web.context import CONTEXT
 from service.web.events import LAST_EVENT_ID
@@ -17,10 +18,8 @@ from service.web.preferences import Preferences
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from service.bridge.idempotency_keys import IdempotencyKeys
+    from service.bridge.ids import Ids
     from service.web.schema import RequestSchema
-
-_EXECUTION_ID: Final = re.compile(r"exec-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 # Not frozen: that alone would cost each request a microsecond.
@@ -42,8 +41,10 @@ class StartRequest(EventRequest):
 
     event: str
     """The request body: JSON text exactly as the caller sent it."""
-    execution_id: str | None
-    """The execution id derived from the idempotency key, or None without a key."""
+    execution_id: str
+    """The id of the execution to start."""
+    keyed: bool
+    """Whether the id comes from an idempotency key, so that other requests may name the same execution."""
 
 
 @dataclass(slots=True)
@@ -52,14 +53,20 @@ class FollowRequest(EventRequest):
 
     execution_id: str
     """The execution that the path names."""
+    foreign: bool
+    """Whether this service did not make the id, so that there may be no such execution."""
 
 
 class RequestReader:
-    """Reads requests as this deployment accepts them."""
+    """Reads requests as this deployment accepts them.
 
-    def __init__(self, schema: RequestSchema, keys: IdempotencyKeys | None, response_timeout: float) -> None:
+    With `read_foreign`, executions that were started elsewhere can be read, but not stopped.
+    """
+
+    def __init__(self, schema: RequestSchema, ids: Ids, response_timeout: float, *, read_foreign: bool = False) -> None:
         self._schema = schema
-        self._keys = keys
+        self._ids = ids
+        self._read_foreign = read_foreign
         self._response_timeout = response_timeout
         self._full_wait = Preferences(response_timeout)
         self._no_wait = Preferences(0.0)
@@ -71,17 +78,21 @@ class RequestReader:
         """
         stream = _wants_stream(request)
         event = await bodies.read_event(request, self._schema)
+        key = self._key(request)
         return StartRequest(
             preferences=self._preferences(request, default=self._full_wait),
             stream=stream,
             last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
             event=event,
-            execution_id=self._id_from_key(request),
+            execution_id=self._ids.new() if key is None else self._ids.for_key(key),
+            keyed=key is not None,
         )
 
     def follow(self, request: web.Request) -> FollowRequest:
         """Read GET /event/{id}; raise UnknownExecution or NotAcceptable."""
-        id_ = execution_id(request)
+        id_, foreign = self._existing(request)
+        if foreign and not (self._read_foreign and is_execution_name(id_)):
+            raise _unknown()
         stream = _wants_stream(request)
         return FollowRequest(
             # Without a preference, JSON reports what is known now, while a stream stays open.
@@ -89,28 +100,36 @@ class RequestReader:
             stream=stream,
             last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
             execution_id=id_,
+            foreign=foreign,
         )
+
+    def stop(self, request: web.Request) -> str:
+        """Read DELETE /event/{id} and return the id; raise UnknownExecution."""
+        id_, foreign = self._existing(request)
+        if foreign:
+            raise _unknown()
+        return id_
+
+    def _existing(self, request: web.Request) -> tuple[str, bool]:
+        """Return the id in the path, and whether it is foreign: not made by this service, or for something else."""
+        id_ = request.match_info["id"]
+        if is_id(id_):  # other texts may be private
+            request[CONTEXT].execution_id = id_
+        return id_, not self._ids.verify(id_)
 
     def _preferences(self, request: web.Request, *, default: Preferences) -> Preferences:
         headers = request.headers.getall("Prefer", ())
         return preferences.parse(headers, default=default, limit=self._response_timeout)
 
-    def _id_from_key(self, request: web.Request) -> str | None:
+    def _key(self, request: web.Request) -> str | None:
         key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))
-        if key is None:
-            return None
-        if self._keys is None or not self._keys.enabled:
+        if key is not None and not self._ids.keys_enabled:
             raise IdempotencyUnavailable("Idempotency keys need IDEMPOTENCY_SECRET to be set and a STANDARD workflow.")
-        return self._keys.execution_id(key)
+        return key
 
 
-def execution_id(request: web.Request) -> str:
-    """Return the execution id in the path; raise UnknownExecution if it cannot be one."""
-    id_ = request.match_info["id"]
-    if _EXECUTION_ID.fullmatch(id_) is None:
-        raise UnknownExecution("An execution id has the form exec-<uuid>.")
-    request[CONTEXT].execution_id = id_
-    return id_
+def _unknown() -> UnknownExecution:
+    return UnknownExecution("There is no execution with this id.")
 
 
 def _wants_stream(request: web.Request) -> bool:

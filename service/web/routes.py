@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from service.bridge.envelope import MAX_INPUT_BYTES
-from service.web import cors, docs, events, expectations, openapi, requests
+from service.web import cors, docs, events, expectations, openapi
 from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
 from service.web.documents import Document
 from service.web.events import Stream
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from service.bridge.bridge import Bridge
-    from service.bridge.idempotency_keys import IdempotencyKeys
+    from service.bridge.ids import Ids
     from service.telemetry.metrics import Metrics
     from service.telemetry.traces import Traces
     from service.web.schema import RequestSchema
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Routes:
     """The route handlers.
 
-    `keys` derives execution ids from idempotency keys; without it they are not supported. `ready` returns the reason
-    why the instance is not ready for traffic, or None if it is. `draining` returns whether it is shutting down.
+    `ready` returns the reason why the instance is not ready for traffic, or None if it is. `draining` returns whether
+    it is shutting down. With `read_foreign`, executions that this service did not start can be read.
     """
 
     def __init__(  # noqa: PLR0913 - one for each thing that differs between deployments and tests
@@ -43,24 +43,27 @@ class Routes:
         bridge: Bridge,
         schema: RequestSchema,
         *,
-        keys: IdempotencyKeys | None,
+        ids: Ids,
         metrics: Metrics,
         response_timeout: float,
         stage_prefix: str,
         ready: Callable[[], str | None],
         draining: Callable[[], bool],
         cors_origins: Collection[str] = (),
+        read_foreign: bool = False,
     ) -> None:
         self._bridge = bridge
         self._metrics = metrics
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
-        self._requests = RequestReader(schema, keys, response_timeout)
+        self._requests = RequestReader(schema, ids, response_timeout, read_foreign=read_foreign)
         self._responses = Responses(self._prefix)
         self._held = HeldProgress()
         self._ready = ready
         self._draining = draining
         self._cors_origins = cors_origins
-        description = openapi.document(schema, prefix=self._prefix, response_timeout=response_timeout)
+        description = openapi.document(
+            schema, prefix=self._prefix, response_timeout=response_timeout, read_foreign=read_foreign
+        )
         self._description = Document(orjson.dumps(description, option=orjson.OPT_INDENT_2), "application/json")
 
     def application(self, traces: Traces | None = None) -> web.Application:
@@ -97,9 +100,10 @@ class Routes:
         started_at = time.perf_counter()
         stream = Stream(self._held, event_request.last_event_id) if event_request.stream else None
         work = self._bridge.submit(
+            event_request.execution_id,
             event_request.event,
             event_request.preferences.wait,
-            execution_id=event_request.execution_id,
+            shared=event_request.keyed,
             trace_header=request[CONTEXT].begin_start(),
             on_start=None if stream is None else stream.open,
             on_progress=None if stream is None else stream.progress,
@@ -117,16 +121,20 @@ class Routes:
                 return web.Response(status=204, headers=NO_STORE)  # makes a browser's EventSource stop reconnecting
             stream = Stream(self._held, event_request.last_event_id)
             work = self._bridge.follow(
-                event_request.execution_id, wait, on_start=stream.open, on_progress=stream.progress
+                event_request.execution_id,
+                wait,
+                foreign=event_request.foreign,
+                on_start=stream.open,
+                on_progress=stream.progress,
             )
             return await self._responses.stream(request, event_request.preferences, stream, work)
         started_at = time.perf_counter()
-        result = await self._bridge.follow(event_request.execution_id, wait)
+        result = await self._bridge.follow(event_request.execution_id, wait, foreign=event_request.foreign)
         return self._responses.json(request, event_request.preferences, result, time.perf_counter() - started_at)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE /event/{id}: stop the execution."""
-        await self._bridge.stop(requests.execution_id(request))
+        await self._bridge.stop(self._requests.stop(request))
         return web.Response(status=204)
 
     async def healthz(self, _request: web.Request) -> web.Response:

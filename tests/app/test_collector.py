@@ -11,6 +11,7 @@ from yarl import URL
 
 from service.app.fd_limits import MAX_SPARE_CONNECTIONS
 from service.local import LocalAws
+from tests.support.ids import ID
 from tests.support.metrics import post, scrape
 from tests.support.processes import service
 from tests.support.step_functions import ScriptedStepFunctions, error
@@ -104,7 +105,7 @@ async def test_throttled_calls_are_counted_by_action(http: aiohttp.ClientSession
         throttled.script("DescribeStateMachine", error("AccessDeniedException"))
         throttled.script("DescribeExecution", error("ThrottlingException"), error("ExecutionDoesNotExist"))
         async with service(aws, AWS_ENDPOINT_URL_SFN=throttled.url) as (_, url):
-            async with http.get(f"{url}/event/exec-00000000-0000-4000-8000-000000000000") as response:
+            async with http.get(f"{url}/event/{ID}") as response:
                 assert response.status == 404
             assert (await scrape(http, url))("throttled_calls_total", "DescribeExecution") == 1
 

@@ -17,7 +17,7 @@ from service.app.aws import AwsAccess
 from service.app.network import Network
 from service.app.settings import load
 from service.bridge import recovery
-from service.bridge.idempotency_keys import IdempotencyKeys
+from service.bridge.ids import Ids
 from service.errors import Draining
 from service.local import LocalAws
 from service.stepfunctions.client import MAX_CALLS
@@ -63,7 +63,7 @@ async def test_a_draining_instance_is_not_ready() -> None:
         await made.bridge.drain(1)
         assert composition.not_ready(made.admission, made.channel, None) == "draining"
         with pytest.raises(Draining):
-            await made.bridge.submit("{}", 1)
+            await made.submit("{}", 1)
 
 
 async def test_the_application_is_cleaned_up_at_the_end() -> None:
@@ -216,12 +216,13 @@ async def test_a_request_over_the_limit_is_refused() -> None:
 async def test_a_key_names_its_execution_by_the_shared_secret(changes: dict[str, str], secret: str) -> None:
     async with LocalAws(port=0, wait=0) as aws, served(aws, changes) as it:
         _, body = await it.post(**{"Idempotency-Key": "order-17"})
-        assert body["id"] == IdempotencyKeys(secret).execution_id("order-17")
+        assert body["id"] == Ids("event", [], secret).for_key("order-17")
 
 
 async def test_without_a_secret_that_instances_share_keys_are_refused_and_logged() -> None:
+    settings = {"APPSYNC_AUTH": "iam", "APPSYNC_API_KEY": ""}
     with capture_logs() as logs:
-        async with LocalAws(port=0, wait=0) as aws, served(aws, {"APPSYNC_AUTH": "iam", "APPSYNC_API_KEY": ""}) as it:
+        async with LocalAws(port=0, wait=0) as aws, served(aws, settings) as it:
             code, body = await it.post(**{"Idempotency-Key": "order-17"})
     assert (code, body["type"].rpartition(":")[2]) == (400, "idempotency-unavailable")
     assert "idempotency_keys_unavailable" in [line["event"] for line in logs]

@@ -6,6 +6,7 @@ import pytest
 
 from service.app import settings
 from service.app.settings import SettingsError
+from tests.support.ids import ID_SECRET
 
 REQUIRED = {
     "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:flow",
@@ -110,6 +111,10 @@ def test_a_value_that_would_only_fail_later_is_invalid_at_the_start(
         ("STAGE_PREFIX", "a/b", "must contain only letters, digits, hyphens and underscores"),
         ("SERVICE_NAME", "a b", "must be 1 to 250 printable ASCII characters without spaces"),
         ("IDEMPOTENCY_SECRET", "x" * 15, "must have at least 16 characters"),
+        ("ID_SECRETS", ID_SECRET + "," + "x" * 15, "must have at least 16 characters"),
+        ("ID_SECRETS", ID_SECRET + ",", "must have at least 16 characters"),
+        ("ID_SECRETS", ",".join([ID_SECRET] * 4), "must be at most 3 secrets, separated by commas"),
+        ("READ_FOREIGN_EXECUTIONS", "maybe", "must be true or false"),
     ],
 )
 def test_a_message_says_what_a_setting_must_be(
@@ -155,6 +160,7 @@ def test_blanks_and_line_breaks_around_a_key_or_a_secret_are_not_part_of_it(
 def test_a_line_break_after_the_name_of_a_secret_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("APPSYNC_API_KEY")
     monkeypatch.setenv("APPSYNC_API_KEY_SECRET", "the-key\n")
+    monkeypatch.setenv("ID_SECRETS", ID_SECRET)
     assert settings.load().APPSYNC_API_KEY_SECRET == "the-key"
 
 
@@ -170,6 +176,8 @@ def test_a_line_break_after_the_name_of_a_secret_is_not_part_of_it(monkeypatch: 
         ("IDEMPOTENCY_SECRET", '"hunter2 hunter2 hunter2"'),
         ("IDEMPOTENCY_SECRET", "'hunter2 hunter2 hunter2'"),
         ("IDEMPOTENCY_SECRET", "hunter2         \n"),
+        ("ID_SECRETS", '"hunter2 hunter2 hunter2,a secret of 16 or more"'),
+        ("ID_SECRETS", "a secret of 16 or more,'hunter2 hunter2 hunter2'"),
     ],
 )
 def test_a_key_or_secret_that_nobody_meant_is_one_message_without_its_value(
@@ -183,8 +191,35 @@ def test_a_key_or_secret_that_nobody_meant_is_one_message_without_its_value(
 
 def test_iam_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPSYNC_AUTH", "iam")
+    monkeypatch.setenv("ID_SECRETS", ID_SECRET)
     monkeypatch.delenv("APPSYNC_API_KEY")
     assert settings.load().APPSYNC_AUTH == "iam"
+
+
+def test_without_any_secret_that_instances_share_ids_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPSYNC_AUTH", "iam")
+    monkeypatch.delenv("APPSYNC_API_KEY")
+    assert "  ID_SECRETS: is required if neither IDEMPOTENCY_SECRET nor APPSYNC_API_KEY is set" in message_of_error()
+
+
+@pytest.mark.parametrize(
+    ("secrets", "used"),
+    [
+        ({}, ["da2-test"]),
+        ({"IDEMPOTENCY_SECRET": "a secret for keys"}, ["a secret for keys"]),
+        ({"IDEMPOTENCY_SECRET": "a secret for keys", "ID_SECRETS": ID_SECRET}, [ID_SECRET]),
+        (
+            {"ID_SECRETS": f" {ID_SECRET} ,another secret of 3, {'x' * 16}\n"},
+            [ID_SECRET, "another secret of 3", "x" * 16],
+        ),
+    ],
+)
+def test_ids_are_made_with_secrets_of_their_own_or_one_that_all_instances_have(
+    monkeypatch: pytest.MonkeyPatch, secrets: dict[str, str], used: list[str]
+) -> None:
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    assert [secret.get_secret_value() for secret in settings.load().ID_SECRETS] == used
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 BODY: Final = b'{"nome": "Ricardo", "sobrenome": "Marques"}'
 ID: Final = slice(7, 48)
-"""Position of the execution id in a response body that begins with `{"id":"exec-<uuid4>"`."""
+"""Position of the execution id in a response body that begins with `{"id":"exec-<uuid>"`."""
 
 
 @dataclass(slots=True)

@@ -19,13 +19,13 @@ from tests.support.within import within
 
 async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> None:
     async with stage(max_in_flight=1) as made:
-        first = asyncio.create_task(made.bridge.submit("{}", 10))
+        first = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         with pytest.raises(AtCapacity):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         made.reply(execution_id)
         await first
-        second = asyncio.create_task(made.bridge.submit("{}", 10))
+        second = asyncio.create_task(made.submit("{}", 10))
         made.reply(await made.started(2))
         await second
         made.assert_nothing_in_flight()
@@ -33,13 +33,13 @@ async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> N
 
 async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> None:
     async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         draining = asyncio.create_task(made.bridge.drain(10))
         await asyncio.sleep(0)
         assert made.admission.draining
         with pytest.raises(Draining):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         assert not draining.done()
         made.reply(execution_id, 1)
         assert (await submitted).outcome == success(1)
@@ -48,7 +48,7 @@ async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> N
 
 async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
     async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.started()
         await made.bridge.drain(0.05)
         assert (await submitted).outcome is None
@@ -74,11 +74,11 @@ async def test_requests_are_accepted_during_the_delay_of_a_drain_and_not_after_i
     async with stage() as made:
         draining = asyncio.create_task(made.bridge.drain(20, delay=0.2))
         await asyncio.sleep(0)
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         await asyncio.wait([draining], timeout=0.3)
         with pytest.raises(Draining):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         made.reply(execution_id, 1)
         assert (await submitted).outcome == success(1)
         async with within(2):
@@ -89,10 +89,10 @@ async def test_requests_admitted_before_the_drain_are_served_even_if_not_started
     async with stage(max_starts=1) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
-        submitted = [asyncio.create_task(made.bridge.submit("{}", 20)) for _ in range(2)]
+        submitted = [asyncio.create_task(made.submit("{}", 20)) for _ in range(2)]
         first = await made.started()
         made.channel.go_down()
-        submitted.append(asyncio.create_task(made.bridge.submit("{}", 20)))
+        submitted.append(asyncio.create_task(made.submit("{}", 20)))
         await asyncio.sleep(0)
         draining = asyncio.create_task(made.bridge.drain(20))
         await asyncio.sleep(0)

@@ -56,7 +56,7 @@ async def leave(submitted: asyncio.Task[Result]) -> None:
 
 async def test_the_reply_to_an_execution_answers_its_request() -> None:
     async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit('{"a": 1}', 10))
+        submitted = asyncio.create_task(made.submit('{"a": 1}', 10))
         execution_id = await made.started()
         made.reply(execution_id, {"b": 2})
         assert await submitted == Result(execution_id, success({"b": 2}))
@@ -66,18 +66,18 @@ async def test_the_reply_to_an_execution_answers_its_request() -> None:
 async def test_a_reply_that_comes_before_the_start_is_answered_is_not_lost() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", replying(made, 1))
-        assert (await made.bridge.submit("{}", 10)).outcome == success(1)
+        assert (await made.submit("{}", 10)).outcome == success(1)
 
 
 async def test_a_reply_that_is_already_there_is_returned_even_without_a_wait() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", replying(made, 1))
-        assert (await made.bridge.submit("{}", 0)).outcome == success(1)
+        assert (await made.submit("{}", 0)).outcome == success(1)
 
 
 async def test_a_wait_that_ends_first_answers_without_an_outcome() -> None:
     async with stage() as made:
-        assert (await made.bridge.submit("{}", 0.05)).outcome is None
+        assert (await made.submit("{}", 0.05)).outcome is None
         made.assert_nothing_in_flight()
 
 
@@ -101,14 +101,14 @@ async def test_a_start_that_fails_leaves_nothing_behind(script: Script, problem:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", script)
         with pytest.raises(problem):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         made.assert_nothing_in_flight()
 
 
 async def test_an_unconfirmed_start_is_still_answered_by_its_reply() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         made.reply(await made.started(), 1)
         assert (await submitted).outcome == success(1)
 
@@ -117,7 +117,7 @@ async def test_an_unconfirmed_start_returns_its_id_if_the_record_shows_the_execu
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("RUNNING"))
-        assert (await made.bridge.submit("{}", 0.5)).outcome is None
+        assert (await made.submit("{}", 0.5)).outcome is None
 
 
 async def test_an_unconfirmed_start_that_the_record_does_not_show_is_a_problem() -> None:
@@ -125,7 +125,7 @@ async def test_an_unconfirmed_start_that_the_record_does_not_show_is_a_problem()
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
         with pytest.raises(OutcomeUnknown):
-            await made.bridge.submit("{}", 0.5)
+            await made.submit("{}", 0.5)
         made.assert_nothing_in_flight()
 
 
@@ -133,7 +133,7 @@ async def test_an_unconfirmed_start_is_answered_from_the_record() -> None:
     async with stage(timeout=2) as made:
         made.endpoint.script("StartExecution", reset())
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
-        assert (await made.bridge.submit("{}", 0.5)).outcome == success(1)
+        assert (await made.submit("{}", 0.5)).outcome == success(1)
 
 
 async def test_many_unconfirmed_starts_are_looked_up_within_the_quotas() -> None:
@@ -143,7 +143,7 @@ async def test_many_unconfirmed_starts_are_looked_up_within_the_quotas() -> None
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("RUNNING"))
         made.endpoint.script("GetExecutionHistory", ok(events=[{"type": "WaitStateEntered"}]))
-        submitted = [asyncio.create_task(made.bridge.submit("{}", 0.5)) for _ in range(40)]
+        submitted = [asyncio.create_task(made.submit("{}", 0.5)) for _ in range(40)]
         answers = await asyncio.gather(*submitted, return_exceptions=True)
         read = made.endpoint.count("DescribeExecution") + made.endpoint.count("GetExecutionHistory")
         handed_out = [answer for answer in answers if isinstance(answer, Result)]
@@ -154,14 +154,14 @@ async def test_many_unconfirmed_starts_are_looked_up_within_the_quotas() -> None
 async def test_an_id_that_exists_already_is_our_own_earlier_attempt() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", reset(), error("ExecutionAlreadyExists"))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         made.reply(await made.started(2), 1)
         assert (await submitted).outcome == success(1)
 
 
 async def test_a_caller_that_leaves_while_waiting_frees_its_slot_and_keeps_the_execution() -> None:
     async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.started()
         while not made.endpoint.calls or len(made.replies) == 0:  # noqa: ASYNC110 - ends with the test's time limit
             await asyncio.sleep(0)
@@ -174,7 +174,7 @@ async def test_a_caller_that_leaves_while_waiting_frees_its_slot_and_keeps_the_e
 async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_started() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED), STARTED)
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         await leave(submitted)
         assert await made.started(2) == execution_id
@@ -186,12 +186,12 @@ async def test_work_for_callers_that_left_counts_as_in_flight() -> None:
     async with stage(max_in_flight=1) as made:
         gate = asyncio.Event()
         made.endpoint.script("StartExecution", gated(gate, STARTED))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.started()
         await leave(submitted)
         await made.started(2)
         with pytest.raises(AtCapacity):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         gate.set()
         await made.bridge.drain(10)
         made.assert_nothing_in_flight()
@@ -212,7 +212,7 @@ async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() 
 async def test_a_release_during_the_start_returns_the_id_that_the_execution_may_have() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         made.bridge.release()
         with pytest.raises(OutcomeUnknown) as raised:
@@ -225,7 +225,7 @@ async def test_a_release_during_the_start_returns_the_id_that_the_execution_may_
 async def test_a_release_reads_nothing_more() -> None:
     async with stage(timeout=1) as made:
         made.endpoint.script("StartExecution", reset())
-        submitted = asyncio.create_task(made.bridge.submit("{}", 30))
+        submitted = asyncio.create_task(made.submit("{}", 30))
         async with asyncio.timeout(20):
             while made.admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start has timed out
                 await asyncio.sleep(0.01)
@@ -238,7 +238,7 @@ async def test_a_release_reads_nothing_more() -> None:
 async def test_a_release_while_waiting_for_the_link_says_that_nothing_was_started() -> None:
     async with stage() as made:
         made.channel.go_down()
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await asyncio.sleep(0)
         made.bridge.release()
         with pytest.raises(Draining):
@@ -249,7 +249,7 @@ async def test_a_release_while_waiting_for_the_link_says_that_nothing_was_starte
 async def test_a_release_cancels_the_work_for_callers_that_left() -> None:
     async with stage() as made:
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.started()
         await leave(submitted)
         await made.started(2)
@@ -265,14 +265,14 @@ async def test_a_start_without_a_response_ends_within_the_wait() -> None:
         # One second for the start, then the wait for the reply, then two seconds to check whether the execution exists.
         async with within(4.5):
             with pytest.raises(OutcomeUnknown) as raised:
-                await made.bridge.submit("{}", 4)
+                await made.submit("{}", 4)
         assert raised.value.execution_id == await made.started()
 
 
 async def test_the_execution_of_a_caller_that_leaves_is_stopped_if_configured() -> None:
     async with stage(stop_abandoned=True) as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.started()
         await leave(submitted)
         await made.bridge.aclose()
@@ -282,7 +282,7 @@ async def test_the_execution_of_a_caller_that_leaves_is_stopped_if_configured() 
 async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() -> None:
     async with stage(stop_abandoned=True) as made:
         made.endpoint.script("StopExecution", error("AccessDeniedException"))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         with capture_logs() as logs:
             await leave(submitted)
@@ -294,7 +294,7 @@ async def test_an_abandoned_execution_that_cannot_be_stopped_is_only_logged() ->
 
 async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -> None:
     async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         made.endpoint.script("StartExecution", STARTED)
         execution_id = await made.started()
         made.reply(execution_id)
@@ -307,7 +307,7 @@ async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -
 
 async def test_only_executions_that_succeed_show_how_long_the_next_one_will_take() -> None:
     async with stage() as made:
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         await asyncio.wait([submitted], timeout=0.1)
         made.replies.deliver(json.dumps({"id": execution_id, "status": "FAILED", "error": "Broken"}))
@@ -340,7 +340,7 @@ async def test_a_stop_answers_waiting_requests_at_once() -> None:
     async with stage() as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         made.endpoint.script("DescribeExecution", described("ABORTED"))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.bridge.stop(await made.started())
         async with within(3):
             assert (await submitted).outcome == Aborted()
@@ -353,7 +353,7 @@ async def test_a_stop_that_the_record_shows_late_answers_waiting_requests_late()
             "DescribeExecution", described("RUNNING"), error("AccessDeniedException"), described("ABORTED")
         )
         made.endpoint.script("GetExecutionHistory", error("AccessDeniedException"))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await made.bridge.stop(await made.started())
         async with within(3):
             assert (await submitted).outcome == Aborted()
@@ -363,7 +363,7 @@ async def test_a_stop_that_the_record_never_shows_leaves_the_waiter_waiting() ->
     async with stage() as made:
         made.endpoint.script("StopExecution", ok(stopDate=1.0))
         made.endpoint.script("DescribeExecution", described("RUNNING"))
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
         await made.bridge.stop(execution_id)
         await made.endpoint.arrived("DescribeExecution", 3)
@@ -388,5 +388,5 @@ async def test_a_wait_that_ends_first_tells_the_attempts_of_the_start_as_well() 
     async with stage() as made:
         made.endpoint.script("StartExecution", error("ThrottlingException"), STARTED)
         made.endpoint.script("DescribeExecution", described("RUNNING"))
-        result = await made.bridge.submit("{}", 1.0)
+        result = await made.submit("{}", 1.0)
         assert (result.outcome, result.start_attempts) == (None, 2)

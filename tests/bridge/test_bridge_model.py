@@ -125,7 +125,8 @@ class Model(RuleBasedStateMachine):
     def submit(self, wait: float, key: str | None) -> None:
         event = json.dumps({"key": key} if key else {"number": len(self.callers)})
         execution_id = f"exec-{key}" if key else None
-        self.call(self.bridge.submit(event, wait, execution_id=execution_id), wait, execution_id, event)
+        work = self.bridge.submit(execution_id or f"exec-{len(self.callers)}", event, wait, shared=key is not None)
+        self.call(work, wait, execution_id, event)
 
     @precondition(lambda self: self.aws.record)
     @rule(number=NUMBERS, wait=WAITS)

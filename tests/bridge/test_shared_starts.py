@@ -194,7 +194,7 @@ async def test_an_execution_that_has_ended_answers_its_key_again() -> None:
 
 async def test_a_waiting_read_gets_the_reply_of_this_instances_execution() -> None:
     async with stage() as made:
-        await made.bridge.submit("{}", 0)
+        await made.submit("{}", 0)
         own = await made.started()
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of(channel=f"ns/me/{own}")))
         read = asyncio.create_task(made.bridge.follow(own, 20))
@@ -226,9 +226,9 @@ async def test_a_duplicate_waits_a_limited_time_for_the_start_of_another(monkeyp
         first = submit(made)
         await made.started()
         with pytest.raises(IdempotencyConflict):
-            await made.bridge.submit("{}", 0.1, execution_id=ID)
+            await made.submit("{}", 0.1, execution_id=ID)
         with pytest.raises(IdempotencyConflict):
-            await made.bridge.submit('{"another": "body"}', 0.1, execution_id=ID)
+            await made.submit('{"another": "body"}', 0.1, execution_id=ID)
         gate.set()
         made.reply(ID, 1)
         assert (await first).outcome == success(1)
@@ -269,7 +269,7 @@ async def test_a_waiting_read_that_times_out_leaves_nothing_behind() -> None:
 
 async def test_a_read_waits_only_below_the_limit_of_requests() -> None:
     async with stage(max_in_flight=1) as made:
-        first = asyncio.create_task(made.bridge.submit("{}", 20))
+        first = asyncio.create_task(made.submit("{}", 20))
         own = await made.started()
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
         assert (await made.bridge.follow(ID, 20)).outcome is None
@@ -374,7 +374,7 @@ async def test_a_shared_start_that_the_record_confirms_is_announced_and_read_no_
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of(channel=f"ns/me/{ID}")))
         announced: list[str] = []
-        assert (await made.bridge.submit("{}", 1, execution_id=ID, on_start=announced.append)).outcome is None
+        assert (await made.submit("{}", 1, execution_id=ID, on_start=announced.append)).outcome is None
         assert announced == [ID]
         assert made.endpoint.count("DescribeExecution") == 1
 

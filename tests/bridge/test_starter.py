@@ -21,7 +21,7 @@ async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
         made.channel.ever_live = False
         made.channel.go_down()
         with pytest.raises(LinkDown):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         assert made.endpoint.calls == []
         made.assert_nothing_in_flight()
 
@@ -29,7 +29,7 @@ async def test_nothing_is_started_while_the_link_has_never_been_up() -> None:
 async def test_a_request_in_a_short_gap_waits_for_the_link() -> None:
     async with stage() as made:
         made.channel.go_down()
-        submitted = asyncio.create_task(made.bridge.submit("{}", 10))
+        submitted = asyncio.create_task(made.submit("{}", 10))
         await asyncio.sleep(0)
         assert made.endpoint.calls == []
         made.channel.come_up()
@@ -42,7 +42,7 @@ async def test_a_gap_that_does_not_end_refuses_requests_after_the_grace_time(mon
     async with stage() as made:
         made.channel.go_down()
         with pytest.raises(LinkDown):
-            await made.bridge.submit("{}", 10)
+            await made.submit("{}", 10)
         assert made.endpoint.calls == []
 
 
@@ -51,7 +51,7 @@ async def test_a_long_outage_refuses_requests_at_once() -> None:
         made.channel.go_down(since=60)
         async with asyncio.timeout(1):
             with pytest.raises(LinkDown):
-                await made.bridge.submit("{}", 10)
+                await made.submit("{}", 10)
 
 
 async def test_a_start_that_gets_its_slot_in_a_short_gap_waits_for_the_link() -> None:

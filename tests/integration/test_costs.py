@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from tests.support.front import ID
 from tests.support.growth import SUPERLINEAR, growth, seconds
+from tests.support.ids import ID
 from tests.support.raw_http import Listening, closed, listening
 from tests.support.step_functions import described
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import aiohttp
 import boto3
@@ -21,6 +20,7 @@ from yarl import URL
 from service import __version__
 from service.app.shutdown import FLUSH_TIMEOUT_S
 from service.local import LocalAws
+from tests.support.ids import ID, IDS
 from tests.support.processes import Process, command, service, settings_for
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, described, error, gated, ok
 from tests.support.within import within
@@ -55,7 +55,7 @@ async def test_a_post_is_answered_with_the_workflows_result(http: aiohttp.Client
         status, body = await post(http, url)
         assert time.monotonic() - began >= 0.5
         assert (status, body) == (200, {"id": body["id"], "nome completo": "Ricardo Marques"})
-        assert UUID(body["id"].removeprefix("exec-")).version == 4
+        assert IDS.verify(body["id"])
         # The record contains the same result under the id in the response.
         described = await asyncio.to_thread(describe, aws, body["id"])
         assert json.loads(described["output"]) == {"nome completo": "Ricardo Marques"}
@@ -232,7 +232,7 @@ async def test_a_forced_shutdown_waits_for_nobody(http: aiohttp.ClientSession) -
             writer.write(b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
             writer.write(b"Content-Length: 100\r\n\r\n{")
             starting = asyncio.create_task(post(http, url))
-            reading = asyncio.create_task(http.get(f"{url}/event/exec-{'0' * 8}-0000-4000-8000-{'0' * 12}"))
+            reading = asyncio.create_task(http.get(f"{url}/event/{ID}"))
             await hanging.arrived("StartExecution")
             await hanging.arrived("DescribeExecution")
             process.send(signal.SIGINT)
@@ -252,7 +252,7 @@ async def test_a_shutdown_waits_for_slow_clients_but_not_forever(http: aiohttp.C
         scripted.script("DescribeExecution", described("SUCCEEDED", output=json.dumps("x" * 250_000)))
         async with service(aws, AWS_ENDPOINT_URL_SFN=scripted.url) as (process, url):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), limit=1024)
-            request = f"GET /event/exec-{'0' * 8}-0000-4000-8000-{'0' * 12} HTTP/1.1\r\nHost: x\r\n\r\n"
+            request = f"GET /event/{ID} HTTP/1.1\r\nHost: x\r\n\r\n"
             writer.write(request.encode() * 40)  # more than the buffers of the sockets can hold
             await scripted.arrived("DescribeExecution", 10)
             process.send(signal.SIGTERM)

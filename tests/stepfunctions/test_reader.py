@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,7 +27,7 @@ async def test_a_record_that_lags_behind_is_read_again() -> None:
 async def guesses(made: Stage, number: int) -> AsyncIterator[list[asyncio.Task[Result]]]:
     """Read so many ids that do not exist, all at once; the block begins when the first has an answer."""
     made.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
-    tasks = [asyncio.create_task(made.bridge.follow(f"exec-{n}", 0)) for n in range(number)]
+    tasks = [asyncio.create_task(made.bridge.follow(f"exec-{n}", 0, foreign=True)) for n in range(number)]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     yield tasks
     for task in tasks:
@@ -53,7 +52,7 @@ async def test_an_id_that_is_known_is_read_at_once_however_many_guesses_come(kno
             made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1"))
             async with asyncio.timeout(2):
                 for _ in range(10):
-                    assert (await made.bridge.follow(execution_id, 0)).outcome == success(1)
+                    assert (await made.bridge.follow(execution_id, 0, foreign=True)).outcome == success(1)
 
 
 async def make_known(made: Stage, by: str) -> str:
@@ -61,11 +60,11 @@ async def make_known(made: Stage, by: str) -> str:
     made.endpoint.script("StopExecution", ok(stopDate=1.0))
     match by:
         case "start":
-            return (await made.bridge.submit("{}", 0.01)).execution_id
+            return (await made.submit("{}", 0.01)).execution_id
         case "read":
-            await made.bridge.follow("exec-known", 0)
+            await made.bridge.follow("exec-known", 0, foreign=True)
         case "wait":
-            await made.bridge.follow("exec-known", 0.01)
+            await made.bridge.follow("exec-known", 0.01, foreign=True)
         case _:
             await made.bridge.stop("exec-known")
     return "exec-known"
@@ -76,7 +75,7 @@ async def test_guesses_are_neither_looked_up_nor_remembered_however_long_they_wa
     async with stage() as made:
         gate = asyncio.Event()
         made.endpoint.script("DescribeExecution", gated(gate, error("ExecutionDoesNotExist")))
-        guess = asyncio.create_task(made.bridge.follow("exec-guess", wait))
+        guess = asyncio.create_task(made.bridge.follow("exec-guess", wait, foreign=True))
         await made.endpoint.arrived("DescribeExecution")
         assert made.replies.pending() == []
         gate.set()
@@ -93,14 +92,15 @@ async def test_no_call_is_made_without_a_token() -> None:
             budget.bucket._tokens = -10_000
         assert record.claim() is None
         calls = (
-            lambda known: record.describe("exec-1", known=known),
-            lambda known: made.stopper.stop("exec-1", known=known),
-            lambda _: record.confirm("exec-1"),
-            lambda _: record.page(None),
+            lambda: record.describe("exec-1"),
+            lambda: record.describe("exec-1", guess=True),
+            lambda: made.stopper.stop("exec-1"),
+            lambda: record.confirm("exec-1"),
+            lambda: record.page(None),
         )
-        for call, known in itertools.product(calls, (True, False)):
+        for call in calls:
             with pytest.raises(Throttled):
-                await call(known)
+                await call()
         assert made.endpoint.calls == []
 
 
@@ -118,7 +118,7 @@ def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(
 
     client: Any = Client()
     with asyncio.Runner(loop_factory=lambda: loop) as runner, pytest.raises(UnknownExecution):
-        runner.run(RecordReader(client, clock=loop.time).describe("a", known=True, **given))
+        runner.run(RecordReader(client, clock=loop.time).describe("a", **given))
     assert seen == pytest.approx(times)
 
 

@@ -3,9 +3,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
-from service.stepfunctions.budget import MAX_CONCURRENT_GUESSES
 from service.stepfunctions.stopper import Stopper
 from service.stepfunctions.token_bucket import Quota
 
@@ -23,10 +20,8 @@ class Client:
         self.under_way -= 1
 
 
-@pytest.mark.parametrize("known", [True, False])
-async def test_only_stops_of_unknown_ids_wait_for_each_other(known: bool) -> None:
+async def test_stops_do_not_wait_for_each_other() -> None:
     client: Any = Client()
     stopper = Stopper(client, Quota(1000, 1000))
-    stops = MAX_CONCURRENT_GUESSES + 5
-    await asyncio.gather(*(stopper.stop(f"exec-{number}", known=known) for number in range(stops)))
-    assert client.most == (stops if known else MAX_CONCURRENT_GUESSES)
+    await asyncio.gather(*(stopper.stop(f"exec-{number}") for number in range(20)))
+    assert client.most == 20

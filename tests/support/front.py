@@ -13,18 +13,18 @@ from aiohttp import web
 
 from service.app import composition
 from service.app.settings import DEMO_SCHEMA
-from service.bridge.idempotency_keys import IdempotencyKeys
+from service.bridge.ids import Ids
 from service.telemetry.metrics import Metrics
 from service.web.connections import Connections
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
 from service.web.schema import RequestSchema
 from service.web.site import Site
+from tests.support.ids import ID_SECRET, KEY_SECRET
 from tests.support.privacy import assert_nothing_private
 from tests.support.stage import Stage, stage
 
 NAMES = {"nome": "Ricardo", "sobrenome": "Marques"}
-ID = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -63,12 +63,12 @@ class Front:
 def routes(made: Stage, **options: Any) -> Routes:
     """Make the routes for the bridge on its stage."""
     ready = options.pop("ready", None)
-    keys = IdempotencyKeys("a secret of the test") if options.pop("keys", True) else None
+    key_secret = KEY_SECRET if options.pop("keys", True) else None
     return Routes(
         made.bridge,
         RequestSchema.load(DEMO_SCHEMA),
         metrics=Metrics(),
-        keys=keys,
+        ids=Ids("event", [ID_SECRET], key_secret),
         ready=lambda: ready,
         draining=lambda: made.admission.draining,
         response_timeout=options.pop("response_timeout", 10),
@@ -77,7 +77,7 @@ def routes(made: Stage, **options: Any) -> Routes:
     )
 
 
-_ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins")
+_ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins", "read_foreign")
 
 
 @asynccontextmanager

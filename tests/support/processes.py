@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.local import LocalAws
+from tests.support.ids import ID_SECRET
 from tests.support.privacy import assert_nothing_private
 
 CLEAN = {
@@ -236,6 +237,7 @@ def settings_for(aws: LocalAws) -> dict[str, str]:
         "APPSYNC_HTTP_URL": aws.http_url,
         "APPSYNC_REALTIME_URL": aws.realtime_url,
         "APPSYNC_API_KEY": aws.api_key,
+        "ID_SECRETS": ID_SECRET,
         "AWS_ENDPOINT_URL_SFN": aws.url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

@@ -22,7 +22,7 @@ def input_of(event: str = "{}", channel: str = f"ns/other/{ID}") -> str:
 
 
 def submit(made: Stage, event: str = "{}", wait: float = 20) -> asyncio.Task[Result]:
-    return asyncio.create_task(made.bridge.submit(event, wait, execution_id=ID))
+    return asyncio.create_task(made.submit(event, wait, execution_id=ID))
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from uuid import uuid4
 
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge, Result
@@ -104,6 +105,13 @@ class Stage:
         subscribed = self.subscribed[channel] = Channel(on_change, live=False)
         return subscribed
 
+    def submit(
+        self, event: str, wait: float, *, execution_id: str | None = None, **options: Any
+    ) -> Coroutine[Any, Any, Result]:
+        """Submit an event, with the id of an idempotency key or a new one."""
+        shared = execution_id is not None
+        return self.bridge.submit(execution_id or f"exec-{uuid4()}", event, wait, shared=shared, **options)
+
     async def started(self, number: int = 1) -> str:
         """Wait for the next start and return its execution's id."""
         await self.endpoint.arrived("StartExecution", number)
@@ -119,9 +127,9 @@ class Stage:
         """Start one request, which completes once the event is set, and let another one wait for its slot."""
         gate = asyncio.Event()
         self.endpoint.script("StartExecution", gated(gate, STARTED))
-        first = asyncio.create_task(self.bridge.submit("{}", 10))
+        first = asyncio.create_task(self.submit("{}", 10))
         execution_id = await self.started()
-        second = asyncio.create_task(self.bridge.submit("{}", 10))
+        second = asyncio.create_task(self.submit("{}", 10))
         await asyncio.sleep(0)
         return gate, first, execution_id, second
 

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from service.app.settings import DEMO_SCHEMA
+from service.web.components import components
+from service.web.schema import RequestSchema
+from tests.support.ids import ID
 from tests.web.test_openapi import described, operations
 
 KEYWORDS = {
@@ -113,3 +117,11 @@ def test_the_operations_have_the_names_that_generated_clients_use() -> None:
         *("createEvent", "readEvent", "headEvent", "stopEvent"),
         *("health", "readiness", "metrics", "description", "documentation"),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "read_foreign", "fits"), [(ID, False, True), ("x_1", False, False), ("x_1", True, True)]
+)
+def test_an_id_is_described_as_what_can_be_read(name: str, read_foreign: bool, fits: bool) -> None:
+    pattern = components(RequestSchema.load(DEMO_SCHEMA), 10, read_foreign=read_foreign)["schemas"]["Id"]["pattern"]
+    assert bool(re.search(pattern, name)) == fits

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support.front import ID
+from tests.support.ids import ID
 from tests.support.raw_http import closed, head, listening
 from tests.support.step_functions import described
 

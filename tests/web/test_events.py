@@ -14,7 +14,8 @@ from service.errors import Refused
 from service.web import events
 from service.web.events import Stream
 from service.web.progress import HeldProgress
-from tests.support.front import ID, NAMES, Front, front
+from tests.support.front import NAMES, Front, front
+from tests.support.ids import ID
 from tests.support.step_functions import STARTED, described, error, gated, ok
 from tests.support.streams import Events
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.web import http_connection
-from tests.support.front import ID
+from tests.support.ids import ID
 from tests.support.raw_http import closed, head, listening
 from tests.support.step_functions import described
 

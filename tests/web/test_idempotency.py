@@ -8,11 +8,11 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.bridge import shared_starts
-from service.bridge.idempotency_keys import IdempotencyKeys
 from service.errors import InvalidIdempotencyKey
 from service.stepfunctions import reader
 from service.web import idempotency
 from tests.support.front import NAMES, Front, front
+from tests.support.ids import IDS
 from tests.support.shared_execution import EXISTS
 from tests.support.step_functions import STARTED, Script, described, error
 
@@ -81,7 +81,7 @@ async def assert_not_named(it: Front, status: int, accept: str) -> None:
         async with it.client.post("/event", json=NAMES, headers=headers) as response:
             text = await response.text()
     assert response.status == status, text
-    theirs = IdempotencyKeys("a secret of the test").execution_id("order-1001")
+    theirs = IDS.for_key("order-1001")
     own_lines = [line for line in logs if line["event"] == "request"]
     assert len(own_lines) == 1
     assert theirs not in f"{text} {response.headers} {own_lines}"

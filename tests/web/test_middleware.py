@@ -17,7 +17,8 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
 from service.web import bodies, middleware
 from service.web.context import METRICS, SAMPLER
-from tests.support.front import ID, JSON, NAMES, front
+from tests.support.front import JSON, NAMES, front
+from tests.support.ids import ID
 from tests.support.metrics import Scrape
 from tests.support.step_functions import ARN, STARTED, Script, error, ok, reset
 

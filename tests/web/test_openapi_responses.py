@@ -15,7 +15,8 @@ import pytest
 
 from service.stepfunctions import reader
 from service.web import bodies
-from tests.support.front import ID, JSON, NAMES, Front, front
+from tests.support.front import JSON, NAMES, Front, front
+from tests.support.ids import ID
 from tests.support.shared_execution import EXISTS, input_of
 from tests.support.step_functions import STARTED, described, error, ok
 from tests.web.test_openapi import described as description

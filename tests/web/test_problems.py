@@ -8,7 +8,8 @@ import pytest
 
 from service.errors import AtCapacity
 from service.stepfunctions.token_bucket import Quota
-from tests.support.front import ID, NAMES, Front, front
+from tests.support.front import NAMES, Front, front
+from tests.support.ids import ID
 from tests.support.step_functions import described, error, ok
 
 

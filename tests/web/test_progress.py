@@ -11,11 +11,12 @@ from aiohttp import web
 
 from service.web import progress
 from service.web.progress import HeldProgress, ProgressQueue
-from tests.support.front import ID, NAMES, front
+from tests.support.front import NAMES, front
+from tests.support.ids import ID, IDS
 from tests.support.raw_http import Listening, listening
 from tests.support.step_functions import Call, described
 
-OTHER_IDS = [f"exec-00000000-0000-4000-8000-{number:012}" for number in range(20)]
+OTHER_IDS = [IDS.for_key(str(number)) for number in range(20)]
 EVENT_BYTES = 200_000
 LIMIT = 2_000_000
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support.front import ID
+from tests.support.ids import ID
 from tests.support.raw_http import closed, listening
 from tests.support.step_functions import described, ok
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.front import ID, NAMES, front
+from tests.support.front import NAMES, front
+from tests.support.ids import ID
+from tests.support.step_functions import described, error
 
 
 async def test_a_caller_that_prefers_not_to_wait_gets_the_location_at_once() -> None:
@@ -19,10 +21,42 @@ async def test_a_caller_can_choose_how_long_to_wait() -> None:
             assert (response.status, response.headers["Preference-Applied"]) == (202, "wait=0")
 
 
-@pytest.mark.parametrize("execution_id", ["x", "exec-1", ID.upper(), ID + "0", "exec-%0a", "..%2fhealthz"])
-async def test_a_malformed_id_is_not_found_without_a_call_to_aws(execution_id: str) -> None:
+MALFORMED = ["x", "exec-1", ID.upper(), ID + "0", "exec-%0a", "..%2fhealthz"]
+MADE_UP = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
+
+
+@pytest.mark.parametrize("execution_id", [*MALFORMED, MADE_UP, ID[:-1] + ("1" if ID.endswith("0") else "0")])
+async def test_an_id_that_this_service_did_not_make_is_not_found_without_a_call_to_aws(execution_id: str) -> None:
     async with front() as it:
-        for method in ("GET", "DELETE"):
+        for method in ("GET", "HEAD", "DELETE"):
             async with it.client.request(method, f"/event/{execution_id}") as response:
                 assert response.status == 404
         assert it.stage.endpoint.calls == []
+
+
+async def test_a_made_up_id_looks_like_one_without_an_execution() -> None:
+    async with front() as it:
+        it.stage.endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
+        gone = await it.problem("GET", f"/event/{ID}", 404, "unknown-execution")
+        made_up = await it.problem("GET", f"/event/{MADE_UP}", 404, "unknown-execution")
+        assert {name for name in gone if gone[name] != made_up.get(name)} == {"id", "instance", "request_id"}
+
+
+@pytest.mark.parametrize("name", [MADE_UP, "started-by_hand-1"])
+async def test_executions_started_elsewhere_can_be_read_but_not_stopped_if_a_setting_says_so(name: str) -> None:
+    async with front(read_foreign=True) as it:
+        it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output='{"a": 1}'))
+        async with it.client.get(f"/event/{name}") as response:
+            assert await response.json() == {"id": name, "a": 1}
+        await it.problem("DELETE", f"/event/{name}", 404, "unknown-execution")
+        await it.problem("GET", "/event/not.a.name", 404, "unknown-execution")
+        assert [action for action, _ in it.stage.endpoint.calls] == ["DescribeExecution"]
+
+
+async def test_guesses_of_foreign_executions_leave_the_quota_to_ids_of_this_service() -> None:
+    async with front(read_foreign=True) as it:
+        it.stage.record.describe_budget._guess_bucket._tokens = -10_000
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING"))
+        await it.problem("GET", f"/event/{MADE_UP}", 503, "throttled")
+        async with it.client.get(f"/event/{ID}") as response:
+            assert response.status == 202

@@ -5,7 +5,8 @@ import re
 
 import aiohttp
 
-from tests.support.front import ID, NAMES, front
+from tests.support.front import NAMES, front
+from tests.support.ids import ID
 from tests.support.step_functions import described
 
 

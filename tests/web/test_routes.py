@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 import pytest
 from prometheus_client import generate_latest
@@ -15,7 +14,8 @@ from yarl import URL
 
 from service.web import bodies
 from service.web.context import METRICS
-from tests.support.front import ID, JSON, NAMES, front
+from tests.support.front import JSON, NAMES, front
+from tests.support.ids import ID, IDS
 from tests.support.step_functions import described, error, ok
 
 
@@ -27,7 +27,7 @@ async def test_a_post_returns_the_workflows_output() -> None:
         assert response.headers["Cache-Control"] == "no-store"
         body = await response.json()
         assert body == {"id": body["id"], "nome completo": "Ricardo Marques"}
-        assert UUID(body["id"].removeprefix("exec-")).version == 4
+        assert IDS.verify(body["id"])
         it.stage.assert_nothing_in_flight()
 
 

@@ -24,6 +24,10 @@ BODY_TIMEOUT_S: Final = 10.0
 _OLD_GZIP: Final = "x-gzip"
 """Another name of gzip, which a recipient should accept (RFC 9110, 8.4.1.3)."""
 
+_GZIP_FORMAT: Final = zlib.MAX_WBITS + 16
+_ZLIB_FORMAT: Final = zlib.MAX_WBITS
+_RAW_FORMAT: Final = -zlib.MAX_WBITS
+
 _NOT_ENCODED: Final = "The body does not match its Content-Encoding or Transfer-Encoding."
 
 _HALF: Final = "half of a surrogate pair stands alone"
@@ -56,7 +60,8 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise NotJson("Send the body with Content-Type: application/json.")
     encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
-    if encodings and (len(encodings) > 1 or encodings[0].lower() not in (*ENCODINGS, _OLD_GZIP)):
+    encoding = encodings[0].lower() if encodings else "identity"
+    if len(encodings) > 1 or encoding not in (*ENCODINGS, _OLD_GZIP):
         raise UnsupportedEncoding(ENCODINGS_DETAIL)
     try:
         if request.content.is_eof():  # it arrived with the headers, as most do, and needs no timer
@@ -71,8 +76,8 @@ async def read_event(request: web.Request, schema: RequestSchema) -> str:
     except web.HTTPRequestEntityTooLarge:
         size = f"{request.content_length} bytes" if not encodings and request.content_length else "too many bytes"
         raise _too_large(size) from None
-    if encodings and encodings[0].lower() == _OLD_GZIP:
-        raw = _decompressed(raw)
+    if encoding != "identity":
+        raw = _decompressed(raw, encoding)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -88,9 +93,12 @@ def _too_large(size: str) -> BodyTooLarge:
     )
 
 
-def _decompressed(raw: bytes) -> bytes:
-    """Decompress a body that aiohttp does not: it knows only the newer name of the encoding."""
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+def _decompressed(raw: bytes, encoding: str) -> bytes:
+    """Decompress a body, up to the size that is accepted; whatever does not end as its encoding demands is malformed.
+
+    aiohttp, which is told not to, would accept a gzip body without its end.
+    """
+    stream = zlib.decompressobj(wbits=_format(raw, encoding))
     try:
         text = stream.decompress(raw, MAX_INPUT_BYTES + 1)
     except zlib.error:
@@ -100,6 +108,13 @@ def _decompressed(raw: bytes) -> bytes:
     if not stream.eof or stream.unused_data:
         raise MalformedJson(_NOT_ENCODED)
     return text
+
+
+def _format(raw: bytes, encoding: str) -> int:
+    if encoding != "deflate":
+        return _GZIP_FORMAT
+    # Some senders leave out the zlib format around the deflate stream, which one should accept (RFC 9110, 8.4.1.2).
+    return _ZLIB_FORMAT if raw[:1] and raw[0] & 15 == zlib.DEFLATED else _RAW_FORMAT
 
 
 def _what_is_wrong(raw: bytes, error: orjson.JSONDecodeError) -> str:

@@ -13,7 +13,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from service.bridge.envelope import MAX_INPUT_BYTES
-from service.errors import AtCapacity, UnsupportedEncoding
+from service.errors import AtCapacity
 from service.web import problems
 from service.web.context import REQUEST_ID_HEADER
 from service.web.representation import SERVER, Representation
@@ -36,7 +36,12 @@ class HttpConnection(web.RequestHandler):
     __slots__ = ("_body_bytes", "_connections", "_discarded", "_discarding", "_gone", "_socket", "_state")
 
     def __init__(self, server: web.Server, connections: Connections) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), access_log=None)  # type: ignore[arg-type]  # its default logs
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # its default logs
+            auto_decompress=False,  # `service.web.bodies` does it
+        )
         self._connections = connections
         self._state: Table | None = None
         self._gone = False
@@ -174,7 +179,7 @@ class HttpConnection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send a response; if the request has not arrived completely, it is the last one.
 
-        aiohttp would read the rest of the body first, decompress it, and close the connection after some seconds. A
+        aiohttp would read the rest of the body first, and close the connection after some seconds. A
         caller that still sends then would lose the response to a reset.
         """
         incomplete = not request.content.is_eof() or request.content.exception() is not None
@@ -220,9 +225,7 @@ class HttpConnection(web.RequestHandler):
 
     def _problem(self, status: int, exc: BaseException | None) -> tuple[Representation, str]:
         request_id = str(uuid4())
-        if isinstance(exc, http_exceptions.ContentEncodingError):
-            problem = problems.from_problem(UnsupportedEncoding(problems.ENCODINGS_DETAIL), "", request_id)
-        elif exc is _TOO_MANY_REQUESTS.exc:
+        if exc is _TOO_MANY_REQUESTS.exc:
             problem = problems.from_status(429, request_id=request_id, detail=_TOO_MANY_REQUESTS.message)
         elif isinstance(exc, http_exceptions.LineTooLong) or _TOO_MANY_FIELDS in str(exc):
             problem = problems.from_status(431, request_id=request_id)

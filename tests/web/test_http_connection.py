@@ -167,37 +167,29 @@ async def test_chunks_that_turn_out_malformed_later_are_refused_at_once(later: b
 
 
 @pytest.mark.parametrize(
-    ("sent", "status", "kind"),
+    ("sent", "status"),
     [
-        (b"Secret nonsense\r\n\r\n", b"400 Bad Request", "about:blank"),
-        (b"GET / HTTP/1.1\r\nSecret\r\n\r\n", b"400 Bad Request", "about:blank"),
-        (b"GET http://xn--a/Secret HTTP/1.1\r\nHost: x\r\n\r\n", b"400 Bad Request", "about:blank"),
-        (b"GET http://Secret@xn--a:1/ HTTP/1.1\r\nHost: x\r\n\r\n", b"400 Bad Request", "about:blank"),
-        (b"GET http://[::Secret HTTP/1.1\r\nHost: x\r\n\r\n", b"400 Bad Request", "about:blank"),
+        (b"Secret nonsense\r\n\r\n", b"400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nSecret\r\n\r\n", b"400 Bad Request"),
+        (b"GET http://xn--a/Secret HTTP/1.1\r\nHost: x\r\n\r\n", b"400 Bad Request"),
+        (b"GET http://Secret@xn--a:1/ HTTP/1.1\r\nHost: x\r\n\r\n", b"400 Bad Request"),
+        (b"GET http://[::Secret HTTP/1.1\r\nHost: x\r\n\r\n", b"400 Bad Request"),
         (
             b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"Secret: b\r\n" * 40_000,
             b"431 Request Header Fields Too Large",
-            "about:blank",
         ),
         (
             b"GET / HTTP/1.1\r\nHost: x\r\n" + b"Secret: b\r\n" * 129 + b"\r\n",
             b"431 Request Header Fields Too Large",
-            "about:blank",
         ),
         (
             b"GET / HTTP/1.1\r\nX: " + b"Secret" * 2000 + b"\r\n\r\n",
             b"431 Request Header Fields Too Large",
-            "about:blank",
-        ),
-        (
-            b"POST /event HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: 6\r\n\r\nSecret",
-            b"415 Unsupported Media Type",
-            "urn:problem-type:sync-front:unsupported-encoding",
         ),
     ],
 )
 async def test_a_request_that_reaches_no_route_is_a_problem_whose_content_is_not_logged(
-    sent: bytes, status: bytes, kind: str, caplog: pytest.LogCaptureFixture
+    sent: bytes, status: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with listening() as it:
         with capture_logs() as logs:
@@ -206,7 +198,7 @@ async def test_a_request_that_reaches_no_route_is_a_problem_whose_content_is_not
             assert line.partition(b" ")[2] == status
             assert headers[b"content-type"] == b"application/problem+json"
             problem = json.loads(await closed(reader))
-        assert (problem["type"], problem["status"]) == (kind, int(status[:3]))
+        assert (problem["type"], problem["status"]) == ("about:blank", int(status[:3]))
         assert [entry["request_id"] for entry in logs] == [problem["request_id"]]
         assert "Secret" not in str(logs)
         assert "Secret" not in caplog.text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -42,6 +41,9 @@ MAX_CALLS: Final = MappingProxyType(
 )
 """Calls that may be in flight at once, by action, so that no slow or throttled action delays another, or a start. At 50
 ms a call, each has many times what its quota allows."""
+
+ACTIONS: Final = ("StartExecution", *MAX_CALLS)
+"""All that is called."""
 
 DESCRIBE_STATE_MACHINE_TIMEOUT_S: Final = 1.5
 """Seconds that reading the state machine's type may take: no request is accepted until then."""
@@ -161,7 +163,9 @@ class StepFunctionsClient:
             record = await self._send(
                 "DescribeExecution", {"executionArn": self._arn.execution(execution_id)}, deadline
             )
-            return Execution(execution_id, record.get("input", ""), _outcome(record), _duration_s(record))
+            return Execution(
+                execution_id, record.get("input", ""), _outcome(record), _duration_s(record, self._api.now())
+            )
 
         return await self._call("DescribeExecution", request, execution_id, timeout=timeout, retry=retry)
 
@@ -268,8 +272,8 @@ def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
     return None
 
 
-def _duration_s(record: dict[str, Any]) -> float:
-    end = float(record.get("stopDate", time.time()))
+def _duration_s(record: dict[str, Any], now: float) -> float:
+    end = float(record.get("stopDate", now))
     return max(0.0, end - float(record.get("startDate", end)))  # the two may be times of different clocks
 
 

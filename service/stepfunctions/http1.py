@@ -75,6 +75,11 @@ class Connection(asyncio.Protocol):
         """Whether the connection has ended or is about to."""
         return self._transport.is_closing()
 
+    @property
+    def date(self) -> bytes:
+        """When the last response was sent, by the server's clock (RFC 9110, 6.6.1); empty if it does not say."""
+        return self._headers.get(b"Date") or self._headers.get(b"date", b"")
+
     async def exchange(self, request: bytes, deadline: float) -> tuple[int, bytes]:
         """Send a request, if the connection is not `closing`, and return the status and the body of its response.
 

@@ -12,6 +12,7 @@ import asyncio
 import math
 import re
 import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
@@ -61,6 +62,8 @@ class AwsJsonClient:
         self._signer = Signer(endpoint.url, endpoint.signing_name, endpoint.region)
         self._host = self._connector.address.host
         self._head = self._constant_head()
+        self._date = b""
+        self._date_at = 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,6 +77,17 @@ class AwsJsonClient:
     def host(self) -> str:
         """The host that is called."""
         return self._host
+
+    def now(self) -> float:
+        """Return the time by AWS's clock, in seconds since the epoch: that of the last response, plus what has passed.
+
+        This machine's clock may be wrong. It is used only if no response said when it was sent.
+        """
+        try:
+            sent = parsedate_to_datetime(self._date.decode("latin-1")).timestamp()
+        except (ValueError, OverflowError):
+            return time.time()
+        return sent + time.monotonic() - self._date_at
 
     async def call(self, operation: str, arguments: dict[str, Any], deadline: float = math.inf) -> dict[str, Any]:
         """Call an operation and return its response, at the latest at `deadline` by the event loop's clock.
@@ -159,6 +173,7 @@ class AwsJsonClient:
             raise NoResponseError("response", self._host, str(error)) from error
         except OSError as error:  # a TimeoutError is an OSError
             raise NoResponseError("response", self._host, describe(error)) from error
+        self._date, self._date_at = connection.date, time.monotonic()
         self._pool.put(connection, loop.time())
         return response
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -115,6 +117,22 @@ async def test_an_execution_that_does_not_exist_is_unknown(
     endpoint.script("DescribeExecution", error("ExecutionDoesNotExist"))
     with pytest.raises(UnknownExecution):
         await client.describe("exec-1")
+
+
+@pytest.mark.parametrize(
+    ("date", "age"),
+    [("Fri, 27 Nov 2020 00:00:07 GMT", 7), ("tomorrow", 3), ("Fri, 27 Nov 99999999999999999999 00:00:00 +0100", 3)],
+)
+async def test_the_age_of_an_execution_is_told_by_the_clock_of_aws_unless_it_sends_none(
+    date: str, age: float, endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    started = datetime(2020, 11, 27, tzinfo=UTC).timestamp() if age == 7 else time.time() - age
+
+    async def script(_request: web.Request, _call: Call) -> web.Response:
+        return web.json_response({"status": "RUNNING", "startDate": started}, headers={"Date": date})
+
+    endpoint.script("DescribeExecution", script)
+    assert (await client.describe("exec-1")).seconds == pytest.approx(age, abs=2)
 
 
 async def test_a_stop_names_the_execution(endpoint: ScriptedStepFunctions, client: StepFunctionsClient) -> None:

@@ -35,6 +35,23 @@ def test_the_settings_table_has_the_defaults() -> None:
         assert str(Settings.model_fields[name].default) in row[3]
 
 
+def test_the_example_of_settings_has_all_that_are_required_and_none_that_does_not_exist() -> None:
+    lines = re.findall(r"^(# ?)?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    own = {name: value for _, name, value in lines if not name.startswith("AWS_")}
+    set_ = {name: value for mark, name, value in lines if not mark and not name.startswith("AWS_")}
+    assert set(own) <= set(Settings.model_fields)
+    Settings(**set_)
+    Settings(**own | {"APPSYNC_API_KEY": ""})
+    assert not any(set("\"'$ ") & set(value) for value in own.values())  # Docker and a shell read them alike
+
+
+def test_every_docker_command_in_a_document_sets_what_exists() -> None:
+    text = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    names = re.findall(r" -e ([A-Z_]+)", text)
+    assert len(names) > 2
+    assert {name for name in names if not name.startswith(("AWS_", "HOME"))} <= set(Settings.model_fields)
+
+
 def test_every_make_command_in_a_document_is_a_target() -> None:
     targets = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20).stdout  # noqa: S607 - make is what the README names
     pages = [README, *(page.read_text() for page in [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])]

@@ -28,13 +28,20 @@ LOCAL_USE_MISSING: Final = {
 """The message for each module that may be missing."""
 
 
+LOCAL_AWS: Final = "local-aws"
+"""The command whose arguments are those of `python -m service.local`."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status.
 
     1: a port is taken, the source of AWS credentials fails, the workflow file cannot be run here, or local use or its
     dependencies are not installed. 2: settings or arguments are invalid. 3: requests in flight were ended by the stop.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != LOCAL_AWS:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     if options.command == "serve":
         return _run(_serve())
     try:
@@ -44,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(LOCAL_USE_MISSING[error.name], file=sys.stderr)  # noqa: T201 - a message for the person at the terminal
         return 1
+    if options.command == LOCAL_AWS:
+        return local.aws_alone(others, f"{parser.prog} {LOCAL_AWS}")
     return _run(local.run(options.wait, options.workflow))
 
 
@@ -75,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     run_local.add_argument(
         "--workflow", type=Path, metavar="FILE", help="the workflow definition to run (default: the demo workflow)"
+    )
+    commands.add_parser(
+        LOCAL_AWS,
+        add_help=False,
+        help="run the embedded local AWS alone (the same); it prints the settings for `serve`",
     )
     return parser
 

@@ -15,6 +15,7 @@ from service.app.aws import AwsAccess
 from service.app.network import Network
 from service.app.shutdown import Shutdown
 from service.local import WORKFLOW, DefinitionError, LocalAws
+from service.local import __main__ as local_aws
 from service.telemetry import logs
 from service.web import docs
 from service.web.example import example
@@ -116,6 +117,11 @@ async def run(wait: float, workflow: Path | None) -> bool:
     finally:
         await aws.stop()
     return True  # whoever presses Ctrl-C knows which requests were in flight
+
+
+def aws_alone(arguments: list[str], prog: str) -> int:
+    """Run the embedded local AWS without the service, by its own command line; return the exit status."""
+    return local_aws.main(arguments, prog)
 
 
 def _environment(name: str, default: str) -> str:

@@ -278,7 +278,7 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
 def _explain(error: ValidationError) -> str:
     faults = error.errors(include_url=False, include_input=False)
     lines = [f"  {'.'.join(map(str, fault['loc']))}: {_rule(fault)}" for fault in faults]
-    return "\n".join(["Invalid settings (environment variables):", *sorted(lines)])
+    return "\n".join(["Invalid settings (environment variables, which --help describes):", *sorted(lines)])
 
 
 def _rule(fault: ErrorDetails) -> str:

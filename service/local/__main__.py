@@ -1,10 +1,11 @@
-"""`python -m service.local [--wait 10]`: the embedded local AWS alone, until Ctrl-C or SIGTERM."""
+"""`sync-front local-aws`, `python -m service.local`: the embedded local AWS alone, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import textwrap
@@ -20,25 +21,39 @@ async def serve(host: str, port: int, wait: float, workflow: Path) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, shutdown.set)
     async with LocalAws(host=host, port=port, wait=wait, definition=workflow) as aws:
-        lines = [
-            f"local AWS on {aws.url}, region {aws.region}; any credentials are accepted",
-            f"  AWS_ENDPOINT_URL_SFN={aws.url}",
-            f"  STATE_MACHINE_ARN={aws.state_machine_arn}",
-            f"  APPSYNC_HTTP_URL={aws.http_url}",
-            f"  APPSYNC_REALTIME_URL={aws.realtime_url}",
-            f"  APPSYNC_API_KEY={aws.api_key}",
-            "  AWS_ACCESS_KEY_ID=local",
-            "  AWS_SECRET_ACCESS_KEY=local",
-            f"live view: {aws.url}/_local/",
-        ]
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write(
+            f"# Listening on {aws.url}  (press Ctrl-C to stop); live view: {aws.url}/_local/\n{settings(aws.url)}"
+        )
         sys.stdout.flush()
         await shutdown.wait()
 
 
-def main() -> int:
+def settings(url: str) -> str:
+    """Return what points the service, an AWS SDK or the AWS CLI at this AWS, in a form that a shell can source."""
+    values = {
+        "AWS_ENDPOINT_URL_SFN": url,
+        "AWS_DEFAULT_REGION": LocalAws.region,
+        "AWS_ACCESS_KEY_ID": "local",  # any are accepted
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "STATE_MACHINE_ARN": LocalAws.state_machine_arn,
+        "APPSYNC_HTTP_URL": f"{url}/event",
+        "APPSYNC_REALTIME_URL": f"{url.replace('http', 'ws', 1)}/event/realtime",
+        "APPSYNC_NAMESPACE": LocalAws.namespace,
+        "APPSYNC_API_KEY": LocalAws.api_key,
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def main(arguments: list[str] | None = None, prog: str = "python -m service.local") -> int:
     """Parse the command line and run; the exit status is 1 if the address or the workflow cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m service.local", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run the embedded local AWS alone, until Ctrl-C or SIGTERM, and print the settings that point the "
+        "service at it. The environment variable LOCAL_AWS_PORT is its port (default: 4566).",
+    )
+    parser.add_argument(
+        "--settings", action="store_true", help="only print these settings, for `eval` or a file that a shell sources"
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -53,13 +68,16 @@ def main() -> int:
         default=WORKFLOW,
         help="state machine definition to run (default: the demonstration workflow)",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     port = os.environ.get("LOCAL_AWS_PORT", "4566")
     if not (port.isascii() and port.isdecimal() and int(port) < 65536):
         sys.stderr.write(f"LOCAL_AWS_PORT is not a port number: {port}\n")
         return 1
     if not 0 <= options.wait < float("inf"):
         parser.error("--wait must be a number of seconds, 0 or more")
+    if options.settings:
+        sys.stdout.write(settings(f"http://{options.host}:{port}"))
+        return 0
     try:
         asyncio.run(serve(options.host, int(port), options.wait, options.workflow))
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_help_shows_no_value_from_the_environment(
 @pytest.mark.parametrize("command", ["serve", "local"])
 def test_the_help_of_a_command_lists_the_settings_too(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert "  LOG_LEVEL (default: INFO)\n" in printed(capsys, command, "--help")
+
+
+def test_the_local_aws_has_a_command_with_its_own_arguments(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_AWS_PORT", "4999")
+    assert cli.main(["local-aws", "--settings", "--host", "aws"]) == 0
+    assert "export AWS_ENDPOINT_URL_SFN=http://aws:4999\n" in capsys.readouterr().out
+    assert re.match(r"usage: \S.* local-aws \[-h\] \[--settings\]", printed(capsys, "local-aws", "--help"))
+
+
+def test_arguments_that_no_command_has_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unrecognized arguments: --settings" in printed(capsys, "serve", "--settings", status=2)
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

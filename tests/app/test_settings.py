@@ -121,7 +121,8 @@ def test_a_message_says_what_a_setting_must_be(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert message_of_error().splitlines() == ["Invalid settings (environment variables):", f"  {name}: {message}"]
+    head = "Invalid settings (environment variables, which --help describes):"
+    assert message_of_error().splitlines() == [head, f"  {name}: {message}"]
 
 
 def test_a_missing_setting_is_required(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from service.local import WORKFLOW, LocalAws
-from service.local.__main__ import main
+from service.local.__main__ import main, settings
 from service.local.definition import DefinitionError
 from tests.local.conftest import DEADLINE, Aws, until
 
@@ -148,7 +149,7 @@ async def test_the_command_prints_its_addresses_and_exits_cleanly_on_a_signal(
     async with asyncio.timeout(DEADLINE):
         assert process.stdout is not None
         first = (await process.stdout.readline()).decode()
-        url = next(word.rstrip(",") for word in first.split() if word.startswith("http://"))
+        url = next(word for word in first.split() if word.startswith("http://"))
         async with session.post(f"{url}/event", json={}, headers={"x-api-key": "da2-local"}) as response:
             assert response.status == 400
         process.send_signal(number)
@@ -156,8 +157,28 @@ async def test_the_command_prints_its_addresses_and_exits_cleanly_on_a_signal(
         output, errors = await process.communicate()
     assert asyncio.get_running_loop().time() - began < 2
     assert (process.returncode, errors) == (0, b"")
-    assert f"AWS_ENDPOINT_URL_SFN={url}\n".encode() in output
-    assert f"live view: {url}/_local/\n".encode() in output
+    assert output.decode() == settings(url)
+    assert f"live view: {url}/_local/\n" in first
+
+
+async def test_a_shell_can_source_the_settings_that_are_printed() -> None:
+    printed = subprocess.run(  # noqa: ASYNC221 - it ends at once
+        ["/bin/sh", "-c", f'eval "$({sys.executable} -m service.local --settings)"; env'],
+        env=os.environ | {"LOCAL_AWS_PORT": "4999"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE,
+    ).stdout
+    async with LocalAws(port=0) as aws:
+        expected = {
+            "APPSYNC_HTTP_URL": aws.http_url,
+            "APPSYNC_REALTIME_URL": aws.realtime_url,
+            "AWS_ENDPOINT_URL_SFN": aws.url,
+        }
+        port = aws.url.rpartition(":")[2]
+    for name, value in expected.items():
+        assert f"\n{name}={value.replace(port, '4999')}\n" in f"\n{printed}"
 
 
 async def test_the_command_reports_a_busy_port_in_one_message() -> None:

@@ -10,10 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from service.appsync import LinkEventKind
+from service.stepfunctions.client import ACTIONS
 from service.telemetry.output import lost_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client import Metric
 
@@ -43,6 +44,7 @@ class ServiceCollector(Collector):
         channel: ReplyChannel,
         observer: LinkObserver,
         connections: Connections,
+        not_ready: Callable[[], str | None],
     ) -> None:
         self._admission = admission
         self._replies = replies
@@ -53,6 +55,7 @@ class ServiceCollector(Collector):
         self._channel = channel
         self._observer = observer
         self._connections = connections
+        self._not_ready = not_ready
 
     def collect(self) -> Iterator[Metric]:
         """Read everything now."""
@@ -68,13 +71,18 @@ class ServiceCollector(Collector):
             "sync_front_requests_in_flight_limit", "Maximum number of requests in flight.", self._admission.limit
         )
         yield GaugeMetricFamily(
+            "sync_front_ready",
+            "1 while the instance accepts traffic, as `/readyz` says.",
+            float(self._not_ready() is None),
+        )
+        yield GaugeMetricFamily(
             "sync_front_draining", "1 once the instance is shutting down.", float(self._admission.draining)
         )
         throttles = CounterMetricFamily(
             "sync_front_throttled_calls", "Calls throttled by Step Functions, by action.", labels=["action"]
         )
-        for action, count in sorted(self._client.throttled.items()):
-            throttles.add_metric([action], count)
+        for action in ACTIONS:
+            throttles.add_metric([action], self._client.throttled.get(action, 0))
         yield throttles
 
     def _server(self) -> Iterator[Metric]:

@@ -141,6 +141,9 @@ async def build(
 
     machine = await stack.enter_async_context(StateMachineCheck(client, settings.STATE_MACHINE_ARN, without_record))
 
+    def ready() -> str | None:
+        return not_ready(admission, channel, machine.not_ready)
+
     connections = Connections(limits.connections)
     collector = ServiceCollector(
         admission=admission,
@@ -152,6 +155,7 @@ async def build(
         channel=channel,
         observer=observer,
         connections=connections,
+        not_ready=ready,
     )
     application = _application(
         stack,
@@ -160,7 +164,7 @@ async def build(
         collector,
         instance=instance,
         ids=ids,
-        ready=lambda: not_ready(admission, channel, machine.not_ready),
+        ready=ready,
         draining=lambda: admission.draining,
     )
     extend(application)

@@ -43,6 +43,13 @@ CREATE: Final = (
 READ: Final = (errors.UnknownExecution, errors.NotAcceptable, *_FAILED_WORKFLOWS, *_FAILED_CALLS)
 REMOVE: Final = (errors.UnknownExecution, *_FAILED_CALLS)
 
+OUTCOMES: Final = {
+    "start": ("succeeded", "running", *(problem.slug for problem in CREATE), "unexpected", "client-disconnected"),
+    "read": ("succeeded", "running", *(problem.slug for problem in READ), "unexpected", "client-disconnected"),
+    "stop": ("stopped", *(problem.slug for problem in REMOVE), "unexpected", "client-disconnected"),
+}
+"""The outcomes of each operation, by which the requests are counted."""
+
 _REQUEST_ID: Final = {"X-Request-Id": ref("headers", "X-Request-Id")}
 _OF_A_RESULT: Final = {name: ref("headers", name) for name in ("Preference-Applied", "Server-Timing")}
 
@@ -97,7 +104,8 @@ def document(
                 "get": _plain(
                     "metrics",
                     "Get metrics in the Prometheus text format",
-                    "Requests, connections, replies, recovery and the event loop of this instance.",
+                    "Requests, connections, replies, recovery and the event loop of this instance. A Prometheus that "
+                    "reads native histograms gets protobuf instead.",
                     "text/plain",
                     {200: None},
                 )

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from service.bridge.envelope import MAX_INPUT_BYTES
+from service.telemetry import protobuf
 from service.web import cors, docs, events, expectations, openapi
 from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
 from service.web.documents import Document
@@ -73,6 +74,8 @@ class Routes:
         """
         app = web.Application(middlewares=[handle_errors], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
+        for operation, outcomes in openapi.OUTCOMES.items():
+            self._metrics.expect(operation, outcomes)
         sample_log(app)
         app.on_response_prepare.extend((expectations.reject, name_server))
         app[TRACES] = traces
@@ -146,10 +149,13 @@ class Routes:
         reason = self._ready()
         return _status(200, "ready") if reason is None else _status(503, reason)
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        """GET /metrics: all metrics in the Prometheus text format."""
-        body = generate_latest(self._metrics.registry)
-        return web.Response(body=body, headers=NO_STORE | {hdrs.CONTENT_TYPE: CONTENT_TYPE_PLAIN_1_0_0})
+    async def metrics(self, request: web.Request) -> web.Response:
+        """GET /metrics: all metrics, in Prometheus's text format, or in protobuf where that is preferred."""
+        if protobuf.preferred(request.headers.get(hdrs.ACCEPT, "")):
+            kind, body = protobuf.CONTENT_TYPE, protobuf.generate(self._metrics.registry)
+        else:
+            kind, body = CONTENT_TYPE_PLAIN_1_0_0, generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers=NO_STORE | {hdrs.CONTENT_TYPE: kind})
 
 
 def _status(status: int, text: str) -> web.Response:

@@ -112,7 +112,9 @@ async def test_throttled_calls_are_counted_by_action(http: aiohttp.ClientSession
 
 async def test_draining_shows(http: aiohttp.ClientSession) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, DRAIN_DELAY="20") as (process, url):
-        assert (await scrape(http, url))("draining") == 0
+        now = await scrape(http, url)
+        assert (now("draining"), now("ready")) == (0, 1)
         process.send(signal.SIGTERM)
         await process.logged("stopping")
-        assert (await scrape(http, url))("draining") == 1
+        now = await scrape(http, url)
+        assert (now("draining"), now("ready")) == (1, 0)

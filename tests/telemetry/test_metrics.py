@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import re
 import time
 from collections.abc import AsyncIterator
@@ -14,9 +15,12 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
+from service import __version__
 from service.local import LocalAws
 from service.telemetry import metrics as metrics_module
+from service.telemetry import protobuf
 from service.telemetry.metrics import MAX_ERROR_NAMES, Metrics
+from tests.support.front import front
 from tests.support.metrics import NAMES, Scrape, post, scrape
 from tests.support.processes import local, service
 
@@ -51,6 +55,25 @@ async def test_requests_are_counted_by_outcome_and_timed(http: aiohttp.ClientSes
         assert now("link_up") == 1
         assert now("replies_total", "result") == 1
         assert now("link_frames_total") >= 4
+
+
+async def test_series_exist_before_their_first_event(http: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, wait=0) as aws, service(aws) as (_, url):
+        samples = (await scrape(http, url)).samples
+    for outcome in ("succeeded", "at-capacity", "link-down", "unexpected", "workflow-failed", "client-disconnected"):
+        assert samples["sync_front_requests_total", *sorted(["start", outcome])] == 0
+    assert samples["sync_front_requests_total", "stop", "stopped"] == 0
+    assert samples["sync_front_throttled_calls_total", "StartExecution"] == 0
+    assert samples["sync_front_workflow_errors_total", "other"] == 0
+    assert samples["sync_front_build_info", *sorted([__version__, platform.python_version()])] == 1
+    assert samples["sync_front_request_duration_seconds_bucket", "1.1"] == 0
+
+
+async def test_prometheus_gets_protobuf_if_it_prefers_that() -> None:
+    headers = {"Accept": protobuf.CONTENT_TYPE}
+    async with front() as it, it.client.get("/metrics", headers=headers) as response:
+        assert response.headers["Content-Type"] == protobuf.CONTENT_TYPE
+        assert b"\x0a\x19sync_front_requests_total" in await response.read()
 
 
 async def test_a_blocked_event_loop_shows_as_lag(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +111,11 @@ async def test_names_and_units_follow_the_prometheus_conventions(http: aiohttp.C
         await post(http, url)
         text = (await scrape(http, url)).text
     for family in text_string_to_metric_families(text):
-        assert re.fullmatch(r"sync_front_[a-z]+(_[a-z]+)*", family.name), family.name
+        assert re.fullmatch(r"(sync_front|process)(_[a-z]+)+", family.name), family.name
         assert family.documentation.endswith("."), family.name
         assert family.type in {"counter", "gauge", "histogram"}, family.name
-        assert not re.search(r"_(total|count|sum|bucket|info|milliseconds|ms|minutes|kb|mb)$", family.name), family.name
+        assert family.name == "sync_front_build_info" or not family.name.endswith("_info")
+        assert not re.search(r"_(total|count|sum|bucket|milliseconds|ms|minutes|kb|mb)$", family.name), family.name
         names = {sample.name for sample in family.samples}
         if family.type == "counter":
             assert names <= {f"{family.name}_total", f"{family.name}_created"}

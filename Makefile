@@ -49,6 +49,10 @@ test-iac: setup-iac ## test the infrastructure: linters, Terraform, an apply aga
 test-browser: setup-browser ## test the pages in headless Chromium (Debian's chromium and chromium-driver)
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
+.PHONY: test-metrics
+test-metrics: setup-dev ## have Prometheus scrape the service under load (Debian's package prometheus)
+	$(BIN)/python -m pytest -m "" tests/prometheus $(ARGS)
+
 .PHONY: screenshot
 screenshot: setup-browser ## take the README's picture of the live view
 	$(BIN)/python -m tests.browser.screenshot

@@ -25,14 +25,14 @@ RUN --mount=type=cache,target=/var/cache/pip set -e; \
     done; \
     find /image -exec touch --no-dereference --date @0 {} +
 
-# The code, and the two files that it reads from the folder beside it.
+# The code, and the files that it reads from the folder beside it.
 FROM ${BASE} AS code
 COPY service /image/local/app/service
-COPY IaC/workflow.asl.json IaC/request.schema.json /image/local/app/IaC/
+COPY IaC/workflow.asl.json IaC/relay.asl.json IaC/request.schema.json /image/local/app/IaC/
 RUN chmod -R u=rwX,go=rX /image \
     && python -m compileall -q -s /image/local -p / --invalidation-mode unchecked-hash /image/local/app/service \
     && cp -a /image/local /image/serve \
-    && rm -r /image/serve/app/service/local /image/serve/app/IaC/workflow.asl.json \
+    && rm -r /image/serve/app/service/local /image/serve/app/IaC/*.asl.json \
     && find /image -exec touch --date @0 {} +
 
 # What both images have in common.

@@ -20,7 +20,7 @@ from tests.support.processes import CLEAN
 
 ROOT = Path(__file__).parents[1]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
-DATA_FILES = {"service/_data/request.schema.json", "service/_data/workflow.asl.json"}
+DATA_FILES = {f"service/_data/{name}" for name in ("relay.asl.json", "request.schema.json", "workflow.asl.json")}
 
 
 def run(*command: str | Path, expect: int = 0) -> str:

@@ -18,7 +18,7 @@ from service.appsync.timing import Backoff, Renewal, Timeouts
 from service.bridge import lookup_queue, recovery
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
-from service.bridge.remote import MAX_REMOTE_SUBSCRIPTIONS, SUBSCRIBE_TIMEOUT_S
+from service.bridge.remote import MAX_REMOTE_EXECUTIONS, SUBSCRIBE_TIMEOUT_S
 from service.bridge.shared_starts import SHARED_START_TIMEOUT_S
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S
 from service.bridge.timer_wheel import TICK_S
@@ -158,7 +158,7 @@ def test_closing_connections_does_not_hold_up_a_stop() -> None:
 
 
 def test_subscriptions_to_other_instances_never_use_up_the_connection() -> None:
-    assert 20 <= MAX_REMOTE_SUBSCRIPTIONS <= MAX_SUBSCRIPTIONS / 2
+    assert 20 <= 2 * MAX_REMOTE_EXECUTIONS <= MAX_SUBSCRIPTIONS / 2  # two channels each
     assert Timeouts().subscribe >= SUBSCRIBE_TIMEOUT_S  # after that the record is polled
 
 

@@ -37,6 +37,5 @@ module "sync_front" {
   appsync_auth               = var.appsync_auth
   appsync_api_keys           = var.appsync_api_keys
   step_functions_quotas      = var.step_functions_quotas
-  ended_statuses             = var.ended_statuses
   alarm_topic_arns           = var.alarm_topic_arns
 }

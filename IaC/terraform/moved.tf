@@ -120,23 +120,8 @@ moved {
 }
 
 moved {
-  from = aws_cloudwatch_event_api_destination.ended
-  to   = module.sync_front.aws_cloudwatch_event_api_destination.ended
-}
-
-moved {
   from = aws_cloudwatch_event_target.ended
   to   = module.sync_front.aws_cloudwatch_event_target.ended
-}
-
-moved {
-  from = aws_sqs_queue.ended_undelivered
-  to   = module.sync_front.aws_sqs_queue.ended_undelivered
-}
-
-moved {
-  from = aws_sqs_queue_policy.ended_undelivered
-  to   = module.sync_front.aws_sqs_queue_policy.ended_undelivered
 }
 
 moved {

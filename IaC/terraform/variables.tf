@@ -440,18 +440,6 @@ variable "step_functions_quotas" {
   }
 }
 
-variable "ended_statuses" {
-  description = "Final statuses that EventBridge announces to the instances, in addition to the workflow's reply. Add SUCCEEDED for a workflow that does not publish its result."
-  type        = set(string)
-  default     = ["FAILED", "TIMED_OUT", "ABORTED"]
-  nullable    = false
-
-  validation {
-    condition     = length(var.ended_statuses) > 0 && length(setsubtract(var.ended_statuses, ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])) == 0
-    error_message = "ended_statuses must be one or more of FAILED, TIMED_OUT, ABORTED and SUCCEEDED."
-  }
-}
-
 variable "alarm_topic_arns" {
   description = "SNS topics (or other alarm actions) to notify when an alarm starts and ends."
   type        = list(string)

@@ -24,6 +24,7 @@ from service.bridge.ids import Ids
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
+from service.bridge.reply_channels import ReplyChannels
 from service.bridge.starter import Starter
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
@@ -105,22 +106,22 @@ async def build(
     replies.on_ended = recovery.lookup_ended
     replies.on_deadline_near = recovery.lookup_before_deadline
 
-    def subscribe(channel: str, on_change: Callable[[Subscription], None] | None = None) -> Subscription:
+    def subscribe(channel: str, on_change: Callable[[Subscription], None]) -> Subscription:
         return link.subscribe(channel, replies.deliver, on_change)
 
-    def on_own_change(own: Subscription) -> None:
+    def on_own_change(own: ReplyChannels) -> None:
         observer.on_channel_change(own)
         if own.live:
             recovery.link_restored()
         else:
             recovery.link_lost()
 
-    prefix = f"{settings.APPSYNC_NAMESPACE}/{instance}/"
-    channel = subscribe(f"{prefix}*", on_own_change)
-    # Ends that no workflow can publish itself (a timeout, an abort) are published to all instances.
-    subscribe(f"{settings.APPSYNC_NAMESPACE}/ended/*")
-    remote = RemoteSubscriptions(subscribe, prefix, recovery, replies)
+    ids = _ids(settings)
+    remote = RemoteSubscriptions(
+        subscribe, recovery, replies, namespace=settings.APPSYNC_NAMESPACE, instance=instance, shard=ids.shard
+    )
     stack.push_async_callback(remote.aclose)
+    channel = ReplyChannels(subscribe, remote.own_channels, on_own_change)
     bridge = Bridge(
         Starter(client, channel),
         Stopper(client, stop_execution_quota(settings.STATE_MACHINE_ARN.region)),
@@ -132,8 +133,6 @@ async def build(
         stop_abandoned=settings.ON_CLIENT_GONE == "stop",
     )
     stack.push_async_callback(bridge.aclose)
-
-    ids = _ids(settings)
 
     def without_record() -> None:
         recovery.enabled = False

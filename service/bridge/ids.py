@@ -31,6 +31,11 @@ def is_id(text: str) -> bool:
     return _FORM.fullmatch(text) is not None
 
 
+def shard_of(execution_id: str) -> str | None:
+    """Return the shard of an id; None for a text that has not the form of one."""
+    return execution_id[5 : 5 + SHARD_BITS // 4] if is_id(execution_id) else None
+
+
 def new_shard() -> str:
     """Draw the shard of an instance: three hex digits, never those of KEYED_SHARD."""
     return f"{1 + secrets.randbelow((1 << SHARD_BITS) - 1):03x}"

@@ -11,7 +11,7 @@ import msgspec
 
 from service.bridge.timer_wheel import TimerWheel
 from service.stepfunctions import json_text
-from service.stepfunctions.outcomes import Failed, Outcome, Succeeded
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,11 +90,15 @@ class Waiter(asyncio.Future["Outcome | None"]):
 
 
 class _Reply(msgspec.Struct):
-    """An event on the channel of an execution (docs/workflows.md); other members are ignored."""
+    """An event about an execution, from its workflow or from the relay (docs/workflows.md); other members are ignored.
+
+    The relay has the output as text only.
+    """
 
     id: str
     status: str
     output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    output_text: str | None = msgspec.field(default=None, name="outputText")
     error: Any = None
     progress: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -113,7 +117,9 @@ def _decode(event: str) -> _Reply:
     match members:
         case {"id": str(id_), "status": str(status)}:
             raw = {name: _raw(members[name]) for name in ("output", "progress") if name in members}
-            return _Reply(id_, status, error=members.get("error"), **raw)
+            text = members.get("outputText")
+            if text is None or isinstance(text, str):
+                return _Reply(id_, status, output_text=text, error=members.get("error"), **raw)
     raise ValueError("not a reply")
 
 
@@ -132,8 +138,7 @@ class PendingReplies:
     def __init__(self) -> None:
         self._waiters: dict[str, list[Waiter]] = {}
         self.on_ended: Callable[[str], None] | None = None
-        """Called with the id of a pending execution that ended without a result in its event: the result was too large
-        for an event, or the workflow could not announce its end itself."""
+        """Called with the id of a pending execution that succeeded without a result in its event: it was too large."""
         self.on_deadline_near: Callable[[str], None] | None = None
         """Called with the id of an execution shortly before the deadline of one of its waiters."""
         self.deadline_timers: TimerWheel[Waiter] = TimerWheel(self._deadline_near)
@@ -217,15 +222,17 @@ class PendingReplies:
         except (ValueError, RecursionError):
             self.malformed += 1
             return
-        match reply:
-            case _Reply(status="RUNNING"):
+        match reply.status:
+            case "RUNNING":
                 self._deliver_progress(reply.id, bytes(reply.progress))
-            case _Reply(status="ENDED") | _Reply(status="SUCCEEDED", output=msgspec.UNSET):
-                self._deliver_end(reply.id)
-            case _Reply(status="SUCCEEDED", output=msgspec.Raw() as output):
-                self._deliver_outcome(reply.id, Succeeded(bytes(output)))
-            case _Reply(status="FAILED"):
+            case "SUCCEEDED":
+                self._deliver_success(reply)
+            case "FAILED":
                 self._deliver_outcome(reply.id, Failed.named(reply.error))
+            case "TIMED_OUT":
+                self._deliver_outcome(reply.id, TimedOut())
+            case "ABORTED":
+                self._deliver_outcome(reply.id, Aborted())
             case _:
                 self.malformed += 1
 
@@ -256,6 +263,19 @@ class PendingReplies:
         self._remembered.move_to_end(execution_id)
         if len(self._remembered) > MAX_REMEMBERED_EXECUTIONS:
             self._remembered.popitem(last=False)
+
+    def _deliver_success(self, reply: _Reply) -> None:
+        if isinstance(reply.output, msgspec.Raw):
+            self._deliver_outcome(reply.id, Succeeded(bytes(reply.output)))
+        elif reply.output_text is None:
+            self._deliver_end(reply.id)
+        else:
+            try:
+                output = json_text.raw(reply.output_text)
+            except ValueError:
+                self.malformed += 1
+            else:
+                self._deliver_outcome(reply.id, Succeeded(output))
 
     def _deliver_outcome(self, execution_id: str, outcome: Outcome) -> None:
         if self.resolve(execution_id, outcome):

@@ -40,6 +40,8 @@ class Execution:
     output: str | None = None
     error: str | None = None
     cause: str | None = None
+    states: list[tuple[str, float]] = field(default_factory=list)
+    """The states that were entered, each with the time."""
 
     @property
     def size(self) -> int:
@@ -113,6 +115,11 @@ class Executions:
         task.add_done_callback(lambda _: self._forget_task(execution.number))
         self._on_change(execution)
         return execution
+
+    def entered(self, name: str, state: str) -> None:
+        """Note that an execution has entered a state."""
+        if (execution := self._executions.get(name)) is not None:
+            execution.states.append((state, time.time()))
 
     def stop(self, name: str, error: str | None, cause: str | None) -> Execution:
         """Abort an execution if it is still running; KeyError for an unknown name."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
 from service import data_file
-from service.local.appsync_events import AppSyncEvents, EventsError
+from service.local.appsync_events import AppSyncEvents
 from service.local.definition import read
 from service.local.executions import Execution, Executions
 from service.local.faults import Faults
 from service.local.http_task import HttpTask
 from service.local.interpreter import Interpreter
-from service.local.json_text import dumps
 from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
+from service.local.relay import Relay
 from service.local.step_functions import StepFunctions
 from service.local.view import View
 
@@ -25,19 +24,21 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from service.local.json_text import Json
+
 WORKFLOW = data_file("workflow.asl.json")
+RELAY = data_file("relay.asl.json")
 _MAX_BODY_BYTES = 2 * 1024 * 1024  # more than the 1.2 MB that AppSync accepts in one publish
 _SHUTDOWN_TIMEOUT_S = 0.3  # for requests in flight
-_ENDED_EVENT_DELAY_S = 0.2  # from the end of an execution until the EventBridge rule publishes it
 
 
 class LocalAws:
     """Step Functions and AppSync Events on one port of this machine, for tests and local development.
 
-    `definition` is the workflow to run and `wait` the demonstration workflow's wait in seconds. Port 0 picks a free
-    port; the addresses are known after the start. API calls are unlimited unless `quotas` is given (AWS_QUOTAS). The
-    newest 100,000 ended executions are kept, fewer if their data exceeds 256 MiB. Use it as an async context manager,
-    or call start and stop.
+    `definition` is the workflow to run, `relay` what reports its failures, `wait` how many seconds the demonstration
+    waits. Port 0 picks a free port; the addresses are known after the start. API calls are unlimited unless `quotas` is
+    given (AWS_QUOTAS). The newest 100,000 ended executions are kept, fewer if their data exceeds 256 MiB. Use it as an
+    async context manager, or call start and stop.
     """
 
     region = "us-east-1"
@@ -61,10 +62,12 @@ class LocalAws:
         port: int = 4566,
         wait: float = 10.0,
         definition: Path = WORKFLOW,
+        relay: Path = RELAY,
         quotas: Mapping[str, ActionQuota] | None = None,
         faults: Faults | None = None,
     ) -> None:
-        self._host, self._port, self._wait, self._definition = host, port, wait, definition
+        self._host, self._port, self._wait = host, port, wait
+        self._definition, self._relay_definition = definition, relay
         self._quotas = Quotas(quotas or {})
         self.faults = faults or Faults()
         """Faults to inject on demand."""
@@ -75,6 +78,8 @@ class LocalAws:
         """Its `keep_alive_s` and `connection_timeout_ms` may be set for tests."""
         self._executions: Executions | None = None
         self._http_task: HttpTask | None = None
+        self.relay: Relay | None = None
+        """What reports failed executions; None before the start."""
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -97,6 +102,8 @@ class LocalAws:
         """Cancel executions and close every socket, within a second."""
         if self._executions is not None:
             await self._executions.close()
+        if self.relay is not None:
+            await self.relay.close()
         if self._http_task is not None:
             await self._http_task.close()
         self.faults.close()
@@ -148,28 +155,25 @@ class LocalAws:
             "partition": "aws",
             "endpoint": self.http_url,
             "connection_arn": self.connection_arn,
+            "namespace": self.namespace,
             "wait_seconds": f"{self._wait:f}".rstrip("0").rstrip("."),
         }
         machine = read(self._definition, values)
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
-        interpreter = Interpreter(self._http_task.invoke, on_state=self.view.journal.state)
+        interpreter = Interpreter(self._http_task.invoke, on_state=self._on_state)
         self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._on_change)
         self._api = StepFunctions(self.state_machine_arn, machine, self._executions, self._quotas, self.faults)
+        self.relay = Relay(read(self._relay_definition, values), Interpreter(self._http_task.invoke))
+
+    def _on_state(self, context: Json, state: str) -> None:
+        self.view.journal.state(context, state)
+        if self._executions is not None:
+            self._executions.entered(context["Execution"]["Name"], state)
 
     def _on_change(self, execution: Execution) -> None:
-        """Show the change, and publish an end that no state can publish, as the deployed EventBridge rule does."""
         self.view.journal.execution(execution)
-        if execution.status in {"FAILED", "TIMED_OUT", "ABORTED"}:
-            asyncio.get_running_loop().call_later(_ENDED_EVENT_DELAY_S, self._publish_end, execution.name)
-
-    def _publish_end(self, name: str) -> None:
-        try:
-            publication = self._events.accept(
-                f"{self.namespace}/ended/{name}", [dumps({"id": name, "status": "ENDED"})]
-            )
-        except EventsError:
-            return  # the service never gives a name that is not valid in a channel
-        self._events.broadcast(publication)
+        if self.relay is not None:
+            self.relay.on_change(execution)
 
     async def _step_functions(self, request: web.Request) -> web.Response:
         return await self._api.handle(request)

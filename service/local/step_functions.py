@@ -61,6 +61,7 @@ class StepFunctions:
         self.calls: Counter[str] = Counter()
         self.throttled: Counter[str] = Counter()
         self._created = time.time()
+        self._state_types = history.state_types(machine.text)
         self._actions = {
             "StartExecution": self._start_execution,
             "DescribeExecution": self._describe_execution,
@@ -137,7 +138,8 @@ class StepFunctions:
 
     def _get_execution_history(self, arguments: Json) -> Json:
         execution, status = self._execution(arguments, "GetExecutionHistory")
-        events = history.events(execution, status, data=arguments.get("includeExecutionData") is not False)
+        data = arguments.get("includeExecutionData") is not False
+        events = history.events(execution, status, self._state_types, data=data)
         if arguments.get("reverseOrder") is True:
             events.reverse()
         size, start = _page_size(arguments), _page_token(arguments) or 0

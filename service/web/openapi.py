@@ -288,7 +288,7 @@ def _example_of(kind: type[Problem]) -> dict[str, Any]:
     if issubclass(kind, errors.WorkflowProblem):
         members["id"] = EXECUTION_ID
     if issubclass(kind, errors.WorkflowFailed):
-        members["error"] = "InvalidEvent"
+        members["error"] = "OutOfStock"
     if issubclass(kind, errors.SchemaViolation):
         members["errors"] = [{"pointer": "/name", "detail": "the value is shorter than 1 character"}]
     return members

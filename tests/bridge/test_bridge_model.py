@@ -24,7 +24,7 @@ from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
 from service.errors import Problem
-from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
 from tests.support.outcomes import success
@@ -38,7 +38,8 @@ WAITS = st.sampled_from([25.0, 10.0, 5.0, 2.0, 0.5, 0.0])
 KEY_NAMES = st.sampled_from(["a", "b", "c", "d"])
 KEYS = st.none() | KEY_NAMES
 PUBLISHED = st.sampled_from(["with its result", "twice", "without its result", "not at all", "not at all"])
-OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted()])
+OUTCOMES = st.sampled_from([success({"n": 1}), success([]), Failed("E"), Aborted(), TimedOut()])
+STATUSES = {Succeeded: "SUCCEEDED", Failed: "FAILED", Aborted: "ABORTED", TimedOut: "TIMED_OUT"}
 
 MAX_START_S = 2 * LINK_GRACE_S + 1 + START_TIMEOUT_S + 4
 """Seconds that a start can take: two gaps, a late slot, no response, a record that does not show it."""
@@ -87,7 +88,9 @@ class Model(RuleBasedStateMachine):
         self.recovery = Recovery(self.replies, record)
         self.replies.on_ended = self.recovery.lookup_ended
         self.replies.on_deadline_near = self.recovery.lookup_before_deadline
-        self.remote = RemoteSubscriptions(link.subscribe, "ns/me/", self.recovery, self.replies)
+        self.remote = RemoteSubscriptions(
+            link.subscribe, self.recovery, self.replies, namespace="ns", instance="me", shard="11e"
+        )
         self.admission = Admission(1000)
         self.bridge = Bridge(
             Starter(client, link),
@@ -162,13 +165,11 @@ class Model(RuleBasedStateMachine):
         run.outcome, run.ended_at = outcome, self.loop.time()
         received = self.link.receives(run.channel)
         run.missed = received and published == "not at all"
-        reply = {"id": name, "status": "ENDED"}
-        if published == "without its result":
-            pass
-        elif isinstance(outcome, Succeeded):
-            reply = {"id": name, "status": "SUCCEEDED", "output": json.loads(outcome.output)}
+        reply = {"id": name, "status": STATUSES[type(outcome)]}
+        if isinstance(outcome, Succeeded) and published != "without its result":
+            reply["output"] = json.loads(outcome.output)
         elif isinstance(outcome, Failed):
-            reply = {"id": name, "status": "FAILED", "error": outcome.error}
+            reply["error"] = outcome.error
         for _ in range({"not at all": 0, "twice": 2}.get(published, 1) if received else 0):
             self.perform(self.deliver(json.dumps(reply)))
         self.pass_time(0)

@@ -180,7 +180,7 @@ async def test_an_announced_end_is_read_until_the_record_shows_it() -> None:
             error("ExecutionDoesNotExist"),
             described("SUCCEEDED", output="1"),
         )
-        made.replies.deliver('{"id": "a", "status": "ENDED"}')
+        made.replies.deliver('{"id": "a", "status": "SUCCEEDED"}')
         assert await outcome(waiter) == success(1)
         assert made.endpoint.count("DescribeExecution") == 3
 

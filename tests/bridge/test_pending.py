@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from service.bridge import pending as pending_module
 from service.bridge.pending import PendingReplies, Waiter
-from service.stepfunctions.outcomes import Failed, Outcome, Succeeded
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from tests.support.outcomes import success
 
 
@@ -73,17 +73,45 @@ async def test_a_waiter_that_arrives_during_delivery_gets_the_same_outcome() -> 
             assert late.resolved_at is not None
 
 
-async def test_an_end_without_a_result_is_announced_for_pending_executions() -> None:
+async def test_a_success_without_a_result_is_announced_for_pending_executions() -> None:
     replies = PendingReplies()
     announced: list[str] = []
     replies.on_ended = announced.append
-    with replies.expect("a") as waiter, replies.expect("b"):
-        replies.deliver('{"id": "a", "status": "ENDED"}')
-        replies.deliver('{"id": "b", "status": "SUCCEEDED"}')
-        replies.deliver('{"id": "c", "status": "ENDED"}')
+    with replies.expect("a") as waiter:
+        replies.deliver('{"id": "a", "status": "SUCCEEDED", "redrives": 0}')
+        replies.deliver('{"id": "c", "status": "SUCCEEDED"}')
         assert not waiter.done()
-    assert announced == ["a", "b"]
-    assert (replies.announced, replies.unknown, replies.malformed) == (3, 0, 0)
+    assert announced == ["a"]
+    assert (replies.announced, replies.unknown, replies.malformed) == (2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        ({"status": "SUCCEEDED", "outputText": ' {"n": 1.0, "m":1e400} '}, Succeeded(b'{"n": 1.0, "m":1e400}')),
+        ({"status": "SUCCEEDED", "outputText": '"\\ud83d"'}, Succeeded(b'"\\ud83d"')),
+        ({"status": "SUCCEEDED", "outputText": '"\ud83d"'}, Succeeded(b'"\\ud83d"')),
+        ({"status": "FAILED", "error": "OutOfStock"}, Failed("OutOfStock")),
+        ({"status": "FAILED"}, Failed("")),
+        ({"status": "TIMED_OUT", "error": "States.Timeout"}, TimedOut()),
+        ({"status": "ABORTED"}, Aborted()),
+    ],
+)
+async def test_what_the_relay_reports_is_the_outcome(event: dict[str, str], outcome: Outcome) -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as waiter:
+        replies.deliver(json.dumps({"id": "a", "redrives": 0} | event))
+        assert await waiter == outcome
+    assert replies.result == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "not JSON", 7, {}])
+async def test_an_output_text_that_is_not_json_is_malformed(text: object) -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as waiter:
+        replies.deliver(json.dumps({"id": "a", "status": "SUCCEEDED", "outputText": text}))
+        assert not waiter.done()
+    assert replies.malformed == 1
 
 
 async def test_progress_reaches_the_waiters_that_want_it() -> None:

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.bridge import remote
+from service.stepfunctions.outcomes import Aborted
 from tests.support.outcomes import success
 from tests.support.shared_execution import EXISTS, ID, input_of, submit, subscribed, until
 from tests.support.stage import stage
@@ -97,8 +98,8 @@ async def test_a_channel_is_kept_until_the_last_of_its_waiting_requests_has_left
 async def test_above_the_limit_of_channels_the_record_is_polled_until_one_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remote, "MAX_REMOTE_SUBSCRIPTIONS", 1)
-    others = [ID.replace("exec-11", f"exec-2{n}") for n in range(2)]
+    monkeypatch.setattr(remote, "MAX_REMOTE_EXECUTIONS", 1)
+    others = [f"{ID[:-1]}{n}" for n in range(2)]
     async with stage() as made:
         with made.remote.listening(ID, f"ns/other/{ID}"):
             await subscribed(made)
@@ -135,3 +136,28 @@ async def test_exactly_fifty_channels_are_subscribed_at_once() -> None:
         await until(lambda: made.recovery._polled)
         assert list(made.subscribed) == [f"ns/other/{id_}" for id_ in ids[:50]]
         assert set(made.recovery._polled) == {ids[50]}
+
+
+async def test_the_relays_channel_is_subscribed_too_if_this_instance_does_not_hear_the_shard() -> None:
+    other = ID.replace("exec-11e", "exec-22e")
+    ended, reply = f"ns/ended/22e/{other}", f"ns/other/{other}"
+    async with stage() as made:
+        with made.remote.listening(other, reply):
+            channels = [await subscribed(made, channel) for channel in (reply, ended)]
+            made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
+            with made.replies.expect(other) as waiter:
+                channels[0].come_up()
+                assert made.endpoint.count("DescribeExecution") == 0
+                channels[1].come_up()  # only now can no end be missed
+                await made.endpoint.arrived("DescribeExecution")
+                made.replies.deliver(f'{{"id": "{other}", "status": "ABORTED"}}')
+                assert await waiter == Aborted()
+        await until(lambda: all(channel.ended for channel in channels))
+
+
+async def test_ids_from_keys_and_those_of_the_own_shard_are_heard_anyway() -> None:
+    async with stage() as made:
+        for id_ in (ID, ID.replace("exec-11e", "exec-000")):
+            with made.remote.listening(id_, made.remote.own_channel(id_)):
+                assert made.subscribed == {}
+        assert made.remote.own_channels == ["ns/me/*", "ns/ended/11e/*", "ns/ended/000/*"]

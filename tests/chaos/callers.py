@@ -34,7 +34,7 @@ class Mix:
     leaving: float = 0.05
     """The caller disconnects before the response."""
     failing: float = 0.1
-    """The workflow fails, for half of them without publishing a reply."""
+    """The workflow fails, for half of them in its first state."""
     large: float = 0.0
     """The result is too large for an event."""
     keyed: float = 0.0

@@ -200,7 +200,7 @@ class Stage:
         while time.monotonic() < end:
             counts = [await instance.counts() for instance in self.instances]
             # Each instance has permanent subscriptions for replies and for ends; others belong to single executions.
-            subscriptions = max(0, self.aws.subscriptions - 2 * len(self.instances))
+            subscriptions = max(0, self.aws.subscriptions - 3 * len(self.instances))
             left = {"waiters": sum(count["waiters"] for count in counts), "subscriptions": subscriptions}
             if not any(left.values()):
                 break
@@ -272,7 +272,7 @@ async def wait_until_ready(url: str) -> None:
 def workflow() -> str:
     """Return the deployed workflow with a wait that each event sets: `wait` seconds, or `until` an epoch second.
 
-    A negative wait fails in a state without a Catch, so no reply is published.
+    A negative wait fails at once.
     """
     text = WORKFLOW.read_text(encoding="utf-8")
     wait = "($e := $parse($states.input.event); $exists($e.until) ? $max([0, $e.until - $millis() / 1000]) : $e.wait)"

@@ -18,6 +18,7 @@ MODULE = TERRAFORM / "modules" / "sync-front"
 EXAMPLES = sorted(path.parent for path in TERRAFORM.glob("examples/*/main.tf"))
 TEMPLATE = IAC / "cloudFormation" / "appsync-events.yaml"
 WORKFLOW = IAC / "workflow.asl.json"
+RELAY = IAC / "relay.asl.json"
 README = IAC / "README.md"
 
 # python-hcl2 marks blocks with this key, which distinguishes `x { }` from `x = { }`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
 from service.local.definition import render
-from tests.iac.files import TEMPLATE, WORKFLOW
+from tests.iac.files import RELAY, TEMPLATE, WORKFLOW
 
 pytestmark = pytest.mark.timeout(180)  # cfn-lint takes seconds even on an idle machine
 
@@ -19,6 +20,7 @@ VALUES = {
     "endpoint": "https://example.appsync-api.us-east-1.amazonaws.com/event",
     "connection_arn": "arn:aws:events:us-east-1:123456789012:connection/example/00000000",
     "wait_seconds": "10",
+    "namespace": "AsyncEvents",
 }
 
 
@@ -34,16 +36,17 @@ def wrapped(definition: Any) -> str:
     return json.dumps({"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
 
 
-def workflow() -> Any:
-    return json.loads(render(WORKFLOW.read_text(encoding="utf-8"), VALUES))
+def workflow(path: Path = WORKFLOW) -> Any:
+    return json.loads(render(path.read_text(encoding="utf-8"), VALUES))
 
 
 def test_cfn_lint_finds_nothing_in_the_template() -> None:
     assert found(TEMPLATE.read_text(encoding="utf-8")) == []
 
 
-def test_cfn_lint_finds_nothing_in_the_workflow() -> None:
-    assert found(wrapped(workflow())) == []
+@pytest.mark.parametrize("path", [WORKFLOW, RELAY], ids=lambda path: path.name)
+def test_cfn_lint_finds_nothing_in_the_workflow(path: Path) -> None:
+    assert found(wrapped(workflow(path))) == []
 
 
 @pytest.mark.parametrize("field", ["Nxt", "ResultPath"])

@@ -194,7 +194,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> list[Evaluated]:
 
 
 def test_every_workflow_has_expressions() -> None:
-    assert {"workflow.asl.json", "three-steps.asl.json"} <= expressions().keys()
+    assert {"workflow.asl.json", "relay.asl.json", "three-steps.asl.json"} <= expressions().keys()
     assert all(expressions().values())
 
 

@@ -45,7 +45,6 @@ def test_every_policy_workflow_rule_and_stack_is_checked(output: str, configurat
     for kind, subject in {
         "aws_iam_role": "policy {}.assume_role_policy:",
         "aws_iam_role_policy": "policy {}.policy:",
-        "aws_sqs_queue_policy": "policy {}.policy:",
         "aws_kms_key": "policy {}.policy:",
     }.items():
         assert [

@@ -76,7 +76,7 @@ def test_the_app_is_exactly_the_tracked_code_and_its_data_files(files: tarfile.T
     if image_name == SERVE_IMAGE:
         assert found == expected - tracked("service/local")
     else:
-        assert found == expected | tracked("IaC/workflow.asl.json")
+        assert found == expected | tracked("IaC/relay.asl.json", "IaC/workflow.asl.json")
 
 
 def test_only_the_image_with_local_use_has_what_that_needs(files: tarfile.TarFile, image_name: str) -> None:

@@ -114,7 +114,7 @@ async def test_two_thousand_concurrent_requests_get_their_own_responses_over_one
         while not all(task.done() for task in posts):
             peak = max(peak, aws.running)
             await asyncio.wait(posts, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
-            assert (aws.connections, aws.subscriptions) == (1, 2)  # its own channels, and the one for ended executions
+            assert (aws.connections, aws.subscriptions) == (1, 3)  # for replies, and for ends of two shards
         responses = [task.result() for task in posts]
         assert {status for status, _ in responses} == {200}
         assert [body["nome completo"] for _, body in responses] == [f"N{number} X" for number in range(2000)]
@@ -132,13 +132,17 @@ async def stopped(process: Process) -> None:
     assert not [line for line in process.logs if line["level"] in {"error", "critical"}]
 
 
-async def test_a_workflow_that_fails_is_a_bad_gateway(http: aiohttp.ClientSession) -> None:
+async def test_a_workflow_that_fails_is_a_bad_gateway_as_soon_as_the_relay_reports_it(
+    http: aiohttp.ClientSession,
+) -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws, REQUEST_SCHEMA="") as (_, url):
-        status, body = await post(http, url, {"nome": 1})
-        assert (status, body["error"]) == (502, "InvalidEvent")
+        async with within(10):  # the wait would end after 25 seconds
+            status, body = await post(http, url, {"nome": 1})
+        assert (status, body["error"]) == (502, "States.QueryEvaluationError")
+        assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 0
         async with http.get(f"{url}/event/{body['id']}") as response:
             later = await response.json(content_type=None)
-            assert (response.status, later["error"], later["id"]) == (502, "InvalidEvent", body["id"])
+            assert (response.status, later["error"], later["id"]) == (502, "States.QueryEvaluationError", body["id"])
 
 
 async def test_a_location_is_never_unknown_and_ends_with_the_result(http: aiohttp.ClientSession) -> None:

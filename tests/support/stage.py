@@ -22,6 +22,9 @@ from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated, step_functions_client
 
+SHARD = "11e"
+"""The shard of the instance on the stage."""
+
 
 class Channel:
     """A subscription whose state a test controls."""
@@ -86,7 +89,9 @@ class Stage:
         self.recovery = Recovery(self.replies, self.record)
         self.replies.on_ended = self.recovery.lookup_ended
         # Nothing is looked up before a deadline: that would answer every wait in the end, and hide what is late.
-        self.remote = RemoteSubscriptions(self._subscribe, "ns/me/", self.recovery, self.replies)
+        self.remote = RemoteSubscriptions(
+            self._subscribe, self.recovery, self.replies, namespace="ns", instance="me", shard=SHARD
+        )
         self.admission = Admission(max_in_flight)
         self.stopper = Stopper(client)
         self.bridge = Bridge(

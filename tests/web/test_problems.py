@@ -80,7 +80,7 @@ async def end(it: Front, execution_id: str, said_by: str, failure: dict[str, Any
         bucket._clock = lambda: moment  # no refill, however long the request takes
         while bucket.take():
             pass
-    it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "ENDED"}))
+    it.stage.replies.deliver(json.dumps({"id": execution_id, "status": "SUCCEEDED"}))
 
 
 @pytest.mark.parametrize("said_by", ["reply", "record", "history"])

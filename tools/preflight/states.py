@@ -21,6 +21,7 @@ Mock: TypeAlias = dict[str, Any]
 # What AppSync Events answers to a publisher: it took the event, or did not.
 _TAKEN = {"successful": [{"identifier": "1", "index": 0}], "failed": []}
 _NOT_TAKEN = {"successful": [], "failed": [{"identifier": "1", "index": 0, "code": 400, "message": "preflight"}]}
+_REFUSED = json.dumps({"StatusCode": 200, "ResponseBody": _NOT_TAKEN})
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ class Walk:
 def _expected(state: Json, mock: Mock | None) -> set[str]:
     if state["Type"] == "Fail":
         return {"FAILED"}
+    if mock and mock.get("result") == _REFUSED:
+        return {"SUCCEEDED", "RETRIABLE", "CAUGHT_ERROR", "FAILED"}  # to notice it here or in a later state is a choice
     return {"CAUGHT_ERROR"} if mock and "errorOutput" in mock else {"SUCCEEDED"}
 
 

@@ -18,16 +18,20 @@ from tests.support.processes import Process, command
 
 
 class DeployedAws(LocalAws):
-    """The local AWS with the names, the key and the workflow that Terraform deployed; only its address differs."""
+    """The local AWS with the names, the key, the workflow and the relay that Terraform deployed.
+
+    Only its address differs.
+    """
 
     def __init__(self, system: System, folder: Path) -> None:
         self.namespace = system.namespace
         self.api_key = system.api_key
         self.state_machine_arn = system.state_machine_arn
         self.connection_arn = system.connection_arn
-        path = folder / "workflow.asl.json"
-        path.write_text(system.definition.replace(system.publish_url, "${endpoint}"), encoding="utf-8")
-        super().__init__(port=0, definition=path)
+        paths = {"workflow": folder / "workflow.asl.json", "relay": folder / "relay.asl.json"}
+        for path, text in zip(paths.values(), (system.definition, system.relay_definition), strict=True):
+            path.write_text(text.replace(system.publish_url, "${endpoint}"), encoding="utf-8")
+        super().__init__(port=0, definition=paths["workflow"], relay=paths["relay"])
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class System:
     realtime_url: str
     state_machine_arn: str
     connection_arn: str
+    relay_arn: str
     definition: str
+    relay_definition: str
     container: dict[str, Any]
     environment: dict[str, str]
     """As ECS sets it, with the values of the secrets."""
@@ -72,8 +78,10 @@ def deployed(world: World) -> System:
     (api,) = world.client("appsync").list_apis()["apis"]
     (namespace,) = world.client("appsync").list_channel_namespaces(apiId=api["apiId"])["channelNamespaces"]
     (api_key,) = world.valid_keys()
-    (machine,) = world.client("stepfunctions").list_state_machines()["stateMachines"]
-    arn = machine["stateMachineArn"]
+    machines = world.client("stepfunctions").list_state_machines()["stateMachines"]
+    arns = {machine["type"]: machine["stateMachineArn"] for machine in machines}
+    assert len(arns) == len(machines)
+    arn, relay_arn = arns["STANDARD"], arns["EXPRESS"]
     (container,) = world.task()["containerDefinitions"]
     (target_group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
     (connection,) = world.client("events").list_connections()["Connections"]
@@ -85,7 +93,9 @@ def deployed(world: World) -> System:
         realtime_url=f"wss://{api['dns']['REALTIME']}/event/realtime",
         state_machine_arn=arn,
         connection_arn=connection["ConnectionArn"],
+        relay_arn=relay_arn,
         definition=world.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"],
+        relay_definition=world.client("stepfunctions").describe_state_machine(stateMachineArn=relay_arn)["definition"],
         container=container,
         environment={item["name"]: item["value"] for item in container["environment"]} | secrets,
         target_group=target_group,

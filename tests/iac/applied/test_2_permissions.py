@@ -33,6 +33,7 @@ TRUSTED = {
     "task": "ecs-tasks.amazonaws.com",
     "execution": "ecs-tasks.amazonaws.com",
     "workflow": "states.amazonaws.com",
+    "relay": "states.amazonaws.com",
     "ended": "events.amazonaws.com",
     "appsync-logs": "appsync.amazonaws.com",
     "api-logs": "apigateway.amazonaws.com",
@@ -134,27 +135,43 @@ def test_ecs_may_start_only_this_service(world: World, allowed: list[Statement])
     assert not may(allowed, "execution", "logs:PutLogEvents", f"{group}-other:log-stream:service/1")
 
 
-def test_the_workflow_may_post_only_to_the_event_api(world: World, allowed: list[Statement]) -> None:
-    machine = world.outputs["state_machine_arn"]
-    (invoke,) = [item for item in of(allowed, "workflow") if "states:InvokeHTTPEndpoint" in item.actions]
-    assert invoke.resources == (machine,)
+PUBLISHERS = pytest.mark.parametrize(("role", "type_"), [("workflow", "STANDARD"), ("relay", "EXPRESS")])
+
+
+def machine(world: World, type_: str) -> str:
+    machines = world.client("stepfunctions").list_state_machines()["stateMachines"]
+    (arn,) = [item["stateMachineArn"] for item in machines if item["type"] == type_]
+    return str(arn)
+
+
+@PUBLISHERS
+def test_a_publisher_may_post_only_to_the_event_api(
+    world: World, allowed: list[Statement], role: str, type_: str
+) -> None:
+    arn = machine(world, type_)
+    (invoke,) = [item for item in of(allowed, role) if "states:InvokeHTTPEndpoint" in item.actions]
+    assert invoke.resources == (arn,)
     conditions = {key: value for block in invoke.condition.values() for key, value in block.items()}
-    definition = json.loads(world.client("stepfunctions").describe_state_machine(stateMachineArn=machine)["definition"])
+    definition = json.loads(world.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"])
     calls = [state["Arguments"] for state in states(definition) if "ApiEndpoint" in state.get("Arguments", {})]
     assert calls
     for call in calls:
         assert conditions == {"states:HTTPMethod": call["Method"], "states:HTTPEndpoint": call["ApiEndpoint"]}
-        assert may(allowed, "workflow", "events:RetrieveConnectionCredentials", call["Authentication"]["ConnectionArn"])
+        assert may(allowed, role, "events:RetrieveConnectionCredentials", call["Authentication"]["ConnectionArn"])
 
 
-def test_the_workflow_may_read_only_the_secret_of_its_connection(world: World, allowed: list[Statement]) -> None:
+@PUBLISHERS
+def test_a_publisher_may_read_only_the_secret_of_its_connection(
+    world: World, allowed: list[Statement], role: str, type_: str
+) -> None:
+    assert type_
     arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
-    readable = [arn for arn in arns if may(allowed, "workflow", "secretsmanager:GetSecretValue", arn)]
+    readable = [arn for arn in arns if may(allowed, role, "secretsmanager:GetSecretValue", arn)]
     secret = world.connection()["SecretArn"]
     assert readable == [secret]
     # EventBridge may replace it: the next one has the connection's name, and another end.
     replaced = f"{secret.rpartition('/')[0]}/00000000-0000-0000-0000-000000000000-AbCdEf"
-    assert may(allowed, "workflow", "secretsmanager:GetSecretValue", replaced)
+    assert may(allowed, role, "secretsmanager:GetSecretValue", replaced)
 
 
 def test_services_may_write_to_log_groups_but_not_create_them(allowed: list[Statement]) -> None:
@@ -177,11 +194,10 @@ def test_roles_may_decrypt_only_through_secrets_manager(allowed: list[Statement]
         assert statement.condition == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
 
 
-def test_eventbridge_may_only_announce_ended_executions(world: World, allowed: list[Statement]) -> None:
+def test_eventbridge_may_only_start_the_relay(world: World, allowed: list[Statement]) -> None:
     (statement,) = of(allowed, "ended")
-    (destination,) = world.client("events").list_api_destinations()["ApiDestinations"]
-    assert statement.actions == ("events:InvokeApiDestination",)
-    assert statement.resources == (destination["ApiDestinationArn"],)
+    assert statement.actions == ("states:StartExecution",)
+    assert statement.resources == (machine(world, "EXPRESS"),)
 
 
 def states(value: Any) -> Iterator[dict[str, Any]]:

@@ -61,7 +61,7 @@ def existing(world: World) -> dict[str, set[str]]:
     (api,) = world.client("apigateway").get_rest_apis()["items"]
     (balancer,) = world.client("elbv2").describe_load_balancers()["LoadBalancers"]
     (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
-    (machine,) = world.client("stepfunctions").list_state_machines()["stateMachines"]
+    machines = world.client("stepfunctions").list_state_machines()["stateMachines"]
     (event_api,) = world.client("appsync").list_apis()["apis"]
     (container,) = world.task()["containerDefinitions"]
     stages = world.client("apigateway").get_stages(restApiId=api["id"])["item"]
@@ -70,7 +70,7 @@ def existing(world: World) -> dict[str, set[str]]:
         "Stage": {stage["stageName"] for stage in stages},
         "LoadBalancer": {balancer["LoadBalancerArn"].partition(":loadbalancer/")[2]},
         "TargetGroup": {group["TargetGroupArn"].rpartition(":")[2]},
-        "StateMachineArn": {machine["stateMachineArn"]},
+        "StateMachineArn": {machine["stateMachineArn"] for machine in machines},
         "ClusterName": {world.outputs["ecs_cluster_name"]},
         "ServiceName": {world.outputs["ecs_service_arn"].rpartition("/")[2]},
         "EventAPIId": {event_api["apiId"]},
@@ -82,7 +82,6 @@ def existing(world: World) -> dict[str, set[str]]:
         "Rule": {"ALL"},
         "Region": {REGION},
         "RuleName": {rule["Name"] for rule in world.client("events").list_rules()["Rules"]},
-        "QueueName": {url.rpartition("/")[2] for url in world.client("sqs").list_queues()["QueueUrls"]},
         # The dimension of the service's own metrics, which comes from its environment.
         "service": {item["value"] for item in container["environment"] if item["name"] == "SERVICE_NAME"},
     }

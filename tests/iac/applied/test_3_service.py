@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 from moto.events.models import EventPattern
 
@@ -44,7 +42,7 @@ def test_the_service_and_the_workflow_have_the_valid_key(world: World, system: S
 
 
 def test_no_placeholder_is_left_in_the_workflow(system: System) -> None:
-    assert "${" not in system.definition
+    assert "${" not in system.definition + system.relay_definition
 
 
 def test_the_service_reads_every_environment_variable_of_the_task(system: System) -> None:
@@ -105,54 +103,44 @@ def _task_statements(world: World) -> list[Any]:
     return list(statements(world.client("iam")))
 
 
-async def test_appsync_accepts_the_announcement_of_an_ended_execution(
-    world: World, system: System, tmp_path: Path
-) -> None:
-    url, announcement = await asyncio.to_thread(announcement_of_an_end, world, "exec-1")
-    assert url == system.publish_url
-    assert announcement["channel"] == f"/{system.namespace}/ended/exec-1"
-    assert [json.loads(event) for event in announcement["events"]] == [{"id": "exec-1", "status": "ENDED"}]
-    async with (
-        DeployedAws(system, tmp_path) as aws,
-        aiohttp.ClientSession() as session,
-        session.post(aws.http_url, json=announcement, headers={"x-api-key": system.api_key}) as response,
-    ):
-        assert response.status == 200
-        assert (await response.json())["failed"] == []
+async def test_the_relay_publishes_the_end_of_a_failed_execution(system: System, tmp_path: Path) -> None:
+    async with DeployedAws(system, tmp_path) as aws, asyncio.timeout(20):
+        assert aws._executions is not None
+        assert aws.relay is not None
+        aws._executions.start("exec-abc-1", "{}")
+        while aws.relay.started == 0 or not aws.relay.idle:  # noqa: ASYNC110 - the condition has no event
+            await asyncio.sleep(0.01)
+        assert (aws.relay.started, aws.relay.failed) == (1, 0)
+
+
+def test_eventbridge_starts_the_relay_with_the_whole_event(world: World, system: System) -> None:
+    events = world.client("events")
+    (rule,) = events.list_rules()["Rules"]
+    (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    assert target["Arn"] == system.relay_arn
+    assert {"Input", "InputPath", "InputTransformer", "DeadLetterConfig"} & target.keys() == set()
 
 
 @pytest.mark.parametrize(
     ("status", "matches"),
     [("TIMED_OUT", True), ("ABORTED", True), ("FAILED", True), ("RUNNING", False), ("SUCCEEDED", False)],
 )
-def test_the_rule_matches_only_unsuccessful_ends_of_this_state_machine(
+def test_the_rule_matches_only_unsuccessful_ends_of_the_services_executions(
     world: World, system: System, status: str, matches: bool
 ) -> None:
     (rule,) = world.client("events").list_rules()["Rules"]
     pattern = EventPattern.load(rule["EventPattern"])
     assert pattern.matches_event(change_of_status(system.state_machine_arn, status)) is matches
     assert not pattern.matches_event(change_of_status(f"{system.state_machine_arn}-other", status))
+    assert not pattern.matches_event(change_of_status(system.state_machine_arn, status, "own-1"))
 
 
-def change_of_status(machine: str, status: str) -> Any:
+def change_of_status(machine: str, status: str, name: str = "exec-1") -> Any:
     """Return an event as AWS sends it ("Step Functions Execution Status Change", Developer Guide)."""
     return {
         "version": "0",
         "source": "aws.states",
         "detail-type": "Step Functions Execution Status Change",
         "region": "us-east-1",
-        "detail": {"stateMachineArn": machine, "name": "exec-1", "status": status},
+        "detail": {"stateMachineArn": machine, "name": name, "status": status},
     }
-
-
-def announcement_of_an_end(world: World, name: str) -> tuple[str, Any]:
-    """Return the URL and body that EventBridge sends: its input transformer fills in `<name>`."""
-    events = world.client("events")
-    (rule,) = events.list_rules()["Rules"]
-    (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
-    (destination,) = events.list_api_destinations()["ApiDestinations"]
-    assert (target["Arn"], destination["HttpMethod"]) == (destination["ApiDestinationArn"], "POST")
-    assert destination["ConnectionArn"] == world.outputs["connection_arn"]
-    transformer = target["InputTransformer"]
-    assert transformer["InputPathsMap"] == {"name": "$.detail.name"}
-    return destination["InvocationEndpoint"], json.loads(transformer["InputTemplate"].replace("<name>", name))

@@ -29,7 +29,6 @@ def test_nothing_is_left_in_the_account(world: World) -> None:
         "log groups": world.client("logs").describe_log_groups()["logGroups"],
         "machines": world.client("stepfunctions").list_state_machines()["stateMachines"],
         "networks": [vpc for vpc in world.client("ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]],
-        "queues": world.client("sqs").list_queues().get("QueueUrls", []),
         "repositories": world.client("ecr").describe_repositories()["repositories"],
         "roles": world.client("iam").list_roles()["Roles"],
         "rules": world.client("events").list_rules()["Rules"],

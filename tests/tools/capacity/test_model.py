@@ -23,7 +23,7 @@ from tools.capacity.report import WORKFLOW
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "capacity.md"
-EXAMPLE = model.Load(500, 11, 8)
+EXAMPLE = model.Load(500, 11, 4)
 FIGURES = Figures.load()
 
 

@@ -87,7 +87,7 @@ def values() -> dict[str, dict[str, Any]]:
             "arn": MACHINE,
             "definition": workflow(),
         },
-        "aws_sqs_queue_policy.ended_undelivered": {"policy": json.dumps(POLICY)},
+        "aws_kms_key.main[0]": {"policy": json.dumps(POLICY)},
         'aws_subnet.private["us-east-1a"]': {},
         'aws_subnet.private["us-east-1b"]': {},
         'aws_subnet.public["us-east-1a"]': {},

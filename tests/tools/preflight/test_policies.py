@@ -10,7 +10,7 @@ from tools.preflight.findings import Verdict
 
 TRUST = "policy aws_iam_role.workflow.assume_role_policy"
 ROLE = "policy aws_iam_role_policy.workflow.policy"
-QUEUE = "policy aws_sqs_queue_policy.ended_undelivered.policy"
+KEY = "policy aws_kms_key.main[0].policy"
 
 
 def test_each_policy_is_validated_as_what_it_is(account: StandIn, aws: Aws) -> None:
@@ -18,7 +18,7 @@ def test_each_policy_is_validated_as_what_it_is(account: StandIn, aws: Aws) -> N
     assert [(line.verdict, line.subject) for line in lines] == [
         (Verdict.OK, TRUST),
         (Verdict.OK, ROLE),
-        (Verdict.OK, QUEUE),
+        (Verdict.OK, KEY),
     ]
     asked = [call.parameters for call in account.calls]
     assert [(item["policyType"], item.get("validatePolicyResourceType")) for item in asked] == [

@@ -4,6 +4,7 @@ locals {
   balancer_dimensions = { LoadBalancer = aws_lb.main.arn_suffix }
   target_dimensions   = merge(local.balancer_dimensions, { TargetGroup = aws_lb_target_group.service.arn_suffix })
   workflow_dimensions = { StateMachineArn = local.state_machine_arn }
+  relay_dimensions    = { StateMachineArn = local.relay_arn }
   ecs_dimensions      = { ClusterName = local.name, ServiceName = local.name }
   appsync_dimensions  = { EventAPIId = local.appsync.api_id, ChannelNamespaceName = var.appsync_namespace }
 
@@ -90,10 +91,20 @@ locals {
       namespace = "AWS/AppSync", metric = "InboundMessageDropped", dimensions = local.appsync_dimensions
       statistic = "Sum", threshold = 0, minutes = 1
     }
-    ended-undelivered = {
-      text      = "EventBridge cannot announce ended executions: AppSync refuses the connection's key, or is down."
-      namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = aws_sqs_queue.ended_undelivered.name }
-      statistic = "Maximum", threshold = 0, minutes = 5
+    relay-failed = {
+      text      = "The relay cannot report failed executions: AppSync refuses the connection's key, or is down."
+      namespace = "AWS/States", metric = "ExecutionsFailed", dimensions = local.relay_dimensions
+      statistic = "Sum", threshold = 0, minutes = 5
+    }
+    relay-throttled = {
+      text      = "The relay waits for state transitions or for HTTP tasks: their quotas are used up."
+      namespace = "AWS/States", metric = "ExecutionThrottled", dimensions = local.relay_dimensions
+      statistic = "Sum", threshold = 0, minutes = 5
+    }
+    relay-not-started = {
+      text      = "EventBridge cannot start the relay, so failed executions are not reported."
+      namespace = "AWS/Events", metric = "FailedInvocations", dimensions = { RuleName = aws_cloudwatch_event_rule.ended.name }
+      statistic = "Sum", threshold = 0, minutes = 5
     }
   }
 }

@@ -68,7 +68,8 @@ locals {
         ] },
         { title = "Throttled and undelivered", stat = "Sum", metrics = [
           ["AWS/States", "ExecutionThrottled", local.workflow_dimensions, {}],
-          ["AWS/Events", "FailedInvocations", { RuleName = aws_cloudwatch_event_rule.ended.name }, { label = "announcements that failed" }],
+          ["AWS/Events", "FailedInvocations", { RuleName = aws_cloudwatch_event_rule.ended.name }, { label = "relay not started" }],
+          ["AWS/States", "ExecutionsFailed", local.relay_dimensions, { label = "relay failed" }],
         ] },
       ]
     },

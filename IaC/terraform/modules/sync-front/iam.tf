@@ -137,7 +137,53 @@ resource "aws_iam_role_policy" "execution" {
   })
 }
 
-# The state machine.
+# The state machines that publish: the workflow and the relay.
+locals {
+  publisher_statements = { for key, arn in { workflow = local.state_machine_arn, relay = local.relay_arn } : key => [
+    {
+      Sid      = "Publish"
+      Effect   = "Allow"
+      Action   = "states:InvokeHTTPEndpoint"
+      Resource = arn
+      Condition = {
+        StringEquals = {
+          "states:HTTPMethod"   = "POST"
+          "states:HTTPEndpoint" = local.publish_url
+        }
+      }
+    },
+    {
+      Sid      = "UseConnection"
+      Effect   = "Allow"
+      Action   = "events:RetrieveConnectionCredentials"
+      Resource = local.appsync.connection_arn
+    },
+    {
+      Sid      = "ReadConnectionSecret"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
+      Resource = local.connection_secrets
+    },
+    {
+      Sid    = "DeliverLogs"
+      Effect = "Allow"
+      Action = [
+        "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+      ]
+      Resource = "*" # these actions take no resource
+    },
+    {
+      Sid    = "Trace"
+      Effect = "Allow"
+      Action = [
+        "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
+      ]
+      Resource = "*" # neither do those of X-Ray
+    },
+  ] }
+}
+
 resource "aws_iam_role" "workflow" {
   name                 = "${local.name}-workflow"
   description          = "What the workflow may do"
@@ -149,72 +195,41 @@ resource "aws_iam_role_policy" "workflow" {
   name = "workflow"
   role = aws_iam_role.workflow.id
 
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid      = "Publish"
-        Effect   = "Allow"
-        Action   = "states:InvokeHTTPEndpoint"
-        Resource = local.state_machine_arn
-        Condition = {
-          StringEquals = {
-            "states:HTTPMethod"   = "POST"
-            "states:HTTPEndpoint" = local.publish_url
-          }
-        }
-      },
-      {
-        Sid      = "UseConnection"
-        Effect   = "Allow"
-        Action   = "events:RetrieveConnectionCredentials"
-        Resource = local.appsync.connection_arn
-      },
-      {
-        Sid      = "ReadConnectionSecret"
-        Effect   = "Allow"
-        Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
-        Resource = local.connection_secrets
-      },
-      {
-        Sid    = "DeliverLogs"
-        Effect = "Allow"
-        Action = [
-          "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
-          "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
-        ]
-        Resource = "*" # these actions take no resource
-      },
-      {
-        Sid    = "Trace"
-        Effect = "Allow"
-        Action = [
-          "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
-        ]
-        Resource = "*" # neither do those of X-Ray
-      },
-    ]
-  })
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.publisher_statements["workflow"] })
 }
 
-# EventBridge, which announces ended executions.
+resource "aws_iam_role" "relay" {
+  name                 = "${local.name}-relay"
+  description          = "What the relay may do"
+  assume_role_policy   = local.assume["states"]
+  permissions_boundary = var.permissions_boundary_arn
+}
+
+resource "aws_iam_role_policy" "relay" {
+  name = "relay"
+  role = aws_iam_role.relay.id
+
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.publisher_statements["relay"] })
+}
+
+# EventBridge, which starts the relay.
 resource "aws_iam_role" "ended" {
   name                 = "${local.name}-ended"
-  description          = "Lets EventBridge publish that an execution ended"
+  description          = "Lets EventBridge start the relay"
   assume_role_policy   = local.assume["events"]
   permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "ended" {
-  name = "publish"
+  name = "start"
   role = aws_iam_role.ended.id
 
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
       Effect   = "Allow"
-      Action   = "events:InvokeApiDestination"
-      Resource = aws_cloudwatch_event_api_destination.ended.arn
+      Action   = "states:StartExecution"
+      Resource = local.relay_arn
     }]
   })
 }

@@ -1,4 +1,4 @@
-# One key for stored data: logs, secrets, images. Step Functions, SQS and EventBridge encrypt with AWS's own keys.
+# One key for stored data: logs, secrets, images. Step Functions and EventBridge encrypt with AWS's own keys.
 locals {
   kms_key_arn = var.kms_key_arn != null ? var.kms_key_arn : aws_kms_key.main[0].arn
 }

@@ -5,6 +5,7 @@ locals {
     api      = "/aws/apigateway/${local.name}/access"
     errors   = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.main.id}/${var.stage_name}" # API Gateway chose this name
     workflow = "/aws/vendedlogs/states/${var.workflow_name}"
+    relay    = "/aws/vendedlogs/states/${local.relay_name}"
     appsync  = "/aws/appsync/apis/${local.appsync.api_id}"
     waf      = "aws-waf-logs-${local.name}" # WAF requires this prefix
     network  = "/aws/vpc-flow-logs/${local.name}"

@@ -97,37 +97,39 @@ run "contract" {
     error_message = "wait_seconds must reach the workflow."
   }
   assert {
-    condition = alltrue([for state in ["PublishResult", "PublishFailure"] :
-      jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Arguments.ApiEndpoint == local.publish_url
-      && jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Arguments.Authentication.ConnectionArn == local.appsync.connection_arn
-      && jsondecode(aws_sfn_state_machine.workflow.definition).States[state].Resource == "arn:aws:states:::http:invoke"
+    condition = alltrue([for machine in [aws_sfn_state_machine.workflow, aws_sfn_state_machine.relay] :
+      jsondecode(machine.definition).States.Publish.Arguments.ApiEndpoint == local.publish_url
+      && jsondecode(machine.definition).States.Publish.Arguments.Authentication.ConnectionArn == local.appsync.connection_arn
+      && jsondecode(machine.definition).States.Publish.Resource == "arn:aws:states:::http:invoke"
+      && machine.logging_configuration[0].level == "ERROR" && !machine.logging_configuration[0].include_execution_data
     ])
-    error_message = "The workflow must publish to the Event API, with the connection."
+    error_message = "The workflow and the relay must publish to the Event API, with the connection, and their data must not be logged."
   }
   assert {
-    condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && !aws_sfn_state_machine.workflow.logging_configuration[0].include_execution_data
-    error_message = "Executions must be recorded, and their data must not be logged."
+    condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && aws_sfn_state_machine.relay.type == "EXPRESS"
+    error_message = "Executions of the workflow must be recorded, and those of the relay must not."
   }
 
-  # Announcements of executions that ended without a reply.
+  # The relay.
   assert {
     condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.ended.event_pattern)) == jsonencode({
       source        = ["aws.states"]
       "detail-type" = ["Step Functions Execution Status Change"]
-      detail        = { stateMachineArn = [local.state_machine_arn], status = ["ABORTED", "FAILED", "TIMED_OUT"] }
+      detail = {
+        stateMachineArn = [local.state_machine_arn]
+        status          = ["ABORTED", "FAILED", "TIMED_OUT"]
+        name            = [{ prefix = "exec-" }]
+      }
     })
-    error_message = "The rule must match the final statuses of this state machine's executions."
+    error_message = "The rule must match the unsuccessful ends of executions that the service started, and no others."
   }
   assert {
-    condition = jsonencode(jsondecode(replace(aws_cloudwatch_event_target.ended.input_transformer[0].input_template, "<name>", "exec-1"))) == jsonencode({
-      channel = "/AsyncEvents/ended/exec-1"
-      events  = ["{\"id\":\"exec-1\",\"status\":\"ENDED\"}"]
-    })
-    error_message = "The template must publish one event on the execution's channel below `ended`."
+    condition     = aws_cloudwatch_event_target.ended.arn == aws_sfn_state_machine.relay.arn && length(aws_cloudwatch_event_target.ended.input_transformer) + length(aws_cloudwatch_event_target.ended.dead_letter_config) == 0
+    error_message = "EventBridge must start the relay with the whole event, and keep none."
   }
   assert {
-    condition     = aws_cloudwatch_event_api_destination.ended.invocation_endpoint == local.publish_url && aws_cloudwatch_event_api_destination.ended.connection_arn == local.appsync.connection_arn
-    error_message = "EventBridge must publish to the Event API, with the key of the connection."
+    condition     = strcontains(jsondecode(aws_sfn_state_machine.relay.definition).States.Publish.Arguments.RequestBody.channel, "'AsyncEvents/ended/'")
+    error_message = "The relay must publish in the namespace of the service."
   }
 
   # The timeout chain.

@@ -10,8 +10,8 @@ variables {
 run "least_privilege" {
   plan_options {
     target = [
-      aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.ended,
-      aws_iam_role_policy.appsync_logs, aws_iam_role_policy.flow_logs,
+      aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.relay,
+      aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs, aws_iam_role_policy.flow_logs,
     ]
   }
 
@@ -74,18 +74,22 @@ run "least_privilege" {
     error_message = "ECS may read one secret, and not the API key."
   }
   assert {
-    condition     = jsonencode(jsondecode(aws_iam_role_policy.ended.policy).Statement) == jsonencode([{ Effect = "Allow", Action = "events:InvokeApiDestination", Resource = aws_cloudwatch_event_api_destination.ended.arn }])
-    error_message = "EventBridge may publish, and nothing else."
+    condition     = jsonencode(jsondecode(aws_iam_role_policy.ended.policy).Statement) == jsonencode([{ Effect = "Allow", Action = "states:StartExecution", Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:sync-front-relay" }])
+    error_message = "EventBridge may start the relay, and nothing else."
+  }
+  assert {
+    condition     = replace(aws_iam_role_policy.relay.policy, "stateMachine:sync-front-relay", "stateMachine:event-workflow") == aws_iam_role_policy.workflow.policy
+    error_message = "The relay may do what the workflow may do, each as itself."
   }
   assert {
     condition = alltrue([for policy in concat(
-      [for role in [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs] : role.policy],
+      [for role in [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.relay, aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs] : role.policy],
       [aws_iam_role_policy.flow_logs[0].policy],
     ) : !can(regex(":\\*\"", jsonencode([for statement in jsondecode(policy).Statement : statement.Action])))])
     error_message = "No action may contain a wildcard."
   }
   assert {
-    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.ended, aws_iam_role.flow_logs[0]] :
+    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.relay, aws_iam_role.ended, aws_iam_role.flow_logs[0]] :
       jsondecode(role.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     ])
     error_message = "A service may assume a role only on behalf of this account."

@@ -35,7 +35,6 @@ run "an_invalid_value_of_each_variable" {
     var.appsync_auth,
     var.appsync_api_keys,
     var.step_functions_quotas,
-    var.ended_statuses,
     var.alarm_topic_arns,
     var.custom_domain,
     var.fargate_spot_percent,
@@ -69,7 +68,6 @@ run "an_invalid_value_of_each_variable" {
     appsync_auth          = "none"
     appsync_api_keys      = ["a", "a"]
     step_functions_quotas = { describe = "300" }
-    ended_statuses        = ["RUNNING"]
     alarm_topic_arns      = ["on-call"]
 
     custom_domain            = { domain_name = "localhost", certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1" }

@@ -57,15 +57,6 @@ mock_resource "aws_cloudwatch_log_group" {
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:us-east-1:123456789012:rule/sync-front-ended" }
 }
-mock_resource "aws_cloudwatch_event_api_destination" {
-  defaults = { arn = "arn:aws:events:us-east-1:123456789012:api-destination/sync-front-ended/1" }
-}
-mock_resource "aws_sqs_queue" {
-  defaults = {
-    arn = "arn:aws:sqs:us-east-1:123456789012:sync-front-ended-undelivered"
-    id  = "https://sqs.us-east-1.amazonaws.com/123456789012/sync-front-ended-undelivered"
-  }
-}
 mock_resource "aws_wafv2_web_acl" {
   defaults = { arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/sync-front/1" }
 }

@@ -57,9 +57,16 @@ def test_every_log_event_and_no_other_has_its_row_with_its_level() -> None:
     assert sorted(rows) == sorted(set(log_events()))
 
 
+def test_every_warning_and_error_has_one_entry_in_the_runbook_and_no_other_event_has() -> None:
+    table = (DOCS / "runbook.md").read_text().partition("\n## Log events\n")[2]
+    entries = re.findall(r"^\| `([a-z_]+)` \| \S.+ \| \S.+ \|$", table, re.MULTILINE)
+    serious = {event for event, level in log_events() if level in {"warning", "error", "critical"}}
+    assert entries == sorted({*serious, "request"})  # a warning for 5xx
+
+
 def test_every_log_event_that_the_runbook_names_exists() -> None:
     named = re.findall(
-        r"`((?:link|lines|requests|output|permission|unexpected)_\w+)`", (DOCS / "runbook.md").read_text()
+        r"`((?:link|lines|requests|output|permission|unexpected|state)_\w+)`", (DOCS / "runbook.md").read_text()
     )
     assert {"link_refused", "permission_missing"} <= set(named) <= {event for event, _ in log_events()}
 

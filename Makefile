@@ -53,6 +53,10 @@ test-browser: setup-browser ## test the pages in headless Chromium (Debian's chr
 test-metrics: setup-dev ## have Prometheus scrape the service under load (Debian's package prometheus)
 	$(BIN)/python -m pytest -m "" tests/prometheus $(ARGS)
 
+.PHONY: test-openapi
+test-openapi: setup-dev ## lint /openapi.json with Spectral and Redocly (Node.js)
+	$(BIN)/python -m pytest -m "" tests/openapi $(ARGS)
+
 .PHONY: screenshot
 screenshot: setup-browser ## take the README's picture of the live view
 	$(BIN)/python -m tests.browser.screenshot

@@ -22,7 +22,10 @@ ALERTS: Final[dict[str, Any]] = {
     rule["alert"].removeprefix("sync-front-"): rule for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
 }
 
-ONLY_ON_AWS: Final = {"balancer-5xx", "workflow-throttled", "replies-dropped", "ended-undelivered", "api-key-expires"}
+ONLY_ON_AWS: Final = {
+    *("balancer-5xx", "workflow-throttled", "replies-dropped", "api-key-expires"),
+    *("relay-failed", "relay-not-started", "relay-throttled"),
+}
 """Alarms on what only CloudWatch knows."""
 
 Series: TypeAlias = dict[str, str]

@@ -92,7 +92,7 @@ chaos: setup-dev ## inject each fault with many seeds, check every response (SEE
 	$(BIN)/python -W error -m tests.chaos --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --only "$(ONLY)"
 
 .PHONY: acceptance
-acceptance: setup-dev ## a lost link with 5,000 requests, a rolling restart; needs two idle cores (RATE=200 ONLY=name)
+acceptance: setup-dev ## a lost link with 5,000 requests, guesses, a rolling restart; needs two idle cores (RATE=200 ONLY=name)
 	$(BIN)/python -W error -m tests.chaos.acceptance --rate $(RATE) --only "$(ONLY)"
 
 .PHONY: soak

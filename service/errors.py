@@ -14,6 +14,7 @@ Problem
 │   ├── SchemaViolation           422
 │   └── IdempotencyKeyReused      422
 ├── UnknownExecution              404
+├── CallerUnknown                 500
 ├── WorkflowProblem
 │   ├── WorkflowFailed            502
 │   ├── WorkflowAborted           502
@@ -149,6 +150,12 @@ class UnknownExecution(Problem):
     """No execution has this id, or it ended more than 90 days ago and its record is gone."""
 
     slug, title, status = "unknown-execution", "Execution not found", 404
+
+
+class CallerUnknown(Problem):
+    """The gateway did not say who calls, in the header that CALLER_HEADER names; nothing was started or read."""
+
+    slug, title, status = "caller-unknown", "The caller is unknown", 500
 
 
 class WorkflowProblem(Problem):

@@ -34,6 +34,7 @@ from service.telemetry.emf import EmfWriter
 from service.telemetry.link_observer import LinkObserver
 from service.telemetry.metrics import Metrics
 from service.telemetry.traces import from_environment
+from service.web.callers import Callers
 from service.web.connections import Connections
 from service.web.routes import Routes
 
@@ -190,6 +191,7 @@ def _application(
         settings.REQUEST_SCHEMA,
         metrics=metrics,
         ids=ids,
+        callers=Callers(settings.CALLER_HEADER, settings.ID_SECRETS[0].get_secret_value()),
         response_timeout=settings.RESPONSE_TIMEOUT,
         stage_prefix=settings.STAGE_PREFIX,
         ready=ready,

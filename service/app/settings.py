@@ -88,6 +88,7 @@ def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
     return text
 
 
+_HeaderName: TypeAlias = Annotated[str, _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "must be the name of an HTTP header")]
 _Key: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_key)]
 _Namespace: TypeAlias = Annotated[str, AfterValidator(_parse_namespace)]
 _Quota: TypeAlias = Annotated[token_bucket.Quota, NoDecode, BeforeValidator(token_bucket.Quota.parse)]
@@ -169,6 +170,10 @@ class Settings(BaseSettings):
     READ_FOREIGN_EXECUTIONS: bool = False
     """Whether executions that this service did not start, or an older release did, can be read by their names."""
 
+    CALLER_HEADER: _HeaderName | None = None
+    """The header in which the gateway says who calls, overwriting what a client sent. Ids and keys then belong to their
+    caller. Without it, all are one caller."""
+
     DESCRIBE_QUOTA: _Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
     """The account's quota for DescribeExecution: bucket size/refill per second."""
 
@@ -241,6 +246,13 @@ class Settings(BaseSettings):
         if secret is not None and secret.startswith("arn:") and _SECRET_ARN.fullmatch(secret) is None:
             raise ValueError("must look like arn:aws:secretsmanager:<region>:<account>:secret:<name>")
         return secret
+
+    @field_validator("CALLER_HEADER")
+    @classmethod
+    def _no_foreign_executions(cls, header: str | None, info: ValidationInfo) -> str | None:
+        if header is not None and info.data.get("READ_FOREIGN_EXECUTIONS"):
+            raise ValueError("cannot be used with READ_FOREIGN_EXECUTIONS, which would show every caller's executions")
+        return header
 
     @field_validator("ID_SECRETS")
     @classmethod

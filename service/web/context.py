@@ -30,6 +30,8 @@ class Context:
     """The X-Ray trace header: the caller's, or that of a span begun here."""
     spans: RequestTrace | None = None
     """The spans of the request, if traces are exported."""
+    caller: str | None = None
+    """A keyed hash of who calls, if the gateway says that."""
     execution_id: str | None = None
     """The execution that the request is about, once known."""
     result: Result | None = None

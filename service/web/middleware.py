@@ -138,6 +138,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         status=status,
         problem=problem,
         **(more or {}),
+        caller=context.caller,
         execution_id=context.execution_id,
         request_id=context.request_id,
         trace_id=trace_id(context.trace_header),

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from service import __version__, errors
+from service.web import problem_responses
 from service.web.components import EXECUTION_ID, components, ref
 from service.web.example import example
 from service.web.negotiation import JSON, STREAM
-from service.web.problems import TYPE_PREFIX
+from service.web.problem_responses import OF_A_RESULT, REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from service.errors import Problem
     from service.web.schema import RequestSchema
-
-PROBLEM: Final = "application/problem+json"
 
 _FAILED_CALLS: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
 _FAILED_WORKFLOWS: Final = (errors.WorkflowFailed, errors.WorkflowAborted, errors.WorkflowTimedOut)
@@ -35,13 +32,20 @@ CREATE: Final = (
     errors.UnsupportedEncoding,
     errors.SchemaViolation,
     errors.IdempotencyKeyReused,
+    errors.CallerUnknown,
     *_FAILED_WORKFLOWS,
     *_FAILED_CALLS,
     errors.Draining,
     errors.LinkDown,
 )
-READ: Final = (errors.UnknownExecution, errors.NotAcceptable, *_FAILED_WORKFLOWS, *_FAILED_CALLS)
-REMOVE: Final = (errors.UnknownExecution, *_FAILED_CALLS)
+READ: Final = (
+    errors.UnknownExecution,
+    errors.NotAcceptable,
+    errors.CallerUnknown,
+    *_FAILED_WORKFLOWS,
+    *_FAILED_CALLS,
+)
+REMOVE: Final = (errors.UnknownExecution, errors.CallerUnknown, *_FAILED_CALLS)
 
 OUTCOMES: Final = {
     "start": ("succeeded", "running", *(problem.slug for problem in CREATE), "unexpected", "client-disconnected"),
@@ -49,9 +53,6 @@ OUTCOMES: Final = {
     "stop": ("stopped", *(problem.slug for problem in REMOVE), "unexpected", "client-disconnected"),
 }
 """The outcomes of each operation, by which the requests are counted."""
-
-_REQUEST_ID: Final = {"X-Request-Id": ref("headers", "X-Request-Id")}
-_OF_A_RESULT: Final = {name: ref("headers", name) for name in ("Preference-Applied", "Server-Timing")}
 
 
 def document(
@@ -73,7 +74,7 @@ def document(
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": prefix or "/"}],
-        "security": [],  # the service itself has no notion of callers; whatever is in front of it may
+        "security": [],  # whatever is in front of the service lets callers in, and says who they are
         "paths": {
             "/event": {"post": _create(schema, response_timeout, follow)},
             "/event/{id}": {
@@ -160,7 +161,7 @@ def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any
 
 def _read() -> dict[str, Any]:
     complete = f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."
-    results = _results() | {204: {"description": complete, "headers": _REQUEST_ID}}
+    results = _results() | {204: {"description": complete, "headers": REQUEST_ID}}
     operation = _operation("readEvent", "Get the result of an execution, or wait for it", results, READ)
     operation["description"] = (
         "Responds with what is known now, from Step Functions' own record, or waits with `Prefer: wait=N`. If `Accept` "
@@ -180,14 +181,14 @@ def _head() -> dict[str, Any]:
 
 
 def _stop() -> dict[str, Any]:
-    stopped = {204: {"description": "The execution is stopped or had already ended.", "headers": _REQUEST_ID}}
+    stopped = {204: {"description": "The execution is stopped or had already ended.", "headers": REQUEST_ID}}
     operation = _operation("stopEvent", "Stop an execution", stopped, REMOVE)
     operation["description"] = "Requests that wait for it are answered: the workflow was aborted."
     return operation
 
 
 def _results() -> dict[int, dict[str, Any]]:
-    headers = _REQUEST_ID | _OF_A_RESULT
+    headers = REQUEST_ID | OF_A_RESULT
     events = f'Server-Sent Events, for example `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`.'
     stream = {"schema": {"type": "string", "description": events}}
     return {
@@ -207,10 +208,7 @@ def _results() -> dict[int, dict[str, Any]]:
 def _operation(
     name: str, summary: str, responses: dict[int, dict[str, Any]], problems: Iterable[type[Problem]]
 ) -> dict[str, Any]:
-    described = dict(responses)
-    for status, kinds in groupby(sorted(problems, key=lambda kind: kind.status), key=lambda kind: kind.status):
-        described[status] = _problem(list(kinds))
-    described[500] = _untyped("Internal error.", TYPE_PREFIX + "unexpected", "Internal error", 500)
+    described = responses | problem_responses.of_operation(problems)
     return {"operationId": name, "tags": ["events"], "summary": summary, "responses": _by_status(described)}
 
 
@@ -222,7 +220,7 @@ def _plain(name: str, summary: str, description: str, kind: str, responses: dict
             content = {"schema": ref("schemas", "Status"), "example": {"status": text}}
         described[status] = {
             "description": summary if text is None else f"For example `{text}`",
-            "headers": _REQUEST_ID,
+            "headers": REQUEST_ID,
             "content": {kind: content},
         }
     return {
@@ -236,7 +234,7 @@ def _plain(name: str, summary: str, description: str, kind: str, responses: dict
 
 def _cached(*plain: Any) -> dict[str, Any]:
     operation = _plain(*plain)
-    headers = _REQUEST_ID | {"ETag": ref("headers", "ETag")}
+    headers = REQUEST_ID | {"ETag": ref("headers", "ETag")}
     operation["responses"]["200"]["headers"] = headers
     unchanged = {"description": "Unchanged: `If-None-Match` names the current `ETag`.", "headers": headers}
     operation["responses"] = dict(sorted((operation["responses"] | {"304": unchanged}).items()))
@@ -245,50 +243,4 @@ def _cached(*plain: Any) -> dict[str, Any]:
 
 def _by_status(responses: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """Sort the responses by status, and add those to requests that never reach a route."""
-    before_routing = {
-        400: _blank("Malformed HTTP request.", 400),
-        417: _blank("`Expect` is not `100-continue`.", 417),
-        431: _blank("A line of the request head is too long.", 431),
-    }
-    return {str(status): response for status, response in sorted((before_routing | responses).items())}
-
-
-def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
-    headers = dict(_REQUEST_ID)
-    if any(issubclass(kind, errors.WorkflowProblem) for kind in kinds):
-        headers |= _OF_A_RESULT
-    if any(issubclass(kind, errors.Unavailable) for kind in kinds):
-        headers["Retry-After"] = ref("headers", "Retry-After")
-    if errors.UnsupportedEncoding in kinds:
-        headers["Accept-Encoding"] = ref("headers", "Accept-Encoding")
-    examples = {kind.slug: {"summary": kind.title, "value": _example_of(kind)} for kind in kinds}
-    return {
-        "description": "\n".join(f"- `{kind.slug}`: {(kind.__doc__ or kind.title).splitlines()[0]}" for kind in kinds),
-        "headers": headers,
-        "content": {PROBLEM: {"schema": ref("schemas", "Problem"), "examples": examples}},
-    }
-
-
-def _blank(description: str, status: int) -> dict[str, Any]:
-    return _untyped(description, "about:blank", HTTPStatus(status).phrase, status)
-
-
-def _untyped(description: str, kind: str, title: str, status: int) -> dict[str, Any]:
-    value = {"type": kind, "title": title, "status": status, "request_id": "..."}
-    return {
-        "description": description,
-        "headers": _REQUEST_ID,
-        "content": {PROBLEM: {"schema": ref("schemas", "Problem"), "example": value}},
-    }
-
-
-def _example_of(kind: type[Problem]) -> dict[str, Any]:
-    members: dict[str, Any] = {"type": TYPE_PREFIX + kind.slug, "title": kind.title, "status": kind.status}
-    members |= {"detail": kind.title + ".", "instance": "/event", "request_id": "0b1f6a2e-6f0c-4f0a-9d6e-0a4f1d5a4c1b"}
-    if issubclass(kind, errors.WorkflowProblem):
-        members["id"] = EXECUTION_ID
-    if issubclass(kind, errors.WorkflowFailed):
-        members["error"] = "OutOfStock"
-    if issubclass(kind, errors.SchemaViolation):
-        members["errors"] = [{"pointer": "/name", "detail": "the value is shorter than 1 character"}]
-    return members
+    return {str(status): it for status, it in sorted((problem_responses.before_routing() | responses).items())}

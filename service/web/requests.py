@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from service.bridge.ids import Ids
+    from service.web.callers import Callers
     from service.web.schema import RequestSchema
 
 
@@ -63,9 +64,12 @@ class RequestReader:
     With `read_foreign`, executions that were started elsewhere can be read, but not stopped.
     """
 
-    def __init__(self, schema: RequestSchema, ids: Ids, response_timeout: float, *, read_foreign: bool = False) -> None:
+    def __init__(
+        self, schema: RequestSchema, ids: Ids, callers: Callers, response_timeout: float, *, read_foreign: bool = False
+    ) -> None:
         self._schema = schema
         self._ids = ids
+        self._callers = callers
         self._read_foreign = read_foreign
         self._response_timeout = response_timeout
         self._full_wait = Preferences(response_timeout)
@@ -74,8 +78,10 @@ class RequestReader:
     async def start(self, request: web.Request) -> StartRequest:
         """Read POST /event.
 
-        Raise NotAcceptable, what `bodies.read_event` raises, InvalidIdempotencyKey or IdempotencyUnavailable.
+        Raise CallerUnknown, NotAcceptable, what `bodies.read_event` raises, InvalidIdempotencyKey or
+        IdempotencyUnavailable.
         """
+        caller = self._callers.identify(request)
         stream = _wants_stream(request)
         event = await bodies.read_event(request, self._schema)
         key = self._key(request)
@@ -84,12 +90,12 @@ class RequestReader:
             stream=stream,
             last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
             event=event,
-            execution_id=self._ids.new() if key is None else self._ids.for_key(key),
+            execution_id=self._ids.new(caller) if key is None else self._ids.for_key(key, caller),
             keyed=key is not None,
         )
 
     def follow(self, request: web.Request) -> FollowRequest:
-        """Read GET /event/{id}; raise UnknownExecution or NotAcceptable."""
+        """Read GET /event/{id}; raise CallerUnknown, UnknownExecution or NotAcceptable."""
         id_, foreign = self._existing(request)
         if foreign and not (self._read_foreign and is_execution_name(id_)):
             raise _unknown()
@@ -104,18 +110,19 @@ class RequestReader:
         )
 
     def stop(self, request: web.Request) -> str:
-        """Read DELETE /event/{id} and return the id; raise UnknownExecution."""
+        """Read DELETE /event/{id} and return the id; raise CallerUnknown or UnknownExecution."""
         id_, foreign = self._existing(request)
         if foreign:
             raise _unknown()
         return id_
 
     def _existing(self, request: web.Request) -> tuple[str, bool]:
-        """Return the id in the path, and whether it is foreign: not made by this service, or for something else."""
+        """Return the id in the path, and whether it is foreign: not made by this service for this caller."""
+        caller = self._callers.identify(request)
         id_ = request.match_info["id"]
         if is_id(id_):  # other texts may be private
             request[CONTEXT].execution_id = id_
-        return id_, not self._ids.verify(id_)
+        return id_, not self._ids.verify(id_, caller)
 
     def _preferences(self, request: web.Request, *, default: Preferences) -> Preferences:
         headers = request.headers.getall("Prefer", ())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from service.bridge.ids import Ids
     from service.telemetry.metrics import Metrics
     from service.telemetry.traces import Traces
+    from service.web.callers import Callers
     from service.web.schema import RequestSchema
 
 
@@ -45,6 +46,7 @@ class Routes:
         schema: RequestSchema,
         *,
         ids: Ids,
+        callers: Callers,
         metrics: Metrics,
         response_timeout: float,
         stage_prefix: str,
@@ -56,7 +58,7 @@ class Routes:
         self._bridge = bridge
         self._metrics = metrics
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
-        self._requests = RequestReader(schema, ids, response_timeout, read_foreign=read_foreign)
+        self._requests = RequestReader(schema, ids, callers, response_timeout, read_foreign=read_foreign)
         self._responses = Responses(self._prefix)
         self._held = HeldProgress()
         self._ready = ready

@@ -115,6 +115,7 @@ def test_a_value_that_would_only_fail_later_is_invalid_at_the_start(
         ("ID_SECRETS", ID_SECRET + ",", "must have at least 16 characters"),
         ("ID_SECRETS", ",".join([ID_SECRET] * 4), "must be at most 3 secrets, separated by commas"),
         ("READ_FOREIGN_EXECUTIONS", "maybe", "must be true or false"),
+        ("CALLER_HEADER", "X Caller", "must be the name of an HTTP header"),
     ],
 )
 def test_a_message_says_what_a_setting_must_be(
@@ -201,6 +202,15 @@ def test_without_any_secret_that_instances_share_ids_cannot_be_made(monkeypatch:
     monkeypatch.setenv("APPSYNC_AUTH", "iam")
     monkeypatch.delenv("APPSYNC_API_KEY")
     assert "  ID_SECRETS: is required if neither IDEMPOTENCY_SECRET nor APPSYNC_API_KEY is set" in message_of_error()
+
+
+def test_executions_that_belong_to_no_caller_cannot_be_read_where_callers_are_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("READ_FOREIGN_EXECUTIONS", "true")
+    assert settings.load().CALLER_HEADER is None
+    monkeypatch.setenv("CALLER_HEADER", "X-Caller")
+    assert "  CALLER_HEADER: cannot be used with READ_FOREIGN_EXECUTIONS" in message_of_error()
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,30 @@ async def rolling(rate: float, seconds: float) -> list[str]:
     return faults
 
 
+async def guesses(number: int, seconds: float) -> list[str]:
+    """Read and stop this many made-up ids while honest callers are answered as usual."""
+    async with Deployment() as deployment:
+        await deployment.add()
+        event = {"nome": "x", "sobrenome": "x", "wait": 0.0}
+        made_up = [deployment.callers.make_up(method, number // 2, seconds) for method in ("GET", "DELETE")]
+        flood = asyncio.gather(*made_up)
+        while not flood.done():
+            await deployment.callers.post(event)
+        statuses = sum(await flood, Counter[int]())
+        calls = dict(deployment.aws.calls)
+        faults = await deployment.check()
+    honest = deployment.callers.history
+    show(
+        f"  {dict(statuses)} for guesses; {Counter(call.ending for call in honest)} for honest callers, seconds: "
+        f"{_quantiles(sorted(call.seconds for call in honest))}; calls {calls}"
+    )
+    if set(statuses) != {404} or set(calls) - {"StartExecution", "DescribeStateMachine"}:
+        faults.append(f"guesses were more than refused: {dict(statuses)}, {calls}")
+    if {call.ending for call in honest} != {"200"}:
+        faults.append("honest callers were disturbed")
+    return faults
+
+
 def main() -> int:
     """Run all, or the selected ones; 0 if every guarantee held."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.acceptance", description=__doc__)
@@ -221,6 +245,7 @@ def main() -> int:
     runs: dict[str, Any] = {
         "cut: 500 executions end while the link is down": lambda: cut(options.pending, 500, 20, options.rate, 2),
         "cut: 2000 executions end while the link is down": lambda: cut(options.pending, 2000, 8, options.rate, 8),
+        "10,000 guesses of ids": lambda: guesses(10_000, 10),
         "rolling restart of two instances": lambda: rolling(options.rate, 30),
     }
     failed = 0

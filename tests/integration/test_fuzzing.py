@@ -21,21 +21,27 @@ TIMEOUT_S = 240 if EXAMPLES == "5" else 7200
 
 
 @pytest.mark.timeout(TIMEOUT_S + 60)
-async def test_every_response_to_a_generated_request_matches_the_api_description(tmp_path: Path) -> None:
+@pytest.mark.parametrize("caller", [None, "fuzzer"], ids=["one caller", "callers apart"])
+async def test_every_response_to_a_generated_request_matches_the_api_description(
+    tmp_path: Path, caller: str | None
+) -> None:
     arguments = [
         "--config-file",
         str(CONFIG),
         "run",
         "--max-examples",
-        EXAMPLES,
+        EXAMPLES if caller is None else str(max(1, int(EXAMPLES) // 5)),
         "--workers",
         "8",
         "--seed",
         "1",
         "--no-color",
     ]
-    # Reads of guessed ids would exhaust the default quota, and then every response would be a 503.
+    # Reads of what it started would exhaust the default quota, and then every response would be a 503.
     environment = {"RESPONSE_TIMEOUT": "5", "DESCRIBE_QUOTA": "100000000/1000000"}
+    if caller is not None:
+        environment["CALLER_HEADER"] = "X-Caller"
+        arguments += ["--header", f"X-Caller: {caller}"]
     async with LocalAws(port=0, wait=0) as aws, service(aws, **environment) as (process, url):
         fuzzer = await asyncio.create_subprocess_exec(
             sys.executable,

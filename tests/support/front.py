@@ -15,6 +15,7 @@ from service.app import composition
 from service.app.settings import DEMO_SCHEMA
 from service.bridge.ids import Ids
 from service.telemetry.metrics import Metrics
+from service.web.callers import Callers
 from service.web.connections import Connections
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
@@ -69,6 +70,7 @@ def routes(made: Stage, **options: Any) -> Routes:
         RequestSchema.load(DEMO_SCHEMA),
         metrics=Metrics(),
         ids=Ids("event", [ID_SECRET], key_secret),
+        callers=Callers(options.pop("caller_header", None), ID_SECRET),
         ready=lambda: ready,
         draining=lambda: made.admission.draining,
         response_timeout=options.pop("response_timeout", 10),
@@ -77,7 +79,7 @@ def routes(made: Stage, **options: Any) -> Routes:
     )
 
 
-_ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins", "read_foreign")
+_ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins", "read_foreign", "caller_header")
 
 
 @asynccontextmanager

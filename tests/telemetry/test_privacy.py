@@ -43,6 +43,7 @@ class Planted:
             "AWS_SECRET_ACCESS_KEY": self("awssecret"),
             "AWS_SESSION_TOKEN": self("awstoken"),
             "IDEMPOTENCY_SECRET": self("keysecret") + self("keysecret"),
+            "ID_SECRETS": f"{self('idsecret')}{self('idsecret')},{self('oldsecret')}{self('oldsecret')}",
         }
 
     def headers(self) -> dict[str, str]:
@@ -52,6 +53,7 @@ class Planted:
             "Cookie": f"session={self('cookie')}",
             "User-Agent": self("agent"),
             "X-Forwarded-For": self("address"),
+            "X-Caller": self("caller"),
             "X-Request-Id": f"no id: {self('requestid')}",
             "tracestate": f"vendor={self('tracestate')}",
             "traceparent": f"00-{self('traceparent')}",
@@ -110,7 +112,7 @@ JSON = {"Content-Type": "application/json"}
 
 async def test_no_refusal_reveals_what_it_refuses(planted: Planted) -> None:
     people = planted.people()
-    async with staged(planted) as (_, process, call):
+    async with staged(planted, CALLER_HEADER="X-Caller") as (_, process, call):
         await call(200, json=people)
         await call(200, json=people, headers={"Idempotency-Key": planted("key")})
         await call(422, json=people | {"more": 1}, headers={"Idempotency-Key": planted("key")})
@@ -126,6 +128,7 @@ async def test_no_refusal_reveals_what_it_refuses(planted: Planted) -> None:
         await call(406, json=people, headers={"Accept": f"text/{planted('accept')}"})
         await call(404, path=f"/{planted('path')}?{planted('query')}=1")
         await call(404, "GET", f"/event/{planted('id')}")
+        await call(500, json=people, headers={"X-Caller": ""})
         await call(405, "PUT", f"/event?{planted('query')}")
         port = int(call.url.rpartition(":")[2])
         for line in (f"GET /{planted('raw')} HTTP/9.9", f"{planted('method')} / HTTP/1.1\r\nContent-Length: x", "\0"):
@@ -195,6 +198,8 @@ async def test_invalid_settings_are_named_but_not_quoted(planted: Planted) -> No
         "APPSYNC_API_KEY": planted("apikey"),
         "APPSYNC_API_KEY_SECRET": planted("secretname"),
         "IDEMPOTENCY_SECRET": planted("s"),
+        "ID_SECRETS": f"{planted('first')},{planted('second')},{planted('third')},{planted('fourth')}",
+        "CALLER_HEADER": f"{planted('header')}:",
         "RESPONSE_TIMEOUT": planted("number"),
         "DESCRIBE_QUOTA": planted("quota"),
     }

@@ -53,6 +53,14 @@ async def test_the_id_of_another_caller_is_not_found_without_a_call_to_aws() -> 
             it.stage.endpoint.calls.clear()
 
 
+async def test_the_id_of_a_request_belongs_to_its_caller() -> None:
+    async with front(caller_header=HEADER) as it:
+        headers = ALICE | {"Prefer": "respond-async"}
+        async with it.client.post("/event", json=NAMES, headers=headers) as response:
+            execution_id = (await response.json())["id"]
+        assert IDS.verify(execution_id, "alice")
+
+
 async def test_the_same_key_of_two_callers_is_two_executions_and_of_one_caller_one() -> None:
     async with front(caller_header=HEADER) as it:
         key = {"Idempotency-Key": "order-17"}

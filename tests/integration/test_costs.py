@@ -198,7 +198,7 @@ def test_a_body_that_nobody_reads_is_not_decompressed(
 
     async def send(body: bytes) -> None:
         reader = await service.connect(
-            request(UNREAD[kind], {"Content-Encoding": encoding, "Content-Type": "a/b"}, body) + b"x"
+            request(UNREAD[kind], {"Content-Encoding": encoding, "Content-Type": "a/b", "Connection": "close"}, body)
         )
         assert (await closed(reader)).startswith(b"HTTP/1.1")
         service.end("FIN")

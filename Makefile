@@ -77,9 +77,9 @@ format: setup-dev ## format the code and fix what the linter can fix
 
 # HOST counts only on the command line: some shells have it in their environment, as the name of the machine.
 .PHONY: load
-load: setup-dev ## load test with locust, report in build/ (USERS=200 DURATION=30s WAIT=10; HOST=https://... for a deployment)
+load: setup-dev ## load test with locust, report in build/ (USERS=200 DURATION=30s WAIT=10; HOST=https://... BODY=@event.json)
 	$(BIN)/python -m tests.load --users $(USERS) --duration $(DURATION) --wait $(WAIT) \
-		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
+		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST)) $(if $(BODY),--body "$$BODY")
 
 .PHONY: bench
 bench: setup-dev ## compare the service with bare skeletons, plot in build/bench/ (BENCH=--short AGAINST=revision)

@@ -6,6 +6,7 @@ With `--host` the load goes to a deployment instead.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from urllib.error import URLError
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "build" / "load.html"
+
+BODY = "LOAD_BODY"
+"""The environment variable with the event for the callers, empty for the demonstration's."""
 
 
 @contextmanager
@@ -48,6 +52,16 @@ def wait_until_ready(url: str) -> None:
     raise TimeoutError("the local stack did not become ready within 30 seconds")
 
 
+def event(text: str) -> str:
+    """Return the JSON text that `--body` names; raise ArgumentTypeError."""
+    try:
+        body = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        json.loads(body)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"not the JSON text of an event: {error}") from error
+    return body
+
+
 def main() -> int:
     """Run and return Locust's exit status: 0 only if every response was correct."""
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
@@ -55,6 +69,12 @@ def main() -> int:
     parser.add_argument("--duration", default="30s", help="how long to run, for example 30s or 5m (default: 30s)")
     parser.add_argument("--wait", default="10", help="how long the workflow waits, in seconds (default: 10)")
     parser.add_argument("--host", help="URL of a deployment, without /event; --wait is then its own")
+    parser.add_argument(
+        "--body",
+        type=event,
+        default="",
+        help="the event to send, as JSON text or as @FILE (default: one with a new name each time)",
+    )
     options = parser.parse_args()
     REPORT.parent.mkdir(exist_ok=True)
     with nullcontext(options.host.rstrip("/")) if options.host else local_stack(options.wait) as url:
@@ -71,7 +91,7 @@ def main() -> int:
             *("--host", url, "--users", str(options.users), "--spawn-rate", str(min(100, max(10, options.users // 4)))),
             *("--run-time", options.duration, "--stop-timeout", "60", "--html", str(REPORT)),
         ]
-        status = subprocess.run(locust, cwd=ROOT, check=False).returncode
+        status = subprocess.run(locust, cwd=ROOT, env=os.environ | {BODY: options.body}, check=False).returncode
     print(f"report: {REPORT.relative_to(ROOT)}")  # noqa: T201 - a command-line tool
     return status
 

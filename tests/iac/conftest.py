@@ -65,16 +65,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             pytest.fail(str(failure), pytrace=False)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run all tests of the applied system; the others run beside it, as Terraform mostly waits."""
-    for item in items:
-        if isinstance(item, pytest.Function) and "world" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("applied"))
-
-
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Report the duration of each step so far, whichever process runs the test."""
+    """Report the duration of each step so far."""
     world = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
     if isinstance(world, World):
         item.user_properties.append((_STEPS, dict(world.took)))

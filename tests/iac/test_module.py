@@ -16,7 +16,10 @@ NEWER = {
     "aws_api_gateway_base_path_mapping.main",
     "aws_api_gateway_domain_name.main",
     "aws_ecs_cluster_capacity_providers.main",
+    "aws_iam_role.relay",
+    "aws_iam_role_policy.relay",
     "aws_route53_record.main",
+    "aws_sfn_state_machine.relay",
 }
 
 

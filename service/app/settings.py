@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -20,8 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service import data_file
-from service.app.shared_secrets import parse_secret, parse_secrets
-from service.appsync import MAX_SEGMENT_LENGTH, clean_key, is_segment
+from service.app import setting_types
 from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
 from service.web import cors
@@ -36,7 +33,6 @@ DEMO_SCHEMA: Final = data_file("request.schema.json")
 """The schema of the demonstration workflow's requests; API Gateway checks against the same file."""
 
 _SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
-_HOST: Final = re.compile(r"[A-Za-z0-9.:_-]+")
 
 _RULES: Final = {
     "missing": "is required",
@@ -57,51 +53,6 @@ class SettingsError(ValueError):
     """The settings cannot be used; the message lists every problem, one per line."""
 
 
-def _matching(pattern: str, rule: str) -> AfterValidator:
-    def validate(text: str) -> str:
-        if re.fullmatch(pattern, text) is None:
-            raise ValueError(rule)
-        return text
-
-    return AfterValidator(validate)
-
-
-def _parse_namespace(text: str) -> str:
-    if not is_segment(text):
-        raise ValueError(f"must be 1 to {MAX_SEGMENT_LENGTH} letters, digits and hyphens, with no hyphen at either end")
-    return text
-
-
-def _parse_key(secret: SecretStr) -> SecretStr:
-    return SecretStr(clean_key(secret.get_secret_value()))
-
-
-def _parse_url(text: str, schemes: tuple[str, str], path: str) -> str:
-    rule = f"must look like {schemes[0]}://<domain>{path}"
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:  # an invalid port, a malformed IPv6 address
-        raise ValueError(rule) from None
-    if _HOST.fullmatch(host or "") is None or parts.scheme not in schemes or parts.path != path:
-        raise ValueError(rule)
-    return text
-
-
-_HeaderName: TypeAlias = Annotated[str, _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "must be the name of an HTTP header")]
-_Key: TypeAlias = Annotated[SecretStr, AfterValidator(_parse_key)]
-_Namespace: TypeAlias = Annotated[str, AfterValidator(_parse_namespace)]
-_Quota: TypeAlias = Annotated[token_bucket.Quota, NoDecode, BeforeValidator(token_bucket.Quota.parse)]
-_Secret: TypeAlias = Annotated[SecretStr, AfterValidator(parse_secret)]
-_Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_secrets)]
-_ServiceName: TypeAlias = Annotated[
-    str, _matching(r"[\x21-\x7e]{1,250}", "must be 1 to 250 printable ASCII characters without spaces")
-]
-_StagePrefix: TypeAlias = Annotated[
-    str, _matching(r"[A-Za-z0-9_-]*", "must contain only letters, digits, hyphens and underscores")
-]
-
-
 class Settings(BaseSettings):
     """All settings of the service. Each field is the environment variable of the same name."""
 
@@ -119,19 +70,19 @@ class Settings(BaseSettings):
     """The workflow to start, by its ARN. The ARN's region is used for Step Functions, and for AppSync and
     Secrets Manager unless their own addresses name another."""
 
-    APPSYNC_HTTP_URL: str
+    APPSYNC_HTTP_URL: setting_types.EventsUrl
     """The HTTP endpoint of the AppSync Events API: https://<http-domain>/event."""
 
-    APPSYNC_REALTIME_URL: str
+    APPSYNC_REALTIME_URL: setting_types.RealtimeUrl
     """The real-time endpoint of the AppSync Events API: wss://<realtime-domain>/event/realtime."""
 
-    APPSYNC_NAMESPACE: _Namespace = "AsyncEvents"
+    APPSYNC_NAMESPACE: setting_types.Namespace = "AsyncEvents"
     """The channel namespace in which workflows publish their replies."""
 
     APPSYNC_AUTH: Literal["api_key", "iam"] = "api_key"
     """How to authenticate to AppSync: `api_key`, or `iam` for the AWS SDK's credentials, which needs no key."""
 
-    APPSYNC_API_KEY: _Key | None = None
+    APPSYNC_API_KEY: setting_types.ApiKey | None = None
     """The API key. With APPSYNC_AUTH=api_key, either this or APPSYNC_API_KEY_SECRET is required."""
 
     APPSYNC_API_KEY_SECRET: str | None = Field(None, validate_default=True)
@@ -151,7 +102,7 @@ class Settings(BaseSettings):
     """Seconds after SIGTERM during which new requests are still accepted, until the load balancer has noticed; 0
     with `local`."""
 
-    STAGE_PREFIX: _StagePrefix = ""
+    STAGE_PREFIX: setting_types.StagePrefix = ""
     """A path prefix that is accepted as well, and that every `Location` begins with: `dev` for /dev/event."""
 
     REQUEST_SCHEMA: Annotated[RequestSchema, NoDecode, BeforeValidator(RequestSchema.load)] = Field(
@@ -159,28 +110,28 @@ class Settings(BaseSettings):
     )
     """Path of the JSON Schema for request bodies; empty accepts any JSON object."""
 
-    IDEMPOTENCY_SECRET: _Secret | None = None
+    IDEMPOTENCY_SECRET: setting_types.Secret | None = None
     """A secret of at least 16 characters, the same on all instances, from which an Idempotency-Key's execution id is
     derived. APPSYNC_API_KEY is used if this is not set."""
 
-    ID_SECRETS: _Secrets = Field("", validate_default=True)  # parsed like any other
+    ID_SECRETS: setting_types.Secrets = Field("", validate_default=True)  # parsed like any other
     """Up to three secrets of at least 16 characters, separated by commas, the same on all instances: the first tags new
     execution ids, all verify them. IDEMPOTENCY_SECRET, or else APPSYNC_API_KEY, is used if this is not set."""
 
     READ_FOREIGN_EXECUTIONS: bool = False
     """Whether executions that this service did not start, or an older release did, can be read by their names."""
 
-    CALLER_HEADER: _HeaderName | None = None
+    CALLER_HEADER: setting_types.HeaderName | None = None
     """The header in which the gateway says who calls, overwriting what a client sent. Ids and keys then belong to their
     caller. Without it, all are one caller."""
 
-    DESCRIBE_QUOTA: _Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
+    DESCRIBE_QUOTA: setting_types.Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
     """The account's quota for DescribeExecution: bucket size/refill per second."""
 
-    HISTORY_QUOTA: _Quota = token_bucket.GET_EXECUTION_HISTORY_QUOTA
+    HISTORY_QUOTA: setting_types.Quota = token_bucket.GET_EXECUTION_HISTORY_QUOTA
     """The account's quota for GetExecutionHistory: bucket size/refill per second."""
 
-    LIST_QUOTA: _Quota = token_bucket.LIST_EXECUTIONS_QUOTA
+    LIST_QUOTA: setting_types.Quota = token_bucket.LIST_EXECUTIONS_QUOTA
     """The account's quota for ListExecutions: bucket size/refill per second."""
 
     CORS_ORIGINS: Annotated[frozenset[str], NoDecode, BeforeValidator(cors.parse_origins)] = frozenset()
@@ -199,7 +150,7 @@ class Settings(BaseSettings):
     EMF_INTERVAL: float = Field(0, ge=0, le=600, allow_inf_nan=False)
     """Seconds between two lines of CloudWatch metrics (Embedded Metric Format) on standard output; 0 writes none."""
 
-    SERVICE_NAME: _ServiceName = "sync-front"
+    SERVICE_NAME: setting_types.ServiceName = "sync-front"
     """The value of the CloudWatch metrics' dimension `service`, and the service's name in traces."""
 
     LOG_FORMAT: Literal["json", "console"] = Field(default_factory=lambda: "console" if sys.stderr.isatty() else "json")
@@ -214,16 +165,6 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if name == "REQUEST_SCHEMA" or not isinstance(value, str) or value.strip()
         }
-
-    @field_validator("APPSYNC_HTTP_URL")
-    @classmethod
-    def _http_url(cls, text: str) -> str:
-        return _parse_url(text, ("https", "http"), "/event")
-
-    @field_validator("APPSYNC_REALTIME_URL")
-    @classmethod
-    def _realtime_url(cls, text: str) -> str:
-        return _parse_url(text, ("wss", "ws"), "/event/realtime")
 
     @field_validator("STAGE_PREFIX", mode="before")
     @classmethod

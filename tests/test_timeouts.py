@@ -15,7 +15,7 @@ from service.appsync.protocol import DEFAULT_SILENCE_TIMEOUT_S
 from service.appsync.renewal import SILENCE_CHECK_INTERVAL_S
 from service.appsync.secrets_manager import MIN_READ_INTERVAL_S
 from service.appsync.timing import Backoff, Renewal, Timeouts
-from service.bridge import lookup_queue, recovery
+from service.bridge import listings, lookup_queue, recovery
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
 from service.bridge.remote import MAX_REMOTE_EXECUTIONS, SUBSCRIBE_TIMEOUT_S
@@ -104,6 +104,15 @@ def test_recovery_is_soon_and_stays_below_the_quotas() -> None:
     assert min(lookup_queue.RECORD_LAG_PAUSES_S) >= lookup_queue.MIN_READ_INTERVAL_S  # 10 reads a second at most
     assert 1 / DESCRIBE_EXECUTION_QUOTA.refill <= lookup_queue.MIN_READ_INTERVAL_S
     assert lookup_queue.RETRY_FAILED_READ_AFTER_S >= RECOVERY_READ_TIMEOUT_S  # no faster than it fails
+
+
+def test_an_end_that_nothing_reported_is_found_within_thirty_seconds() -> None:
+    found_by_a_sweep = recovery.SWEEP_INTERVAL_S + lookup_queue.SETTLE_S + 2 * RECOVERY_READ_TIMEOUT_S  # and its page
+    assert found_by_a_sweep + lookup_queue.SWEEP_TOKEN_TIMEOUT_S <= 30
+    assert recovery.MIN_SWEPT_WAIT_S - LOOKUP_BEFORE_DEADLINE_S + RECOVERY_READ_TIMEOUT_S <= 31
+    assert default("RESPONSE_TIMEOUT") < recovery.MIN_SWEPT_WAIT_S  # by default there are no sweeps
+    assert lookup_queue.SETTLE_S >= 2  # replies that are on their way are not read
+    assert LIST_EXECUTIONS_QUOTA.size / 2 >= listings.MAX_LIST_PAGES
 
 
 def test_the_last_lookup_has_time_for_a_read() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from service.bridge.recovery import Recovery
     from service.bridge.reply_channel import ReplyChannel
     from service.stepfunctions.client import StepFunctionsClient
-    from service.stepfunctions.reader import RecordReader
+    from service.stepfunctions.read_budgets import ReadBudgets
     from service.telemetry.link_observer import LinkObserver
     from service.web.connections import Connections
 
@@ -38,7 +38,7 @@ class ServiceCollector(Collector):
         admission: Admission,
         replies: PendingReplies,
         recovery: Recovery,
-        record: RecordReader,
+        budgets: ReadBudgets,
         client: StepFunctionsClient,
         link: Link,
         channel: ReplyChannel,
@@ -49,7 +49,7 @@ class ServiceCollector(Collector):
         self._admission = admission
         self._replies = replies
         self._recovery = recovery
-        self._record = record
+        self._budgets = budgets
         self._client = client
         self._link = link
         self._channel = channel
@@ -167,6 +167,6 @@ class ServiceCollector(Collector):
             "Calls to read the record that are available now, by action; negative if future ones are reserved.",
             labels=["action"],
         )
-        for action, bucket in self._record.buckets.items():
+        for action, bucket in self._budgets.buckets.items():
             tokens.add_metric([action], bucket.level)
         yield tokens

@@ -27,6 +27,7 @@ from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channels import ReplyChannels
 from service.bridge.starter import Starter
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
 from service.stepfunctions.token_bucket import stop_execution_quota
@@ -90,9 +91,8 @@ async def build(
     client = await stack.enter_async_context(
         StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
     )
-    record = RecordReader(
-        client, describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA
-    )
+    budgets = ReadBudgets(describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA)
+    record = RecordReader(client, budgets)
     observer = LinkObserver()
     link = await stack.enter_async_context(
         Link(
@@ -103,7 +103,7 @@ async def build(
             proxy=aws.network.proxy_for(settings.APPSYNC_REALTIME_URL),
         )
     )
-    recovery = await stack.enter_async_context(Recovery(replies, record))
+    recovery = await stack.enter_async_context(Recovery(replies, budgets))
     replies.on_ended = recovery.lookup_ended
     replies.on_deadline_near = recovery.lookup_before_deadline
 
@@ -136,7 +136,7 @@ async def build(
     stack.push_async_callback(bridge.aclose)
 
     def without_record() -> None:
-        recovery.enabled = False
+        record.kept = False
         ids.keys_enabled = False
 
     machine = await stack.enter_async_context(StateMachineCheck(client, settings.STATE_MACHINE_ARN, without_record))
@@ -149,7 +149,7 @@ async def build(
         admission=admission,
         replies=replies,
         recovery=recovery,
-        record=record,
+        budgets=budgets,
         client=client,
         link=link,
         channel=channel,

@@ -115,7 +115,7 @@ class Bridge:
         if (problem := self._admission.refusal(self._durations.typical_seconds)) is not None:
             raise problem
         began = asyncio.get_running_loop().time()
-        with self._admission, self._replies.expect(execution_id, began + wait, on_progress) as waiter:
+        with self._admission, self._replies.expect(execution_id, began + wait, on_progress, self._record) as waiter:
             if shared:
                 # The start does not end with its caller, as others may share it.
                 async with self._shared_starts.join(start, event, channel, waiter.deadline) as joined:
@@ -152,7 +152,7 @@ class Bridge:
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         # Register the waiter first, so that a reply that comes during the read is not lost.
-        with self._admission, self._replies.expect(execution_id, deadline, on_progress) as waiter:
+        with self._admission, self._replies.expect(execution_id, deadline, on_progress, self._record) as waiter:
             waiter.known = not guess
             try:
                 execution = await self._record.describe(execution_id, guess=guess)

@@ -1,8 +1,8 @@
 """The queue of lookups: outcomes read from Step Functions' record, within its quotas, nearest deadline first.
 
-Nothing is read by a poller per waiter: one page of ListExecutions shows for a thousand executions whether they have
-ended, and only those that have are read. While listings fail, executions are read one by one, each in its turn; and
-while the link is down as well, only with half of the quotas, as its return will need the other half.
+Nothing is read by a poller per waiter: listings show of thousands of executions that they are running, and only the
+others are read. While listings fail, executions are read one by one, each in its turn; and while the link is down as
+well, only with half of the quotas, as its return will need the other half.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from service.bridge.listings import Listings
 from service.errors import Problem, UnknownExecution
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container
+    from collections.abc import Collection
 
     from service.bridge.background import BackgroundTasks
     from service.bridge.pending import PendingReplies
     from service.stepfunctions.budget import Budget
+    from service.stepfunctions.read_budgets import ReadBudgets
     from service.stepfunctions.reader import RecordReader
 
 log = structlog.get_logger(__name__)
@@ -33,8 +35,14 @@ MAX_SINGLE_READS: Final = 8
 MAX_CONCURRENT_READS: Final = 32
 """Reads under way at once, so that they do not hold up starts."""
 
-MAX_LIST_PAGES: Final = 20
-"""Pages per listing. In an account that needs more, the lookups before the deadlines find what the listing misses."""
+SETTLE_S: Final = 5.0
+"""Seconds that an execution found by a sweep has for its reply to arrive, before it is read."""
+
+SWEEP_TOKEN_TIMEOUT_S: Final = 10.0
+"""Seconds that a page of a sweep may wait for its token: it is not urgent."""
+
+LISTING_LAG_S: Final = 1.0
+"""Seconds for which a new execution may be missing in a listing. It is read only after that."""
 
 LAST_LOOKUP_WINDOW_S: Final = 2.0
 """Seconds before a deadline in which an execution is read by itself if no listing shows it."""
@@ -50,12 +58,19 @@ RECORD_LAG_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 workflow publishes its reply before it ends. The last pause repeats."""
 
 
+MAX_PRESUMED_REPEATS: Final = len(RECORD_LAG_PAUSES_S)
+"""Repeated reads of an execution that only a listing showed to have ended: the listing may have been wrong."""
+
+
 @dataclass(slots=True)
 class _Lookup:
     """One execution to read."""
 
     ended: bool = False
     """Whether it is known to have ended: it is then read until the record shows that."""
+
+    presumed: bool = False
+    """Whether it is missing in a listing of what runs: it is then read a few more times, as the record may lag."""
 
     queued: bool = False
     """Whether it is queued for its first, or next, read."""
@@ -65,6 +80,9 @@ class _Lookup:
 
     urgent: bool = False
     """Whether it is queued by its deadline, before those that are not."""
+
+    swept: bool = False
+    """Whether a sweep asked for it, which leaves half of the quotas to others unless it is urgent."""
 
     reading: bool = False
     """Whether it is being read."""
@@ -82,28 +100,25 @@ class _Lookup:
 class LookupQueue:
     """Looks up executions and resolves their waiters; `recovered` counts the executions that it resolved.
 
-    Reads and listings run in `tasks`. Executions that are `polled` are read even if no listing shows them.
+    Reads and listings run in `tasks`, within the budgets of the account, each for the record of the waiters' own state
+    machine.
     """
 
-    def __init__(
-        self, replies: PendingReplies, record: RecordReader, tasks: BackgroundTasks, polled: Container[str]
-    ) -> None:
+    def __init__(self, replies: PendingReplies, budgets: ReadBudgets, tasks: BackgroundTasks) -> None:
         self.recovered = 0
         self.link_down = False
         """Whether no reply can be received at the moment."""
         self._replies = replies
-        self._record = record
+        self._budgets = budgets
         self._tasks = tasks
-        self._polled = polled
         self._wake = asyncio.Event()
-        self._requested: set[str] = set()  # may have ended
+        self._requested: dict[RecordReader, set[str]] = {}  # may have ended
         self._lookups: dict[str, _Lookup] = {}
         # A heap: to be read next, by deadline. Those that are not urgent come later, each once before any comes again.
         self._ready: list[tuple[int, float, str]] = []
         self._later: list[tuple[float, str]] = []  # a heap: to be read again, by time
         self._reading = 0
-        self._listing = False
-        self._listing_failed = False  # the last time
+        self._listings = Listings()
         self._round = 0
 
     def __len__(self) -> int:
@@ -111,12 +126,29 @@ class LookupQueue:
 
     def request(self, execution_ids: Collection[str]) -> None:
         """Look up executions that may have ended."""
-        self._requested.update(execution_ids)
+        for record, ids in self._by_record(execution_ids).items():
+            self._requested.setdefault(record, set()).update(ids)
         self._wake.set()
 
     def request_ended(self, execution_id: str) -> None:
         """Read an execution that has ended until its record shows the outcome."""
-        self._enqueue(execution_id, ended=True)
+        if self._by_record([execution_id]):
+            self._enqueue(execution_id, ended=True)
+
+    def sweep(self, execution_ids: Collection[str]) -> None:
+        """List what runs, and read the rest of these executions unless their replies still arrive."""
+        for record, ids in self._by_record(execution_ids).items():
+            if self._listings.begin(record):
+                self._tasks.spawn(self._list(record, ids, settle=SETTLE_S))
+
+    def _by_record(self, execution_ids: Collection[str]) -> dict[RecordReader, set[str]]:
+        """Group executions by the record of their state machine, without those that leave none."""
+        groups: dict[RecordReader, set[str]] = {}
+        for execution_id in execution_ids:
+            record = self._replies.record(execution_id)
+            if record is not None and record.kept:
+                groups.setdefault(record, set()).add(execution_id)
+        return groups
 
     async def run(self) -> None:
         """Process the queue until cancelled."""
@@ -130,9 +162,11 @@ class LookupQueue:
 
     def _dispatch(self, now: float) -> float | None:
         """Begin all that can be done now; return in how many seconds there may be more to do."""
-        # A few requests do not wait for a listing under way: their deadlines may be near. Nor do many if it may fail.
-        if self._requested and (not self._listing or self._listing_failed or len(self._requested) <= MAX_SINGLE_READS):
-            self._begin_lookups()
+        for record, ids in list(self._requested.items()):
+            # A few do not wait for a listing under way: their deadlines may be near. Nor do many if it may fail.
+            listing = self._listings.under_way(record) and not self._listings.failed(record)
+            if not listing or len(ids) <= MAX_SINGLE_READS:
+                self._begin_lookups(record, self._requested.pop(record))
         while self._later and self._later[0][0] <= now:
             due, execution_id = heapq.heappop(self._later)
             lookup = self._lookups.get(execution_id)
@@ -141,29 +175,32 @@ class LookupQueue:
         while self._ready and self._reading < MAX_CONCURRENT_READS:
             *_, execution_id = self._ready[0]
             lookup = self._lookups.get(execution_id)
+            reader = self._replies.record(execution_id)
             if lookup is None or not lookup.queued:
                 heapq.heappop(self._ready)  # a listing has shown that it is running
-            elif self._replies.deadline(execution_id) is None:
+            elif reader is None or self._replies.deadline(execution_id) is None:
                 heapq.heappop(self._ready)
                 del self._lookups[execution_id]  # its last waiter has left
-            elif (claimed := self._record.claim(spare=(spare := self.link_down and not lookup.urgent))) is None:
-                return self._record.seconds_to_wait(spare=spare)
+            elif (claimed := self._budgets.claim(spare=(spare := self._spare(lookup)))) is None:
+                return self._budgets.seconds_to_wait(spare=spare)
             else:
                 heapq.heappop(self._ready)
                 lookup.queued, lookup.unlisted, lookup.reading = False, False, True
                 self._reading += 1
-                self._tasks.spawn(self._read(execution_id, lookup, claimed))
+                self._tasks.spawn(self._read(execution_id, reader, lookup, claimed))
         return max(0.0, self._later[0][0] - now) if self._later else None
 
-    def _begin_lookups(self) -> None:
-        missing = {key for key in self._requested if key in self._replies and not self._move_forward(key)}
-        self._requested.clear()
+    def _spare(self, lookup: _Lookup) -> bool:
+        return not lookup.urgent and (self.link_down or lookup.swept)
+
+    def _begin_lookups(self, record: RecordReader, ids: set[str]) -> None:
+        missing = {key for key in ids if key in self._replies and not self._move_forward(key)}
         self._round += 1
         many = len(missing) > MAX_SINGLE_READS
-        if many and not self._listing:
-            self._listing = True
-            self._tasks.spawn(self._list(set(missing)))
-        if not many or self._listing_failed:
+        failed = self._listings.failed(record)
+        if many and self._listings.begin(record):
+            self._tasks.spawn(self._list(record, set(missing)))
+        if not many or failed:
             for execution_id in missing:
                 self._enqueue(execution_id, unlisted=many)
 
@@ -175,8 +212,11 @@ class LookupQueue:
         self._enqueue(execution_id)
         return True
 
-    def _enqueue(self, execution_id: str, *, ended: bool = False, unlisted: bool = False) -> None:
+    def _enqueue(
+        self, execution_id: str, *, ended: bool = False, presumed: bool = False, unlisted: bool = False
+    ) -> None:
         lookup = self._lookups.setdefault(execution_id, _Lookup())
+        lookup.presumed = lookup.presumed or presumed
         lookup.ended, lookup.unlisted, lookup.requested_again = lookup.ended or ended, unlisted, lookup.reading
         lookup.due = 0.0
         deadline = self._replies.deadline(execution_id) or 0.0
@@ -186,10 +226,10 @@ class LookupQueue:
             heapq.heappush(self._ready, (0 if urgent else self._round, deadline, execution_id))
             self._wake.set()
 
-    async def _read(self, execution_id: str, lookup: _Lookup, claimed: Budget) -> None:
+    async def _read(self, execution_id: str, record: RecordReader, lookup: _Lookup, claimed: Budget) -> None:
         pause: float | None = None
         try:
-            outcome = await self._record.outcome(execution_id, claimed)
+            outcome = await record.outcome(execution_id, claimed)
         except UnknownExecution:
             outcome = None  # it is still being started, or the record lags behind
         except Problem as problem:
@@ -204,7 +244,7 @@ class LookupQueue:
             self._wake.set()
         if outcome is not None:
             self.recovered += self._replies.resolve(execution_id, outcome)
-        elif lookup.ended or lookup.requested_again:
+        elif lookup.ended or lookup.requested_again or (lookup.presumed and lookup.repeats < MAX_PRESUMED_REPEATS):
             pause = pause or RECORD_LAG_PAUSES_S[min(lookup.repeats, len(RECORD_LAG_PAUSES_S) - 1)]
         if pause is None:
             del self._lookups[execution_id]
@@ -214,46 +254,36 @@ class LookupQueue:
         now = asyncio.get_running_loop().time()
         # Repeat a failed read before the deadline, as no other lookup comes in that time.
         remaining = (self._replies.deadline(execution_id) or now) - now
-        lookup.due = now + min(pause, max(remaining / 2, MIN_READ_INTERVAL_S))
-        heapq.heappush(self._later, (lookup.due, execution_id))
+        self._schedule(execution_id, lookup, now + min(pause, max(remaining / 2, MIN_READ_INTERVAL_S)))
 
-    async def _list(self, missing: set[str]) -> None:
-        """List executions, and enqueue those of `missing` that have ended, or need to be read although not listed."""
-        try:
-            await self._list_pages(missing)
-        except Problem as problem:
-            if self._listing_failed:
-                missing.clear()  # they did not wait for this listing
-            else:
-                log.warning("list_executions_failed", problem=problem.slug, missing=len(missing), **problem.log_fields)
-            self._listing_failed = True
-        else:
-            self._listing_failed = False
-            # What is not listed has not started yet, or did so long ago: read it only if no later lookup will come.
-            soon = asyncio.get_running_loop().time() + LAST_LOOKUP_WINDOW_S
-            missing = {key for key in missing if key in self._polled or (self._replies.deadline(key) or 0.0) < soon}
-        finally:
-            self._listing = False
-            self._wake.set()
+    def _schedule(self, execution_id: str, lookup: _Lookup, due: float) -> None:
+        lookup.due = due
+        heapq.heappush(self._later, (due, execution_id))
+        self._wake.set()
+
+    async def _list(self, record: RecordReader, missing: set[str], settle: float = 0.0) -> None:
+        """List what runs, and look up the rest of `missing`, which may have `settle` more seconds for their replies."""
+        listed, failed_before = set(missing), self._listings.failed(record)
+        timeout = (SWEEP_TOKEN_TIMEOUT_S,) if settle else ()
+        complete = await self._listings.remove_running(record, missing, *timeout)
+        for execution_id in listed - missing:
+            lookup = self._lookups.get(execution_id)
+            if lookup is not None and (lookup.unlisted or (lookup.presumed and not (lookup.reading or lookup.ended))):
+                del self._lookups[execution_id]
+        self._wake.set()
+        if failed_before and not complete and not settle:
+            return  # they did not wait for this listing
+        now = asyncio.get_running_loop().time()
         for execution_id in missing:
-            if not self._move_forward(execution_id):
+            if self._move_forward(execution_id):
+                continue
+            due = max(now + settle, self._replies.since(execution_id) + LISTING_LAG_S)
+            if not complete:
                 self._enqueue(execution_id, unlisted=True)
-
-    async def _list_pages(self, missing: set[str]) -> None:
-        """List executions, newest first, and remove from `missing` what is listed; enqueue what has ended."""
-        found_before = False
-        token: str | None = None
-        for _ in range(MAX_LIST_PAGES):
-            page = await self._record.page(token)
-            found = [(key, status) for key, status in page.executions if key in missing]
-            for execution_id, status in found:
-                missing.discard(execution_id)
-                if status not in {"RUNNING", "PENDING_REDRIVE"}:
-                    self._enqueue(execution_id, ended=True)
-                elif (lookup := self._lookups.get(execution_id)) is not None and lookup.unlisted:
-                    del self._lookups[execution_id]
-            token = page.next_token
-            # All were started within the length of one wait, so they are next to each other in the list.
-            if not missing or token is None or (found_before and not found):
-                break
-            found_before = found_before or bool(found)
+                self._lookups[execution_id].swept = settle > 0
+            elif due > now:
+                lookup = self._lookups.setdefault(execution_id, _Lookup())
+                lookup.presumed, lookup.unlisted = True, False
+                self._schedule(execution_id, lookup, due)
+            else:
+                self._enqueue(execution_id, presumed=True)

@@ -16,6 +16,7 @@ from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from service.stepfunctions.reader import RecordReader
 
 OnProgress: TypeAlias = "Callable[[str, bytes], None]"
 """Called with the execution id and the JSON text of the progress that its workflow published."""
@@ -39,14 +40,32 @@ class Waiter(asyncio.Future["Outcome | None"]):
     """
 
     # Thousands wait at once, so the size of each one matters.
-    __slots__ = ("_replies", "_tick", "deadline", "execution_id", "known", "on_progress", "resolved_at")
+    __slots__ = (
+        "_replies",
+        "_tick",
+        "deadline",
+        "execution_id",
+        "known",
+        "on_progress",
+        "record",
+        "resolved_at",
+        "since",
+    )
 
     def __init__(
-        self, replies: PendingReplies, execution_id: str, deadline: float, on_progress: OnProgress | None
+        self,
+        replies: PendingReplies,
+        execution_id: str,
+        deadline: float,
+        on_progress: OnProgress | None,
+        record: RecordReader | None,
     ) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self.execution_id = execution_id
         self.deadline = deadline
+        self.since = self.get_loop().time()
+        self.record = record
+        """Where the outcome can be read; None if nowhere."""
         self.on_progress = on_progress
         self.resolved_at: float | None = None
         self.known = True
@@ -177,13 +196,27 @@ class PendingReplies:
         """Know from now on that the execution exists."""
         self._remember(execution_id, resolved=self._remembered.get(execution_id, False))
 
-    def pending(self) -> list[str]:
-        """Return the ids of all executions that have a waiter without an outcome, but for those that may be guesses."""
+    def pending(self, min_wait: float = float("-inf")) -> list[str]:
+        """Return the ids of all executions that have a waiter without an outcome, but for those that may be guesses.
+
+        Leave out those whose waits are all shorter than `min_wait` seconds.
+        """
         return [
             key
             for key, waiters in self._waiters.items()
-            if any(waiter.known and not waiter.done() for waiter in waiters)
+            if any(
+                waiter.known and not waiter.done() and waiter.deadline - waiter.since >= min_wait for waiter in waiters
+            )
         ]
+
+    def record(self, execution_id: str) -> RecordReader | None:
+        """Return where the outcome of a pending execution can be read; None if nowhere."""
+        waiters = self._waiters.get(execution_id)
+        return waiters[0].record if waiters else None
+
+    def since(self, execution_id: str) -> float:
+        """Return since when a request has been waiting for the execution, by the event loop's clock."""
+        return min((waiter.since for waiter in self._waiters.get(execution_id, ())), default=0.0)
 
     def deadline(self, execution_id: str) -> float | None:
         """Return the earliest deadline among the waiters without an outcome; None if there are none."""
@@ -191,10 +224,14 @@ class PendingReplies:
         return min(waiting, default=None)
 
     def expect(
-        self, execution_id: str, deadline: float = float("inf"), on_progress: OnProgress | None = None
+        self,
+        execution_id: str,
+        deadline: float = float("inf"),
+        on_progress: OnProgress | None = None,
+        record: RecordReader | None = None,
     ) -> Waiter:
-        """Make a waiter for the outcome of an execution; enter it to register it."""
-        return Waiter(self, execution_id, deadline, on_progress)
+        """Make a waiter for the outcome of an execution, which `record` may show; enter it to register it."""
+        return Waiter(self, execution_id, deadline, on_progress, record)
 
     def register(self, waiter: Waiter) -> None:
         """Add a waiter."""

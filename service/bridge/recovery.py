@@ -2,7 +2,7 @@
 
 AppSync Events delivers at most once and replays nothing. An outcome that was published while no subscription was live
 is looked up in Step Functions' record: after a gap, shortly before a deadline, and if an event says that an execution
-has ended but not how.
+has ended but not how. For long waits, sweeps find what ended although no event and no gap said so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from service.bridge.pending import PendingReplies
-    from service.stepfunctions.reader import RecordReader
+    from service.stepfunctions.read_budgets import ReadBudgets
 
 POLL_INTERVAL_S: Final = 2.0
 """Seconds between two lookups of executions whose replies cannot be received."""
@@ -32,19 +32,23 @@ LOOKUPS_AFTER_GAP_S: Final = (0.0, 1.0, 3.0)
 """Seconds after a gap at which lookups are made. One is not enough, as listings are eventually consistent
 ("ListExecutions", AWS Step Functions API Reference)."""
 
+SWEEP_INTERVAL_S: Final = 10.0
+"""Seconds between two sweeps of long waits. With SETTLE_S and the time of a listing and a read, an end that was not
+reported is found within 30 seconds."""
+
+MIN_SWEPT_WAIT_S: Final = 30.0
+"""Seconds; in a shorter wait, the lookup before its deadline finds an end within that time."""
+
 
 class Recovery:
-    """Schedules lookups of pending executions.
+    """Schedules lookups of pending executions; those of an EXPRESS state machine leave no record, and are left out."""
 
-    Does nothing while `enabled` is False: an EXPRESS state machine keeps no record.
-    """
-
-    def __init__(self, replies: PendingReplies, record: RecordReader, *, enabled: bool = True) -> None:
-        self.enabled = enabled
+    def __init__(self, replies: PendingReplies, budgets: ReadBudgets) -> None:
+        self._closed = False
         self._replies = replies
         self._tasks = BackgroundTasks()
         self._polled: Counter[str] = Counter()
-        self._lookups = LookupQueue(replies, record, self._tasks, self._polled)
+        self._lookups = LookupQueue(replies, budgets, self._tasks)
         self._gap_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
 
@@ -55,19 +59,19 @@ class Recovery:
 
     async def __aenter__(self) -> Self:
         self._tasks.spawn(self._lookups.run())
+        self._tasks.spawn(self._sweep())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.enabled = False
+        self._closed = True
         self._tasks.cancel()
         await self._tasks.aclose()
 
     def lookup(self, execution_ids: Collection[str]) -> None:
         """Look up executions that may have ended."""
-        if self.enabled:
-            self._lookups.request(execution_ids)
+        self._lookups.request(execution_ids)
 
     def lookup_before_deadline(self, execution_id: str) -> None:
         """Look up an execution whose wait is about to end: a reply can be lost without a visible gap."""
@@ -75,12 +79,11 @@ class Recovery:
 
     def lookup_ended(self, execution_id: str) -> None:
         """Read an execution that has ended until its record shows the outcome."""
-        if self.enabled:
-            self._lookups.request_ended(execution_id)
+        self._lookups.request_ended(execution_id)
 
     def lookup_missed(self, execution_ids: Collection[str]) -> None:
         """Look up executions whose reply may have just been missed: their record may show the end later."""
-        if self.enabled:
+        if not self._closed:
             self._tasks.spawn(self._lookup_after_gap(execution_ids))
 
     @contextlib.contextmanager
@@ -88,7 +91,7 @@ class Recovery:
         """Poll this execution inside the block: we have no subscription for it."""
         self._polled[execution_id] += 1
         self.lookup([execution_id])
-        if self.enabled and (self._poll_task is None or self._poll_task.done()):
+        if not self._closed and (self._poll_task is None or self._poll_task.done()):
             self._poll_task = self._tasks.spawn(self._poll())
         try:
             yield
@@ -99,20 +102,27 @@ class Recovery:
 
     def link_lost(self) -> None:
         """Poll all pending executions from now on: none of their replies can be received."""
-        if self.enabled:
-            self._lookups.link_down = True
-            self._replace_gap_task(self._poll_while_down())
+        self._lookups.link_down = True
+        self._replace_gap_task(self._poll_while_down())
 
     def link_restored(self) -> None:
         """Look up all executions pending now: what was published in the gap is lost."""
-        if self.enabled:
-            self._lookups.link_down = False
-            self._replace_gap_task(self._lookup_after_gap(self._replies.pending()))
+        self._lookups.link_down = False
+        self._replace_gap_task(self._lookup_after_gap(self._replies.pending()))
 
     def _replace_gap_task(self, work: Coroutine[None, None, None]) -> None:
         if self._gap_task is not None:
             self._gap_task.cancel()
-        self._gap_task = self._tasks.spawn(work)
+            self._gap_task = None
+        if self._closed:
+            work.close()
+        else:
+            self._gap_task = self._tasks.spawn(work)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            self._lookups.sweep(self._replies.pending(MIN_SWEPT_WAIT_S))
 
     async def _poll(self) -> None:
         while self._polled:

@@ -71,8 +71,8 @@ class Execution:
 class Page:
     """One page of a listing."""
 
-    executions: list[tuple[str, ExecutionStatusType]]
-    """Pairs of execution id and status, newest first."""
+    names: list[str]
+    """The ids of executions, newest first."""
     next_token: str | None
     """The token of the next page; None on the last one."""
 
@@ -219,7 +219,7 @@ class StepFunctionsClient:
 
         async def request(deadline: float) -> Page:
             page = await self._send("ListExecutions", arguments, deadline)
-            return Page([(item["name"], item["status"]) for item in page["executions"]], page.get("nextToken"))
+            return Page([item["name"] for item in page["executions"]], page.get("nextToken"))
 
         return await self._call("ListExecutions", request, None, timeout=timeout, retry=retry)
 

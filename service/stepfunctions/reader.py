@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final
 
 from service.errors import Refused, Throttled, UnknownExecution
-from service.stepfunctions.budget import Budget
-from service.stepfunctions.token_bucket import (
-    DESCRIBE_EXECUTION_QUOTA,
-    GET_EXECUTION_HISTORY_QUOTA,
-    LIST_EXECUTIONS_QUOTA,
-    Quota,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
+    from service.stepfunctions.budget import Budget
     from service.stepfunctions.client import Execution, Page, StepFunctionsClient
     from service.stepfunctions.outcomes import Outcome
-    from service.stepfunctions.token_bucket import TokenBucket
-
-REFUSED_S: Final = 10.0
-"""Seconds for which a read that was refused, for want of a permission, is not made if the other one can be."""
+    from service.stepfunctions.read_budgets import ReadBudgets
 
 PAGE_TOKEN_TIMEOUT_S: Final = 0.5
 """Seconds that a listing may wait for its token. If the wait would be longer, reading executions singly is faster."""
@@ -43,36 +31,16 @@ EXISTING_RETRY_DELAYS_S: Final = (*UNKNOWN_RETRY_DELAYS_S, 1.0, 2.0)
 
 
 class RecordReader:
-    """Reads records for callers, first come, first served, and outcomes for recovery with the tokens that are left.
+    """Reads the records of one state machine's executions, within budgets that all state machines share.
 
-    Two calls show how an execution ended, each with its own quota: DescribeExecution, and GetExecutionHistory for the
-    newest event.
+    Callers are served first come, first served, recovery with the tokens that are left.
     """
 
-    def __init__(
-        self,
-        client: StepFunctionsClient,
-        *,
-        describe: Quota = DESCRIBE_EXECUTION_QUOTA,
-        history: Quota = GET_EXECUTION_HISTORY_QUOTA,
-        list_: Quota = LIST_EXECUTIONS_QUOTA,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: StepFunctionsClient, budgets: ReadBudgets) -> None:
         self._client = client
-        self._clock = clock
-        self._refused_until: dict[Budget, float] = {}
-        self.describe_budget = Budget(describe, clock)
-        self.history_budget = Budget(history, clock)
-        self.list_budget = Budget(list_, clock)
-
-    @property
-    def buckets(self) -> dict[str, TokenBucket]:
-        """The bucket of each quota, by action."""
-        return {
-            "DescribeExecution": self.describe_budget.bucket,
-            "GetExecutionHistory": self.history_budget.bucket,
-            "ListExecutions": self.list_budget.bucket,
-        }
+        self.budgets = budgets
+        self.kept = True
+        """Whether there are records: an EXPRESS state machine keeps none."""
 
     async def describe(self, execution_id: str, *, guess: bool = False, exists: bool = False) -> Execution:
         """Read one record for a caller, with more retries if the execution certainly exists.
@@ -89,27 +57,7 @@ class RecordReader:
         return await self._describe(execution_id, guess=guess)
 
     async def _describe(self, execution_id: str, *, guess: bool) -> Execution:
-        return await self.describe_budget.run(lambda: self._client.describe(execution_id), execution_id, guess=guess)
-
-    def seconds_to_wait(self, *, spare: bool = False) -> float:
-        """Return the seconds until `claim` may succeed; 0 if now."""
-        return min(budget.bucket.seconds_to_wait(_reserve(budget, spare)) for budget in self._usable())
-
-    def claim(self, *, spare: bool = False) -> Budget | None:
-        """Take a token for one call of `outcome` from either quota; None if both are used up.
-
-        With `spare`, half of each quota is left for other reads.
-        """
-        for budget in self._usable():
-            if budget.bucket.take(_reserve(budget, spare)):
-                return budget
-        return None
-
-    def _usable(self) -> Sequence[Budget]:
-        """Return the budgets of the two calls without one that was just refused, unless both were."""
-        budgets = (self.describe_budget, self.history_budget)
-        usable = [budget for budget in budgets if self._clock() >= self._refused_until.get(budget, 0.0)]
-        return usable or budgets
+        return await self.budgets.describe.run(lambda: self._client.describe(execution_id), execution_id, guess=guess)
 
     async def outcome(self, execution_id: str, claimed: Budget) -> Outcome | None:
         """Read how an execution ended, by the call whose token was claimed; None if it is running.
@@ -120,14 +68,13 @@ class RecordReader:
         try:
             return await self._outcome(execution_id, claimed)
         except Refused:
-            self._refused_until[claimed] = self._clock() + REFUSED_S
-            other = self.claim()
-            if other is None or other is claimed:
+            other = self.budgets.claim_instead(claimed)
+            if other is None:
                 raise
             return await self._outcome(execution_id, other)
 
     async def _outcome(self, execution_id: str, claimed: Budget) -> Outcome | None:
-        if claimed is self.history_budget:
+        if claimed is self.budgets.history:
             read = self._client.outcome_from_history(execution_id, timeout=RECOVERY_READ_TIMEOUT_S)
             return await claimed.spend(read)
         record = self._client.describe(execution_id, timeout=RECOVERY_READ_TIMEOUT_S, retry=False)
@@ -139,19 +86,17 @@ class RecordReader:
         One outage can leave thousands of starts in doubt, so these reads keep to the quotas too. Raise
         UnknownExecution, Throttled, or the like.
         """
-        claimed = self.claim()
+        claimed = self.budgets.claim()
         if claimed is None:
             raise Throttled("The API quota for reading executions is used up.", execution_id=execution_id)
         return await self.outcome(execution_id, claimed)
 
-    async def page(self, next_token: str | None) -> Page:
-        """List up to 1,000 executions, newest first; raise Throttled, or what `StepFunctionsClient.list` raises."""
-        return await self.list_budget.run(
-            lambda: self._client.list(next_token=next_token, timeout=RECOVERY_READ_TIMEOUT_S, retry=False),
-            timeout=PAGE_TOKEN_TIMEOUT_S,
+    async def running(self, next_token: str | None, token_timeout: float = PAGE_TOKEN_TIMEOUT_S) -> Page:
+        """List up to 1,000 executions that are running, newest first.
+
+        Wait up to `token_timeout` seconds for the quota. Raise Throttled, or what `StepFunctionsClient.list` raises.
+        """
+        return await self.budgets.list.run(
+            lambda: self._client.list("RUNNING", next_token=next_token, timeout=RECOVERY_READ_TIMEOUT_S, retry=False),
+            timeout=token_timeout,
         )
-
-
-def _reserve(budget: Budget, spare: bool) -> float:
-    size = budget.bucket.size
-    return min(size / 2, size - 1) if spare else 0.0

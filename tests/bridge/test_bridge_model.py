@@ -25,6 +25,7 @@ from service.bridge.remote import RemoteSubscriptions
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
 from service.errors import Problem
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
 from tests.support.outcomes import success
@@ -84,8 +85,8 @@ class Model(RuleBasedStateMachine):
         client: Any = self.aws
         link: Any = self.link
         self.replies = PendingReplies()
-        record = RecordReader(client, clock=self.loop.time)
-        self.recovery = Recovery(self.replies, record)
+        record = RecordReader(client, ReadBudgets(clock=self.loop.time))
+        self.recovery = Recovery(self.replies, record.budgets)
         self.replies.on_ended = self.recovery.lookup_ended
         self.replies.on_deadline_near = self.recovery.lookup_before_deadline
         self.remote = RemoteSubscriptions(

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from service.bridge import lookup_queue
+from service.bridge import listings, lookup_queue
 from service.bridge.pending import Waiter
 from service.stepfunctions.budget import Budget
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, TimedOut
@@ -76,7 +76,7 @@ async def test_each_kind_of_end_in_the_history_gives_its_outcome(
         assert endpoint.calls[0][1]["maxResults"] == 1
 
 
-async def test_of_many_executions_only_those_listed_as_ended_are_read() -> None:
+async def test_of_many_executions_only_those_not_listed_as_running_are_read() -> None:
     async with scene() as made:
         waiters = {f"e{n}": made.expect(f"e{n}", "SUCCEEDED" if n % 50 == 0 else "RUNNING") for n in range(1500)}
         made.recovery.lookup(made.replies.pending())
@@ -90,36 +90,63 @@ async def test_of_many_executions_only_those_listed_as_ended_are_read() -> None:
 
 async def test_a_listing_stops_after_the_last_pending_execution() -> None:
     async with scene() as made:
-        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(5000)})
+        made.ledger.statuses.update({f"old{n}": "RUNNING" for n in range(5000)})
         for n in range(20):
             made.expect(f"e{n}")
         made.recovery.lookup(made.replies.pending())
+        await made.endpoint.arrived("ListExecutions")
         last = made.expect("last", "SUCCEEDED")
         made.recovery.lookup(["last"])
         assert await outcome(last) == success("last")
         assert made.endpoint.count("ListExecutions") == 1
 
 
-async def test_an_unlisted_execution_is_read_if_its_deadline_is_near() -> None:
+async def test_pending_executions_may_be_anywhere_among_those_of_others() -> None:
     async with scene() as made:
-        long_ago = made.expect("long ago", "SUCCEEDED", within=1.5)
-        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
+        waiters = []
         for n in range(20):
-            made.expect(f"e{n}", within=1.5 if n < 5 else 60)
+            made.ledger.statuses.update({f"other{n}.{m}": "RUNNING" for m in range(150)})
+            waiters.append(made.expect(f"e{n}", "SUCCEEDED"))
         made.recovery.lookup(made.replies.pending())
-        assert await outcome(long_ago) == success("long ago")
-        assert made.reads() == ["long ago"]
+        assert [await outcome(waiter) for waiter in waiters] == [success(f"e{n}") for n in range(20)]
+        assert made.endpoint.count("ListExecutions") == 3
 
 
-async def test_an_unlisted_execution_is_read_while_it_is_polled() -> None:
+async def test_beyond_the_last_page_executions_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "MAX_LIST_PAGES", 2)
     async with scene() as made:
-        long_ago = made.expect("long ago", "SUCCEEDED")
-        made.ledger.statuses.update({f"old{n}": "SUCCEEDED" for n in range(3000)})
+        waiters = [made.expect(f"e{n}", "SUCCEEDED") for n in range(10)]
+        made.ledger.statuses.update({f"other{n}": "RUNNING" for n in range(3000)})
+        made.recovery.lookup(made.replies.pending())
+        assert [await outcome(waiter) for waiter in waiters] == [success(f"e{n}") for n in range(10)]
+        assert made.endpoint.count("ListExecutions") == 2
+
+
+async def test_a_new_execution_is_not_read_before_listings_would_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup_queue, "LISTING_LAG_S", 0.3)
+    async with scene() as made:
         for n in range(20):
             made.expect(f"e{n}")
-        with made.recovery.polling("long ago"):
-            made.recovery.lookup(made.replies.pending())
-            assert await outcome(long_ago) == success("long ago")
+        new = made.expect("new", "SUCCEEDED")
+        new.since = asyncio.get_running_loop().time()
+        made.recovery.lookup(made.replies.pending())
+        await made.endpoint.arrived("ListExecutions")
+        assert await outcome(new) == success("new")
+        assert asyncio.get_running_loop().time() - new.since >= 0.3
+        assert made.reads() == ["new"]
+
+
+async def test_an_execution_that_a_listing_missed_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup_queue, "RECORD_LAG_PAUSES_S", (0.001,))
+    async with scene() as made:
+        for n in range(20):
+            made.expect(f"e{n}")
+        made.endpoint.script("ListExecutions", ok(executions=[]))
+        made.recovery.lookup(made.replies.pending())
+        repeats = lookup_queue.MAX_PRESUMED_REPEATS
+        while len(made.reads()) < 20 * (1 + repeats) or len(made.recovery._lookups):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+        assert len(made.reads()) == 20 * (1 + repeats)
 
 
 async def test_a_read_that_failed_is_repeated_before_the_deadline() -> None:
@@ -159,8 +186,8 @@ async def test_both_read_calls_are_used_up_to_their_quotas_and_no_further() -> N
 
 async def test_an_execution_whose_waiters_have_left_is_not_read() -> None:
     async with scene(describe=Quota(1, 1), history=Quota(1, 1)) as made:
-        assert made.record.describe_budget.bucket.take()
-        assert made.record.history_budget.bucket.take()
+        assert made.record.budgets.describe.bucket.take()
+        assert made.record.budgets.history.bucket.take()
         with made.replies.expect("left", asyncio.get_running_loop().time() + 5):
             made.recovery.lookup_ended("left")
             await asyncio.sleep(0)
@@ -193,7 +220,7 @@ async def test_a_throttled_read_is_postponed_and_lowers_the_rate(monkeypatch: py
         made.recovery.lookup(["a"])
         await made.endpoint.arrived("DescribeExecution")
         assert await outcome(waiter) == success("a")
-        assert made.record.describe_budget.bucket._refill_rate < 50
+        assert made.record.budgets.describe.bucket._refill_rate < 50
 
 
 async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +275,7 @@ async def test_a_listing_does_not_cancel_a_read_requested_before_a_deadline() ->
         await asyncio.sleep(0)
         made.recovery.lookup(made.replies.pending())
         await made.endpoint.arrived("ListExecutions", 2)
-        while made.recovery._lookups._listing:  # noqa: ASYNC110 - its end has no event
+        while made.recovery._lookups._listings.under_way(made.record):  # noqa: ASYNC110 - its end has no event
             await asyncio.sleep(0.01)
         made.ledger.statuses["e5"] = "SUCCEEDED"
         assert await outcome(waiters[5]) == success("e5")

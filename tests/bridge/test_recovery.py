@@ -14,6 +14,8 @@ from service.bridge import recovery as recovery_module
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.errors import OutcomeUnknown, Problem, Refused, Throttled, Unreachable
+from service.stepfunctions.outcomes import Outcome
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from tests.support.account import outage
 from tests.support.ledger import outcome, scene
@@ -108,20 +110,22 @@ async def test_there_is_one_polling_task_however_many_waiters_come_and_go() -> N
         for name in "abcdef":
             with made.recovery.polling(name):
                 await asyncio.sleep(0)
-        assert len(made.recovery._tasks) == 2  # the queue and the polling
+        assert len(made.recovery._tasks) == 3  # the queue, the sweeps and the polling
 
 
-async def test_disabled_recovery_reads_nothing() -> None:
+async def test_nothing_is_read_of_a_state_machine_without_records() -> None:
     replies = PendingReplies()
     async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
-        async with Recovery(replies, RecordReader(client), enabled=False) as recovery:
-            with replies.expect("a"), recovery.polling("a"):
+        record = RecordReader(client, ReadBudgets())
+        record.kept = False
+        async with Recovery(replies, record.budgets) as recovery:
+            with replies.expect("a", record=record), recovery.polling("a"):
                 recovery.lookup(["a"])
                 recovery.lookup_ended("a")
                 recovery.link_lost()
                 recovery.link_restored()
-                await asyncio.sleep(0)
-                assert len(recovery._tasks) == 1  # the queue
+                recovery._lookups.sweep(["a"])
+                await asyncio.sleep(0.01)
         assert endpoint.calls == []
 
 
@@ -159,11 +163,11 @@ FAULTS: dict[str, dict[str, Problem | str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_ended_in_a_gap_is_read_soon_after_it_whatever_else_fails(fault: str, seconds: float) -> None:
     faults = FAULTS[fault]
-    within = 4 if faults.keys() <= {"ListExecutions"} else 12  # with one quota instead of two; the waits end after 60
+    within = 4 if faults.keys() <= {"ListExecutions"} else 12  # with one quota instead of two
 
     async def gap() -> None:
         async with outage(**faults) as it:
-            ended, running = it.expect(150, ends_in=seconds - 0.1, wait=60), it.expect(150, ends_in=600, wait=60)
+            ended, running = it.expect(150, ends_in=seconds - 0.1, wait=29), it.expect(150, ends_in=600, wait=29)
             it.recovery.link_lost()
             await asyncio.sleep(seconds)
             it.recovery.link_restored()
@@ -181,9 +185,9 @@ def test_while_the_link_is_down_reads_keep_to_the_quotas_and_end_with_the_waits(
     async def long_outage() -> None:
         async with outage(**FAULTS[fault]) as it:
             it.recovery.link_lost()
-            waiters = it.expect(300, ends_in=600, wait=60)
+            waiters = it.expect(300, ends_in=600, wait=29)
             waits = [asyncio.create_task(waiter.outcome()) for waiter in waiters]
-            await asyncio.sleep(10)
+            await asyncio.sleep(5)
             assert await it.calls_in(20) <= 20 * 40
             assert set(await asyncio.gather(*waits)) == {None}
             await asyncio.sleep(1)
@@ -217,6 +221,74 @@ def test_a_listing_that_works_again_replaces_reading_one_by_one() -> None:
             assert await it.calls_in(10) == it.account.calls["ListExecutions"] - 3 == 5
 
     run(healed())
+
+
+@pytest.mark.parametrize("wait", [30.0, 31.0, 285.0, 890.0])
+def test_an_end_that_nothing_reported_is_found_within_thirty_seconds(wait: float) -> None:
+    async def lost() -> None:
+        async with outage() as it:
+            waits = [asyncio.create_task(waiter.outcome()) for waiter in it.expect(20, ends_in=3.0, wait=wait)]
+            async with asyncio.timeout(3 + 30):
+                assert set(await asyncio.gather(*waits)) == {success(1)}
+
+    run(lost())
+
+
+def test_a_reply_that_comes_in_time_is_never_read() -> None:
+    async def in_time() -> None:
+        async with outage() as it:
+            for second in range(60):  # replies come a second after the end, so each sweep finds some that have ended
+                waiters = it.expect(20, ends_in=1.0 + second / 1000, wait=285)
+                await asyncio.sleep(2)
+                for waiter in waiters:
+                    it.replies.resolve(waiter.execution_id, success(1))
+            reads = it.account.calls.total() - it.account.calls["ListExecutions"]
+            assert (reads, it.account.calls["ListExecutions"]) == (0, 11)
+
+    run(in_time())
+
+
+def test_long_waits_among_many_executions_of_others_are_swept_within_the_quotas() -> None:
+    """Five starts a second for 90 seconds, a hundred of others that take eleven seconds each."""
+
+    async def spread() -> None:
+        async with outage() as it:
+            found: list[float] = []
+            now = asyncio.get_running_loop().time
+            waits = 0
+            for second in range(90):
+                ends_in = 30.0 + second % 40 + second / 1e6
+                for waiter in it.expect(5, ends_in=ends_in, wait=890):
+                    ended = now() + ends_in
+                    waiter.add_done_callback(lambda _, ended=ended: found.append(now() - ended))  # type: ignore[misc]  # a callback's type is not inferred
+                    waits += 1
+                it.others(100, lasting=11.0)
+                await asyncio.sleep(1)
+            await asyncio.sleep(100)
+            assert len(found) == waits == 450
+            assert max(found) < 30
+            assert it.account.throttled == 0
+
+    run(spread())
+
+
+def test_what_ended_in_a_gap_is_found_wherever_in_a_quarter_of_an_hour_it_was_started() -> None:
+    async def gap() -> None:
+        async with outage() as it:
+            waits: list[asyncio.Task[Outcome | None]] = []
+            for second in range(90):  # scaled down ten times
+                waiters = it.expect(10, ends_in=100.0 - second, wait=890)
+                waits += [asyncio.create_task(waiter.outcome()) for waiter in waiters]
+                it.others(100, lasting=11.0)
+                await asyncio.sleep(1)
+            it.recovery.link_lost()
+            await asyncio.sleep(12)
+            it.recovery.link_restored()
+            async with asyncio.timeout((900 - 700) / 35 + 5):  # the quotas of reads: 700, and 35 a second
+                assert set(await asyncio.gather(*waits)) == {success(1)}
+            assert it.account.throttled == 0
+
+    run(gap())
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -145,7 +145,7 @@ async def test_the_relays_channel_is_subscribed_too_if_this_instance_does_not_he
         with made.remote.listening(other, reply):
             channels = [await subscribed(made, channel) for channel in (reply, ended)]
             made.endpoint.script("DescribeExecution", described("RUNNING", input=input_of()))
-            with made.replies.expect(other) as waiter:
+            with made.replies.expect(other, record=made.record) as waiter:
                 channels[0].come_up()
                 assert made.endpoint.count("DescribeExecution") == 0
                 channels[1].come_up()  # only now can no end be missed

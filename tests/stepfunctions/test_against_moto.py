@@ -43,10 +43,10 @@ async def test_an_execution_can_be_started_read_listed_and_stopped(client: StepF
     await client.start("exec-1", '{"a": 1}')
     running = await client.describe("exec-1")
     assert (running.input, running.outcome) == ('{"a": 1}', None)
-    assert ("exec-1", "RUNNING") in (await client.list("RUNNING")).executions
+    assert "exec-1" in (await client.list("RUNNING")).names
     await client.stop("exec-1")
     assert (await client.describe("exec-1")).outcome == Aborted()
-    assert ("exec-1", "ABORTED") in (await client.list()).executions
+    assert "exec-1" in (await client.list("ABORTED")).names
 
 
 async def test_a_name_in_use_with_another_input_raises_execution_exists(client: StepFunctionsClient) -> None:

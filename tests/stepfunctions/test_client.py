@@ -147,9 +147,9 @@ async def test_a_listing_can_be_filtered_and_continued(
     item = {"executionArn": "a", "stateMachineArn": ARN.text, "name": "exec-1", "status": "FAILED", "startDate": 1.0}
     endpoint.script("ListExecutions", ok(executions=[item], nextToken="more"), ok(executions=[]))
     first = await client.list("FAILED", limit=1)
-    assert (first.executions, first.next_token) == ([("exec-1", "FAILED")], "more")
+    assert (first.names, first.next_token) == (["exec-1"], "more")
     second = await client.list(next_token=first.next_token)
-    assert (second.executions, second.next_token) == ([], None)
+    assert (second.names, second.next_token) == ([], None)
     assert endpoint.calls[0][1] == {"stateMachineArn": ARN.text, "maxResults": 1, "statusFilter": "FAILED"}
     assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
 

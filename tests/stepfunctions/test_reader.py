@@ -9,6 +9,7 @@ import pytest
 
 from service.bridge.bridge import Result
 from service.errors import Throttled, Unavailable, UnknownExecution
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.token_bucket import Quota
 from tests.support.outcomes import success
@@ -88,15 +89,15 @@ async def test_no_call_is_made_without_a_token() -> None:
     """StartExecution is not among them, which is retried, nor DescribeStateMachine, which is called once."""
     async with stage() as made:
         record = made.record
-        for budget in (record.describe_budget, record.history_budget, record.list_budget, made.stopper.budget):
+        for budget in (record.budgets.describe, record.budgets.history, record.budgets.list, made.stopper.budget):
             budget.bucket._tokens = -10_000
-        assert record.claim() is None
+        assert record.budgets.claim() is None
         calls = (
             lambda: record.describe("exec-1"),
             lambda: record.describe("exec-1", guess=True),
             lambda: made.stopper.stop("exec-1"),
             lambda: record.confirm("exec-1"),
-            lambda: record.page(None),
+            lambda: record.running(None),
         )
         for call in calls:
             with pytest.raises(Throttled):
@@ -118,7 +119,7 @@ def test_an_unknown_execution_is_read_again_after_longer_and_longer_pauses(
 
     client: Any = Client()
     with asyncio.Runner(loop_factory=lambda: loop) as runner, pytest.raises(UnknownExecution):
-        runner.run(RecordReader(client, clock=loop.time).describe("a", **given))
+        runner.run(RecordReader(client, ReadBudgets(clock=loop.time)).describe("a", **given))
     assert seen == pytest.approx(times)
 
 
@@ -128,7 +129,7 @@ async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_fails(call:
     async with stage() as made:
         made.endpoint.script(call, fault)
         record = made.record
-        claimed = record.describe_budget if call == "DescribeExecution" else record.history_budget
+        claimed = record.budgets.describe if call == "DescribeExecution" else record.budgets.history
         with pytest.raises(Unavailable):
             await record.outcome("exec-1", claimed)
         assert made.endpoint.count(call) == 1
@@ -136,8 +137,8 @@ async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_fails(call:
 
 async def test_a_read_waits_only_for_the_quota_that_is_free_first() -> None:
     async with stage() as made:
-        made.record.describe_budget.bucket._tokens = -10_000
-        assert made.record.seconds_to_wait() == 0
-        assert made.record.claim() is made.record.history_budget
-        made.record.history_budget.bucket._tokens = -10
-        assert 0 < made.record.seconds_to_wait() < 10
+        made.record.budgets.describe.bucket._tokens = -10_000
+        assert made.record.budgets.seconds_to_wait() == 0
+        assert made.record.budgets.claim() is made.record.budgets.history
+        made.record.budgets.history.bucket._tokens = -10
+        assert 0 < made.record.budgets.seconds_to_wait() < 10

@@ -14,6 +14,7 @@ from service.errors import OutcomeUnknown, Problem, Throttled
 from service.local import AWS_QUOTAS
 from service.stepfunctions.client import Execution, Page
 from service.stepfunctions.outcomes import Outcome
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.token_bucket import Quota, TokenBucket
 from tests.support.outcomes import success
@@ -32,6 +33,7 @@ class Account:
         self.ends_at: dict[str, float] = {}
         self.faults: dict[str, Problem | str] = {}
         self.calls: Counter[str] = Counter()
+        self.throttled = 0
 
     async def describe(self, execution_id: str, **options: Any) -> Execution:
         await self._call("DescribeExecution", **options)
@@ -41,11 +43,13 @@ class Account:
         await self._call("GetExecutionHistory", **options)
         return self._outcome(execution_id)
 
-    async def list(self, next_token: str | None = None, **options: Any) -> Page:
+    async def list(self, status: str, next_token: str | None = None, **options: Any) -> Page:
         await self._call("ListExecutions", **options)
-        statuses = {True: "RUNNING", False: "SUCCEEDED"}
-        names = list(reversed(self.ends_at))
-        return Page([(name, statuses[self._outcome(name) is None]) for name in names], None)  # type: ignore[misc]  # valid statuses
+        assert status == "RUNNING"
+        running = [name for name in reversed(self.ends_at) if self._outcome(name) is None]
+        first = int(next_token or 0)
+        more = str(first + 1000) if len(running) > first + 1000 else None
+        return Page(running[first : first + 1000], more)
 
     async def _call(self, action: str, timeout: float = 3.0, **_: Any) -> None:
         self.calls[action] += 1
@@ -56,6 +60,7 @@ class Account:
         if isinstance(fault, Problem):
             raise fault
         if not self._buckets[action].take():
+            self.throttled += 1
             raise Throttled("Rate exceeded.")
 
     def _outcome(self, execution_id: str) -> Outcome | None:
@@ -65,8 +70,11 @@ class Account:
 class Outage:
     """Executions that wait for their replies, and recovery, which reads the record of an account."""
 
-    def __init__(self, account: Account, replies: PendingReplies, recovery: Recovery, stack: ExitStack) -> None:
+    def __init__(
+        self, account: Account, record: RecordReader, replies: PendingReplies, recovery: Recovery, stack: ExitStack
+    ) -> None:
         self.account = account
+        self.record = record
         self.replies = replies
         self.recovery = recovery
         self._stack = stack
@@ -78,8 +86,17 @@ class Outage:
         for n in range(number):
             execution_id = f"exec-{ends_in}-{n}"
             self.account.ends_at[execution_id] = now + ends_in
-            waiters.append(self._stack.enter_context(self.replies.expect(execution_id, now + wait)))
+            waiter = self.replies.expect(execution_id, now + wait, record=self.record)
+            waiters.append(self._stack.enter_context(waiter))
         return waiters
+
+    def others(self, number: int, *, lasting: float) -> None:
+        """Start executions that nobody here waits for."""
+        now = asyncio.get_running_loop().time()
+        ended = [name for name, end in self.account.ends_at.items() if name.startswith("other-") and end < now]
+        for name in ended:
+            del self.account.ends_at[name]
+        self.account.ends_at |= {f"other-{now}-{n}": now + lasting for n in range(number)}
 
     async def calls_in(self, seconds: float) -> int:
         """Return how many calls are made in so many seconds from now."""
@@ -92,8 +109,8 @@ class Outage:
 async def outage(**faults: Problem | str) -> AsyncIterator[Outage]:
     account, replies = Account(), PendingReplies()
     account.faults.update(faults)
-    record = RecordReader(cast(Any, account), clock=asyncio.get_running_loop().time)
-    async with Recovery(replies, record) as recovery:
+    record = RecordReader(cast(Any, account), ReadBudgets(clock=asyncio.get_running_loop().time))
+    async with Recovery(replies, record.budgets) as recovery:
         replies.on_deadline_near = recovery.lookup_before_deadline
         with ExitStack() as stack:
-            yield Outage(account, replies, recovery, stack)
+            yield Outage(account, record, replies, recovery, stack)

@@ -13,6 +13,7 @@ from aiohttp import web
 from service.bridge.pending import PendingReplies, Waiter
 from service.bridge.recovery import Recovery
 from service.stepfunctions.outcomes import Outcome
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from tests.support.step_functions import (
     ARN,
@@ -54,7 +55,9 @@ class Ledger:
 
     async def _list(self, request: web.Request, call: Call) -> web.StreamResponse:
         first = int(call.get("nextToken", 0))
-        names = list(reversed(self.statuses))[first : first + call["maxResults"]]
+        assert call["statusFilter"] == "RUNNING"
+        running = [name for name in reversed(self.statuses) if self.statuses[name] == "RUNNING"]
+        names = running[first : first + call["maxResults"]]
         page: dict[str, Any] = {
             "executions": [
                 {
@@ -67,7 +70,7 @@ class Ledger:
                 for name in names
             ]
         }
-        if first + len(names) < len(self.statuses):
+        if first + len(names) < len(running):
             page["nextToken"] = str(first + len(names))
         return await ok(**page)(request, call)
 
@@ -87,7 +90,9 @@ class Scene:
 
     def expect(self, execution_id: str, status: str = "RUNNING", within: float = 60) -> Waiter:
         self.ledger.statuses[execution_id] = status
-        return self.stack.enter_context(self.replies.expect(execution_id, asyncio.get_running_loop().time() + within))
+        waiter = self.replies.expect(execution_id, asyncio.get_running_loop().time() + within, record=self.record)
+        waiter.since -= 10  # not so new that listings might not show it
+        return self.stack.enter_context(waiter)
 
     def reads(self) -> list[str]:
         actions = {"DescribeExecution", "GetExecutionHistory"}
@@ -98,8 +103,8 @@ class Scene:
 async def scene(**quotas: Any) -> AsyncIterator[Scene]:
     replies = PendingReplies()
     async with ScriptedStepFunctions() as endpoint, step_functions_client(endpoint.url) as client:
-        record = RecordReader(client, **quotas)
-        async with Recovery(replies, record) as recovery:
+        record = RecordReader(client, ReadBudgets(**quotas))
+        async with Recovery(replies, record.budgets) as recovery:
             replies.on_ended = recovery.lookup_ended
             made = Scene(endpoint, replies, record, recovery)
             with made.stack:

@@ -18,6 +18,7 @@ from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channel import ReplyChannel
 from service.bridge.starter import Starter
 from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated, step_functions_client
@@ -85,8 +86,8 @@ class Stage:
         self.replies = PendingReplies()
         self.channel = Channel()
         self.subscribed: dict[str, Channel] = {}
-        self.record = RecordReader(client, **options.pop("quotas", {}))
-        self.recovery = Recovery(self.replies, self.record)
+        self.record = RecordReader(client, ReadBudgets(**options.pop("quotas", {})))
+        self.recovery = Recovery(self.replies, self.record.budgets)
         self.replies.on_ended = self.recovery.lookup_ended
         # Nothing is looked up before a deadline: that would answer every wait in the end, and hide what is late.
         self.remote = RemoteSubscriptions(

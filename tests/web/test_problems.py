@@ -52,7 +52,7 @@ async def test_while_the_link_is_down_retry_after_grows_with_the_outage() -> Non
 async def test_a_read_beyond_the_quota_says_when_to_retry() -> None:
     async with front(quotas={"describe": Quota(1, 1)}) as it:
         it.stage.endpoint.script("DescribeExecution", error("ThrottlingException"))
-        bucket = it.stage.record.describe_budget.bucket
+        bucket = it.stage.record.budgets.describe.bucket
         moment = bucket._clock()
         bucket._clock = lambda: moment  # no refill, however long the request takes
         for _ in range(4):
@@ -75,7 +75,7 @@ async def end(it: Front, execution_id: str, said_by: str, failure: dict[str, Any
     details = {"type": "ExecutionFailed", "executionFailedEventDetails": failure}
     it.stage.endpoint.script("GetExecutionHistory", ok(events=[details]))
     if said_by == "history":
-        bucket = it.stage.record.describe_budget.bucket
+        bucket = it.stage.record.budgets.describe.bucket
         moment = bucket._clock()
         bucket._clock = lambda: moment  # no refill, however long the request takes
         while bucket.take():

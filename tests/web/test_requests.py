@@ -55,7 +55,7 @@ async def test_executions_started_elsewhere_can_be_read_but_not_stopped_if_a_set
 
 async def test_guesses_of_foreign_executions_leave_the_quota_to_ids_of_this_service() -> None:
     async with front(read_foreign=True) as it:
-        it.stage.record.describe_budget._guess_bucket._tokens = -10_000
+        it.stage.record.budgets.describe._guess_bucket._tokens = -10_000
         it.stage.endpoint.script("DescribeExecution", described("RUNNING"))
         await it.problem("GET", f"/event/{MADE_UP}", 503, "throttled")
         async with it.client.get(f"/event/{ID}") as response:

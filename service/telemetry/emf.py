@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from service.errors import AtCapacity, Draining, Throttled, Unavailable
+from service.errors import AtCapacity, CallerUnknown, Draining, Throttled, Unavailable
 from service.telemetry.guard import guarded
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ MAX_VALUES_PER_METRIC: Final = 100
 REJECTED_OUTCOMES: Final = frozenset(kind.slug for kind in Unavailable.__subclasses__())
 """The outcomes that callers see as 503."""
 
-FAULT_OUTCOMES: Final = {"unexpected"} | REJECTED_OUTCOMES - {AtCapacity.slug, Draining.slug, Throttled.slug}
-"""The outcomes for which a release may be to blame: internal errors, and 503 for another reason than load or a quota.
+FAULT_OUTCOMES: Final = {
+    "unexpected",
+    CallerUnknown.slug,
+    *REJECTED_OUTCOMES - {AtCapacity.slug, Draining.slug, Throttled.slug},
+}
+"""The outcomes for which a release may be to blame: internal errors, a gateway that does not fit, and 503 for another
+reason than load or a quota.
 
 A failed workflow is none of them, however often its result is read.
 """

@@ -109,6 +109,7 @@ def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Met
     ("outcome", "faults"),
     [
         ("unexpected", 1),
+        ("caller-unknown", 1),
         ("refused", 1),
         ("unreachable", 1),
         ("outcome-unknown", 1),

@@ -27,8 +27,8 @@ help: ## list the targets
 
 # `exec` leaves one process to receive Ctrl-C; WAIT is the workflow's wait in seconds.
 .PHONY: run
-run: setup-service ## start the service with a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file)
-	@exec $(BIN)/python -m service local --wait $(WAIT) $(if $(WORKFLOW),--workflow "$(WORKFLOW)")
+run: setup-service ## start the service with a local AWS on port 8080 (PORT=... WAIT=seconds WORKFLOW=file MOCKS=file SET="A=1 B=2")
+	@exec $(BIN)/python -m service local --wait $(WAIT)$(foreach value,$(SET), --set '$(value)')$(if $(MOCKS), --mocks "$(MOCKS)")$(if $(WORKFLOW), --workflow "$(WORKFLOW)")
 
 .PHONY: test
 test: setup-dev ## run all tests that need only the package index, or some (WORKERS=2 ARGS="-k name")

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if options.command == LOCAL_AWS:
         return local.aws_alone(others, f"{parser.prog} {LOCAL_AWS}")
-    return _run(local.run(options.wait, options.workflow))
+    return _run(local.run(local.Workflow(options.wait, options.workflow, dict(options.set), options.mocks)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +83,21 @@ def _parser() -> argparse.ArgumentParser:
         "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="how long the workflow waits (default: 10)"
     )
     run_local.add_argument(
-        "--workflow", type=Path, metavar="FILE", help="the workflow definition to run (default: the demo workflow)"
+        "--workflow",
+        type=Path,
+        metavar="FILE",
+        help="the workflow definition to run, JSON or YAML (default: the demo workflow)",
+    )
+    run_local.add_argument(
+        "--set",
+        type=_assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of a placeholder ${NAME} in the definition; may be repeated",
+    )
+    run_local.add_argument(
+        "--mocks", type=Path, metavar="FILE", help="results of tasks, in the format of AWS Step Functions Local"
     )
     commands.add_parser(
         LOCAL_AWS,
@@ -128,6 +142,13 @@ async def _serve() -> bool:
         shutdown = Shutdown()
         shutdown.install_signal_handlers()
         return await serve.run(config, access, shutdown, lambda _port: event_loop.freeze_heap())
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError("must be NAME=VALUE")
+    return name, value
 
 
 def _seconds(text: str) -> float:

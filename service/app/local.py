@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aioboto3
 
@@ -23,6 +24,7 @@ from service.web.schema import RequestSchema
 from service.web.site import is_wildcard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from aiohttp import web
@@ -51,15 +53,32 @@ DEMO_EVENT = {"nome": "Ricardo", "sobrenome": "Marques"}
 """An event that the demonstration workflow accepts."""
 
 
-async def run(wait: float, workflow: Path | None) -> bool:
-    """Run both until a signal; `wait` is how many seconds the workflow waits, `workflow` replaces its definition.
+_SUFFIX = r"(\.asl)?\.(json|ya?ml)$|\.asl$"
+
+
+class Workflow(NamedTuple):
+    """What the embedded AWS runs."""
+
+    wait_s: float
+    """How long the demonstration workflow waits."""
+    definition: Path | None
+    """The file of another workflow."""
+    values: Mapping[str, str]
+    """Of the placeholders in it."""
+    mocks: Path | None
+    """The file with the results of its tasks."""
+
+
+async def run(workflow: Workflow) -> bool:
+    """Run both until a signal.
 
     Raise SettingsError, or CannotStartError for a port that is taken or a workflow that the local AWS cannot run.
     """
     # Ignore the user's own AWS configuration, above all real credentials.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     os.environ.pop("AWS_PROFILE", None)
-    own = None if workflow is None or _is_demonstration(workflow) else workflow
+    definition = workflow.definition or WORKFLOW
+    own = None if _is_demonstration(definition) else definition
     schema = None if own is None else _schema_beside(own)
     config = settings.load(
         {
@@ -95,12 +114,18 @@ async def run(wait: float, workflow: Path | None) -> bool:
         aws.view.attach(application)
         application[docs.HOME] = "/_local/"
 
-    aws = LocalAws(port=config.LOCAL_AWS_PORT, wait=wait, definition=workflow or WORKFLOW)
+    aws = LocalAws(
+        port=config.LOCAL_AWS_PORT,
+        wait=workflow.wait_s,
+        definition=definition,
+        values=workflow.values,
+        mocks=workflow.mocks,
+    )
     try:
         await aws.start()
     except DefinitionError as error:
         faults = textwrap.indent(str(error), "  ")
-        raise serve.CannotStartError(f"the local AWS cannot run {workflow or WORKFLOW}:\n{faults}") from error
+        raise serve.CannotStartError(f"the local AWS cannot run {definition}:\n{faults}") from error
     except OSError as error:
         message = f"cannot listen on 127.0.0.1, port {config.LOCAL_AWS_PORT} (LOCAL_AWS_PORT): {error.strerror}"
         raise serve.CannotStartError(message) from error
@@ -140,7 +165,7 @@ def _schema_beside(workflow: Path) -> Path | None:
     """
     if "REQUEST_SCHEMA" in os.environ:
         return None
-    schema = workflow.with_name(f"{workflow.name.removesuffix('.json').removesuffix('.asl')}.schema.json")
+    schema = workflow.with_name(f"{re.sub(_SUFFIX, '', workflow.name)}.schema.json")
     if schema.is_file():
         try:
             RequestSchema.load(schema)

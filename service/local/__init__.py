@@ -1,6 +1,6 @@
 """An embedded stand-in for the parts of AWS that the service uses: Step Functions and AppSync Events."""
 
-from service.local.definition import DefinitionError
+from service.local.asl.definition import DefinitionError
 from service.local.faults import Faults
 from service.local.quotas import AWS_QUOTAS, ActionQuota
 from service.local.server import WORKFLOW, LocalAws

@@ -14,13 +14,13 @@ from pathlib import Path
 from service.local import WORKFLOW, DefinitionError, LocalAws
 
 
-async def serve(host: str, port: int, wait: float, workflow: Path) -> None:
+async def serve(aws: LocalAws) -> None:
     """Serve until SIGINT or SIGTERM; OSError if the address cannot be bound."""
     shutdown = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, shutdown.set)
-    async with LocalAws(host=host, port=port, wait=wait, definition=workflow) as aws:
+    async with aws:
         sys.stdout.write(
             f"# Listening on {aws.url}  (press Ctrl-C to stop); live view: {aws.url}/_local/\n{settings(aws.url)}"
         )
@@ -42,6 +42,14 @@ def settings(url: str) -> str:
         "APPSYNC_API_KEY": LocalAws.api_key,
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Split `NAME=VALUE`; ArgumentTypeError if it is not of this form."""
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError("must be NAME=VALUE")
+    return name, value
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m service.local") -> int:
@@ -66,7 +74,18 @@ def main(arguments: list[str] | None = None, prog: str = "python -m service.loca
         "--workflow",
         type=Path,
         default=WORKFLOW,
-        help="state machine definition to run (default: the demonstration workflow)",
+        help="state machine definition to run, JSON or YAML (default: the demonstration workflow)",
+    )
+    parser.add_argument(
+        "--set",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of a placeholder ${NAME} in the definition; may be repeated",
+    )
+    parser.add_argument(
+        "--mocks", type=Path, metavar="FILE", help="results of tasks, in the format of AWS Step Functions Local"
     )
     options = parser.parse_args(arguments)
     port = os.environ.get("LOCAL_AWS_PORT", "4566")
@@ -78,8 +97,16 @@ def main(arguments: list[str] | None = None, prog: str = "python -m service.loca
     if options.settings:
         sys.stdout.write(settings(f"http://{options.host}:{port}"))
         return 0
+    aws = LocalAws(
+        host=options.host,
+        port=int(port),
+        wait=options.wait,
+        definition=options.workflow,
+        values=dict(options.set),
+        mocks=options.mocks,
+    )
     try:
-        asyncio.run(serve(options.host, int(port), options.wait, options.workflow))
+        asyncio.run(serve(aws))
     except OSError as error:
         message = f"cannot listen on {options.host}:{port}: {error.strerror}\nSet LOCAL_AWS_PORT to another port.\n"
         sys.stderr.write(message)

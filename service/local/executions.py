@@ -13,15 +13,19 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from service.local.interpreter import Interpreter, StateError, time_limit
+from service.local.asl.limits import time_limit
+from service.local.asl.retry import StateError
+from service.local.asl.run import Event, Run, timestamp
 from service.local.json_text import Json, dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from service.local.states import Machine
+    from service.local.asl.interpreter import Interpreter
+    from service.local.asl.states import Machine
 
 _MAX_ENDED_CHARS = 256 * 1024 * 1024  # of input and output
+_MAX_HISTORIES = 1000  # of ended executions; see history.py
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +44,8 @@ class Execution:
     output: str | None = None
     error: str | None = None
     cause: str | None = None
-    states: list[tuple[str, float]] = field(default_factory=list)
-    """The states that were entered, each with the time."""
+    events: list[Event] = field(default_factory=list)
+    """Its history between start and end."""
 
     @property
     def size(self) -> int:
@@ -82,6 +86,7 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._ended: deque[Execution] = deque()
         self._ended_size = 0
+        self._histories: deque[Execution] = deque()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._started = 0
 
@@ -95,10 +100,13 @@ class Executions:
         """How many executions are running."""
         return len(self._tasks)
 
-    def start(self, name: str | None, text: str, trace_header: str | None = None) -> Execution:
+    def start(
+        self, name: str | None, text: str, trace_header: str | None = None, test_case: str | None = None
+    ) -> Execution:
         """Start an execution, or return the running one with this name and input; AlreadyExistsError otherwise.
 
-        It is idempotent as the API reference of StartExecution says. ValueError if the text is not JSON.
+        `test_case` is that of the mocks. It is idempotent as the API reference of StartExecution says. ValueError if
+        the text is not JSON.
         """
         name = name or str(uuid.uuid4())
         if existing := self._executions.get(name):
@@ -110,16 +118,11 @@ class Executions:
         arn = f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
         execution = Execution(name, arn, text, self._started, trace_header)
         self._executions[name] = execution
-        task = asyncio.create_task(self._run(execution, data), name=f"execution {name}")
+        task = asyncio.create_task(self._run(execution, data, test_case), name=f"execution {name}")
         self._tasks[execution.number] = task
         task.add_done_callback(lambda _: self._forget_task(execution.number))
         self._on_change(execution)
         return execution
-
-    def entered(self, name: str, state: str) -> None:
-        """Note that an execution has entered a state."""
-        if (execution := self._executions.get(name)) is not None:
-            execution.states.append((state, time.time()))
 
     def stop(self, name: str, error: str | None, cause: str | None) -> Execution:
         """Abort an execution if it is still running; KeyError for an unknown name."""
@@ -148,20 +151,24 @@ class Executions:
             if seen is not None and (below is None or execution.number < below) and status in {None, seen}:
                 yield execution, seen
 
-    async def _run(self, execution: Execution, data: Json) -> None:
+    async def _run(self, execution: Execution, data: Json, test_case: str | None) -> None:
         context = {
             "Execution": {
                 "Id": execution.arn,
                 "Input": data,
                 "Name": execution.name,
-                "StartTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(execution.start_date)),
+                "RedriveCount": 0,
+                "RoleArn": self._machine_arn.replace(":states:", ":iam:").partition(":stateMachine:")[0]
+                + ":role/local",
+                "StartTime": timestamp(execution.start_date),
             },
             "StateMachine": {"Id": self._machine_arn, "Name": self._machine_arn.rpartition(":")[2]},
         }
+        run = Run(context, test_case, execution.events)
         timed_out = StateError("States.Timeout", "the execution ran longer than its TimeoutSeconds")
         try:
             async with time_limit(self._machine.timeout, timed_out):
-                output = await self._interpreter.run(self._machine.flow, data, context)
+                output = await self._interpreter.run(self._machine.flow, data, run)
         except StateError as error:
             status = "TIMED_OUT" if error is timed_out else "FAILED"
             self._end(execution, status, error=error.error, cause=error.cause)
@@ -191,6 +198,9 @@ class Executions:
             forgotten = self._ended.popleft()
             self._ended_size -= forgotten.size
             del self._executions[forgotten.name]
+        self._histories.append(execution)
+        if len(self._histories) > _MAX_HISTORIES:
+            self._histories.popleft().events = []
         self._on_change(execution)
 
     def _forget_task(self, number: int) -> None:

@@ -1,19 +1,21 @@
-"""The history of an execution, as GetExecutionHistory returns it: its start, the states entered, and its end.
+"""The history of an execution, as GetExecutionHistory returns it.
 
-Exits of states, and the steps of tasks, are left out: nothing here reads them, and they would take more memory than the
-execution.
+The newest executions have all their events. Of older ones only the start and the end are kept: the states in between
+take more memory than the execution.
 Source: AWS Step Functions API Reference, "GetExecutionHistory" and "HistoryEvent".
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from service.local.json_text import loads
+from service.local.json_text import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from service.local.asl.run import Event
     from service.local.executions import Execution
     from service.local.json_text import Json
 
@@ -23,46 +25,50 @@ _END_EVENTS: Final = {
     "TIMED_OUT": "ExecutionTimedOut",
     "ABORTED": "ExecutionAborted",
 }
+_DATA: Final = {"input", "output"}
+_OF_A_STATE = re.compile(r"\w+State(Entered|Exited)")
 
 
-def state_types(definition: str) -> dict[str, str]:
-    """Return the type of each state in a definition; their names are unique in it."""
-    return dict(_types(loads(definition)))
-
-
-def events(execution: Execution, status: str, types: Mapping[str, str], *, data: bool) -> list[dict[str, Json]]:
+def events(execution: Execution, status: str, *, data: bool) -> list[dict[str, Json]]:
     """List the events up to this status, oldest first; `data` includes input and output."""
     started = {"roleArn": execution.arn.replace(":states:", ":iam:").partition(":execution:")[0] + ":role/local"}
-    details: dict[str, Json] = started | _data("input", execution.input, included=data)
-    history = [_event(1, execution.start_date, "ExecutionStarted", details)]
-    for state, entered in execution.states:
-        details = {"name": state}
-        history.append(_event(len(history) + 1, entered, f"{types[state]}StateEntered", details, "stateEntered"))
+    history = [_event(1, 0, execution.start_date, "ExecutionStarted", started | _data("input", execution.input, data))]
+    for event in execution.events:
+        details = _details(event, data)
+        history.append(_event(len(history) + 1, event.previous + 1, event.timestamp, event.kind, details))
     if (kind := _END_EVENTS.get(status)) is not None and execution.stop_date is not None:
         details = {
             name: value for name, value in (("error", execution.error), ("cause", execution.cause)) if value is not None
         }
         if execution.output is not None:
-            details = _data("output", execution.output, included=data)
-        history.append(_event(len(history) + 1, execution.stop_date, kind, details))
+            details = _data("output", execution.output, data)
+        history.append(_event(len(history) + 1, len(history), execution.stop_date, kind, details))
     return history
 
 
-def _types(part: Json) -> Iterator[tuple[str, str]]:
-    if isinstance(part, dict):
-        for name, state in part.get("States", {}).items():
-            yield name, state["Type"]
-            for inner in state.values():
-                for flow in inner if isinstance(inner, list) else [inner]:
-                    yield from _types(flow)
+def _event(number: int, previous: int, timestamp: float, kind: str, details: Mapping[str, Json]) -> dict[str, Json]:
+    event = {"timestamp": timestamp, "type": kind, "id": number, "previousEventId": previous}
+    return event | {_member(kind): details} if details else event
 
 
-def _event(
-    number: int, timestamp: float, kind: str, details: dict[str, Json], member: str | None = None
-) -> dict[str, Json]:
-    member = f"{member or kind[0].lower() + kind[1:]}EventDetails"
-    return {"timestamp": timestamp, "type": kind, "id": number, "previousEventId": number - 1, member: details}
+def _member(kind: str) -> str:
+    """Return the name of the details: those of all states that are entered share one, as those that are left do."""
+    if (state := _OF_A_STATE.fullmatch(kind)) is not None:
+        kind = f"State{state[1]}"
+    return f"{kind[0].lower()}{kind[1:]}EventDetails"
 
 
-def _data(member: str, text: str, *, included: bool) -> dict[str, Json]:
+def _details(event: Event, included: bool) -> dict[str, Json]:
+    details: dict[str, Json] = {}
+    for name, value in event.details.items():
+        if name in _DATA:
+            details |= _data(name, dumps(value), included)
+        elif name != "parameters":
+            details[name] = value
+        elif included:
+            details[name] = dumps(value)
+    return details
+
+
+def _data(member: str, text: str, included: bool) -> dict[str, Json]:
     return {member: text, f"{member}Details": {"truncated": False}} if included else {}

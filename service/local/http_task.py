@@ -5,26 +5,20 @@ Source: AWS Step Functions Developer Guide, "Call HTTPS APIs in Step Functions w
 
 from __future__ import annotations
 
-import re
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from service.local.interpreter import MAX_DATA_BYTES, StateError
+from service.local.asl.limits import MAX_DATA_BYTES
+from service.local.asl.retry import StateError
+from service.local.http_arguments import METHODS, argument_faults
 from service.local.json_text import Json, encode, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-_REQUIRED = ("ApiEndpoint", "Method", "Authentication")
-_ARGUMENTS = {*_REQUIRED, "Headers", "QueryParameters", "RequestBody"}
-_METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"}
-_FORBIDDEN_HEADERS = re.compile(
-    r"a-im|accept-(charset|datetime|encoding)|authorization|cache-control|connection|content-encoding|content-md5|date"
-    r"|expect|forwarded|from|host|http2-settings|if-.*|keep-alive|max-forwards|origin|pragma|proxy-.*|range|referer"
-    r"|server|te|trailer|transfer-encoding|upgrade|via|warning|www-authenticate|x-forwarded-.*|x-amz-.*|x-amzn-.*",
-    re.IGNORECASE,
-)
 _REQUEST_TIMEOUT_S = 60  # applies even if TimeoutSeconds is longer
 
 
@@ -78,33 +72,24 @@ class HttpTask:
             query = {str(name): str(value) for name, value in arguments.get("QueryParameters", {}).items()}
         except (TypeError, KeyError, AttributeError) as error:
             raise StateError("States.Runtime", "an argument of http:invoke has the wrong type") from error
-        if not isinstance(url, str) or method not in _METHODS:
+        if not isinstance(url, str) or method not in METHODS:
             raise StateError("States.Runtime", "ApiEndpoint or Method of http:invoke is invalid")
-        if connection not in self._connections:
+        if connection not in self._connections and not _is_loopback(url):
             raise StateError("Events.ConnectionResource.ResourceNotFound", f"connection {connection!r} does not exist")
-        headers |= self._connections[connection]
+        headers |= self._connections.get(connection, {})
         body = encode(arguments["RequestBody"]) if "RequestBody" in arguments else None
         if body is not None and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
         return url, method, headers, query or None, body
 
 
-def argument_faults(arguments: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    """Yield name and reason for each argument that is missing or rejected; those yet to be evaluated pass."""
-    for name in _REQUIRED:
-        if name not in arguments:
-            yield name, "is missing"
-    for name in arguments:
-        if name not in _ARGUMENTS:
-            yield name, "is not implemented"
-    method, authentication, headers = (arguments.get(name) for name in ("Method", "Authentication", "Headers"))
-    if isinstance(method, str) and method not in _METHODS and not method.startswith("{%"):
-        yield "Method", f"must be one of {', '.join(sorted(_METHODS))}"
-    if isinstance(authentication, dict) and "ConnectionArn" not in authentication:
-        yield "Authentication.ConnectionArn", "is missing"
-    for header in headers if isinstance(headers, dict) else ():
-        if _FORBIDDEN_HEADERS.fullmatch(header):
-            yield f"Headers.{header}", "is a header that http:invoke does not allow"
+def _is_loopback(url: str) -> bool:
+    """Return whether a request stays on this machine, for which any connection is good enough."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:

@@ -10,15 +10,17 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from service.local.interpreter import StateError, time_limit
+from service.local.asl.limits import time_limit
+from service.local.asl.retry import StateError
+from service.local.asl.run import Run
 from service.local.json_text import Json, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from service.local.asl.interpreter import Interpreter
+    from service.local.asl.states import Machine
     from service.local.executions import Execution
-    from service.local.interpreter import Interpreter
-    from service.local.states import Machine
 
 NAME_PREFIX: Final = "exec-"
 """How the names of executions begin that the rules match."""
@@ -86,7 +88,7 @@ class Relay:
         timed_out = StateError("States.Timeout", "the relay ran longer than its TimeoutSeconds")
         try:
             async with time_limit(self._machine.timeout, timed_out):
-                await self._interpreter.run(self._machine.flow, event, {})
+                await self._interpreter.run(self._machine.flow, event, Run())
         except StateError as error:
             self.failed += 1
             _log.warning("the relay failed: %s", error.error)  # never its data

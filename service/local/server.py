@@ -8,23 +8,24 @@ from aiohttp import web
 
 from service import data_file
 from service.local.appsync_events import AppSyncEvents
-from service.local.definition import read
+from service.local.asl.definition import DefinitionError, read
+from service.local.asl.interpreter import Interpreter
 from service.local.executions import Execution, Executions
 from service.local.faults import Faults
 from service.local.http_task import HttpTask
-from service.local.interpreter import Interpreter
+from service.local.mocks import Mocks, MocksError
+from service.local.mocks import read as read_mocks
 from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
 from service.local.relay import Relay
 from service.local.step_functions import StepFunctions
+from service.local.tasks import Tasks
 from service.local.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
-
-    from service.local.json_text import Json
 
 WORKFLOW = data_file("workflow.asl.json")
 RELAY = data_file("relay.asl.json")
@@ -35,10 +36,11 @@ _SHUTDOWN_TIMEOUT_S = 0.3  # for requests in flight
 class LocalAws:
     """Step Functions and AppSync Events on one port of this machine, for tests and local development.
 
-    `definition` is the workflow to run, `relay` what reports its failures, `wait` how many seconds the demonstration
-    waits. Port 0 picks a free port; the addresses are known after the start. API calls are unlimited unless `quotas` is
-    given (AWS_QUOTAS). The newest 100,000 ended executions are kept, fewer if their data exceeds 256 MiB. Use it as an
-    async context manager, or call start and stop.
+    `definition` is the workflow to run, `values` are those of its placeholders, `mocks` is a file with the results of
+    its tasks, `relay` is what reports its failures, `wait` how many seconds the demonstration waits. Port 0 picks a
+    free port; the addresses are known after the start. API calls are unlimited unless `quotas` is given (AWS_QUOTAS).
+    The newest 100,000 ended executions are kept, fewer if their data exceeds 256 MiB. Use it as an async context
+    manager, or call start and stop.
     """
 
     region = "us-east-1"
@@ -55,7 +57,7 @@ class LocalAws:
     realtime_url: str
     """AppSync Events: WebSocket."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option that is given by its name
         self,
         *,
         host: str = "127.0.0.1",
@@ -63,11 +65,14 @@ class LocalAws:
         wait: float = 10.0,
         definition: Path = WORKFLOW,
         relay: Path = RELAY,
+        values: Mapping[str, str] | None = None,
+        mocks: Path | None = None,
         quotas: Mapping[str, ActionQuota] | None = None,
         faults: Faults | None = None,
     ) -> None:
         self._host, self._port, self._wait = host, port, wait
         self._definition, self._relay_definition = definition, relay
+        self._values, self._mocks = values or {}, mocks
         self._quotas = Quotas(quotas or {})
         self.faults = faults or Faults()
         """Faults to inject on demand."""
@@ -157,18 +162,26 @@ class LocalAws:
             "connection_arn": self.connection_arn,
             "namespace": self.namespace,
             "wait_seconds": f"{self._wait:f}".rstrip("0").rstrip("."),
+            "AWS::AccountId": self.account,
+            "AWS::Partition": "aws",
+            "AWS::Region": self.region,
+            **self._values,
         }
-        machine = read(self._definition, values)
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
-        interpreter = Interpreter(self._http_task.invoke, on_state=self._on_state)
+        tasks = Tasks(self._http_task.invoke, self._read_mocks())
+        machine = read(self._definition, values, tasks)
+        interpreter = Interpreter(tasks.run, tasks.read_items, on_state=self.view.journal.state)
         self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._on_change)
-        self._api = StepFunctions(self.state_machine_arn, machine, self._executions, self._quotas, self.faults)
-        self.relay = Relay(read(self._relay_definition, values), Interpreter(self._http_task.invoke))
+        self._api = StepFunctions(self.state_machine_arn, machine, self._executions, tasks, self._quotas, self.faults)
+        self.relay = Relay(read(self._relay_definition, values), Interpreter(Tasks(self._http_task.invoke).run))
 
-    def _on_state(self, context: Json, state: str) -> None:
-        self.view.journal.state(context, state)
-        if self._executions is not None:
-            self._executions.entered(context["Execution"]["Name"], state)
+    def _read_mocks(self) -> Mocks | None:
+        if self._mocks is None:
+            return None
+        try:
+            return read_mocks(self._mocks, self.state_machine_arn.rpartition(":")[2])
+        except MocksError as error:
+            raise DefinitionError(*(f"{self._mocks}: {fault}" for fault in error.faults)) from error
 
     def _on_change(self, execution: Execution) -> None:
         self.view.journal.execution(execution)

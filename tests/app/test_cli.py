@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service import __version__, data_file
-from service.app import cli
+from service.app import cli, local
 from service.app.settings import Settings
 
 
@@ -60,6 +61,24 @@ def test_the_local_aws_has_a_command_with_its_own_arguments(
     assert cli.main(["local-aws", "--settings", "--host", "aws"]) == 0
     assert "export AWS_ENDPOINT_URL_SFN=http://aws:4999\n" in capsys.readouterr().out
     assert re.match(r"usage: \S.* local-aws \[-h\] \[--settings\]", printed(capsys, "local-aws", "--help"))
+
+
+def test_the_workflow_its_values_and_its_mocks_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[local.Workflow] = []
+
+    async def run(workflow: local.Workflow) -> bool:
+        given.append(workflow)
+        return True
+
+    monkeypatch.setattr(local, "run", run)
+    monkeypatch.setattr(cli, "_run", asyncio.run)
+    cli.main(["local", "--workflow", "w.yaml", "--set", "a=1", "--set", "b==", "--mocks", "m.json", "--wait", "2"])
+    assert given == [local.Workflow(2, Path("w.yaml"), {"a": "1", "b": "="}, Path("m.json"))]
+
+
+@pytest.mark.parametrize("value", ["a", "=1", ""])
+def test_a_value_has_a_name(capsys: pytest.CaptureFixture[str], value: str) -> None:
+    assert "must be NAME=VALUE" in printed(capsys, "local", "--set", value, status=2)
 
 
 def test_arguments_that_no_command_has_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,7 +85,7 @@ async def test_a_workflow_of_ones_own_has_the_schema_beside_it_or_none(
             assert response.status == (200 if schema is None else 422)
 
 
-@pytest.mark.parametrize("name", ["order.json", "order.asl.json", "order.asl", "order"])
+@pytest.mark.parametrize("name", ["order.json", "order.asl.json", "order.asl", "order", "order.yaml", "order.asl.yml"])
 def test_the_schema_of_a_workflow_has_its_name(name: str) -> None:
     assert local_use._schema_beside(Path("some") / name) == Path("some", "order.schema.json")
 
@@ -113,10 +113,12 @@ def test_a_schema_beside_a_workflow_that_cannot_be_used_is_named(tmp_path: Path,
 
 @pytest.mark.parametrize("file", ["greet.json", "my workflows/greet.json", "it's.json"])
 def test_make_run_passes_on_the_name_of_a_file_whatever_is_in_it(file: str) -> None:
-    command_line = ["make", "--dry-run", "--no-print-directory", "run", f"WORKFLOW={file}"]
+    given = [f"WORKFLOW={file}", f"MOCKS={file}", "SET=a=1 b=x:y"]
+    command_line = ["make", "--dry-run", "--no-print-directory", "run", *given]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of a make around it
     done = subprocess.run(command_line, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=20)
-    assert shlex.split(done.stdout.splitlines()[-1])[-2:] == ["--workflow", file]
+    options = shlex.split(done.stdout.splitlines()[-1])[-8:]
+    assert options == ["--set", "a=1", "--set", "b=x:y", "--mocks", file, "--workflow", file]
 
 
 @pytest.mark.parametrize(

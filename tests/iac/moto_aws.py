@@ -26,7 +26,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import ThreadedMotoServer
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from service.local.definition import DefinitionError, parse
+from service.local.asl.definition import DefinitionError, parse
 from tests.iac import objections
 from tests.iac.applied.recorder import record
 

@@ -10,7 +10,7 @@ import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-from service.local.definition import render
+from service.local.asl.definition import render
 from tests.iac.files import RELAY, TEMPLATE, WORKFLOW
 
 pytestmark = pytest.mark.timeout(180)  # cfn-lint takes seconds even on an idle machine

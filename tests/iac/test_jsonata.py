@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from service.local.expressions import EvaluationError, compile_expression
+from service.local.asl.expressions import compile_expression
+from service.local.asl.scope import EvaluationError
 from tests.iac.conftest import not_verified
 from tests.iac.files import IAC, ROOT
 from tools.preflight import samples

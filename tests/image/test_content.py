@@ -80,7 +80,7 @@ def test_the_app_is_exactly_the_tracked_code_and_its_data_files(files: tarfile.T
 
 
 def test_only_the_image_with_local_use_has_what_that_needs(files: tarfile.TarFile, image_name: str) -> None:
-    found = {name for name in files.getnames() if re.search("/jsonata|^app/service/local/", name)}
+    found = {name for name in files.getnames() if re.search("/(jsonata|jsonpath|yaml)/|^app/service/local/", name)}
     assert bool(found) == (image_name != SERVE_IMAGE)
 
 

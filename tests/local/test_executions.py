@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.local.definition import parse
+from service.local.asl.definition import parse
+from service.local.asl.interpreter import Interpreter
 from service.local.executions import AlreadyExistsError, Executions
-from service.local.interpreter import Interpreter
 from tests.local.conftest import DEADLINE
 
 if TYPE_CHECKING:

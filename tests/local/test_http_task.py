@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from service.local.asl.retry import StateError
 from service.local.http_task import HttpTask
-from service.local.interpreter import StateError
 from tests.local.conftest import DEADLINE
 
 if TYPE_CHECKING:
@@ -118,7 +118,13 @@ async def test_incomplete_arguments_are_a_runtime_error(server: Server, argument
     assert caught.value.error == "States.Runtime"
 
 
-async def test_an_unknown_connection_is_an_error_that_names_it(server: Server) -> None:
-    error, cause = await server.error(Authentication={"ConnectionArn": "arn:other"})
+async def test_a_request_to_this_machine_may_use_any_connection(server: Server) -> None:
+    await server.invoke(Authentication={"ConnectionArn": "arn:other"})
+    assert "x-api-key" not in server.requests[0][0].headers
+
+
+@pytest.mark.parametrize("url", ["http://example.invalid/a", "https://192.0.2.1/127.0.0.1", "http:///a"])
+async def test_an_unknown_connection_is_an_error_that_names_it(server: Server, url: str) -> None:
+    error, cause = await server.error(ApiEndpoint=url, Authentication={"ConnectionArn": "arn:other"})
     assert error == "Events.ConnectionResource.ResourceNotFound"
     assert "arn:other" in cause

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.local import appsync_events
+from service.local.asl.retry import StateError
 from service.local.executions import Execution
-from service.local.interpreter import StateError
 from service.local.relay import status_change
 from service.local.server import RELAY
 from tests.local.conftest import until

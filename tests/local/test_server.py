@@ -13,7 +13,7 @@ import pytest
 
 from service.local import WORKFLOW, LocalAws
 from service.local.__main__ import main, settings
-from service.local.definition import DefinitionError
+from service.local.asl.definition import DefinitionError
 from tests.local.conftest import DEADLINE, Aws, until
 
 if TYPE_CHECKING:
@@ -91,9 +91,34 @@ async def test_another_definition_can_be_run(tmp_path: Path, session: aiohttp.Cl
 
 async def test_a_definition_that_cannot_be_run_is_rejected_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "machine.json"
-    path.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
-    with pytest.raises(DefinitionError, match=r"state 'A', field Type: 'Map' is not implemented"):
+    path.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Loop", "End": true}}}')
+    with pytest.raises(DefinitionError, match=r"state 'A', field Type: 'Loop' does not exist"):
         await LocalAws(port=0, definition=path).start()
+
+
+LAMBDA = {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "arn:${x}:lambda:::f", "End": True}}}
+
+
+async def test_a_task_that_nothing_can_run_is_refused_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps(LAMBDA))
+    with pytest.raises(DefinitionError, match=r"state 'T', field Resource: 'arn:aws:lambda:::f' cannot be run here"):
+        await LocalAws(port=0, definition=path, values={"x": "aws"}).start()
+
+
+async def test_a_mock_answers_for_a_task_whose_placeholders_may_stay(tmp_path: Path) -> None:
+    (tmp_path / "machine.json").write_text(json.dumps(LAMBDA))
+    mocks = {"StateMachines": {"m": {"TestCases": {"c": {"T": {"Return": 5}}}}}}
+    (tmp_path / "mocks.json").write_text(json.dumps(mocks))
+    async with LocalAws(port=0, definition=tmp_path / "machine.json", mocks=tmp_path / "mocks.json") as local:
+        execution = local._executions.start("e", "{}")  # type: ignore[union-attr]
+        await until(lambda: execution.status != "RUNNING")
+    assert execution.output == "5"
+
+
+async def test_mocks_that_cannot_be_used_are_named_with_their_file(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match=r"none\.json: the file cannot be read"):
+        await LocalAws(port=0, mocks=tmp_path / "none.json").start()
 
 
 async def test_a_missing_definition_file_is_a_definition_error(tmp_path: Path) -> None:
@@ -104,8 +129,8 @@ async def test_a_missing_definition_file_is_a_definition_error(tmp_path: Path) -
 async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def serve(host: str, port: int, wait: float, workflow: Path) -> None:
-        raise DefinitionError(f"no, not on {host}:{port} with {wait}, {workflow.name}")
+    async def serve(aws: LocalAws) -> None:
+        raise DefinitionError(f"no, not on {aws._host}:{aws._port} with {aws._wait}, {aws._definition.name}")
 
     monkeypatch.setattr("service.local.__main__.serve", serve)
     monkeypatch.setattr("sys.argv", ["local"])

@@ -12,10 +12,13 @@ import pytest
 from aiohttp import web
 
 from service.local import LocalAws, appsync_events, http_task
-from service.local.definition import parse, render
+from service.local.asl.definition import parse, render
+from service.local.asl.interpreter import Interpreter
+from service.local.asl.retry import StateError
+from service.local.asl.run import Run
 from service.local.http_task import HttpTask
-from service.local.interpreter import Interpreter, StateError
 from service.local.server import WORKFLOW
+from service.local.tasks import Tasks
 from tests.local.conftest import DEADLINE, Aws
 
 if TYPE_CHECKING:
@@ -189,7 +192,8 @@ async def publishing_to(
 
     async def run() -> Any:
         async with asyncio.timeout(DEADLINE):
-            return await Interpreter(task.invoke).run(machine.flow, data or given('{"nome":"A","sobrenome":"B"}'), {})
+            value = data or given('{"nome":"A","sobrenome":"B"}')
+            return await Interpreter(Tasks(task.invoke).run).run(machine.flow, value, Run())
 
     try:
         yield run, posted, headers

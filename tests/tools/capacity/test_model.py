@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.app.settings import Settings
-from service.local.definition import parse, render
-from service.local.interpreter import Interpreter
+from service.local.asl.definition import parse, render
+from service.local.asl.interpreter import Interpreter
+from service.local.asl.run import Run
 from tools.capacity import model
 from tools.capacity.figures import FILE, Figures
 from tools.capacity.report import WORKFLOW
@@ -51,25 +52,18 @@ def row(name: str, load: model.Load, with_figures: Figures) -> model.Cost:
     return next(cost for cost in model.costs(load, with_figures) if cost.name.startswith(name))
 
 
-async def test_the_deployed_workflows_transitions_are_the_states_that_it_enters(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_the_deployed_workflows_transitions_are_the_states_that_it_enters() -> None:
     entered: list[str] = []
-    enter = Interpreter._run_state
 
-    async def noting(self: Interpreter, state: Any, scope: Any) -> Any:
-        entered.append(scope.name)
-        return await enter(self, state, scope)
-
-    async def publish(_arguments: Any) -> Any:
+    async def publish(_: Any) -> Any:
         return {"ResponseBody": {"successful": [{}], "failed": []}}
 
-    monkeypatch.setattr(Interpreter, "_run_state", noting)
     text = WORKFLOW.read_text(encoding="utf-8")
     values = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "0") | {"partition": "aws"}
     event = json.dumps({"nome": "Ricardo", "sobrenome": "Marques"})
     data = {"id": "exec-1", "event": event, "reply": {"channel": "/a/b/c"}}
-    output = await Interpreter(publish).run(parse(render(text, values)).flow, data, {})
+    interpreter = Interpreter(publish, on_state=lambda _, state: entered.append(state))
+    output = await interpreter.run(parse(render(text, values)).flow, data, Run())
     assert output == {"nome completo": "Ricardo Marques"}
     assert model.transitions(json.loads(text)) == len(entered)
 

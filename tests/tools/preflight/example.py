@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.local.definition import render
+from service.local.asl.definition import render
 from tests.iac.files import TEMPLATE, WORKFLOW
 from tools.preflight.configuration import Configuration, Resource
 

@@ -9,9 +9,11 @@ import asyncio
 import json
 from typing import Any
 
-from service.local.definition import DefinitionError, parse
-from service.local.interpreter import Interpreter, StateError, _Scope
-from service.local.states import Parallel
+from service.local.asl.definition import DefinitionError, parse
+from service.local.asl.interpreter import Interpreter, Visit
+from service.local.asl.retry import StateError
+from service.local.asl.run import Run, Trail
+from service.local.asl.states import Parallel
 
 Json = Any
 
@@ -27,14 +29,14 @@ class _Mocked(Interpreter):
         super().__init__(self._outcome)
         self._mock = mock
 
-    async def _outcome(self, _arguments: Json) -> Json:
+    async def _outcome(self, _: Any) -> Json:
         if "errorOutput" in self._mock:
             raise StateError(self._mock["errorOutput"]["error"], self._mock["errorOutput"]["cause"])
         return json.loads(self._mock["result"])
 
-    async def _run_branches(self, state: Parallel, data: Json, scope: Any) -> Any:
-        del state, scope
-        return await self._outcome(data)
+    async def _parallel(self, state: Parallel, data: Json, visit: Visit) -> Any:
+        del state, data
+        return await self._outcome(visit)
 
 
 def run_state(asked: Json) -> Json:
@@ -43,14 +45,13 @@ def run_state(asked: Json) -> Json:
     _check(definition, mock)
     variables = json.loads(asked.get("variables", "{}"))
     compiled = _compile(definition, variables)
-    scope = _Scope("state", json.loads(asked["input"]), {}, variables)
-    name = None
+    visit = Visit("state", compiled, json.loads(asked["input"]), {}, variables, Run(), Trail([]))
     try:
-        name, output = asyncio.run(_Mocked(mock)._run_state(compiled, scope))
+        name, output = asyncio.run(_Mocked(mock).visit(visit))
     except StateError as error:
         return {"status": "FAILED", "error": error.error, "cause": error.cause}
-    after = json.dumps(variables | scope.assigned)
-    caught = "errorOutput" in scope.states
+    after = json.dumps({**variables, **visit.scope.assigned})
+    caught = "errorOutput" in visit.scope.states
     answer = {"status": "CAUGHT_ERROR" if caught else "SUCCEEDED", "output": json.dumps(output)}
     return answer | {"inspectionData": {"variables": after}} | ({"nextState": name} if name else {})
 

@@ -17,7 +17,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server import threaded_moto_server
 from moto.server import ThreadedMotoServer
 
-from service.local.definition import DefinitionError, parse
+from service.local.asl.definition import DefinitionError, parse
 from tests.iac.applied.calls import Call, decode
 from tests.tools.preflight.one_state import RefusedError, run_state
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.local.definition import render
+from service.local.asl.definition import render
 from tests.iac.files import ROOT
 from tests.tools.preflight.example import MACHINE, configuration, workflow
 from tests.tools.preflight.stand_in import StandIn

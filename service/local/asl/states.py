@@ -1,4 +1,7 @@
-"""The compiled states of the Amazon States Language that the local AWS runs; names follow the language."""
+"""The compiled states of the Amazon States Language; names follow the language.
+
+They are the same for both query languages: only their values and data flows differ.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.local.expressions import Template
+    from service.local.asl.scope import DataFlow, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +32,42 @@ class Catcher:
 
     errors: tuple[str, ...]
     next: str
-    output: Template | None
-    assign: Template | None
+    data: DataFlow
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One entry of Choices."""
 
-    condition: Template
+    condition: Value
     next: str
-    output: Template | None
-    assign: Template | None
+    data: DataFlow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What every state but Fail has; `next` is None for a state that ends its flow."""
 
+    data: DataFlow
     next: str | None = None
-    output: Template | None = None
-    assign: Template | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass(Step):
-    """Passes on its input or its Output; Succeed is a Pass that ends its flow."""
+    """Passes on its input, or what it makes of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeed(Step):
+    """Ends its flow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait(Step):
-    """Waits for a number of seconds."""
+    """Waits for a number of seconds or until a timestamp: one of the two is set."""
 
-    seconds: Template
+    seconds: Value | None
+    timestamp: Value | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +79,19 @@ class Choice(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retryable(Step):
-    """A Task or a Parallel: a state with Retry and Catch."""
+    """A Task, a Parallel or a Map: a state with Retry and Catch."""
 
-    arguments: Template | None
     retry: tuple[Retrier, ...]
     catch: tuple[Catcher, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Retryable):
-    """Calls http:invoke."""
+    """Calls a resource."""
 
-    timeout: Template | None
+    resource: str
+    timeout: Value | None
+    heartbeat: Value | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +102,47 @@ class Parallel(Retryable):
 
 
 @dataclass(frozen=True, slots=True)
+class Batcher:
+    """ItemBatcher: how many items and bytes a batch holds, and what each batch has in common."""
+
+    max_items: Value | None
+    max_bytes: Value | None
+    common: Value | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map(Retryable):
+    """Runs its processor for each item; the result is the list of the outputs."""
+
+    processor: Flow
+    distributed: bool
+    items: Value | None
+    """None: the items are the state's input, or what its ItemReader reads."""
+    reads: bool
+    """Whether there is an ItemReader."""
+    writes: bool
+    """Whether there is a ResultWriter."""
+    selector: Value | None
+    batcher: Batcher | None
+    concurrency: Value | None
+    tolerated_count: Value | None
+    tolerated_percentage: Value | None
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """Ends its flow with an error."""
 
-    error: Template | None
-    cause: Template | None
+    error: Value | None
+    cause: Value | None
 
 
-State: TypeAlias = Pass | Wait | Choice | Task | Parallel | Fail
+State: TypeAlias = Pass | Succeed | Wait | Choice | Task | Parallel | Map | Fail
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """States and the first of them: a whole state machine or one branch."""
+    """States and the first of them: a whole state machine, one branch or the processor of a Map."""
 
     start_at: str
     states: Mapping[str, State]

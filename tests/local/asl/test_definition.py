@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.local.definition import DefinitionError, parse, read, render
+from service.local.asl.definition import DefinitionError, parse, read, render
 
 HTTP = "arn:aws:states:::http:invoke"
 CALL = {"ApiEndpoint": "{% $states.input.url %}", "Method": "POST", "Authentication": {"ConnectionArn": "arn"}}
@@ -24,7 +24,8 @@ def error_of(state: Any, **top: Any) -> str:
 @pytest.mark.parametrize(
     ("state", "field"),
     [
-        ({"Type": "Map", "End": True}, "Type"),
+        ({"Type": "Loop", "End": True}, "Type"),
+        ({"Type": "Map", "End": True}, "ItemProcessor"),
         ({"Type": "Pass", "Result": 1, "End": True}, "Result"),
         ({"Type": "Pass", "Parameters": {}, "End": True}, "Parameters"),
         ({"Type": "Pass"}, "Next"),
@@ -39,7 +40,7 @@ def error_of(state: Any, **top: Any) -> str:
         ({"Type": "Pass", "Assign": "{% 1 %}", "End": True}, "Assign"),
         ({"Type": "Pass", "Assign": {"states": 1}, "End": True}, "Assign"),
         ({"Type": "Pass", "Assign": {"a b": 1}, "End": True}, "Assign"),
-        ({"Type": "Wait", "Timestamp": "2030-01-01T00:00:00Z", "End": True}, "Timestamp"),
+        ({"Type": "Wait", "Timestamp": "2030-01-01", "End": True}, "Timestamp"),
         ({"Type": "Wait", "TimestampPath": "$.at", "End": True}, "TimestampPath"),
         ({"Type": "Wait", "SecondsPath": "$.seconds", "End": True}, "SecondsPath"),
         ({"Type": "Wait", "Seconds": 1, "Timestamp": "2030-01-01T00:00:00Z", "End": True}, "Timestamp"),
@@ -51,7 +52,7 @@ def error_of(state: Any, **top: Any) -> str:
         ({"Type": "Fail", "Error": 5}, "Error"),
         ({"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {}, "End": True}, "Resource"),
         ({"Type": "Task", "Resource": HTTP, "End": True}, "Arguments"),
-        ({"Type": "Task", "Resource": HTTP, "Arguments": {}, "HeartbeatSeconds": 1, "End": True}, "HeartbeatSeconds"),
+        ({"Type": "Task", "Resource": HTTP, "Arguments": {}, "HeartbeatSeconds": -1, "End": True}, "HeartbeatSeconds"),
         ({"Type": "Task", "Resource": HTTP, "Arguments": {}, "Retry": {}, "End": True}, "Retry"),
         ({"Type": "Succeed", "Next": "End"}, "Next"),
         ({"Type": "Fail", "End": True}, "End"),
@@ -93,7 +94,7 @@ def test_an_error_in_a_rule_names_its_index(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("top", "words"),
     [
-        ({"QueryLanguage": "JSONPath"}, "QueryLanguage"),
+        ({"QueryLanguage": "SQL"}, "QueryLanguage"),
         ({"StartAt": "Nowhere"}, "'Nowhere', which does not exist"),
         ({"StartAt": 1}, "StartAt"),
         ({"States": []}, "States"),
@@ -156,16 +157,15 @@ def test_an_argument_with_which_every_call_would_fail_is_rejected(arguments: dic
 def test_everything_that_is_wrong_is_reported_at_once_and_nothing_else() -> None:
     states = {
         "A": {"Type": "Pass", "Result": 1, "Output": ["{% 1 + %}", "{% $gone %}"], "Next": "Gone"},
-        "B": {"Type": "Map", "ItemProcessor": {}, "Next": "Gone"},
+        "B": {"Type": "Loop", "ItemProcessor": {}, "Next": "Gone"},
         "C": {"Type": "Parallel", "Branches": [{"StartAt": "D", "States": {"D": {"Type": "Wait"}}}], "End": True},
         "E": {"Type": "Choice", "Choices": [{"Condition": "{% $gone2 %}"}, 7], "Default": 1},
         "F": "x",
         "G": {"Type": "Task", "Resource": HTTP, "Retry": [{"ErrorEquals": []}], "Next": "A", "Arguments": CALL},
     }
     with pytest.raises(DefinitionError) as caught:
-        parse(json.dumps({"StartAt": "", "States": states, "More": 1}))
+        parse(json.dumps({"QueryLanguage": "JSONata", "StartAt": "", "States": states, "More": 1}))
     assert [fault.partition(": ")[0] for fault in caught.value.faults] == [
-        "the definition, field QueryLanguage",
         "the definition, field StartAt",
         "the definition, field More",
         "state 'A', field Output[0]",
@@ -188,7 +188,7 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_else() -> None
     ["StartAt: A\nStates: {}", "---\nStartAt: A", "# mine\nStartAt: A", "\n  QueryLanguage: JSONata\n  StartAt: A"],
 )
 def test_yaml_is_recognised(text: str) -> None:
-    with pytest.raises(DefinitionError, match=r"not JSON: .*; it looks like YAML: convert it to JSON"):
+    with pytest.raises(DefinitionError, match=r"not JSON: .*; it looks like YAML: name the file .yaml"):
         parse(text)
 
 
@@ -212,14 +212,14 @@ def test_a_file_that_cannot_be_read_is_a_fault_of_the_definition(
 
 
 def test_unknown_placeholders_are_reported_with_the_other_faults(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(
-        '{"QueryLanguage": "JSONata", "StartAt": "A", "States": {}, "Comment": "${b}${c}"}'
-    )
+    state = {"Type": "Pass", "Output": ["${b}", {"${c}": "${a}"}], "Next": "Gone", "Comment": "${d}"}
+    (tmp_path / "a.json").write_text(json.dumps({"QueryLanguage": "JSONata", "StartAt": "S", "States": {"S": state}}))
     with pytest.raises(DefinitionError) as caught:
         read(tmp_path / "a.json", {"a": "1"})
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == [
-        *["unknown placeholder"] * 2,
-        "the definition, field StartAt",
+    assert [fault.partition(";")[0] for fault in caught.value.faults] == [
+        "state 'S', field Output: has the unknown placeholder ${b}",
+        "state 'S', field Output: has the unknown placeholder ${c}",
+        "state 'S', field Next: leads to state 'Gone', which does not exist",
     ]
 
 

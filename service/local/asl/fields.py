@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from service.local.expressions import Template, UnsupportedExpressionError
+from service.local.asl.jsonpath import InvalidPathError, Path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from service.local.json_text import Json
 
 _JSON_TYPES: Final = {str: "string", bool: "boolean", int: "number", float: "number", dict: "object", list: "array"}
-UNUSABLE: Final = Template(None)
-"""Stands for a template with a fault, or for one that is missing: a definition with a fault is never run."""
 
 
 class Report:
@@ -25,17 +23,25 @@ class Report:
         """Each with the state and the field, in the order of the definition."""
         self.assigned: set[str] = {"states"}
         """Variables that a state assigns."""
-        self._used: list[tuple[Fields, str, frozenset[str]]] = []
+        self._used: list[tuple[Fields, str, AbstractSet[str]]] = []
+        self._names: set[str] = set()
 
-    def uses(self, fields: Fields, field: str, variables: frozenset[str]) -> None:
+    def uses(self, fields: Fields, field: str, variables: AbstractSet[str]) -> None:
         """Note the variables that the expressions in a field use."""
-        self._used.append((fields, field, variables))
+        if variables:
+            self._used.append((fields, field, variables))
 
     def check_variables(self) -> None:
         """Find the variables that nothing assigns."""
         for fields, field, variables in self._used:
             if unknown := variables - self.assigned:
                 fields.fault(field, f"uses undefined functions or variables: ${', $'.join(sorted(unknown))}")
+
+    def has_state(self, name: str) -> None:
+        """Note a state; names must be unique in the whole definition, for histories and mocks know nothing else."""
+        if name in self._names:
+            self.faults.append(f"state {name!r}: there are two states of this name")
+        self._names.add(name)
 
 
 class Fields:
@@ -61,6 +67,18 @@ class Fields:
     def __contains__(self, field: str) -> bool:
         return field in self._remaining
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the fields that nothing has taken yet."""
+        return tuple(self._remaining)
+
+    def peek(self, field: str) -> Json:
+        """Return a field and leave it where it is; None if there is none."""
+        return self._remaining.get(field)
+
+    def pop(self, field: str) -> Json:
+        """Remove and return a field of any type that is known to be there."""
+        return self._remaining.pop(field)
+
     def take(self, field: str, kind: type | tuple[type, ...], *default: Json) -> Json:
         """Remove and return a field; without a default it is required."""
         if field not in self._remaining:
@@ -69,7 +87,7 @@ class Fields:
             self.fault(field, "is missing")
         else:
             value = self._remaining.pop(field)
-            if isinstance(value, kind) and isinstance(value, bool) is (kind is bool):
+            if kind is object or (isinstance(value, kind) and isinstance(value, bool) is (kind is bool)):
                 return value
             self.fault(field, f"has the wrong type ({_JSON_TYPES.get(type(value), 'null')})")
         return default[0] if default else kind() if isinstance(kind, type) else 0
@@ -84,43 +102,18 @@ class Fields:
             return name
         return default[0] if default else ""
 
-    def template(self, field: str, accepts: Callable[[Json], bool] = lambda _: True, rule: str = "") -> Template | None:
-        """Remove and compile a field, None if there is none; a value without expressions must be accepted."""
-        if field not in self._remaining:
+    def path(self, field: str) -> Path | None:
+        """Remove and compile a JSONPath that has to be there; None if it cannot be compiled."""
+        text = self.take(field, str)
+        if not text:
             return None
-        source = self._remaining.pop(field)
-        if faults := list(_expression_faults(source, field)):
-            for path, reason in faults:
-                self.fault(path, reason)
-            return UNUSABLE
-        template = Template(source)
-        if not (isinstance(source, str) and source.startswith("{%")) and not accepts(source):
-            self.fault(field, rule)
-        self.report.uses(self, field, template.variables)
-        return template
-
-    def required_template(
-        self, field: str, accepts: Callable[[Json], bool] = lambda _: True, rule: str = ""
-    ) -> Template:
-        """Remove and compile a field that has to be there."""
-        template = self.template(field, accepts, rule)
-        if template is None:
-            self.fault(field, "is missing")
-            return UNUSABLE
-        return template
-
-    def assign(self) -> Template | None:
-        """Remove and compile `Assign`, and note its variables."""
-        source = self._remaining.get("Assign", {})
-        if not isinstance(source, dict):
-            del self._remaining["Assign"]
-            self.fault("Assign", "must be an object")
+        try:
+            path = Path(text)
+        except InvalidPathError as error:
+            self.fault(field, str(error))
             return None
-        for name in source:
-            if name == "states" or not re.fullmatch(r"[^\W\d]\w{0,79}", name):
-                self.fault("Assign", f"{name!r} is not a valid variable name")
-        self.report.assigned.update(source)
-        return self.template("Assign")
+        self.report.uses(self, field, {path.variable} if path.variable else set())
+        return path
 
     def each(self, field: str, *default: Json) -> Iterator[Fields]:
         """Remove a list of objects; yield the fields of each."""
@@ -133,22 +126,7 @@ class Fields:
         part.targets = self.targets
         return part
 
-    def reject_unknown(self) -> None:
-        """Report the fields that nothing has taken."""
+    def reject_unknown(self, reason: Callable[[str], str] = lambda _: "is not implemented") -> None:
+        """Report the fields that nothing has taken; `reason` says why for each."""
         for field in self._remaining:
-            self.fault(field, "is not implemented")
-
-
-def _expression_faults(source: Json, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the place of each expression that cannot be compiled, and why."""
-    if isinstance(source, dict):
-        for name, value in source.items():
-            yield from _expression_faults(value, f"{path}.{name}")
-    elif isinstance(source, list):
-        for index, value in enumerate(source):
-            yield from _expression_faults(value, f"{path}[{index}]")
-    else:
-        try:
-            Template(source)
-        except UnsupportedExpressionError as error:
-            yield path, str(error)
+            self.fault(field, reason(field))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.local.expressions import EvaluationError, Template, UnsupportedExpressionError, compile_expression
+from service.local.asl.expressions import Template, UnsupportedExpressionError, compile_expression
+from service.local.asl.scope import EvaluationError
 
 INPUT = {"nil": None, "one": [1], "none": [], "deep": [{"a": 1}, {"a": 2}], "text": '"\\😀'}
 

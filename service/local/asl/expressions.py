@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING
 
 from jsonata import Functions, JException, Jsonata, Parser, Utils
 
+from service.local.asl.scope import EvaluationError
 from service.local.json_text import Json, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _UNDEFINED = None  # how the library represents JSONata's undefined; JSON's null is an object of its own
-
-
-class EvaluationError(Exception):
-    """An expression failed or its value is not JSON: `States.QueryEvaluationError`."""
 
 
 class UnsupportedExpressionError(ValueError):

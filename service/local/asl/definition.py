@@ -1,0 +1,90 @@
+"""A parser for Amazon States Language: definition text in, checked states out.
+
+Whatever the interpreter does not implement is rejected here by state and field, so that nothing is silently ignored,
+and everything that is wrong is reported at once.
+Source: Amazon States Language specification and AWS Step Functions Developer Guide, "State machine structure".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from service.local.asl import placeholders, yaml_text
+from service.local.asl.fields import Fields, Report
+from service.local.asl.resources import HTTP_ONLY
+from service.local.asl.state_fields import StateParser
+from service.local.asl.states import Machine
+from service.local.json_text import dumps, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from service.local.asl.resources import Resources
+
+_YAML_SUFFIXES = {".yaml", ".yml"}
+
+
+class DefinitionError(ValueError):
+    """A definition is invalid or uses something that the local AWS does not implement."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+        """Everything that is wrong."""
+
+
+def read(path: Path, values: Mapping[str, str], resources: Resources = HTTP_ONLY) -> Machine:
+    """Compile the definition in a JSON or YAML file, with its placeholders filled in; raise DefinitionError.
+
+    Placeholders without a value stay as they are in tasks that are mocked; elsewhere they are a fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DefinitionError(f"the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError("the file is not UTF-8 text") from error
+    if path.suffix.lower() in _YAML_SUFFIXES:
+        try:
+            text = dumps(yaml_text.loads(text))
+        except (ValueError, TypeError) as error:
+            raise DefinitionError(f"the definition is not YAML of JSON values: {error}") from error
+    text = placeholders.fill_in(text, values)
+    return parse(text, resources, placeholders.names(text))
+
+
+def render(text: str, values: Mapping[str, str]) -> str:
+    """Fill in placeholders as Terraform's templatefile does; DefinitionError for an unknown name."""
+    if unknown := placeholders.names(text) - set(values):
+        raise DefinitionError(f"unknown placeholder: {', '.join(sorted(unknown))}")
+    return placeholders.fill_in(text, values)
+
+
+def parse(text: str, resources: Resources = HTTP_ONLY, unknown: AbstractSet[str] = frozenset()) -> Machine:
+    """Check and compile a definition; DefinitionError has every fault, with its state and field.
+
+    `resources` decides which tasks can be run, `unknown` are the names of placeholders without a value.
+    """
+    try:
+        source = loads(text)
+    except ValueError as error:
+        is_yaml = re.match(r"(---|\s*#.*|\s*[\w-]+:(\s|$))", text.lstrip()) is not None
+        advice = "; it looks like YAML: name the file .yaml" if is_yaml else ""
+        raise DefinitionError(f"the definition is not JSON: {error}{advice}") from error
+    report = Report()
+    fields = Fields("the definition", source, report)
+    language = fields.take("QueryLanguage", str, "JSONPath")
+    if language not in {"JSONata", "JSONPath"}:
+        fields.fault("QueryLanguage", "must be JSONata or JSONPath")
+    fields.take("Comment", str, "")
+    fields.take("Version", str, "1.0")
+    timeout = fields.take("TimeoutSeconds", int, None)
+    parser = StateParser(language, resources, unknown)
+    machine = Machine(text, parser.flow(fields), timeout)
+    report.check_variables()
+    if report.faults:
+        raise DefinitionError(*report.faults)
+    return machine

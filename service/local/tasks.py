@@ -1,0 +1,124 @@
+"""What runs the tasks of all executions: mocks, http:invoke, and task tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from service.local.asl.limits import time_limit
+from service.local.asl.resources import HTTP_ONLY, is_http_invoke
+from service.local.asl.retry import TIMEOUT, StateError
+from service.local.task_tokens import TaskTokens
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from service.local.asl.run import Run, TaskCall
+    from service.local.json_text import Json
+    from service.local.mocks import Mocks, Response
+
+_RESOURCE = re.compile(r"arn:[^:]*:(?P<service>[^:]*):[^:]*:[^:]*:(?P<type>.*):(?P<name>[^:]*)")
+
+
+class Tasks:
+    """Runs tasks; it also tells the parser of definitions which of them can be run."""
+
+    def __init__(
+        self, http_invoke: Callable[[Json], Awaitable[Json]], mocks: Mocks | None = None, slots: int = 100
+    ) -> None:
+        """Take what runs http:invoke: evaluated arguments in, result out, StateError if it fails.
+
+        At most `slots` requests run at once. Waiting for a slot does not count towards TimeoutSeconds: AWS has no such
+        queue, and a burst on a small machine must not end in timeouts and retries.
+        """
+        self.tokens = TaskTokens()
+        self._http_invoke = http_invoke
+        self._mocks = mocks
+        self._slots = asyncio.Semaphore(slots)
+
+    @property
+    def test_cases(self) -> tuple[str, ...]:
+        """The test cases of the mocks."""
+        return () if self._mocks is None else self._mocks.test_cases
+
+    def mocked(self, state: str, resource: str = "") -> bool:
+        """Return whether a mock answers for this state."""
+        return self._mocks is not None and self._mocks.has(state, resource)
+
+    def refusal(self, resource: str, arguments: Json) -> list[tuple[str, str]]:
+        """Return why a task that is not mocked cannot be run."""
+        return HTTP_ONLY.refusal(resource, arguments)
+
+    async def run(self, call: TaskCall) -> Json:
+        """Return the result; StateError if the task fails or takes longer than its TimeoutSeconds."""
+        response = None
+        if self._mocks is not None:
+            invocation = call.run.invocations[call.state]
+            call.run.invocations[call.state] += 1
+            response = self._mocks.response(call.run.test_case, call.state, call.resource, invocation)
+        with _recorded(call) as succeeded:
+            if response is not None:
+                async with time_limit(call.timeout_s, _timed_out(call)):
+                    result = await self._mocked(response, call)
+            elif is_http_invoke(call.resource):
+                async with self._slots, time_limit(call.timeout_s, _timed_out(call)):
+                    result = await self._http_invoke(call.arguments)
+            else:
+                reason = f"state {call.state!r}: no mock for {call.resource!r} in this test case"
+                raise StateError("States.Runtime", reason)
+            succeeded.append(result)
+            return result
+
+    def read_items(self, run: Run, state: str) -> Json:
+        """Return the items that the ItemReader of a Map reads: what its mock returns."""
+        response = None if self._mocks is None else self._mocks.response(run.test_case, state, "", 0)
+        if response is None or response.rule != "Return":
+            raise StateError("States.ItemReaderFailed", f"state {state!r}: no mock returns its items in this test case")
+        return response.value
+
+    async def _mocked(self, response: Response, call: TaskCall) -> Json:
+        await asyncio.sleep(response.delay_s)
+        match response.rule:
+            case "Throw":
+                raise StateError(response.value["Error"], response.value.get("Cause", ""))
+            case "Echo":
+                return call.arguments
+            case "WaitForTaskToken" if call.token:
+                call.trail.add("TaskSubmitted", **_resource(call))
+                return await self.tokens.wait(call.token, call.heartbeat_s)
+            case "WaitForTaskToken":
+                raise StateError("States.Runtime", f"state {call.state!r}: {call.resource!r} has no task token")
+            case _:
+                return response.value
+
+
+def _timed_out(call: TaskCall) -> StateError:
+    return StateError(TIMEOUT, f"state {call.state!r} ran longer than its TimeoutSeconds")
+
+
+@contextmanager
+def _recorded(call: TaskCall) -> Iterator[list[Json]]:
+    """Add the events of an invocation to the history; the block appends the result to the list."""
+    resource = _resource(call)
+    call.trail.add("TaskScheduled", **resource, region="us-east-1", parameters=call.arguments)
+    call.trail.add("TaskStarted", **resource)
+    results: list[Json] = []
+    try:
+        yield results
+    except StateError as error:
+        kind = "TaskTimedOut" if error.error == TIMEOUT else "TaskFailed"
+        call.trail.add(kind, **resource, error=error.error, cause=error.cause)
+        raise
+    call.trail.add("TaskSucceeded", **resource, output=results[0])
+
+
+def _resource(call: TaskCall) -> dict[str, str]:
+    """Return the type and the name of a resource, as the history has them."""
+    match = _RESOURCE.fullmatch(call.resource)
+    if match is None:
+        return {"resourceType": "unknown", "resource": call.resource}
+    if match["service"] != "states":
+        return {"resourceType": match["service"], "resource": call.resource}
+    return {"resourceType": match["type"].lstrip(":"), "resource": match["name"]}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import msgspec
 
+from service.bridge.reply import decode
 from service.bridge.timer_wheel import TimerWheel
 from service.stepfunctions import json_text
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
@@ -16,6 +16,7 @@ from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from service.bridge.reply import Reply
     from service.stepfunctions.reader import RecordReader
 
 OnProgress: TypeAlias = "Callable[[str, bytes], None]"
@@ -106,44 +107,6 @@ class Waiter(asyncio.Future["Outcome | None"]):
     def _expire(self) -> None:
         if not self.done():
             self.set_result(None)
-
-
-class _Reply(msgspec.Struct):
-    """An event about an execution, from its workflow or from the relay (docs/workflows.md); other members are ignored.
-
-    The relay has the output as text only.
-    """
-
-    id: str
-    status: str
-    output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    output_text: str | None = msgspec.field(default=None, name="outputText")
-    error: Any = None
-    progress: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_REPLY: Final = msgspec.json.Decoder(_Reply)
-
-
-def _decode(event: str) -> _Reply:
-    """Decode an event; raise ValueError or RecursionError if it is not a reply."""
-    try:
-        return _REPLY.decode(event)
-    except ValueError:
-        pass
-    # JSON text may contain lone surrogates, for example where a cause was cut, but msgspec refuses them.
-    members = json_text.loads(event.encode(errors="surrogatepass"))
-    match members:
-        case {"id": str(id_), "status": str(status)}:
-            raw = {name: _raw(members[name]) for name in ("output", "progress") if name in members}
-            text = members.get("outputText")
-            if text is None or isinstance(text, str):
-                return _Reply(id_, status, output_text=text, error=members.get("error"), **raw)
-    raise ValueError("not a reply")
-
-
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(value, allow_nan=False).encode())
 
 
 class PendingReplies:
@@ -255,7 +218,7 @@ class PendingReplies:
     def deliver(self, event: str) -> None:
         """Give one event, as JSON text, to its waiters. Never raises."""
         try:
-            reply = _decode(event)
+            reply = decode(event)
         except (ValueError, RecursionError):
             self.malformed += 1
             return
@@ -301,7 +264,7 @@ class PendingReplies:
         if len(self._remembered) > MAX_REMEMBERED_EXECUTIONS:
             self._remembered.popitem(last=False)
 
-    def _deliver_success(self, reply: _Reply) -> None:
+    def _deliver_success(self, reply: Reply) -> None:
         if isinstance(reply.output, msgspec.Raw):
             self._deliver_outcome(reply.id, Succeeded(bytes(reply.output)))
         elif reply.output_text is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,10 +12,11 @@ import structlog
 from service.bridge import envelope
 from service.bridge.background import BackgroundTasks
 from service.bridge.durations import Durations
+from service.bridge.result import Result
 from service.bridge.shared_starts import SharedStarts
 from service.bridge.starter import CONFIRM_TIMEOUT_S, Start
 from service.errors import Problem
-from service.stepfunctions.outcomes import Outcome, Succeeded
+from service.stepfunctions.outcomes import Succeeded
 from service.stepfunctions.retry import ExecutionExists
 
 if TYPE_CHECKING:
@@ -31,31 +32,6 @@ if TYPE_CHECKING:
     from service.stepfunctions.stopper import Stopper
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What is known of an execution. All durations are in seconds."""
-
-    execution_id: str
-
-    outcome: Outcome | None
-    """None while the execution is running."""
-
-    start: float | None = field(default=None, compare=False)
-    """How long it took until the start of the execution had ended, which others may share; None without a start."""
-
-    workflow: float | None = field(default=None, compare=False)
-    """How long the execution took from then on; None if that is unknown."""
-
-    waited: float = field(default=0.0, compare=False)
-    """How long this request waited for the execution."""
-
-    remaining: float = field(default=0.0, compare=False)
-    """How much longer a running execution is expected to take."""
-
-    start_attempts: int = field(default=0, compare=False)
-    """How many times StartExecution was called for this request; 0 if another request shared its start."""
 
 
 class Bridge:

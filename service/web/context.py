@@ -14,7 +14,7 @@ from service.telemetry.sampling import Sampler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from service.bridge.bridge import Result
+    from service.bridge.result import Result
     from service.errors import Problem
     from service.telemetry.traces import RequestTrace, Traces
 
@@ -31,7 +31,7 @@ class Context:
     spans: RequestTrace | None = None
     """The spans of the request, if traces are exported."""
     caller: str | None = None
-    """A keyed hash of who calls, if the gateway says that."""
+    """A keyed hash of who calls, if the gateway says that; by it, the requests of a caller are counted."""
     execution_id: str | None = None
     """The execution that the request is about, once known."""
     result: Result | None = None

@@ -19,7 +19,7 @@ from service.web.progress import ProgressQueue, data_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from service.bridge.bridge import Result
+    from service.bridge.result import Result
     from service.web.progress import HeldProgress
 
 LAST_EVENT_ID: Final = "Last-Event-ID"

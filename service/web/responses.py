@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
-    from service.bridge.bridge import Result
+    from service.bridge.result import Result
     from service.web.events import Stream
     from service.web.preferences import Preferences
 

@@ -21,8 +21,8 @@ from websockets.frames import Frame, Opcode
 
 from service.appsync import ApiKey, Link
 from service.appsync.protocol import Protocol
-from service.bridge.bridge import Result
 from service.bridge.pending import PendingReplies
+from service.bridge.result import Result
 from service.stepfunctions.outcomes import Succeeded
 from service.stepfunctions.sigv4 import Signer
 from service.telemetry import logs

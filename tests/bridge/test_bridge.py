@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bridge.bridge import Result
 from service.bridge.pending import PendingReplies
+from service.bridge.result import Result
 from service.errors import (
     AtCapacity,
     Draining,

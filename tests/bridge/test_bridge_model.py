@@ -18,10 +18,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from service.bridge import starter
 from service.bridge.admission import Admission
-from service.bridge.bridge import Bridge, Result
+from service.bridge.bridge import Bridge
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
+from service.bridge.result import Result
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
 from service.errors import Problem
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut

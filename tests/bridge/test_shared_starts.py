@@ -12,7 +12,7 @@ from aiohttp import web
 
 from service.bridge import recovery as recovery_module
 from service.bridge import shared_starts
-from service.bridge.bridge import Result
+from service.bridge.result import Result
 from service.errors import (
     Draining,
     IdempotencyConflict,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.bridge.bridge import Result
+from service.bridge.result import Result
 from service.errors import Throttled, Unavailable, UnknownExecution
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from service.bridge.bridge import Result
+from service.bridge.result import Result
 from tests.support.stage import Channel, Stage
 from tests.support.step_functions import error
 

@@ -11,11 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 from service.bridge.admission import Admission
-from service.bridge.bridge import Bridge, Result
+from service.bridge.bridge import Bridge
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channel import ReplyChannel
+from service.bridge.result import Result
 from service.bridge.starter import Starter
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.read_budgets import ReadBudgets

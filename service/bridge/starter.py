@@ -30,6 +30,9 @@ class Start:
 
     trace_header: str | None = None
 
+    caller: str | None = None
+    """Whose request it is for, if callers are known: they get their turns one after another."""
+
     sent: bool = False
     """Whether StartExecution was called at all."""
 
@@ -71,7 +74,7 @@ class Starter:
         while True:
             if not start.sent:
                 await self._wait_for_channel()
-            async with self._client.start_slot(deadline - time.monotonic()) as start_deadline:
+            async with self._client.start_slot(deadline - time.monotonic(), start.caller) as start_deadline:
                 # Waiting for the slot may have taken long: start nothing whose reply cannot be received.
                 if start.sent or self._channel.live:
                     start.sent = True

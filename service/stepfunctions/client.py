@@ -6,7 +6,6 @@ Step Functions Developer Guide.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,7 +17,8 @@ from service.errors import Problem
 from service.stepfunctions import json_text
 from service.stepfunctions.errors import AwsError
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
-from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying, Slot
+from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying
+from service.stepfunctions.slots import Slot, Slots
 from service.stepfunctions.transport import AwsJsonClient
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Page:
 class StepFunctionsClient:
     """The executions of one state machine.
 
-    At most `max_starts` starts and MAX_CALLS of each other action are in flight at once; further ones wait for a slot.
+    At most `max_starts` starts and MAX_CALLS of each other action are in flight at once; further ones wait for a slot,
+    starts in turn by caller.
     A call that cannot connect or gets no response, and a start that is throttled, is retried with full jitter for at
     most `timeout` seconds. That is safe because each call names its execution. After the last attempt it fails as
     Throttled, Unreachable (nothing was sent), OutcomeUnknown (it may have been carried out) or Refused. It fails as
@@ -102,8 +103,8 @@ class StepFunctionsClient:
         self._denied: set[str] = set()
         self._arn = arn
         # Calls queue here and nowhere else: a call that was never sent must not look like one without a response.
-        self._start_slots = asyncio.Semaphore(max_starts)
-        self._slots = {action: asyncio.Semaphore(number) for action, number in MAX_CALLS.items()}
+        self._start_slots = Slots(max_starts)
+        self._slots = {action: Slots(number) for action, number in MAX_CALLS.items()}
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
         self._retrying = Retrying(arn.text, timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(
@@ -119,13 +120,13 @@ class StepFunctionsClient:
     ) -> None:
         await self._api.__aexit__(kind, value, trace)
 
-    def start_slot(self, timeout: float = 0.0) -> Slot:
+    def start_slot(self, timeout: float = 0.0, caller: str | None = None) -> Slot:
         """Return the slot that a start needs, an async context manager whose value is the deadline for `start`.
 
         Waiting for it and the start take `timeout` seconds together, or the client's own timeout if that is longer.
         Entering it raises AtCapacity if no slot becomes free in time.
         """
-        return self._retrying.slot(self._start_slots, max(timeout, self._retrying.timeout))
+        return self._retrying.slot(self._start_slots, max(timeout, self._retrying.timeout), caller)
 
     async def start(
         self, execution_id: str, input_: str, deadline: float = math.inf, *, trace_header: str | None = None

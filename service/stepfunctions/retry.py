@@ -1,4 +1,4 @@
-"""Slots and retries for calls to Step Functions, and the problems that failed calls turn into."""
+"""Retries of calls to Step Functions, and the problems that failed calls turn into."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import (
-    AtCapacity,
     OutcomeUnknown,
     Problem,
     Refused,
@@ -17,9 +16,12 @@ from service.errors import (
     Unreachable,
 )
 from service.stepfunctions.errors import AwsError, CallError, NotSentError
+from service.stepfunctions.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from service.stepfunctions.slots import Slots
 
 T = TypeVar("T")
 
@@ -40,35 +42,6 @@ class ExecutionExists(Exception):
     """How many calls of StartExecution were made."""
 
 
-class Slot:
-    """One of the calls that may be in flight at once, as an async context manager.
-
-    Entering it waits for a free slot of `slots` and returns `deadline`, by the event loop's clock. Raise AtCapacity
-    if no slot is free `margin` seconds before then: a call could not even connect.
-    """
-
-    __slots__ = ("_deadline", "_margin", "_slots")
-
-    def __init__(self, slots: asyncio.Semaphore, deadline: float, margin: float) -> None:
-        self._slots = slots
-        self._deadline = deadline
-        self._margin = margin
-
-    async def __aenter__(self) -> float:
-        try:
-            if self._slots.locked():
-                async with asyncio.timeout_at(self._deadline - self._margin):
-                    await self._slots.acquire()
-            else:
-                await self._slots.acquire()  # does not wait, so it needs no timer
-        except TimeoutError:
-            raise AtCapacity("Too many calls to Step Functions are waiting for a slot.") from None
-        return self._deadline
-
-    async def __aexit__(self, *_: object) -> None:
-        self._slots.release()
-
-
 class Retrying:
     """Repeats a call with full jitter while that may help.
 
@@ -83,10 +56,10 @@ class Retrying:
         self._backoff = backoff
         self._connect_timeout = connect_timeout
 
-    def slot(self, slots: asyncio.Semaphore, timeout: float | None = None) -> Slot:
-        """Return a slot for calls that have to end within `timeout` seconds from now."""
+    def slot(self, slots: Slots, timeout: float | None = None, caller: str | None = None) -> Slot:
+        """Return a slot for calls of `caller` that have to end within `timeout` seconds from now."""
         deadline = asyncio.get_running_loop().time() + (self.timeout if timeout is None else timeout)
-        return Slot(slots, deadline, self._connect_timeout)
+        return Slot(slots, deadline, self._connect_timeout, caller)
 
     async def run(
         self,

@@ -74,7 +74,7 @@ async def test_waiting_for_a_second_slot_takes_only_the_remaining_time() -> None
 
     class CrowdedClient:
         @asynccontextmanager
-        async def start_slot(self, timeout: float) -> AsyncIterator[float]:
+        async def start_slot(self, timeout: float, _caller: str | None) -> AsyncIterator[float]:
             timeouts.append(timeout)
             if len(timeouts) == 1:
                 await asyncio.sleep(0.2)  # until a slot is free

@@ -19,14 +19,18 @@ Problem
 │   ├── WorkflowFailed            502
 │   ├── WorkflowAborted           502
 │   └── WorkflowTimedOut          504
-└── Unavailable                   503, with Retry-After
-    ├── AtCapacity
-    ├── Draining
-    ├── LinkDown
-    ├── Throttled
-    ├── Unreachable
-    ├── Refused
-    └── OutcomeUnknown
+└── TryLater                      with Retry-After
+    ├── CallerLimited             429
+    │   ├── CallerShareExceeded
+    │   └── CallerRateExceeded
+    └── Unavailable               503
+        ├── AtCapacity
+        ├── Draining
+        ├── LinkDown
+        ├── Throttled
+        ├── Unreachable
+        ├── Refused
+        └── OutcomeUnknown
 
 Each leaf has a problem type (RFC 9457): a slug that never changes, a title and an HTTP status.
 No message may contain anything from a caller's body or a workflow's data.
@@ -185,10 +189,9 @@ class WorkflowTimedOut(WorkflowProblem):
     slug, title, status = "workflow-timed-out", "The workflow timed out", 504
 
 
-class Unavailable(Problem):
-    """The service cannot carry out the request now; the caller may retry it later."""
+class TryLater(Problem):
+    """The request is not carried out now; the caller may retry it later."""
 
-    status = 503
     retry_after: float = 1
     """Seconds after which to retry. The class has the usual value, an instance a better one if it is known."""
 
@@ -196,6 +199,30 @@ class Unavailable(Problem):
         super().__init__(detail, execution_id=execution_id)
         if retry_after is not None:
             self.retry_after = retry_after
+
+
+class CallerLimited(TryLater):
+    """The caller has reached a limit of its own; other callers are served."""
+
+    status = 429
+
+
+class CallerShareExceeded(CallerLimited):
+    """The caller has its share of the requests in flight; nothing was started."""
+
+    slug, title = "caller-share-exceeded", "Too many requests of this caller are in flight"
+
+
+class CallerRateExceeded(CallerLimited):
+    """The caller sends requests faster than its rate allows; nothing was started, read or stopped."""
+
+    slug, title = "caller-rate-exceeded", "This caller sends requests too fast"
+
+
+class Unavailable(TryLater):
+    """The service cannot carry out the request now."""
+
+    status = 503
 
 
 class AtCapacity(Unavailable):

@@ -20,6 +20,7 @@ from service.appsync.iam import Iam
 from service.appsync.secrets_manager import SecretsManagerApiKey
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
+from service.bridge.caller_rates import CallerRates
 from service.bridge.ids import Ids
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
@@ -84,7 +85,7 @@ async def build(
     max_starts = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
     calls = max_starts + sum(MAX_CALLS.values())
     limits = _connection_limits(settings.MAX_IN_FLIGHT, calls + RESERVED_FILES + aws.open_files)
-    admission = Admission(limits.in_flight)
+    admission = Admission(limits.in_flight, max(1, int(limits.in_flight * settings.CALLER_SHARE)))
     replies = PendingReplies()
 
     endpoint = await aws.step_functions(settings.STATE_MACHINE_ARN)
@@ -191,7 +192,7 @@ def _application(
         settings.REQUEST_SCHEMA,
         metrics=metrics,
         ids=ids,
-        callers=Callers(settings.CALLER_HEADER, settings.ID_SECRETS[0].get_secret_value()),
+        callers=_callers(settings),
         response_timeout=settings.RESPONSE_TIMEOUT,
         stage_prefix=settings.STAGE_PREFIX,
         ready=ready,
@@ -235,6 +236,11 @@ def _ids(settings: Settings) -> Ids:
         [secret.get_secret_value() for secret in settings.ID_SECRETS],
         None if key_secret is None else key_secret.get_secret_value(),
     )
+
+
+def _callers(settings: Settings) -> Callers:
+    rates = None if settings.CALLER_RATE is None else CallerRates(settings.CALLER_RATE)
+    return Callers(settings.CALLER_HEADER, settings.ID_SECRETS[0].get_secret_value(), rates)
 
 
 def _connection_limits(requested: int, reserved: int) -> ConnectionLimits:

@@ -125,6 +125,14 @@ class Settings(BaseSettings):
     """The header in which the gateway says who calls, overwriting what a client sent. Ids and keys then belong to their
     caller. Without it, all are one caller."""
 
+    CALLER_SHARE: float = Field(0.5, gt=0, le=1, allow_inf_nan=False)
+    """The part of MAX_IN_FLIGHT that each caller may have in flight; further requests get a 429. Only with
+    CALLER_HEADER."""
+
+    CALLER_RATE: setting_types.Quota | None = None
+    """Requests that each caller may send, as a bucket's size/refill per second; further ones get a 429. Only with
+    CALLER_HEADER. Without it, there is no such limit."""
+
     DESCRIBE_QUOTA: setting_types.Quota = token_bucket.DESCRIBE_EXECUTION_QUOTA
     """The account's quota for DescribeExecution: bucket size/refill per second."""
 
@@ -194,6 +202,13 @@ class Settings(BaseSettings):
         if header is not None and info.data.get("READ_FOREIGN_EXECUTIONS"):
             raise ValueError("cannot be used with READ_FOREIGN_EXECUTIONS, which would show every caller's executions")
         return header
+
+    @field_validator("CALLER_RATE")
+    @classmethod
+    def _only_known_callers(cls, rate: token_bucket.Quota | None, info: ValidationInfo) -> token_bucket.Quota | None:
+        if rate is not None and info.data.get("CALLER_HEADER", "") is None:  # or another message says what is wrong
+            raise ValueError("needs CALLER_HEADER: without it, all are one caller")
+        return rate
 
     @field_validator("ID_SECRETS")
     @classmethod

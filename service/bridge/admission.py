@@ -6,18 +6,21 @@ import asyncio
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from service.errors import AtCapacity, Draining, Problem
+from service.errors import AtCapacity, CallerShareExceeded, Draining, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class Admission:
-    """Counts the requests in flight, each for the duration of a `with` block, up to `limit`."""
+    """Counts the requests in flight, up to `limit`, of which one caller may have `caller_limit`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, caller_limit: int | None = None) -> None:
         self.limit = limit
+        self.caller_limit = limit if caller_limit is None else caller_limit
         self.in_flight = 0
+        self._by_caller: dict[str, int] = {}  # only those that have any, so no more than there are requests
+        self._of_nobody = InFlight(self, None)
         self.draining = False
         """Whether the instance is about to stop. It still accepts requests for a short time."""
         self.released_early = False
@@ -33,22 +36,40 @@ class Admission:
         """Whether all requests in flight have to end now."""
         return self._released.is_set()
 
-    def refusal(self, typical_seconds: float = 0.0) -> Problem | None:
-        """Return why a new request is refused, or None; a request usually takes `typical_seconds`."""
+    def refusal(self, caller: str | None = None, typical_seconds: float = 0.0) -> Problem | None:
+        """Return why a new request of `caller` is refused, or None; a request usually takes `typical_seconds`.
+
+        Without a caller, only the limit of all requests applies.
+        """
         if self._refusing:
             return Draining("This instance is shutting down; retry to reach another one.")
+        retry_after = typical_seconds / 2  # on average, half of the requests in flight will have ended by then
+        if caller is not None and self._by_caller.get(caller, 0) >= self.caller_limit:
+            return CallerShareExceeded(
+                f"Each caller may have {self.caller_limit} requests in flight.", retry_after=retry_after
+            )
         if self.in_flight >= self.limit:
-            # On average, half of the requests in flight will have ended by then.
-            return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=typical_seconds / 2)
+            return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=retry_after)
         return None
 
-    def __enter__(self) -> None:
-        """Count a request until the block ends."""
+    def request(self, caller: str | None) -> InFlight:
+        """Return a context manager that counts a request of `caller`, if callers are known, until its block ends."""
+        return self._of_nobody if caller is None else InFlight(self, caller)
+
+    def begin(self, caller: str | None) -> None:
+        """Count a request."""
         self.in_flight += 1
+        if caller is not None:
+            self._by_caller[caller] = self._by_caller.get(caller, 0) + 1
         self._idle.clear()
 
-    def __exit__(self, *_: object) -> None:
+    def end(self, caller: str | None) -> None:
+        """Count a request no longer."""
         self.in_flight -= 1
+        if caller is not None:
+            remaining = self._by_caller[caller] = self._by_caller[caller] - 1
+            if not remaining:
+                del self._by_caller[caller]
         if not self.in_flight:
             self._idle.set()
 
@@ -90,3 +111,19 @@ class Admission:
         self._idle.set()  # `drain` need not wait any longer
         for task in self._cancellable:
             task.cancel()
+
+
+class InFlight:
+    """One request in flight, for the duration of a `with` block."""
+
+    __slots__ = ("_admission", "_caller")
+
+    def __init__(self, admission: Admission, caller: str | None) -> None:
+        self._admission = admission
+        self._caller = caller
+
+    def __enter__(self) -> None:
+        self._admission.begin(self._caller)
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.end(self._caller)

@@ -72,6 +72,7 @@ class Bridge:
         wait: float,
         *,
         shared: bool = False,
+        caller: str | None = None,
         trace_header: str | None = None,
         on_start: Callable[[str], None] | None = None,
         on_progress: OnProgress | None = None,
@@ -79,19 +80,23 @@ class Bridge:
         """Start an execution for `event` (JSON text) and wait up to `wait` seconds for its outcome.
 
         With `shared`, the id comes from an idempotency key: all requests with this id share one execution, whichever
-        instance started it. Otherwise the id is new. `on_start` is called with it once the execution is known to exist.
+        instance started it. Otherwise the id is new. `caller` is whose request it is, if callers are known. `on_start`
+        is called with the id once the execution is known to exist.
 
-        A result without an outcome means that the execution is still running. Raise AtCapacity, Draining, LinkDown or
-        BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could not be started;
-        OutcomeUnknown if Step Functions did not say whether it was; IdempotencyKeyReused or IdempotencyConflict if the
-        existing execution belongs to another event, or cannot be read.
+        A result without an outcome means that the execution is still running. Raise AtCapacity, CallerShareExceeded,
+        Draining, LinkDown or BodyTooLarge before anything was started; Throttled, Unreachable or Refused if it could
+        not be started; OutcomeUnknown if Step Functions did not say whether it was; IdempotencyKeyReused or
+        IdempotencyConflict if the existing execution belongs to another event, or cannot be read.
         """
-        channel = self._remote.own_channel(execution_id)
-        start = Start(execution_id, envelope.encode(execution_id, event, channel), trace_header)
-        if (problem := self._admission.refusal(self._durations.typical_seconds)) is not None:
+        if (problem := self._admission.refusal(caller, self._durations.typical_seconds)) is not None:
             raise problem
+        channel = self._remote.own_channel(execution_id)
+        start = Start(execution_id, envelope.encode(execution_id, event, channel), trace_header, caller)
         began = asyncio.get_running_loop().time()
-        with self._admission, self._replies.expect(execution_id, began + wait, on_progress, self._record) as waiter:
+        with (
+            self._admission.request(caller),
+            self._replies.expect(execution_id, began + wait, on_progress, self._record) as waiter,
+        ):
             if shared:
                 # The start does not end with its caller, as others may share it.
                 async with self._shared_starts.join(start, event, channel, waiter.deadline) as joined:
@@ -111,24 +116,28 @@ class Bridge:
         wait: float,
         *,
         foreign: bool = False,
+        caller: str | None = None,
         on_start: Callable[[str], None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Result:
         """Wait up to `wait` seconds for the outcome of an execution, whichever instance started it.
 
-        Without a wait, or if this instance is at capacity or stopping, return what the record shows now. With
-        `foreign`, nothing shows that there is such an execution; the id may be a guess. Raise UnknownExecution, or what
-        `RecordReader.describe` raises.
+        Without a wait, or if `caller` or this instance is at its limit, or is stopping, return what the record shows
+        now. With `foreign`, nothing shows that there is such an execution; the id may be a guess. Raise
+        UnknownExecution, or what `RecordReader.describe` raises.
         """
         guess = foreign and not self._replies.knows(execution_id)
-        if wait <= 0 or self._admission.refusal() is not None:
+        if wait <= 0 or self._admission.refusal(caller) is not None:
             execution = await self._record.describe(execution_id, guess=guess)
             self._replies.remember(execution_id)
             return self._recorded(execution)
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         # Register the waiter first, so that a reply that comes during the read is not lost.
-        with self._admission, self._replies.expect(execution_id, deadline, on_progress, self._record) as waiter:
+        with (
+            self._admission.request(caller),
+            self._replies.expect(execution_id, deadline, on_progress, self._record) as waiter,
+        ):
             waiter.known = not guess
             try:
                 execution = await self._record.describe(execution_id, guess=guess)
@@ -259,7 +268,7 @@ class Bridge:
         A caller that leaves during the start cancels it. Starting again under the same name settles whether the
         execution exists and affects no other request. Until then the request counts as in flight.
         """
-        with self._admission:
+        with self._admission.request(start.caller):
             try:
                 if not start.done:
                     with suppress(ExecutionExists):

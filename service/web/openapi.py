@@ -32,6 +32,8 @@ CREATE: Final = (
     errors.UnsupportedEncoding,
     errors.SchemaViolation,
     errors.IdempotencyKeyReused,
+    errors.CallerShareExceeded,
+    errors.CallerRateExceeded,
     errors.CallerUnknown,
     *_FAILED_WORKFLOWS,
     *_FAILED_CALLS,
@@ -41,11 +43,12 @@ CREATE: Final = (
 READ: Final = (
     errors.UnknownExecution,
     errors.NotAcceptable,
+    errors.CallerRateExceeded,
     errors.CallerUnknown,
     *_FAILED_WORKFLOWS,
     *_FAILED_CALLS,
 )
-REMOVE: Final = (errors.UnknownExecution, errors.CallerUnknown, *_FAILED_CALLS)
+REMOVE: Final = (errors.UnknownExecution, errors.CallerRateExceeded, errors.CallerUnknown, *_FAILED_CALLS)
 
 OUTCOMES: Final = {
     "start": ("succeeded", "running", *(problem.slug for problem in CREATE), "unexpected", "client-disconnected"),

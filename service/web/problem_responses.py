@@ -47,7 +47,7 @@ def _problem(kinds: list[type[Problem]]) -> dict[str, Any]:
     headers = dict(REQUEST_ID)
     if any(issubclass(kind, errors.WorkflowProblem) for kind in kinds):
         headers |= OF_A_RESULT
-    if any(issubclass(kind, errors.Unavailable) for kind in kinds):
+    if any(issubclass(kind, errors.TryLater) for kind in kinds):
         headers["Retry-After"] = ref("headers", "Retry-After")
     if errors.UnsupportedEncoding in kinds:
         headers["Accept-Encoding"] = ref("headers", "Accept-Encoding")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import hdrs
 
-from service.errors import Problem, SchemaViolation, Unavailable, UnsupportedEncoding, WorkflowFailed
+from service.errors import Problem, SchemaViolation, TryLater, UnsupportedEncoding, WorkflowFailed
 from service.web.representation import NO_STORE, Representation
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> Representa
         more["error"] = problem.error
     elif isinstance(problem, SchemaViolation):
         more["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.violations]
-    elif isinstance(problem, Unavailable):
+    elif isinstance(problem, TryLater):
         headers[hdrs.RETRY_AFTER] = retry_after(problem.retry_after)
     elif isinstance(problem, UnsupportedEncoding):
         headers[hdrs.ACCEPT_ENCODING] = ", ".join(ENCODINGS)

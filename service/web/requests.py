@@ -78,8 +78,8 @@ class RequestReader:
     async def start(self, request: web.Request) -> StartRequest:
         """Read POST /event.
 
-        Raise CallerUnknown, NotAcceptable, what `bodies.read_event` raises, InvalidIdempotencyKey or
-        IdempotencyUnavailable.
+        Raise CallerUnknown, CallerRateExceeded, NotAcceptable, what `bodies.read_event` raises, InvalidIdempotencyKey
+        or IdempotencyUnavailable.
         """
         caller = self._callers.identify(request)
         stream = _wants_stream(request)
@@ -95,7 +95,7 @@ class RequestReader:
         )
 
     def follow(self, request: web.Request) -> FollowRequest:
-        """Read GET /event/{id}; raise CallerUnknown, UnknownExecution or NotAcceptable."""
+        """Read GET /event/{id}; raise CallerUnknown, CallerRateExceeded, UnknownExecution or NotAcceptable."""
         id_, foreign = self._existing(request)
         if foreign and not (self._read_foreign and is_execution_name(id_)):
             raise _unknown()
@@ -110,7 +110,7 @@ class RequestReader:
         )
 
     def stop(self, request: web.Request) -> str:
-        """Read DELETE /event/{id} and return the id; raise CallerUnknown or UnknownExecution."""
+        """Read DELETE /event/{id}, return the id; raise CallerUnknown, CallerRateExceeded or UnknownExecution."""
         id_, foreign = self._existing(request)
         if foreign:
             raise _unknown()

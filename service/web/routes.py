@@ -109,6 +109,7 @@ class Routes:
             event_request.event,
             event_request.preferences.wait,
             shared=event_request.keyed,
+            caller=request[CONTEXT].caller,
             trace_header=request[CONTEXT].begin_start(),
             on_start=None if stream is None else stream.open,
             on_progress=None if stream is None else stream.progress,
@@ -129,12 +130,15 @@ class Routes:
                 event_request.execution_id,
                 wait,
                 foreign=event_request.foreign,
+                caller=request[CONTEXT].caller,
                 on_start=stream.open,
                 on_progress=stream.progress,
             )
             return await self._responses.stream(request, event_request.preferences, stream, work)
         started_at = time.perf_counter()
-        result = await self._bridge.follow(event_request.execution_id, wait, foreign=event_request.foreign)
+        result = await self._bridge.follow(
+            event_request.execution_id, wait, foreign=event_request.foreign, caller=request[CONTEXT].caller
+        )
         return self._responses.json(request, event_request.preferences, result, time.perf_counter() - started_at)
 
     async def remove(self, request: web.Request) -> web.Response:

@@ -116,6 +116,10 @@ def test_a_value_that_would_only_fail_later_is_invalid_at_the_start(
         ("ID_SECRETS", ",".join([ID_SECRET] * 4), "must be at most 3 secrets, separated by commas"),
         ("READ_FOREIGN_EXECUTIONS", "maybe", "must be true or false"),
         ("CALLER_HEADER", "X Caller", "must be the name of an HTTP header"),
+        ("CALLER_SHARE", "0", "must be greater than 0"),
+        ("CALLER_SHARE", "1.5", "must be at most 1"),
+        ("CALLER_RATE", "many", "must look like 300/15: a bucket's size and its refill per second"),
+        ("CALLER_RATE", "20/10", "needs CALLER_HEADER: without it, all are one caller"),
     ],
 )
 def test_a_message_says_what_a_setting_must_be(

@@ -4,15 +4,19 @@ import asyncio
 
 import pytest
 
+from service.bridge.admission import Admission
 from service.errors import (
     AtCapacity,
+    CallerShareExceeded,
     Draining,
 )
 from tests.support.outcomes import success
 from tests.support.stage import stage
 from tests.support.step_functions import (
     STARTED,
+    described,
     gated,
+    ok,
 )
 from tests.support.within import within
 
@@ -29,6 +33,59 @@ async def test_a_request_over_the_limit_is_refused_until_another_one_ends() -> N
         made.reply(await made.started(2))
         await second
         made.assert_nothing_in_flight()
+
+
+async def test_one_caller_at_its_share_is_refused_and_another_one_is_not() -> None:
+    async with stage(max_in_flight=4, caller_limit=2) as made:
+        greedy = [asyncio.create_task(made.submit("{}", 10, caller="alice")) for _ in range(2)]
+        started = [await made.started(number) for number in (1, 2)]
+        with pytest.raises(CallerShareExceeded, match="Each caller may have 2 requests in flight"):
+            await made.submit("{}", 10, caller="alice")
+        other = asyncio.create_task(made.submit("{}", 10, caller="bob"))
+        started.append(await made.started(3))
+        for execution_id in started:
+            made.reply(execution_id)
+        await asyncio.gather(*greedy, other)
+        made.assert_nothing_in_flight()
+
+
+async def test_a_caller_at_its_share_can_still_read_what_it_started_without_waiting() -> None:
+    async with stage(caller_limit=1) as made:
+        made.endpoint.script("DescribeExecution", described("RUNNING"))
+        submitted = asyncio.create_task(made.submit("{}", 10, caller="alice"))
+        execution_id = await made.started()
+        async with within(2):
+            assert (await made.bridge.follow(execution_id, 10, caller="alice")).outcome is None
+        made.reply(execution_id)
+        await submitted
+
+
+async def test_without_callers_the_share_does_not_apply() -> None:
+    admission = Admission(3, 1)
+    with admission.request(None), admission.request(None):
+        assert admission.refusal(None) is None
+
+
+async def test_requests_of_any_number_of_callers_leave_nothing_behind() -> None:
+    admission = Admission(10, 5)
+    for number in range(1000):
+        with admission.request(f"caller {number}"), admission.request(f"caller {number}"):
+            assert len(admission._by_caller) == 1
+    assert admission._by_caller == {}
+    assert admission.in_flight == 0
+
+
+async def test_the_execution_of_a_caller_that_left_counts_for_it_until_it_is_settled() -> None:
+    async with stage(caller_limit=1, stop_abandoned=True) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StopExecution", gated(gate, ok(stopDate=1.0)))
+        submitted = asyncio.create_task(made.submit("{}", 10, caller="alice"))
+        await made.started()
+        submitted.cancel()
+        await made.endpoint.arrived("StopExecution")
+        with pytest.raises(CallerShareExceeded):
+            await made.submit("{}", 10, caller="alice")
+        gate.set()
 
 
 async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> None:

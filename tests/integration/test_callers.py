@@ -47,6 +47,22 @@ async def test_instances_in_the_middle_of_a_rotation_share_keys_and_read_each_ot
             assert await status(reader, body["id"], "") in {200, 202}
 
 
+async def test_a_caller_at_its_limits_is_refused_and_another_one_served() -> None:
+    limits = {"MAX_IN_FLIGHT": "4", "CALLER_SHARE": "0.5", "CALLER_RATE": "5/1", "RESPONSE_TIMEOUT": "20"}
+    async with LocalAws(port=0, wait=60) as aws, served(aws, HEADER | limits) as it:
+        held = [it.post(**{"X-Caller": "alice"}) for _ in range(2)]
+        await it.until(lambda metrics: metrics("requests_in_flight") == 2)
+        refused = [await it.post(**{"X-Caller": "alice"}) for _ in range(4)]
+        assert [(status, body["type"].rpartition(":")[2]) for status, body in refused] == [
+            *[(429, "caller-share-exceeded")] * 3,
+            (429, "caller-rate-exceeded"),
+        ]
+        status, _ = await it.post(**{"X-Caller": "bob", "Prefer": "respond-async"})
+        assert status == 202
+        for request in held:
+            request.cancel()
+
+
 async def test_ten_thousand_guesses_of_ids_cause_no_call_to_aws_and_disturb_nobody() -> None:
     guesses = [f"exec-{UUID(int=secrets.randbits(128))}" for _ in range(10_000)]
     assert not any(IDS.verify(guess) for guess in guesses)

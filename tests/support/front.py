@@ -56,7 +56,7 @@ class Front:
             assert body["detail"]
             assert body["instance"] == path
             assert body["request_id"] == response.headers["X-Request-Id"]
-            if status == 503:
+            if status in {429, 503}:
                 assert int(response.headers["Retry-After"]) > 0
             return body
 
@@ -70,7 +70,7 @@ def routes(made: Stage, **options: Any) -> Routes:
         RequestSchema.load(DEMO_SCHEMA),
         metrics=Metrics(),
         ids=Ids("event", [ID_SECRET], key_secret),
-        callers=Callers(options.pop("caller_header", None), ID_SECRET),
+        callers=Callers(options.pop("caller_header", None), ID_SECRET, options.pop("caller_rates", None)),
         ready=lambda: ready,
         draining=lambda: made.admission.draining,
         response_timeout=options.pop("response_timeout", 10),
@@ -79,7 +79,10 @@ def routes(made: Stage, **options: Any) -> Routes:
     )
 
 
-_ROUTES = ("ready", "keys", "response_timeout", "stage_prefix", "cors_origins", "read_foreign", "caller_header")
+_ROUTES = (
+    *("ready", "keys", "response_timeout", "stage_prefix", "cors_origins", "read_foreign"),
+    *("caller_header", "caller_rates"),
+)
 
 
 @asynccontextmanager

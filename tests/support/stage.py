@@ -81,7 +81,13 @@ class Stage:
     """A bridge with everything it depends on."""
 
     def __init__(
-        self, endpoint: ScriptedStepFunctions, client: StepFunctionsClient, *, max_in_flight: int = 10, **options: Any
+        self,
+        endpoint: ScriptedStepFunctions,
+        client: StepFunctionsClient,
+        *,
+        max_in_flight: int = 10,
+        caller_limit: int | None = None,
+        **options: Any,
     ) -> None:
         self.endpoint = endpoint
         self.replies = PendingReplies()
@@ -94,7 +100,7 @@ class Stage:
         self.remote = RemoteSubscriptions(
             self._subscribe, self.recovery, self.replies, namespace="ns", instance="me", shard=SHARD
         )
-        self.admission = Admission(max_in_flight)
+        self.admission = Admission(max_in_flight, caller_limit)
         self.stopper = Stopper(client)
         self.bridge = Bridge(
             Starter(client, self.channel),

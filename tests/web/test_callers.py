@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from service.bridge.caller_rates import CallerRates
+from service.stepfunctions.token_bucket import Quota
 from tests.support.front import NAMES, Front, front
 from tests.support.ids import ID, IDS
 from tests.support.step_functions import described
@@ -95,3 +97,29 @@ async def test_a_caller_may_have_any_bytes_for_a_name() -> None:
     async with front(caller_header=HEADER) as it:
         line = await log_of(it, {HEADER: "caf\udce9, arn:aws:iam::1:user/x"})
         assert (line["status"], len(line["caller"])) == (202, 16)
+
+
+async def test_a_caller_over_its_rate_gets_429_and_others_and_probes_are_served() -> None:
+    async with front(caller_header=HEADER, caller_rates=CallerRates(Quota(1, 1 / 60))) as it:
+        for method, path in (("POST", "/event"), ("GET", f"/event/{ID}"), ("DELETE", f"/event/{ID}")):
+            await log_of(it, ALICE)
+            problem = await it.problem(method, path, 429, "caller-rate-exceeded", json=NAMES, headers=ALICE)
+            assert "requests a second" in problem["detail"]
+        assert (await log_of(it, BOB))["status"] == 202
+        async with it.client.get("/metrics", headers=ALICE) as response:
+            metrics = await response.text()
+        assert metrics.count('outcome="caller-rate-exceeded"} 1.0') == 2  # read and stop
+        assert '{operation="start",outcome="caller-rate-exceeded"} 3.0' in metrics
+        assert "alice" not in metrics
+
+
+async def test_a_caller_at_its_share_gets_429_and_others_are_served() -> None:
+    async with front(caller_header=HEADER, caller_limit=1) as it:
+        first = asyncio.create_task(it.client.post("/event", json=NAMES, headers=ALICE))
+        execution_id = await it.stage.started()
+        problem = await it.problem("POST", "/event", 429, "caller-share-exceeded", json=NAMES, headers=ALICE)
+        assert problem["detail"] == "Each caller may have 1 requests in flight."
+        assert (await log_of(it, BOB))["status"] == 202
+        it.stage.reply(execution_id, {})
+        assert (await first).status == 200
+        assert (await log_of(it, ALICE))["status"] == 202

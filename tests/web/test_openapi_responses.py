@@ -13,7 +13,9 @@ import aiohttp
 import jsonschema_rs
 import pytest
 
+from service.bridge.caller_rates import CallerRates
 from service.stepfunctions import reader
+from service.stepfunctions.token_bucket import Quota
 from service.web import bodies
 from tests.support.front import JSON, NAMES, Front, front
 from tests.support.ids import ID
@@ -160,6 +162,9 @@ async def before_routing(call: Caller) -> None:
             await call(method.upper(), real, headers={"Transfer-Encoding": "gzip, chunked, gzip"})
 
 
+ON_EVENTS = (("POST", "/event"), ("GET", f"/event/{ID}"), ("HEAD", f"/event/{ID}"), ("DELETE", f"/event/{ID}"))
+
+
 async def collect() -> list[Seen]:
     seen: list[Seen] = []
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -174,6 +179,9 @@ async def collect() -> list[Seen]:
         async with front(ready="link down", keys=False) as it:
             await Caller(it, seen)("GET", "/readyz")
             await Caller(it, seen)("POST", "/event", json=NAMES, headers={"Idempotency-Key": "a"})
+        async with front(caller_header="X-Caller", caller_rates=CallerRates(Quota(1, 1 / 60))) as it:
+            for method, path in (("GET", f"/event/{ID}"), *ON_EVENTS):
+                await Caller(it, seen)(method, path, json=NAMES, headers={"X-Caller": "alice"})
     return seen
 
 

@@ -1,0 +1,1 @@
+"""Smoke test of long waits against a deployment: plain ones and a stream (docs/waits.md)."""

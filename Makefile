@@ -49,6 +49,15 @@ test-iac: setup-iac ## test the infrastructure: linters, Terraform, an apply aga
 	$(BIN)/python -m pytest -m "" $(ARGS) tests/iac --ignore tests/iac/applied; others=$$?; \
 	wait $$applied; applied=$$?; cat build/test-iac-applied.log; exit $$((others + applied))
 
+.PHONY: test-waits
+test-waits: setup-dev ## wait minutes for workflows, scaled down to one, through a stand-in for API Gateway
+	$(BIN)/python -m pytest -m waits $(ARGS) tests/waits
+
+.PHONY: smoke
+smoke: setup-dev ## let requests to a deployment wait for minutes (API=https://.../dev ARGS="--header 'x-api-key: ...'")
+	@test -n "$(API)" || { echo "make smoke: set API to the URL before /event" >&2; exit 2; }
+	$(BIN)/python -m tools.smoke "$(API)" $(ARGS)
+
 .PHONY: test-browser
 test-browser: setup-browser ## test the pages in headless Chromium (Debian's chromium and chromium-driver)
 	$(BIN)/python -m pytest tests/browser $(ARGS)

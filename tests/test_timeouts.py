@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from service.app.composition import MAX_CONCURRENT_STARTS, READY_GRACE_S
-from service.app.serve import API_GATEWAY_TIMEOUT_S
+from service.app.serve import MAX_DRAIN_TIMEOUT_S
 from service.app.settings import Settings
 from service.app.shutdown import FLUSH_TIMEOUT_S, FORCED_FLUSH_TIMEOUT_S, LAST_READ_S
 from service.appsync.connection import WATCHDOG_INTERVAL_S, WATCHDOG_RECHECK_DELAY_S
@@ -62,7 +62,7 @@ def test_the_infrastructure_repeats_the_values_of_the_service() -> None:
     it = chain()
     assert it["keep_alive"] == KEEP_ALIVE_S
     assert it["flush"] == FLUSH_TIMEOUT_S
-    assert it["api_gateway"] == API_GATEWAY_TIMEOUT_S
+    assert it["max_stop"] - it["flush"] - it["margin"] == MAX_DRAIN_TIMEOUT_S
     repeated = {"response": "RESPONSE_TIMEOUT", "drain": "DRAIN_TIMEOUT", "drain_delay": "DRAIN_DELAY"}
     assert {name: it[name] for name in repeated} == {name: default(setting) for name, setting in repeated.items()}
 

@@ -27,6 +27,7 @@ from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channels import ReplyChannels
 from service.bridge.starter import Starter
+from service.bridge.state_feed import StateFeed
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
@@ -38,6 +39,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.traces import from_environment
 from service.web.callers import Callers
 from service.web.connections import Connections
+from service.web.preferences import Waits
 from service.web.routes import Routes
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from service.app.settings import Settings
     from service.bridge.reply_channel import ReplyChannel
     from service.telemetry.traces import Traces
+    from service.web.events import WatchStates
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +108,7 @@ async def build(
         )
     )
     recovery = await stack.enter_async_context(Recovery(replies, budgets))
+    states = await stack.enter_async_context(StateFeed(record, recovery.lookup_ended))
     replies.on_ended = recovery.lookup_ended
     replies.on_deadline_near = recovery.lookup_before_deadline
 
@@ -145,7 +149,7 @@ async def build(
     def ready() -> str | None:
         return not_ready(admission, channel, machine.not_ready)
 
-    connections = Connections(limits.connections)
+    connections = Connections(limits.connections, keep_alive=settings.KEEP_ALIVE_TIMEOUT)
     collector = ServiceCollector(
         admission=admission,
         replies=replies,
@@ -165,6 +169,7 @@ async def build(
         collector,
         instance=instance,
         ids=ids,
+        watch_states=states.watching if settings.PROGRESS == "states" else None,
         ready=ready,
         draining=lambda: admission.draining,
     )
@@ -173,7 +178,7 @@ async def build(
     return Service(instance, limits, bridge, admission, connections, runner)
 
 
-def _application(
+def _application(  # noqa: PLR0913 - what the routes need, and what is exported about them
     stack: AsyncExitStack,
     settings: Settings,
     bridge: Bridge,
@@ -181,6 +186,7 @@ def _application(
     *,
     instance: str,
     ids: Ids,
+    watch_states: WatchStates | None,
     ready: Callable[[], str | None],
     draining: Callable[[], bool],
 ) -> web.Application:
@@ -193,7 +199,8 @@ def _application(
         metrics=metrics,
         ids=ids,
         callers=_callers(settings),
-        response_timeout=settings.RESPONSE_TIMEOUT,
+        waits=Waits(settings.RESPONSE_TIMEOUT, settings.STREAM_TIMEOUT),
+        watch_states=watch_states,
         stage_prefix=settings.STAGE_PREFIX,
         ready=ready,
         draining=draining,

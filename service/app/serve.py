@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-API_GATEWAY_TIMEOUT_S: Final = 29.0
-"""Seconds after which API Gateway gives up on an integration, unless its quota was raised."""
+MAX_RESPONSE_TIMEOUT_S: Final = 285.0
+"""The longest plain wait in seconds behind an API Gateway that streams: it ends a response after five minutes without a
+byte ("Stream the integration response for your proxy integrations", API Gateway developer guide)."""
+
+MAX_DRAIN_TIMEOUT_S: Final = 112.0
+"""The longest drain in seconds that ends, flush included, before ECS kills a task on Fargate, 120 s after SIGTERM. A
+longer wait is saved by the load balancer's deregistration, which comes before SIGTERM."""
 
 _NOT_A_HOST: Final = (
     "HOST: {} is not an address of this machine; conda and some shells set this variable for themselves, "
@@ -87,9 +92,10 @@ async def serve(service: Service, settings: Settings, shutdown: Shutdown, announ
 
 def _warn_about_timeouts(settings: Settings) -> None:
     """Log what is allowed but surprising: each timeout should be longer than the one inside it."""
-    if settings.RESPONSE_TIMEOUT >= API_GATEWAY_TIMEOUT_S:
-        log.warning("response_timeout_too_long", seconds=settings.RESPONSE_TIMEOUT, api_gateway=API_GATEWAY_TIMEOUT_S)
-    if settings.DRAIN_TIMEOUT < settings.RESPONSE_TIMEOUT:
+    if settings.RESPONSE_TIMEOUT > MAX_RESPONSE_TIMEOUT_S:
+        log.warning("response_timeout_too_long", seconds=settings.RESPONSE_TIMEOUT, longest=MAX_RESPONSE_TIMEOUT_S)
+    longest = min(settings.RESPONSE_TIMEOUT, MAX_DRAIN_TIMEOUT_S)
+    if longest > settings.DRAIN_TIMEOUT:
         log.warning("drain_timeout_too_short", seconds=settings.DRAIN_TIMEOUT, response=settings.RESPONSE_TIMEOUT)
 
 

@@ -19,34 +19,20 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from service import data_file
 from service.app import setting_types
+from service.app.validation import explain
 from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
 from service.web import cors
+from service.web.connections import KEEP_ALIVE_S
 from service.web.schema import RequestSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic_core import ErrorDetails
-
 DEMO_SCHEMA: Final = data_file("request.schema.json")
 """The schema of the demonstration workflow's requests; API Gateway checks against the same file."""
 
 _SECRET_ARN: Final = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+")
-
-_RULES: Final = {
-    "missing": "is required",
-    "bool_parsing": "must be true or false",
-    "int_parsing": "must be a whole number",
-    "int_parsing_size": "is too large",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:.12g}",
-    "literal_error": "must be {expected}",
-}
-"""What pydantic's types of errors mean, in the words of this module's own messages."""
 
 
 class SettingsError(ValueError):
@@ -91,6 +77,13 @@ class Settings(BaseSettings):
 
     RESPONSE_TIMEOUT: float = Field(25, gt=0, le=900, allow_inf_nan=False)
     """Seconds that a request waits for its result by default, and the maximum that it can ask for."""
+
+    STREAM_TIMEOUT: float = Field(0, gt=0, le=890, allow_inf_nan=False, validate_default=True)
+    """The same for an event stream. RESPONSE_TIMEOUT, or 890 if that is longer, is used if this is not set."""
+
+    KEEP_ALIVE_TIMEOUT: float = Field(KEEP_ALIVE_S, gt=0, le=4100, allow_inf_nan=False)
+    """Seconds that an idle connection stays open: longer than the load balancer's idle timeout, which is 4,000 at
+    most."""
 
     MAX_IN_FLIGHT: int = Field(10_000, ge=1, le=1_000_000)
     """Requests in flight at once; further requests get a 503. The limit of open files may lower it."""
@@ -145,6 +138,10 @@ class Settings(BaseSettings):
     CORS_ORIGINS: Annotated[frozenset[str], NoDecode, BeforeValidator(cors.parse_origins)] = frozenset()
     """Origins whose pages may call the service from a browser, separated by commas, or `*`."""
 
+    PROGRESS: Literal["published", "states"] = "published"
+    """What streams report: the progress that workflows publish, or also the `states` that executions enter, which are
+    read from their history."""
+
     ON_CLIENT_GONE: Literal["keep", "stop"] = "keep"
     """Whether to `keep` or `stop` an execution when its caller disconnects; with an Idempotency-Key it is always kept.
     """
@@ -173,6 +170,11 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if name == "REQUEST_SCHEMA" or not isinstance(value, str) or value.strip()
         }
+
+    @field_validator("STREAM_TIMEOUT", mode="before")
+    @classmethod
+    def _as_long_as_a_response(cls, seconds: Any, info: ValidationInfo) -> Any:
+        return seconds or min(info.data.get("RESPONSE_TIMEOUT", 25), 890)
 
     @field_validator("STAGE_PREFIX", mode="before")
     @classmethod
@@ -240,16 +242,4 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**overrides or {})
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from None
-
-
-def _explain(error: ValidationError) -> str:
-    faults = error.errors(include_url=False, include_input=False)
-    lines = [f"  {'.'.join(map(str, fault['loc']))}: {_rule(fault)}" for fault in faults]
-    return "\n".join(["Invalid settings (environment variables, which --help describes):", *sorted(lines)])
-
-
-def _rule(fault: ErrorDetails) -> str:
-    """Return what a setting must be, without its value: that may be a secret in the wrong variable."""
-    rule = _RULES.get(fault["type"])
-    return rule.format(**fault.get("ctx", {})) if rule else fault["msg"].removeprefix("Value error, ")
+        raise SettingsError(explain(error)) from None

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from service.bridge.recovery import Recovery
     from service.bridge.remote import RemoteSubscriptions
     from service.bridge.starter import Starter
-    from service.stepfunctions.client import Execution
     from service.stepfunctions.reader import RecordReader
+    from service.stepfunctions.records import Execution
     from service.stepfunctions.stopper import Stopper
 
 log = structlog.get_logger(__name__)
@@ -140,7 +140,7 @@ class Bridge:
         ):
             waiter.known = not guess
             try:
-                execution = await self._record.describe(execution_id, guess=guess)
+                execution = await self._record.describe(execution_id, guess=guess, wait=wait)
             except Problem:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise

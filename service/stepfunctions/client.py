@@ -7,16 +7,15 @@ Step Functions Developer Guide.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import structlog
 
 from service.errors import Problem
-from service.stepfunctions import json_text
+from service.stepfunctions import records
 from service.stepfunctions.errors import AwsError
-from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+from service.stepfunctions.records import Execution, HistoryPage, Page
 from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying
 from service.stepfunctions.slots import Slot, Slots
 from service.stepfunctions.transport import AwsJsonClient
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from service.stepfunctions.arn import StateMachineArn
     from service.stepfunctions.endpoint import Endpoint
+    from service.stepfunctions.outcomes import Outcome
 
 MAX_CALLS: Final = MappingProxyType(
     {
@@ -51,30 +51,6 @@ DESCRIBE_STATE_MACHINE_TIMEOUT_S: Final = 1.5
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """Step Functions' record of an execution."""
-
-    id: str
-    """Its name, by which callers know it."""
-    input: str
-    """Its input, as JSON text; empty if the record withholds it."""
-    outcome: Outcome | None
-    """How it ended; None while it runs."""
-    seconds: float
-    """How long it took, or has run so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a listing."""
-
-    names: list[str]
-    """The ids of executions, newest first."""
-    next_token: str | None
-    """The token of the next page; None on the last one."""
 
 
 class StepFunctionsClient:
@@ -164,9 +140,8 @@ class StepFunctionsClient:
             record = await self._send(
                 "DescribeExecution", {"executionArn": self._arn.execution(execution_id)}, deadline
             )
-            return Execution(
-                execution_id, record.get("input", ""), _outcome(record), _duration_s(record, self._api.now())
-            )
+            seconds = records.duration_s(record, self._api.now())
+            return Execution(execution_id, record.get("input", ""), records.outcome(record), seconds)
 
         return await self._call("DescribeExecution", request, execution_id, timeout=timeout, retry=retry)
 
@@ -179,7 +154,28 @@ class StepFunctionsClient:
         arguments = {"executionArn": self._arn.execution(execution_id), "reverseOrder": True, "maxResults": 1}
 
         async def request(deadline: float) -> Outcome | None:
-            return _last_event((await self._send("GetExecutionHistory", arguments, deadline))["events"])
+            return records.last_event((await self._send("GetExecutionHistory", arguments, deadline))["events"])
+
+        return await self._call("GetExecutionHistory", request, execution_id, timeout=timeout, retry=False)
+
+    async def history(
+        self, execution_id: str, *, limit: int, next_token: str | None = None, timeout: float | None = None
+    ) -> HistoryPage:
+        """Read up to `limit` (1 to 1,000) events of a history, newest first, without their data.
+
+        A next page takes the same `limit`. There is one attempt. Raise as `describe` does.
+        """
+        arguments: dict[str, Any] = {
+            "executionArn": self._arn.execution(execution_id),
+            "includeExecutionData": False,
+            "maxResults": limit,
+            "reverseOrder": True,
+        }
+        if next_token is not None:
+            arguments["nextToken"] = next_token
+
+        async def request(deadline: float) -> HistoryPage:
+            return records.history_page(await self._send("GetExecutionHistory", arguments, deadline))
 
         return await self._call("GetExecutionHistory", request, execution_id, timeout=timeout, retry=False)
 
@@ -257,43 +253,3 @@ class StepFunctionsClient:
                 self._denied.add(operation)
                 log.warning("permission_missing", action=f"states:{operation}")
             raise
-
-
-def _last_event(events: list[dict[str, Any]]) -> Outcome | None:
-    last: dict[str, Any] = events[0] if events else {}
-    match last.get("type"):
-        case "ExecutionSucceeded":
-            return _succeeded(last["executionSucceededEventDetails"])
-        case "ExecutionFailed":
-            return Failed.named(last.get("executionFailedEventDetails", {}).get("error"))
-        case "ExecutionAborted":
-            return Aborted()
-        case "ExecutionTimedOut":
-            return TimedOut()
-    return None
-
-
-def _duration_s(record: dict[str, Any], now: float) -> float:
-    end = float(record.get("stopDate", now))
-    return max(0.0, end - float(record.get("startDate", end)))  # the two may be times of different clocks
-
-
-def _outcome(record: dict[str, Any]) -> Outcome | None:
-    match record["status"]:
-        case "SUCCEEDED":
-            return _succeeded(record)
-        case "FAILED":
-            return Failed.named(record.get("error"))
-        case "ABORTED":
-            return Aborted()
-        case "TIMED_OUT":
-            return TimedOut()
-    return None  # RUNNING or PENDING_REDRIVE
-
-
-def _succeeded(record: dict[str, Any]) -> Outcome:
-    try:
-        return Succeeded(json_text.raw(record["output"]))
-    except (KeyError, ValueError):
-        # The record withholds the output, or it is nested too deeply: there is nothing to respond with.
-        return Failed("UnreadableOutput")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +71,12 @@ class ReadBudgets:
         self._refused_until[refused] = self._clock() + REFUSED_S
         other = self.claim()
         return None if other is refused else other
+
+    async def claim_history(self) -> None:
+        """Take a token for a history that no result depends on, once half of the quota is left for other reads."""
+        reserve = _reserve(self.history, spare=True)
+        while not self.history.bucket.take(reserve):  # noqa: ASYNC110 - a bucket has no event to wait for
+            await asyncio.sleep(self.history.bucket.seconds_to_wait(reserve))
 
     def _usable(self) -> Sequence[Budget]:
         """Return the budgets of the two calls without one that was just refused, unless both were."""

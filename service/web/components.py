@@ -8,6 +8,7 @@ from service.web import idempotency
 from service.web.problems import ENCODINGS, MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
+    from service.web.preferences import Waits
     from service.web.schema import RequestSchema
 
 EXECUTION_ID: Final = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
@@ -19,8 +20,8 @@ def ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def components(schema: RequestSchema, response_timeout: float, *, read_foreign: bool = False) -> dict[str, Any]:
-    """Describe schemas, parameters and headers for this event schema and response timeout in seconds.
+def components(schema: RequestSchema, waits: Waits, *, read_foreign: bool = False) -> dict[str, Any]:
+    """Describe schemas, parameters and headers for this event schema and these waits.
 
     With `read_foreign`, any name of an execution may be an id.
     """
@@ -75,7 +76,8 @@ def components(schema: RequestSchema, response_timeout: float, *, read_foreign: 
             },
             "Prefer": _header(
                 "Prefer",
-                f"`wait=N`: seconds to wait, up to {response_timeout:g}. `respond-async`: do not wait (RFC 7240).",
+                f"`wait=N`: seconds to wait, up to {waits.response:g}, or {waits.stream:g} for a stream. "
+                "`respond-async`: do not wait (RFC 7240).",
                 text,
                 "wait=5",
             ),
@@ -94,7 +96,7 @@ def components(schema: RequestSchema, response_timeout: float, *, read_foreign: 
                 "X-Request-Id", "Identifies the request in the log; generated if missing or invalid.", text, "abc-1"
             ),
             "LastEventId": _header(
-                "Last-Event-ID", "The id of the last event received, to resume a stream.", text, "3"
+                "Last-Event-ID", "The id of the last event received, to take up a stream again.", text, "3"
             ),
             "Traceparent": _header(
                 "traceparent",

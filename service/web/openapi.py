@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from service.errors import Problem
+    from service.web.preferences import Waits
     from service.web.schema import RequestSchema
 
 _FAILED_CALLS: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
@@ -58,9 +59,7 @@ OUTCOMES: Final = {
 """The outcomes of each operation, by which the requests are counted."""
 
 
-def document(
-    schema: RequestSchema, *, prefix: str, response_timeout: float, read_foreign: bool = False
-) -> dict[str, Any]:
+def document(schema: RequestSchema, *, prefix: str, waits: Waits, read_foreign: bool = False) -> dict[str, Any]:
     """Describe the service with this configuration."""
     follow = {
         name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
@@ -79,7 +78,7 @@ def document(
         "servers": [{"url": prefix or "/"}],
         "security": [],  # whatever is in front of the service lets callers in, and says who they are
         "paths": {
-            "/event": {"post": _create(schema, response_timeout, follow)},
+            "/event": {"post": _create(schema, waits, follow)},
             "/event/{id}": {
                 "parameters": [ref("parameters", "Id")],
                 "get": _read(),
@@ -137,11 +136,11 @@ def document(
             {"name": "events", "description": "Start workflows and get their results."},
             {"name": "service", "description": "Health, metrics and this description."},
         ],
-        "components": components(schema, response_timeout, read_foreign=read_foreign),
+        "components": components(schema, waits, read_foreign=read_foreign),
     }
 
 
-def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any]) -> dict[str, Any]:
+def _create(schema: RequestSchema, waits: Waits, links: dict[str, Any]) -> dict[str, Any]:
     body: dict[str, Any] = {"schema": ref("schemas", "Event")}
     sample = example(schema.document)
     if schema.accepts(sample):
@@ -151,12 +150,12 @@ def _create(schema: RequestSchema, response_timeout: float, links: dict[str, Any
         response["links"] = links
     operation = _operation("createEvent", "Start a workflow and wait for its result", results, CREATE)
     operation["description"] = (
-        f"Waits up to {response_timeout:g} seconds for the result. If `Accept` prefers `{STREAM}`, the response is an "
-        "event stream: `running`, any number of `progress`, and finally `result`, `problem`, or `running` if the wait "
-        "ends first."
+        f"Waits up to {waits.response:g} seconds for the result. If `Accept` prefers `{STREAM}`, the response is an "
+        f"event stream of up to {waits.stream:g} seconds: `running`, any number of `progress`, and finally `result`, "
+        "`problem`, or `running` if the wait ends first. `readEvent` takes it up again."
     )
     operation["parameters"] = [
-        ref("parameters", name) for name in ("Prefer", "IdempotencyKey", "RequestId", "LastEventId", "Traceparent")
+        ref("parameters", name) for name in ("Prefer", "IdempotencyKey", "RequestId", "Traceparent")
     ]
     operation["requestBody"] = {"required": True, "content": {JSON: body}}
     return operation

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """How long requests wait by default, and at most, by the representation that is sent."""
+
+    response: float
+    """Seconds for a plain response. Nothing is sent meanwhile, so it ends before the gateway loses patience."""
+    stream: float
+    """Seconds for an event stream, which the gateway sees to be alive."""
+
+
+@dataclass(frozen=True, slots=True)
 class Preferences:
     """How long to wait, and what the response says about it."""
 

@@ -35,7 +35,7 @@ class Progress:
     """One progress event."""
 
     data: bytes
-    """The event's lines after its name and id; empty once it has been dropped."""
+    """The event's lines after its name; empty once it has been dropped."""
     size: int
     """What it counts, in bytes."""
     queued: int = 0
@@ -49,6 +49,8 @@ class HeldProgress:
 
     def __init__(self, limit: int = MAX_HELD_BYTES) -> None:
         self.bytes = 0
+        self.streams = 0
+        """How many streams are open."""
         self._limit = limit
         self._latest = Progress(b"", 0)
         # Oldest first; events that a stream has begun to write are not in it, because they cannot be freed.
@@ -102,21 +104,19 @@ class HeldProgress:
 
 
 class ProgressQueue:
-    """The progress that one stream has still to write; its events are numbered from `count` + 1."""
+    """The progress that one stream has still to write."""
 
-    def __init__(self, held: HeldProgress, count: int) -> None:
+    def __init__(self, held: HeldProgress) -> None:
         self._held = held
-        self._count = count
         self._events: deque[Progress] = deque()
         self._size = 0
 
     def __bool__(self) -> bool:
         return bool(self._events)
 
-    def add(self, execution_id: str, progress: bytes) -> None:
-        """Queue the JSON text that a workflow published; drop the oldest if too much is queued."""
-        event = self._held.queue(_encode(execution_id, progress))
-        self._count += 1
+    def add(self, execution_id: str, progress: bytes, id_: int | None = None) -> None:
+        """Queue progress, JSON text, as an event with or without an id; drop the oldest if too much is queued."""
+        event = self._held.queue(_encode(execution_id, progress, id_))
         self._events.append(event)
         self._size += event.size
         while self._size > MAX_QUEUED_BYTES:
@@ -124,14 +124,13 @@ class ProgressQueue:
 
     async def write(self, response: web.StreamResponse, request: web.Request) -> None:
         """Write the oldest event, if it has not been dropped meanwhile."""
-        head = b"event: progress\nid: %d\n" % (self._count - len(self._events) + 1)
         event = self._pop()
         if not event.data:
             self._held.discard(event)
             return
         self._held.begin(event)
         try:
-            await self._write_piece(head + event.data[:PIECE_BYTES], response, request)
+            await self._write_piece(b"event: progress\n" + event.data[:PIECE_BYTES], response, request)
             for start in range(PIECE_BYTES, len(event.data), PIECE_BYTES):
                 await self._write_piece(event.data[start : start + PIECE_BYTES], response, request)
         finally:
@@ -158,8 +157,10 @@ class ProgressQueue:
 
 
 @lru_cache(maxsize=1)  # one event is queued for all streams of its execution, one after the other
-def _encode(execution_id: str, progress: bytes) -> bytes:
-    return data_lines(msgspec.json.encode({"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)}))
+def _encode(execution_id: str, progress: bytes, id_: int | None) -> bytes:
+    head = b"" if id_ is None else b"id: %d\n" % id_
+    data = msgspec.json.encode({"id": execution_id, "status": "RUNNING", "progress": msgspec.Raw(progress)})
+    return head + data_lines(data)
 
 
 def data_lines(data: bytes) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from service.bridge.ids import Ids
     from service.web.callers import Callers
+    from service.web.preferences import Waits
     from service.web.schema import RequestSchema
 
 
@@ -32,8 +33,6 @@ class EventRequest:
     """How long to wait, and what `Preference-Applied` says."""
     stream: bool
     """Whether the response is a stream of events rather than JSON."""
-    last_event_id: str
-    """`Last-Event-ID` of a caller that reconnects to a stream, empty otherwise."""
 
 
 @dataclass(slots=True)
@@ -56,6 +55,8 @@ class FollowRequest(EventRequest):
     """The execution that the path names."""
     foreign: bool
     """Whether this service did not make the id, so that there may be no such execution."""
+    last_event_id: str
+    """`Last-Event-ID` of a caller that takes up a stream again, empty otherwise."""
 
 
 class RequestReader:
@@ -65,14 +66,14 @@ class RequestReader:
     """
 
     def __init__(
-        self, schema: RequestSchema, ids: Ids, callers: Callers, response_timeout: float, *, read_foreign: bool = False
+        self, schema: RequestSchema, ids: Ids, callers: Callers, waits: Waits, *, read_foreign: bool = False
     ) -> None:
         self._schema = schema
         self._ids = ids
         self._callers = callers
         self._read_foreign = read_foreign
-        self._response_timeout = response_timeout
-        self._full_wait = Preferences(response_timeout)
+        self._full_response = Preferences(waits.response)
+        self._full_stream = Preferences(waits.stream)
         self._no_wait = Preferences(0.0)
 
     async def start(self, request: web.Request) -> StartRequest:
@@ -86,9 +87,8 @@ class RequestReader:
         event = await bodies.read_event(request, self._schema)
         key = self._key(request)
         return StartRequest(
-            preferences=self._preferences(request, default=self._full_wait),
+            preferences=self._preferences(request, stream=stream),
             stream=stream,
-            last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
             event=event,
             execution_id=self._ids.new(caller) if key is None else self._ids.for_key(key, caller),
             keyed=key is not None,
@@ -102,11 +102,11 @@ class RequestReader:
         stream = _wants_stream(request)
         return FollowRequest(
             # Without a preference, JSON reports what is known now, while a stream stays open.
-            preferences=self._preferences(request, default=self._full_wait if stream else self._no_wait),
+            preferences=self._preferences(request, stream=stream, default=None if stream else self._no_wait),
             stream=stream,
-            last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
             execution_id=id_,
             foreign=foreign,
+            last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
         )
 
     def stop(self, request: web.Request) -> str:
@@ -124,9 +124,11 @@ class RequestReader:
             request[CONTEXT].execution_id = id_
         return id_, not self._ids.verify(id_, caller)
 
-    def _preferences(self, request: web.Request, *, default: Preferences) -> Preferences:
+    def _preferences(self, request: web.Request, *, stream: bool, default: Preferences | None = None) -> Preferences:
+        """Read the preferences; the longest wait of the representation that is sent is the limit, and the default."""
+        full = self._full_stream if stream else self._full_response
         headers = request.headers.getall("Prefer", ())
-        return preferences.parse(headers, default=default, limit=self._response_timeout)
+        return preferences.parse(headers, default=default or full, limit=full.wait)
 
     def _key(self, request: web.Request) -> str | None:
         key = idempotency.parse(request.headers.getall("Idempotency-Key", ()))

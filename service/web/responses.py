@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from service.errors import Problem, WorkflowAborted, WorkflowFailed, WorkflowProblem, WorkflowTimedOut
 from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, events, problems
-from service.web.context import CONTEXT, REQUEST_ID_HEADER
+from service.web.context import CONTEXT, DRAINING, REQUEST_ID_HEADER
 from service.web.negotiation import JSON
 from service.web.representation import NO_STORE, Representation
 
@@ -56,9 +56,8 @@ class Responses:
         def running(execution_id: str) -> bytes:
             context.execution_id = execution_id
             location = self._location(execution_id)
-            return events.event(
-                "running", orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
-            )
+            data = orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
+            return events.running(data, stream.reconnect_delay_ms(request.app[DRAINING]()))
 
         def end(task: asyncio.Task[Result]) -> bytes:
             try:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from service.telemetry.metrics import Metrics
     from service.telemetry.traces import Traces
     from service.web.callers import Callers
+    from service.web.events import WatchStates
+    from service.web.preferences import Waits
     from service.web.schema import RequestSchema
 
 
@@ -37,7 +39,8 @@ class Routes:
     """The route handlers.
 
     `ready` returns the reason why the instance is not ready for traffic, or None if it is. `draining` returns whether
-    it is shutting down. With `read_foreign`, executions that this service did not start can be read.
+    it is shutting down. With `watch_states`, streams report the states that executions enter. With `read_foreign`,
+    executions that this service did not start can be read.
     """
 
     def __init__(  # noqa: PLR0913 - one for each thing that differs between deployments and tests
@@ -48,7 +51,8 @@ class Routes:
         ids: Ids,
         callers: Callers,
         metrics: Metrics,
-        response_timeout: float,
+        waits: Waits,
+        watch_states: WatchStates | None = None,
         stage_prefix: str,
         ready: Callable[[], str | None],
         draining: Callable[[], bool],
@@ -58,15 +62,14 @@ class Routes:
         self._bridge = bridge
         self._metrics = metrics
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
-        self._requests = RequestReader(schema, ids, callers, response_timeout, read_foreign=read_foreign)
+        self._requests = RequestReader(schema, ids, callers, waits, read_foreign=read_foreign)
         self._responses = Responses(self._prefix)
         self._held = HeldProgress()
+        self._watch_states = watch_states
         self._ready = ready
         self._draining = draining
         self._cors_origins = cors_origins
-        description = openapi.document(
-            schema, prefix=self._prefix, response_timeout=response_timeout, read_foreign=read_foreign
-        )
+        description = openapi.document(schema, prefix=self._prefix, waits=waits, read_foreign=read_foreign)
         self._description = Document(orjson.dumps(description, option=orjson.OPT_INDENT_2), "application/json")
 
     def application(self, traces: Traces | None = None) -> web.Application:
@@ -103,7 +106,7 @@ class Routes:
         """POST /event: start a workflow and respond with its result."""
         event_request = await self._requests.start(request)
         started_at = time.perf_counter()
-        stream = Stream(self._held, event_request.last_event_id) if event_request.stream else None
+        stream = Stream(self._held, self._watch_states) if event_request.stream else None
         work = self._bridge.submit(
             event_request.execution_id,
             event_request.event,
@@ -125,7 +128,7 @@ class Routes:
         if event_request.stream:
             if event_request.last_event_id == events.END:
                 return web.Response(status=204, headers=NO_STORE)  # makes a browser's EventSource stop reconnecting
-            stream = Stream(self._held, event_request.last_event_id)
+            stream = Stream(self._held, self._watch_states, event_request.last_event_id)
             work = self._bridge.follow(
                 event_request.execution_id,
                 wait,

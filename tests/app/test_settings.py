@@ -36,7 +36,19 @@ def test_the_required_settings_suffice_and_the_others_have_their_documented_defa
     assert (loaded.APPSYNC_NAMESPACE, loaded.APPSYNC_AUTH) == ("AsyncEvents", "api_key")
     assert (loaded.RESPONSE_TIMEOUT, loaded.MAX_IN_FLIGHT, loaded.DRAIN_TIMEOUT) == (25, 10_000, 35)
     assert (loaded.STAGE_PREFIX, loaded.ON_CLIENT_GONE, loaded.LOG_LEVEL) == ("", "keep", "INFO")
+    assert (loaded.STREAM_TIMEOUT, loaded.KEEP_ALIVE_TIMEOUT, loaded.PROGRESS) == (25, 75, "published")
     assert loaded.LOCAL_AWS_PORT == 4566
+
+
+@pytest.mark.parametrize(
+    ("response", "stream", "waits"), [("60", "", 60), ("60", "30", 30), ("900", "", 890), ("30", "890", 890)]
+)
+def test_a_stream_waits_as_long_as_a_plain_response_unless_a_setting_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, response: str, stream: str, waits: float
+) -> None:
+    monkeypatch.setenv("RESPONSE_TIMEOUT", response)
+    monkeypatch.setenv("STREAM_TIMEOUT", stream)
+    assert waits == settings.load().STREAM_TIMEOUT
 
 
 def test_one_message_names_every_missing_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +116,10 @@ def test_a_value_that_would_only_fail_later_is_invalid_at_the_start(
         ("MAX_IN_FLIGHT", "9" * 5000, "is too large"),
         ("RESPONSE_TIMEOUT", "0", "must be greater than 0"),
         ("RESPONSE_TIMEOUT", "soon", "must be a number"),
+        ("STREAM_TIMEOUT", "0", "must be greater than 0"),
+        ("STREAM_TIMEOUT", "891", "must be at most 890"),
+        ("KEEP_ALIVE_TIMEOUT", "0", "must be greater than 0"),
+        ("PROGRESS", "all", "must be 'published' or 'states'"),
         ("DRAIN_DELAY", "inf", "must be a finite number"),
         ("ON_CLIENT_GONE", "wait", "must be 'keep' or 'stop'"),
         ("APPSYNC_HTTP_URL", "x", "must look like https://<domain>/event"),

@@ -270,7 +270,7 @@ async def test_a_shutdown_waits_for_slow_clients_but_not_forever(http: aiohttp.C
 async def test_a_request_that_outlasts_the_drain_learns_where_to_read_the_result(http: aiohttp.ClientSession) -> None:
     async with (
         LocalAws(port=0, wait=60) as aws,
-        service(aws, RESPONSE_TIMEOUT="30", DRAIN_TIMEOUT="0.2") as (process, url),
+        service(aws, RESPONSE_TIMEOUT="300", DRAIN_TIMEOUT="0.2") as (process, url),
     ):
         waiting = asyncio.create_task(post(http, url))
         await started(aws, 1)

@@ -12,6 +12,7 @@ import pytest
 
 from service.app.settings import DEMO_SCHEMA
 from service.web import openapi
+from service.web.preferences import Waits
 from service.web.schema import RequestSchema
 
 pytestmark = [
@@ -26,8 +27,8 @@ LINTERS: Final = {
     "redocly": ["lint", "--extends", "recommended"],
 }
 DESCRIPTIONS: Final = {
-    "demonstration": openapi.document(RequestSchema.load(DEMO_SCHEMA), prefix="", response_timeout=25),
-    "any-object": openapi.document(RequestSchema.load(""), prefix="/dev", response_timeout=0.5),
+    "demonstration": openapi.document(RequestSchema.load(DEMO_SCHEMA), prefix="", waits=Waits(25, 890)),
+    "any-object": openapi.document(RequestSchema.load(""), prefix="/dev", waits=Waits(0.5, 0.5)),
 }
 
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from service.errors import OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
+from service.stepfunctions.records import HistoryPage
 from service.stepfunctions.retry import ExecutionExists
 from tests.support.outcomes import success
 from tests.support.step_functions import (
@@ -152,6 +153,20 @@ async def test_a_listing_can_be_filtered_and_continued(
     assert (second.names, second.next_token) == ([], None)
     assert endpoint.calls[0][1] == {"stateMachineArn": ARN.text, "maxResults": 1, "statusFilter": "FAILED"}
     assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
+
+
+async def test_a_history_is_read_newest_first_without_data_and_can_be_continued(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    end = {"id": 5, "type": "ExecutionSucceeded", "timestamp": 1.0, "executionSucceededEventDetails": {}}
+    entered = {"id": 4, "type": "TaskStateEntered", "timestamp": 1.0, "stateEnteredEventDetails": {"name": "Price"}}
+    start = {"id": 1, "type": "ExecutionStarted", "timestamp": 1.0, "executionStartedEventDetails": {}}
+    endpoint.script("GetExecutionHistory", ok(events=[end, entered], nextToken="more"), ok(events=[start]))
+    assert await client.history("exec-1", limit=2) == HistoryPage([(4, "Price")], 4, ended=True, next_token="more")
+    assert await client.history("exec-1", limit=2, next_token="more") == HistoryPage([], 1, False, None)
+    common = {"executionArn": ARN.execution("exec-1"), "includeExecutionData": False, "reverseOrder": True}
+    assert endpoint.calls[0][1] == common | {"maxResults": 2}
+    assert endpoint.calls[1][1] == common | {"maxResults": 2, "nextToken": "more"}
 
 
 async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> int:

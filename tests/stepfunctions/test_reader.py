@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from service.bridge.result import Result
 from service.errors import Throttled, Unavailable, UnknownExecution
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.records import Execution
 from service.stepfunctions.token_bucket import Quota
 from tests.support.outcomes import success
 from tests.support.stage import Stage, stage
@@ -142,3 +144,52 @@ async def test_a_read_waits_only_for_the_quota_that_is_free_first() -> None:
         assert made.record.budgets.claim() is made.record.budgets.history
         made.record.budgets.history.bucket._tokens = -10
         assert 0 < made.record.budgets.seconds_to_wait() < 10
+
+
+@pytest.mark.parametrize(("after", "limit"), [(0, 1000), (7, 100)])
+async def test_a_small_page_is_read_if_most_of_the_history_is_known(after: int, limit: int) -> None:
+    async with stage() as made:
+        made.endpoint.script("GetExecutionHistory", ok(events=[]))
+        page = await made.record.history("exec-1", after, None)
+        assert (page.entered, page.oldest, page.ended) == ([], 0, False)
+        assert made.endpoint.calls[-1][1]["maxResults"] == limit
+
+
+class Client:
+    """A client that has every execution."""
+
+    async def describe(self, execution_id: str) -> Execution:
+        return Execution(execution_id, "{}", None, 0.0)
+
+
+@pytest.mark.parametrize(("wait", "waits"), [(0, False), (9, False), (11, True)])
+def test_a_read_waits_for_the_quota_as_long_as_its_caller_can(wait: float, waits: bool) -> None:
+    """In virtual time: the next token comes after ten seconds."""
+
+    async def run() -> bool:
+        clock = asyncio.get_running_loop().time
+        record = RecordReader(cast("Any", Client()), ReadBudgets(describe=Quota(1, 0.1), clock=clock))
+        await record.describe("exec-1")
+        with contextlib.suppress(Throttled):
+            await record.describe("exec-2", wait=wait)
+            return True
+        return False
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(run()) == waits
+
+
+@pytest.mark.parametrize(
+    ("wait", "foreign", "patience"), [(0.5, False, 3), (10, False, 10), (800, False, 20), (800, True, 3)]
+)
+async def test_a_request_that_waits_is_patient_with_its_first_read(wait: float, foreign: bool, patience: float) -> None:
+    async with stage() as made:
+        given: list[float] = []
+
+        async def describe(execution_id: str, *, timeout: float, **_: Any) -> Execution:
+            given.append(timeout)
+            return Execution(execution_id, "{}", success(1), 0.0)
+
+        made.record._describe = describe  # type: ignore[method-assign]
+        await made.bridge.follow("exec-1", wait, foreign=foreign)
+        assert given == [patience]

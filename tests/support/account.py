@@ -12,10 +12,10 @@ from service.bridge.pending import PendingReplies, Waiter
 from service.bridge.recovery import Recovery
 from service.errors import OutcomeUnknown, Problem, Throttled
 from service.local import AWS_QUOTAS
-from service.stepfunctions.client import Execution, Page
 from service.stepfunctions.outcomes import Outcome
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.records import Execution, Page
 from service.stepfunctions.token_bucket import Quota, TokenBucket
 from tests.support.outcomes import success
 

@@ -17,6 +17,7 @@ from service.bridge.ids import Ids
 from service.telemetry.metrics import Metrics
 from service.web.callers import Callers
 from service.web.connections import Connections
+from service.web.preferences import Waits
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
 from service.web.schema import RequestSchema
@@ -73,15 +74,15 @@ def routes(made: Stage, **options: Any) -> Routes:
         callers=Callers(options.pop("caller_header", None), ID_SECRET, options.pop("caller_rates", None)),
         ready=lambda: ready,
         draining=lambda: made.admission.draining,
-        response_timeout=options.pop("response_timeout", 10),
+        waits=Waits(options.pop("response_timeout", 10), options.pop("stream_timeout", 10)),
         stage_prefix=options.pop("stage_prefix", ""),
         **options,
     )
 
 
 _ROUTES = (
-    *("ready", "keys", "response_timeout", "stage_prefix", "cors_origins", "read_foreign"),
-    *("caller_header", "caller_rates"),
+    *("ready", "keys", "response_timeout", "stream_timeout", "watch_states", "stage_prefix"),
+    *("cors_origins", "read_foreign", "caller_header", "caller_rates"),
 )
 
 

@@ -71,7 +71,7 @@ async def listening(
 ) -> AsyncIterator[Listening]:
     quotas = {"describe": Quota(10_000, 10_000)}
     async with stage(max_in_flight=max_in_flight, quotas=quotas) as made, AsyncExitStack() as stack:
-        served = routes(made, response_timeout=30)
+        served = routes(made, response_timeout=30, stream_timeout=30)
         runner = await composition._runner(stack, served.application())
         connections = Connections(limit, **limits)
         site = Site(runner, "127.0.0.1", 0, backlog=128, connections=connections)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import OutcomeUnknown, Throttled, UnknownExecution, Unreachable
-from service.stepfunctions.client import Execution, Page
 from service.stepfunctions.outcomes import Outcome
+from service.stepfunctions.records import Execution, Page
 from service.stepfunctions.retry import ExecutionExists
 
 START_TIMEOUT_S = 5.0

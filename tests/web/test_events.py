@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from service.bridge.state_feed import OnState
 from service.errors import Refused
 from service.web import events
 from service.web.events import Stream
@@ -53,11 +56,11 @@ async def test_a_stream_reports_the_start_progress_and_result_as_they_happen() -
                 {"id": execution_id, "status": "RUNNING", "location": location},
             )
             assert stream.retry == events.RECONNECT_DELAY_MS
-            for number, step in enumerate(["a\nb", {"n": 2}], 1):
+            for step in ["a\nb", {"n": 2}]:
                 publish(it, execution_id, step)
                 assert await stream.next() == (
                     "progress",
-                    str(number),
+                    None,
                     {"id": execution_id, "status": "RUNNING", "progress": step},
                 )
             it.stage.reply(execution_id, {"nome completo": "Ricardo Marques"})
@@ -135,19 +138,77 @@ async def test_a_wait_that_ends_first_ends_the_stream_with_the_location() -> Non
         assert seen[-1][2]["location"] == f"/event/{seen[-1][2]['id']}"
 
 
-async def test_a_resumed_stream_continues_its_count() -> None:
-    async with front() as it:
-        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
-        headers = STREAM | {"Last-Event-ID": "7"}
-        async with it.client.get(f"/event/{ID}", headers=headers) as response:
+class States:
+    """A feed of states that a test controls."""
+
+    def __init__(self) -> None:
+        self.watched: list[tuple[str, int]] = []
+        self.report: OnState
+
+    @contextmanager
+    def watching(self, execution_id: str, after: int, on_state: OnState) -> Iterator[None]:
+        self.watched.append((execution_id, after))
+        self.report = on_state
+        yield
+        self.watched.clear()
+
+
+async def test_the_states_of_an_execution_have_the_ids_of_its_history_and_published_progress_has_none() -> None:
+    states = States()
+    async with front(watch_states=states.watching) as it:
+        async with await opened(it) as response:
+            execution_id = await it.stage.started()
             stream = Events(response)
-            first = await stream.next()
-            assert first is not None
-            assert first[0] == "running"
-            publish(it, ID, "late")
-            assert await stream.next() == ("progress", "8", {"id": ID, "status": "RUNNING", "progress": "late"})
+            await stream.next()
+            states.report(execution_id, 7, "Price")
+            publish(it, execution_id, "half")
+            name, id_, data = await stream.next() or ("", None, {})
+            assert (name, id_, data) == (
+                "progress",
+                "7",
+                {"id": execution_id, "status": "RUNNING", "progress": {"state": "Price"}},
+            )
+            assert (await stream.next() or ())[0:2] == ("progress", None)
+            it.stage.reply(execution_id, {})
+            assert (await stream.all())[-1][0] == "result"
+        assert states.watched == []
+
+
+async def test_a_stream_that_is_taken_up_again_continues_after_its_last_state() -> None:
+    states = States()
+    async with front(watch_states=states.watching) as it:
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        async with it.client.get(f"/event/{ID}", headers=STREAM | {"Last-Event-ID": "7"}) as response:
+            stream = Events(response)
+            await stream.next()
+            assert states.watched == [(ID, 7)]
             it.stage.reply(ID, {})
             assert await stream.next() == ("result", "end", {"id": ID})
+
+
+async def test_a_post_takes_up_no_stream() -> None:
+    states = States()
+    async with front(watch_states=states.watching) as it, await opened(it, **{"Last-Event-ID": "end"}) as response:
+        stream = Events(response)
+        await stream.next()
+        assert states.watched == [(await it.stage.started(), 0)]
+
+
+async def test_the_streams_of_an_instance_that_stops_end_with_the_location_and_come_back_one_by_one() -> None:
+    async with front() as it:
+        responses = [await opened(it) for _ in range(9)]
+        it.stage.bridge.release()
+        delays = set()
+        for response in responses:
+            async with response:
+                stream = Events(response)
+                name, id_, data = (await stream.all())[-1]
+                assert (name, id_, data["location"]) == ("running", None, f"/event/{data['id']}")
+                assert stream.retry is not None
+                delays.add(stream.retry)
+        longest = events.RECONNECT_DELAY_MS + 1000 * len(responses) / events.RECONNECTS_PER_S
+        assert all(events.RECONNECT_DELAY_MS <= delay < longest for delay in delays)
+        assert len(delays) > 1
 
 
 async def test_a_finished_execution_is_a_stream_of_one_event() -> None:
@@ -238,8 +299,8 @@ async def test_an_output_with_several_lines_is_sent_as_several_data_fields() -> 
 
 
 @pytest.mark.parametrize("last_id", ["", "x", "-1", "9" * 16, "\u0663", "1 "])
-def test_an_unknown_last_event_id_restarts_the_count(last_id: str) -> None:
-    assert Stream(HeldProgress(), last_id)._progress._count == 0
+def test_an_unknown_last_event_id_means_all_states(last_id: str) -> None:
+    assert Stream(HeldProgress(), None, last_id)._last_state == 0
 
 
 async def test_the_log_line_of_a_stream_says_where_the_time_went() -> None:

@@ -14,6 +14,7 @@ from service import __version__
 from service.app.settings import DEMO_SCHEMA
 from service.errors import Problem
 from service.web import openapi
+from service.web.preferences import Waits
 from service.web.schema import RequestSchema
 from tests.support.front import front
 from tests.test_docs import leaves
@@ -22,7 +23,7 @@ from tests.test_docs import leaves
 def described(schema: RequestSchema | None = None) -> dict[str, Any]:
     """Return the description as parsed from its JSON."""
     document: dict[str, Any] = json.loads(
-        json.dumps(openapi.document(schema or RequestSchema.load(DEMO_SCHEMA), prefix="", response_timeout=25))
+        json.dumps(openapi.document(schema or RequestSchema.load(DEMO_SCHEMA), prefix="", waits=Waits(25, 600)))
     )
     return document
 
@@ -63,7 +64,7 @@ def test_the_probes_say_what_their_status_is() -> None:
 
 
 async def test_the_service_serves_it() -> None:
-    async with front(response_timeout=25) as it, it.client.get("/openapi.json") as response:
+    async with front(response_timeout=25, stream_timeout=600) as it, it.client.get("/openapi.json") as response:
         assert (response.status, response.content_type) == (200, "application/json")
         assert await response.json() == described()
 

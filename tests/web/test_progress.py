@@ -120,7 +120,7 @@ def kept(queue: ProgressQueue) -> list[bytes]:
 
 def test_all_streams_of_an_execution_share_the_text_of_an_event() -> None:
     held = HeldProgress()
-    queues = [ProgressQueue(held, 0) for _ in range(2000)]
+    queues = [ProgressQueue(held) for _ in range(2000)]
     for queue in queues:
         queue.add(ID, b'"x"')
     assert len({id(data) for queue in queues for data in kept(queue)}) == 1
@@ -128,7 +128,7 @@ def test_all_streams_of_an_execution_share_the_text_of_an_event() -> None:
 
 
 def test_of_one_stream_the_oldest_progress_is_dropped_first() -> None:
-    queue = ProgressQueue(HeldProgress(), 0)
+    queue = ProgressQueue(HeldProgress())
     for number in range(1000):
         queue.add(ID, json.dumps(f"{number} " + "x" * 10_000).encode())
     assert sum(map(len, kept(queue))) <= progress.MAX_QUEUED_BYTES
@@ -138,7 +138,7 @@ def test_of_one_stream_the_oldest_progress_is_dropped_first() -> None:
 
 def test_of_all_streams_the_oldest_progress_is_dropped_first() -> None:
     held = HeldProgress(2500)
-    queues = [ProgressQueue(held, 0) for _ in range(4)]
+    queues = [ProgressQueue(held) for _ in range(4)]
     for number, queue in enumerate(queues):
         queue.add(OTHER_IDS[number], b'"%b"' % (b"x" * 500))
     assert [len(kept(queue)) for queue in queues] == [0, 0, 1, 1]
@@ -146,7 +146,7 @@ def test_of_all_streams_the_oldest_progress_is_dropped_first() -> None:
 
 def test_small_progress_counts_what_it_takes() -> None:
     held = HeldProgress()
-    queue = ProgressQueue(held, 0)
+    queue = ProgressQueue(held)
     for number in range(10_000):
         queue.add(ID, b"%d" % number)
     assert len(queue._events) < 500
@@ -156,7 +156,7 @@ def test_small_progress_counts_what_it_takes() -> None:
 
 def test_progress_that_comes_again_after_it_was_dropped_is_queued() -> None:
     held = HeldProgress(0)
-    queue = ProgressQueue(held, 0)
+    queue = ProgressQueue(held)
     queue.add(ID, b"1")
     held._limit = 10_000
     queue.add(ID, b"1")
@@ -164,7 +164,7 @@ def test_progress_that_comes_again_after_it_was_dropped_is_queued() -> None:
 
 
 def test_progress_is_passed_on_as_it_was_written() -> None:
-    queue = ProgressQueue(HeldProgress(), 0)
+    queue = ProgressQueue(HeldProgress())
     queue.add(ID, b"[1e400, 12345678901234567890123]")
     assert b'"progress":[1e400, 12345678901234567890123]}' in kept(queue)[0]
 

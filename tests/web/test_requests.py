@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.support.front import NAMES, front
@@ -19,6 +21,26 @@ async def test_a_caller_can_choose_how_long_to_wait() -> None:
         assert (response.status, response.headers["Preference-Applied"]) == (200, "wait=10")
         async with it.client.post("/event", json=NAMES, headers={"Prefer": "wait=0"}) as response:
             assert (response.status, response.headers["Preference-Applied"]) == (202, "wait=0")
+
+
+async def test_a_wait_is_capped_by_the_bound_of_the_representation_that_is_sent() -> None:
+    async with front(response_timeout=3, stream_timeout=9) as it:
+        for accept, applied in (("application/json", "wait=3"), ("text/event-stream", "wait=9")):
+            response = await it.post_and_reply({}, headers={"Prefer": "wait=600", "Accept": accept})
+            assert response.headers["Preference-Applied"] == applied
+            await response.read()
+            it.stage.endpoint.calls.clear()
+
+
+@pytest.mark.parametrize(("accept", "ends"), [("application/json", False), ("text/event-stream", True)])
+async def test_without_a_preference_each_representation_has_a_wait_of_its_own(accept: str, ends: bool) -> None:
+    async with front(response_timeout=30, stream_timeout=0.01) as it:
+        request = asyncio.create_task(it.client.post("/event", json=NAMES, headers={"Accept": accept}))
+        execution_id = await it.stage.started()
+        if not ends:
+            it.stage.reply(execution_id, {})
+        async with await request as response:
+            assert ('"location"' in await response.text()) == ends
 
 
 MALFORMED = ["x", "exec-1", ID.upper(), ID + "0", "exec-%0a", "..%2fhealthz"]

@@ -1,0 +1,105 @@
+"""What Step Functions' record says about executions, read from its responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from service.stepfunctions import json_text
+from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
+
+_ENTERED: Final = "stateEnteredEventDetails"
+_ENDS: Final = frozenset({"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"})
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Step Functions' record of an execution."""
+
+    id: str
+    """Its name, by which callers know it."""
+    input: str
+    """Its input, as JSON text; empty if the record withholds it."""
+    outcome: Outcome | None
+    """How it ended; None while it runs."""
+    seconds: float
+    """How long it took, or has run so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing."""
+
+    names: list[str]
+    """The ids of executions, newest first."""
+    next_token: str | None
+    """The token of the next page; None on the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """One page of an execution's history."""
+
+    entered: list[tuple[int, str]]
+    """The states that were entered, newest first: id of the event, and name of the state."""
+    oldest: int
+    """The id of the oldest event on the page; 0 if there is none."""
+    ended: bool
+    """Whether the newest event on the page is the end of the execution."""
+    next_token: str | None
+    """The token of the page with the events before these; None on the last one."""
+
+
+def history_page(page: dict[str, Any]) -> HistoryPage:
+    """Read a response of GetExecutionHistory, newest event first."""
+    events: list[dict[str, Any]] = page["events"]
+    # Every kind of state has a type of its own, such as TaskStateEntered, and they share the name of the details.
+    entered = [(int(event["id"]), str(event[_ENTERED]["name"])) for event in events if _ENTERED in event]
+    ended = bool(events) and events[0]["type"] in _ENDS
+    return HistoryPage(entered, int(events[-1]["id"]) if events else 0, ended, page.get("nextToken"))
+
+
+def last_event(events: list[dict[str, Any]]) -> Outcome | None:
+    """Read how an execution ended from the newest events of its history; None if it is running."""
+    last: dict[str, Any] = events[0] if events else {}
+    match last.get("type"):
+        case "ExecutionSucceeded":
+            return _succeeded(last["executionSucceededEventDetails"])
+        case "ExecutionFailed":
+            return Failed.named(last.get("executionFailedEventDetails", {}).get("error"))
+        case "ExecutionAborted":
+            return Aborted()
+        case "ExecutionTimedOut":
+            return TimedOut()
+    return None
+
+
+def duration_s(record: dict[str, Any], now: float) -> float:
+    """Return how many seconds an execution took, or has run so far, from a response of DescribeExecution.
+
+    `now` is the time by AWS's clock.
+    """
+    end = float(record.get("stopDate", now))
+    return max(0.0, end - float(record.get("startDate", end)))  # the two may be times of different clocks
+
+
+def outcome(record: dict[str, Any]) -> Outcome | None:
+    """Read how an execution ended from a response of DescribeExecution; None if it is running."""
+    match record["status"]:
+        case "SUCCEEDED":
+            return _succeeded(record)
+        case "FAILED":
+            return Failed.named(record.get("error"))
+        case "ABORTED":
+            return Aborted()
+        case "TIMED_OUT":
+            return TimedOut()
+    return None  # RUNNING or PENDING_REDRIVE
+
+
+def _succeeded(record: dict[str, Any]) -> Outcome:
+    try:
+        return Succeeded(json_text.raw(record["output"]))
+    except (KeyError, ValueError):
+        # The record withholds the output, or it is nested too deeply: there is nothing to respond with.
+        return Failed("UnreadableOutput")

@@ -24,6 +24,7 @@ from tests.chaos.history import Call, Record, check
 from tests.chaos.process import Balancer, ProcessInstance
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import wait_until_ready, workflow
+from tests.chaos.waits import MAX_BYTES, Client, Held, check_clients, follow_all, session
 from tests.support.processes import settings_for
 
 
@@ -74,14 +75,17 @@ class Deployment:
         self.balancer.targets.append(process.url)
         return process
 
+    async def stop(self) -> list[str]:
+        """Stop all instances; return what was wrong with them."""
+        for instance in self.instances:
+            await instance.stop()
+        return [fault for instance in self.instances for fault in instance.faults]
+
     async def check(self) -> list[str]:
         """Resolve every Location without quotas, stop, and compare the history with the record."""
         self.quotas.clear()
         await self.callers.resolve()
-        faults = []
-        for instance in self.instances:
-            await instance.stop()
-            faults += instance.faults
+        faults = await self.stop()
         records = {name: Record.read(execution) for name, execution in self.aws.executions.items()}
         return faults + check(self.callers.history, records, {"subscriptions": self.aws.subscriptions})
 
@@ -235,6 +239,59 @@ async def guesses(number: int, seconds: float) -> list[str]:
     return faults
 
 
+async def rolling_streams(number: int, seconds: float) -> list[str]:
+    """Replace two instances, one after the other, while streams are open: half by GET, half by POST with a key."""
+    async with Deployment(STREAM_TIMEOUT="890", DRAIN_TIMEOUT="3") as deployment:
+        old = [await deployment.add(), await deployment.add()]
+        watching = asyncio.create_task(deployment.balancer.watch())
+        until = time.time() + seconds
+        clients = [
+            Client({"nome": str(n), "sobrenome": "x", "until": until + n / number}, key=f"key-{n}" if n % 2 else None)
+            for n in range(number)
+        ]
+        following = asyncio.create_task(follow_all(clients, deployment.balancer, 5))
+        await asyncio.sleep(6)
+        for instance in old:
+            await deployment.add()
+            instance.terminate()
+            await instance.wait_for_exit(released_early=True)
+        replaced = not following.done()
+        await following
+        watching.cancel()
+        faults = check_clients(clients) + await deployment.stop()
+        connections = Counter(client.connections for client in clients)
+        executions = len(deployment.aws.executions)
+        show(
+            f"  {number} streams, {executions} executions; connections of a client: {dict(sorted(connections.items()))}"
+        )
+    if not replaced or set(connections) <= {1}:
+        faults.append("no stream was open when the instances were replaced")
+    if executions != number:
+        faults.append(f"{executions} executions for {number} clients")
+    return faults
+
+
+async def long_waits(number: int, rate: float) -> list[str]:
+    """Hold plain waits and streams in one process, half of each."""
+    async with Deployment(RESPONSE_TIMEOUT="285", STREAM_TIMEOUT="890") as deployment, session(300) as http:
+        instance = await deployment.add()
+        until = time.time() + number / rate + 25
+        held = Held(instance, until)
+        await held.add(http, "warm-up", 100, rate)
+        for kind in MAX_BYTES:
+            await held.add(http, kind, (number - 100) // 2, rate)
+        in_time = time.time() < until
+        responses = await held.results()
+        faults = await deployment.stop()
+    sizes = {kind: held.bytes_per_wait[kind] for kind in MAX_BYTES}
+    show(f"  {dict(responses)}; KiB per wait: { ({kind: round(size / 1024, 1) for kind, size in sizes.items()}) }")
+    if not in_time:
+        faults.append("they were not all in flight at once: this machine is too slow")
+    if set(responses) != {"200 result"}:
+        faults.append(f"unexpected responses: {dict(responses)}")
+    return faults + [f"a {kind} takes {size:.0f} bytes" for kind, size in sizes.items() if size > MAX_BYTES[kind]]
+
+
 def main() -> int:
     """Run all, or the selected ones; 0 if every guarantee held."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.acceptance", description=__doc__)
@@ -247,6 +304,8 @@ def main() -> int:
         "cut: 2000 executions end while the link is down": lambda: cut(options.pending, 2000, 8, options.rate, 8),
         "10,000 guesses of ids": lambda: guesses(10_000, 10),
         "rolling restart of two instances": lambda: rolling(options.rate, 30),
+        "rolling restart under 200 streams": lambda: rolling_streams(200, 45),
+        "5000 long waits in one process": lambda: long_waits(options.pending, options.rate),
     }
     failed = 0
     for title, play in runs.items():

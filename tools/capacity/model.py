@@ -38,6 +38,8 @@ class Load:
     """How long each request is in flight."""
     transitions: int
     """State transitions of each workflow execution."""
+    stream: bool = False
+    """Whether each request is answered by an event stream."""
 
     @property
     def in_flight(self) -> float:
@@ -103,12 +105,19 @@ def demands(load: Load, figures: Figures) -> dict[str, Demand]:
     """Return the demand of each resource; the highest one determines the number of tasks."""
     share = figures["utilisation"]
     memory = figures["task_gb"] * 2**30 * share - figures["process_bytes"]
+    size = figures["stream_bytes_in_memory" if load.stream else "request_bytes_in_memory"]
     room = {
-        "CPU": (load.rps, figures["task_vcpu"] * share / figures["cpu_seconds"]),
+        "CPU": (load.rps, figures["task_vcpu"] * share / cpu_seconds(load, figures)),
         "requests in flight": (load.in_flight, figures["max_in_flight"] * figures["slots_used"]),
-        "memory": (load.in_flight, memory / figures["request_bytes_in_memory"]),
+        "memory": (load.in_flight, memory / size),
     }
     return {name: Demand(_round_up(needed / per_task), per_task) for name, (needed, per_task) in room.items()}
+
+
+def cpu_seconds(load: Load, figures: Figures) -> float:
+    """Return the CPU time of one request: a plain wait uses none, a stream sends comments meanwhile."""
+    comments = load.seconds / figures["comment_interval"] if load.stream else 0.0
+    return figures["cpu_seconds"] + comments * figures["comment_cpu_seconds"]
 
 
 def tasks(load: Load, figures: Figures) -> int:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKFLOW = Path(__file__).parents[2] / "IaC" / "workflow.asl.json"
-MAX_REQUEST_S = 29
-"""API Gateway's default timeout: no request takes longer.
-
-Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+MAX_PLAIN_S = 285
+MAX_STREAM_S = 890
+"""The longest waits behind an API Gateway that streams responses: it ends them after five minutes of silence, or after
+15 in all. Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
 """
 
 
@@ -25,15 +25,17 @@ class LoadError(ValueError):
     """An invalid number on the command line; the message is one line."""
 
 
-def report(rps: str, seconds: str, transitions: str | None) -> str:
+def report(rps: str, seconds: str, transitions: str | None, *, stream: bool = False) -> str:
     """Return the report for a load as it was typed; raise LoadError if it is invalid.
 
-    `transitions` defaults to the number of the deployed workflow.
+    `stream` says whether requests are answered by event streams. `transitions` defaults to the number of the deployed
+    workflow.
     """
     load = model.Load(
         _number("--rps", rps, 0.01, 100_000),
-        _number("--seconds", seconds, 0.1, MAX_REQUEST_S),
+        _number("--seconds", seconds, 0.1, MAX_STREAM_S if stream else MAX_PLAIN_S),
         _deployed() if transitions is None else _whole_number("--transitions", transitions, 1, 10_000),
+        stream,
     )
     figures = Figures.load()
     parts = [_head(load, figures), _tasks(load, figures), _quotas(load, figures), _costs(load, figures)]
@@ -62,7 +64,8 @@ def _deployed() -> int:
 
 
 def _head(load: model.Load, figures: Figures) -> Iterator[str]:
-    yield f"{_plain(load.rps)} requests a second, each in flight for {_plain(load.seconds)} seconds"
+    kind = " as a stream" if load.stream else ""
+    yield f"{_plain(load.rps)} requests a second, each in flight for {_plain(load.seconds)} seconds{kind}"
     yield f"{figures.region}, prices and default quotas as of {figures.date}"
     yield ""
 

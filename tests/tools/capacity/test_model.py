@@ -18,6 +18,7 @@ from service.app.settings import Settings
 from service.local.asl.definition import parse, render
 from service.local.asl.interpreter import Interpreter
 from service.local.asl.run import Run
+from service.web.events import COMMENT_INTERVAL_S
 from tools.capacity import model
 from tools.capacity.figures import FILE, Figures
 from tools.capacity.report import WORKFLOW
@@ -95,12 +96,23 @@ def test_memory_limits_large_requests() -> None:
     assert tasks(rps=257, seconds=3, request_bytes_in_memory=2**20) == 4
 
 
+def test_a_stream_needs_cpu_for_its_comments_and_more_memory() -> None:
+    plain, stream = (model.demands(model.Load(10, 600, 4, stream), FIGURES) for stream in (False, True))
+    assert plain["CPU"].per_task / stream["CPU"].per_task == pytest.approx((0.0012 + 60 * 0.00012) / 0.0012)
+    assert stream["memory"].per_task < plain["memory"].per_task
+    assert stream["requests in flight"] == plain["requests in flight"]
+
+
+def test_comments_come_as_often_as_the_service_sends_them() -> None:
+    assert FIGURES["comment_interval"] == COMMENT_INTERVAL_S
+
+
 def test_a_load_that_fills_the_tasks_exactly_needs_no_other_task() -> None:
     # 2100 / (1 * 0.7 / 0.001) is a little more than 3 in binary arithmetic.
     assert tasks(2100, 0.1, utilisation=0.7) == 3
 
 
-LOADS = st.builds(model.Load, st.floats(0.01, 100_000), st.floats(0.1, 29), st.integers(1, 10_000))
+LOADS = st.builds(model.Load, st.floats(0.01, 100_000), st.floats(0.1, 890), st.integers(1, 10_000), st.booleans())
 no_deadline = settings(deadline=None)  # a busy machine may pause for any time
 
 
@@ -220,6 +232,8 @@ def test_the_documents_arithmetic_agrees_with_the_model() -> None:
         "places": demands["requests in flight"].per_task,
         "memory_room": demands["memory"].per_task,
         "tasks": model.tasks(EXAMPLE, FIGURES),
+        "stream_tasks": model.tasks(model.Load(10, 600, 4, stream=True), FIGURES),
+        "stream_cpu_room": model.demands(model.Load(10, 600, 4, stream=True), FIGURES)["CPU"].per_task,
         "starts_reached_at": reached["Step Functions: StartExecution, a second"],
         "transitions_reached_at": reached["Step Functions: state transitions, a second"],
         "concurrency_reached_at": reached["Lambda: concurrent executions"],

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from service.app.serve import MAX_RESPONSE_TIMEOUT_S
+from service.app.settings import Settings
 from tests.support.processes import command
+from tools.capacity import report
 from tools.capacity.__main__ import main
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +37,8 @@ async def test_the_document_shows_what_the_command_prints() -> None:
         ["--rps", "inf", "--seconds", "11"],
         ["--rps", "100001", "--seconds", "11"],
         ["--rps", "500", "--seconds", ""],
-        ["--rps", "500", "--seconds", "30"],
+        ["--rps", "500", "--seconds", "286"],
+        ["--rps", "500", "--seconds", "891", "--stream"],
         ["--rps", "500", "--seconds", "11", "--transitions", "0"],
         ["--rps", "500", "--seconds", "11", "--transitions", "8.5"],
         ["--rps", "500", "--seconds", "11", "--transitions", ""],
@@ -51,7 +55,8 @@ def test_a_bad_number_gives_one_line_and_status_2(numbers: list[str], capsys: py
     "numbers",
     [
         ["--rps", "0.01", "--seconds", "0.1", "--transitions", "1"],
-        ["--rps", "100000", "--seconds", "29", "--transitions", "10000"],
+        ["--rps", "100000", "--seconds", "285", "--transitions", "10000"],
+        ["--rps", "100000", "--seconds", "890", "--transitions", "10000", "--stream"],
     ],
 )
 def test_the_columns_fit_the_smallest_and_largest_numbers(
@@ -62,6 +67,17 @@ def test_the_columns_fit_the_smallest_and_largest_numbers(
     assert len(table) == 9
     for line in table:
         assert re.fullmatch(r"  \S.*\S +[\d,]+ +[\d,.]+ +[\d,.]+ req/s(  OVER)?", line), line
+
+
+def test_a_stream_of_minutes_is_calculated_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rps", "10", "--seconds", "600", "--stream"]) == 0
+    assert "each in flight for 600 seconds as a stream" in capsys.readouterr().out
+
+
+def test_the_longest_waits_are_those_of_the_service() -> None:
+    assert report.MAX_PLAIN_S == MAX_RESPONSE_TIMEOUT_S
+    (longest,) = (rule.le for rule in Settings.model_fields["STREAM_TIMEOUT"].metadata if hasattr(rule, "le"))
+    assert longest == report.MAX_STREAM_S
 
 
 def test_transitions_describe_another_workflow(capsys: pytest.CaptureFixture[str]) -> None:

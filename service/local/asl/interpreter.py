@@ -78,13 +78,13 @@ class Interpreter:
     async def visit(self, visit: Visit) -> tuple[str | None, Json]:
         """Run one state; return the name of the next one, None at the end, and the output. StateError if it fails."""
         try:
-            if isinstance(visit.state, Retryable):
+            if isinstance(visit.state, Task | Parallel | Map):
                 return await self._run_with_retries(visit.state, visit)
             return await _run_alone(visit.state, visit)
         except EvaluationError as error:
             raise visit.failure(error) from error
 
-    async def _run_with_retries(self, state: Retryable, visit: Visit) -> tuple[str | None, Json]:
+    async def _run_with_retries(self, state: Task | Parallel | Map, visit: Visit) -> tuple[str | None, Json]:
         """Run a state with its Retry and Catch."""
         attempts = Attempts(state.retry)
         while True:
@@ -96,7 +96,7 @@ class Interpreter:
             await asyncio.sleep(delay)
             visit.context["State"]["RetryCount"] = attempts.retries
 
-    async def _attempt(self, state: Retryable, visit: Visit) -> Json:
+    async def _attempt(self, state: Task | Parallel | Map, visit: Visit) -> Json:
         try:
             result = await self._result(state, visit)
             check_size(result)
@@ -105,7 +105,7 @@ class Interpreter:
         except EvaluationError as error:
             raise visit.failure(error) from error
 
-    async def _result(self, state: Retryable, visit: Visit) -> Json:
+    async def _result(self, state: Task | Parallel | Map, visit: Visit) -> Json:
         match state:
             case Task():
                 return await self._task(state, visit)
@@ -117,8 +117,6 @@ class Interpreter:
                 items = self._items(state, state.data.arguments(visit.scope), visit)
                 with visit.recorded("MapState", length=len(items)):
                     return await self._map(state, items, visit)
-            case _:
-                raise TypeError(type(state))
 
     async def _task(self, state: Task, visit: Visit) -> Json:
         token = ""
@@ -208,7 +206,7 @@ class Visit:
 
     def failure(self, error: EvaluationError) -> StateError:
         """Name the state in an error."""
-        return StateError(error.error, f"state {self.name!r}: {error}")
+        return StateError(error.error or self.state.data.error, f"state {self.name!r}: {error}")
 
 
 async def _run_alone(state: State, visit: Visit) -> tuple[str | None, Json]:

@@ -6,7 +6,7 @@ Source: AWS Step Functions Developer Guide, "Transforming data with JSONata in S
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from service.local.asl.expressions import Template, UnsupportedExpressionError
 from service.local.asl.language import LIST, Kind
@@ -40,6 +40,8 @@ class JsonataValue:
 class JsonataData:
     """Arguments, Output and Assign, each of which may be missing."""
 
+    error: ClassVar[str] = "States.QueryEvaluationError"
+
     def __init__(self, arguments: Value | None, output: Value | None, assign: Value | None) -> None:
         self._arguments = arguments
         self._output = output
@@ -65,8 +67,9 @@ class JsonataLanguage:
     def data(self, fields: Fields, kind: str) -> DataFlow:
         """Compile Arguments, Output and Assign where the state's type has them."""
         arguments = self.template(fields, "Arguments") if kind in {"Task", "Parallel"} else None
-        output = self.template(fields, "Output")
-        return JsonataData(arguments, output, None if kind == "Succeed" else self._assign(fields))
+        output = None if kind == "Fail" else self.template(fields, "Output")
+        assign = None if kind in {"Fail", "Succeed"} else self._assign(fields)
+        return JsonataData(arguments, output, assign)
 
     def rule_data(self, rule: Fields, _: DataFlow) -> DataFlow:
         """Compile Output and Assign."""

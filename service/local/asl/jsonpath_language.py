@@ -7,7 +7,7 @@ Source: Amazon States Language specification, "Input and Output Processing"; AWS
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from service.local.asl.choice_rules import compile_rule
 from service.local.asl.intrinsic_calls import InvalidCallError
@@ -50,6 +50,8 @@ class PathValue:
 class JsonPathData:
     """The fields between a state's input and its output, each of which may be missing."""
 
+    error: ClassVar[str] = "States.Runtime"
+
     input_path: Path | Nothing | None = None
     parameters: Value | None = None
     assign: PayloadTemplate | None = None
@@ -88,6 +90,8 @@ class JsonPathLanguage:
 
     def data(self, fields: Fields, kind: str) -> DataFlow:
         """Compile the fields that the state's type has."""
+        if kind == "Fail":
+            return JsonPathData()
         parameters: Value | None = None
         if kind in {"Task", "Parallel", "Pass"}:
             parameters = self.template(fields, "Parameters")

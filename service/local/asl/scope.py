@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 
 class EvaluationError(Exception):
-    """An expression failed; `error` is the name that the States Language gives this."""
+    """A value cannot be computed, or is of the wrong kind.
 
-    def __init__(self, reason: str, error: str = "States.QueryEvaluationError") -> None:
+    `error` is the name that the States Language gives this; empty if that depends on the state's query language.
+    """
+
+    def __init__(self, reason: str, error: str = "") -> None:
         super().__init__(reason)
         self.error = error
 
@@ -51,6 +54,9 @@ class Value(Protocol):
 
 class DataFlow(Protocol):
     """How data passes through a state: from its input to what it works on, and from the result to its output."""
+
+    error: ClassVar[str]
+    """The error of values that the query language cannot compute, or that are of the wrong kind."""
 
     def arguments(self, scope: Scope) -> Json:
         """Return what the state works on; EvaluationError if that cannot be computed."""

@@ -58,7 +58,7 @@ class StateParser:
         if not (kind in {"Task", "Map"} and self._mocked(name, fields.peek("Resource"))):
             self._check_placeholders(fields)
         state = self._compile(name, kind, fields, language)
-        if kind in _KINDS or kind == "Fail":
+        if kind in _KINDS:
             fields.reject_unknown(language.not_taken)
         return state
 
@@ -80,8 +80,6 @@ class StateParser:
                     fields.fault(field, f"has the unknown placeholder ${{{name}}}; give it a value: --set {name}=VALUE")
 
     def _compile(self, name: str, kind: str, fields: Fields, language: Language) -> State:
-        if kind == "Fail":
-            return Fail(language.value(fields, "Error", TEXT), language.value(fields, "Cause", TEXT))
         arguments = fields.peek(_ARGUMENTS[language.name])
         source = _Source(name, fields, language, language.data(fields, kind), arguments)
         if kind not in _KINDS:
@@ -97,6 +95,11 @@ class StateParser:
     def succeed(self, source: _Source) -> State:
         """Compile a Succeed."""
         return Succeed(data=source.data)
+
+    def fail(self, source: _Source) -> State:
+        """Compile a Fail."""
+        error, cause = (source.language.value(source.fields, field, TEXT) for field in ("Error", "Cause"))
+        return Fail(source.data, error, cause)
 
     def choice(self, source: _Source) -> State:
         """Compile a Choice."""
@@ -186,6 +189,7 @@ class _Source(NamedTuple):
 _KINDS: Final[dict[str, Callable[[StateParser, _Source], State]]] = {
     "Pass": StateParser.pass_,
     "Succeed": StateParser.succeed,
+    "Fail": StateParser.fail,
     "Choice": StateParser.choice,
     "Wait": StateParser.wait,
     "Task": StateParser.task,

@@ -133,6 +133,7 @@ class Map(Retryable):
 class Fail:
     """Ends its flow with an error."""
 
+    data: DataFlow
     error: Value | None
     cause: Value | None
 

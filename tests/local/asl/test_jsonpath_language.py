@@ -120,10 +120,16 @@ async def test_a_fail_state_may_name_its_error_by_paths_and_calls() -> None:
         ({"Parameters": {"a.$": "States.ArrayLength($)"}}, "States.IntrinsicFailure"),
         ({"ResultPath": "$.text.x"}, "States.ResultPathMatchFailure"),
         ({"OutputPath": "$.gone"}, "States.Runtime"),
+        ({"Type": "Wait", "SecondsPath": "$.text"}, "States.Runtime"),
+        ({"Type": "Wait", "TimestampPath": "$.text"}, "States.Runtime"),
+        (
+            {"Type": "Map", "ItemProcessor": flow(D=DONE), "ItemsPath": "$.l", "MaxConcurrencyPath": "$.text"},
+            "States.Runtime",
+        ),
     ],
 )
 async def test_what_cannot_be_found_or_computed_fails_with_the_state(fields: dict[str, Any], error: str) -> None:
-    name, cause = await failure({"P": {"Type": "Pass", "End": True} | fields}, {"text": "x"})
+    name, cause = await failure({"P": {"Type": "Pass", "End": True} | fields}, {"text": "x", "l": [1]})
     assert name == error
     assert "'P'" in cause
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
+from service.local.asl.definition import DefinitionError, parse
+from service.local.asl.interpreter import Interpreter
 from service.local.asl.retry import StateError
 from service.local.asl.run import Run
-from tests.local.asl.running import CONTEXT, Resource, failure, flow, run, task
+from tests.local.asl.running import CONTEXT, AnyResource, Resource, failure, flow, run, task
 
 SHIPPED = [{"prod": "R31", "quantity": 1}, {"prod": "S39", "quantity": 2}]
 ORDER = {"ship-date": "2016-03-14T01:59:00Z", "detail": {"delivery-partner": "UQS", "shipped": SHIPPED}}
@@ -146,3 +149,30 @@ async def test_the_history_has_every_iteration() -> None:
         "MapStateExited",
     ]
     assert [event.details["index"] for event in execution.events if event.kind == "MapIterationStarted"] == [0, 1]
+
+
+async def test_an_item_reader_and_a_result_writer_are_mocked() -> None:
+    states = mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"}, ResultWriter={"Resource": "a"})
+    machine = parse(json.dumps({"StartAt": "M", "States": states}), Reader())
+    resource = Resource(None)
+    output = await Interpreter(resource, lambda _run, state: [state, 2]).run(machine.flow, {}, Run(CONTEXT))
+    assert resource.arguments == ["M", 2]
+    assert output == {"MapRunArn": "", "ResultWriterDetails": {"Bucket": "", "Key": ""}}
+
+
+def test_an_item_reader_without_a_mock_is_refused() -> None:
+    with pytest.raises(DefinitionError, match=r"state 'M', field ItemReader: needs a mock of this state"):
+        parse(json.dumps({"StartAt": "M", "States": mapped(ItemReader={})}), AnyResource())
+
+
+@pytest.mark.parametrize("field", ["ToleratedFailureCountPath", "ToleratedFailurePercentagePath"])
+@pytest.mark.parametrize("value", [-1, "1", True, 100.5])
+async def test_a_threshold_of_the_wrong_kind_fails_the_execution(field: str, value: Any) -> None:
+    states = mapped()
+    states["M"] |= {"ItemsPath": "$.l", field: "$.v"}
+    assert (await failure(states, {"l": [1], "v": value}))[0] == "States.Runtime"
+
+
+class Reader(AnyResource):
+    def mocked(self, state: str, resource: str = "") -> bool:
+        return state == "M" and not resource

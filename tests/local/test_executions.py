@@ -69,6 +69,19 @@ async def test_fewer_executions_are_kept_if_their_data_is_large(monkeypatch: pyt
     assert list(store.by_name) == ["e3", "e4"]  # what was dropped no longer counts
 
 
+async def test_only_the_newest_histories_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.local.executions._MAX_ENDED_EVENTS", 5)
+    store = executions(ECHO)
+    for number in range(3):
+        store.start(f"e{number}", "{}")
+        await ended(store)
+    assert [len(execution.events) for execution in store.by_name.values()] == [0, 2, 2]
+    monkeypatch.setattr("service.local.executions._MAX_ENDED_EVENTS", 1)
+    store.start("e3", "{}")
+    await ended(store)
+    assert [len(execution.events) for execution in store.by_name.values()] == [0, 0, 2]
+
+
 async def test_the_name_of_a_dropped_execution_can_be_used_again() -> None:
     store = executions(SLOW, max_ended=0)
     store.start("e", "{}")

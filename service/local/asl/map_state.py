@@ -1,6 +1,7 @@
 """The iterations of a Map: its items, batches of them, how many run at once, and which failures are tolerated.
 
-A distributed Map runs its iterations in the same execution: child executions of their own would show nothing more here.
+A distributed Map runs its iterations in the same execution, but their events are not in its history: on AWS they are
+executions of their own.
 Source: AWS Step Functions Developer Guide, "Map workflow state", "Distributed mode".
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.local.asl.language import is_count, is_number
 from service.local.asl.retry import StateError
+from service.local.asl.run import Trail
 from service.local.asl.scope import EvaluationError
 from service.local.json_text import encode
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from service.local.asl.run import Trail
     from service.local.asl.scope import Scope, Value
     from service.local.asl.states import Batcher, Map
     from service.local.json_text import Json
@@ -53,7 +54,7 @@ async def run_iterations(
 
     async def work() -> None:
         for index, iteration in remaining:
-            branch = trail.branch()
+            branch = Trail([]) if state.distributed else trail.branch()
             branch.add("MapIterationStarted", name=name, index=index)
             try:
                 outputs[index] = await process(iteration.data, iteration.context, branch)

@@ -151,6 +151,14 @@ async def test_the_history_has_every_iteration() -> None:
     assert [event.details["index"] for event in execution.events if event.kind == "MapIterationStarted"] == [0, 1]
 
 
+async def test_the_iterations_of_a_distributed_map_are_not_in_the_history() -> None:
+    processor = {**flow(T=task()), "ProcessorConfig": {"Mode": "DISTRIBUTED"}}
+    execution = Run(CONTEXT)
+    assert len(await run(mapped(ItemProcessor=processor), [*range(5)], Resource(None), execution)) == 5
+    kinds = ["MapStateEntered", "MapStateStarted", "MapStateSucceeded", "MapStateExited"]
+    assert [event.kind for event in execution.events] == kinds
+
+
 async def test_an_item_reader_and_a_result_writer_are_mocked() -> None:
     states = mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"}, ResultWriter={"Resource": "a"})
     machine = parse(json.dumps({"StartAt": "M", "States": states}), Reader())

@@ -167,14 +167,14 @@ def both(states: dict[str, Any], data: Any) -> tuple[Any, Any]:
     return ours(states, data), motos(states, data)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(PASSES, DATA)
 def test_data_passes_through_a_state_as_in_moto(fields: dict[str, Any], data: Any) -> None:
     here, there = both({"S": {"Type": "Pass", "End": True, **fields}}, data)
     assert here == there or (here is there is FAILED)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(RULES, DATA)
 def test_a_choice_decides_as_in_moto(rule: dict[str, Any], data: Any) -> None:
     here, there = both({"S": {"Type": "Choice", "Choices": [{**rule, "Next": "yes"}], "Default": "no"}, **ENDS}, data)

@@ -189,6 +189,8 @@ def faults(state: dict[str, Any], **top: Any) -> str:
         ({"Type": "Wait", "SecondsPath": "a", "End": True}, "SecondsPath: 'a' is not a path"),
         ({"Type": "Fail", "ErrorPath": "States.No()"}, "ErrorPath: 'States.No()' is not a call"),
         ({"Type": "Fail", "Cause": 1}, "Cause: must be a string"),
+        ({"Type": "Fail", "CausePath": "States.Array($gone)"}, "CausePath: uses undefined"),
+        ({"Type": "Fail", "Assign": {}}, "Assign: is not implemented"),
         ({"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "D"}]}, "Condition: is a field of JSONata"),
         ({"Type": "Map", "Items": [], "ItemProcessor": flow(X=DONE), "End": True}, "Items: is a field of JSONata"),
     ],

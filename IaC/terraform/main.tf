@@ -11,6 +11,10 @@ module "sync_front" {
   timeouts                   = var.timeouts
   stage_name                 = var.stage_name
   api_authorization          = var.api_authorization
+  api_authorizer_arn         = var.api_authorizer_arn
+  api_usage_plans            = var.api_usage_plans
+  api_scopes                 = var.api_scopes
+  api_caller                 = var.api_caller
   cors_origins               = var.cors_origins
   api_throttle               = var.api_throttle
   waf_requests_per_ip        = var.waf_requests_per_ip
@@ -29,6 +33,7 @@ module "sync_front" {
   enable_execute_command     = var.enable_execute_command
   max_in_flight              = var.max_in_flight
   on_client_gone             = var.on_client_gone
+  read_foreign_executions    = var.read_foreign_executions
   log_level                  = var.log_level
   log_retention_days         = var.log_retention_days
   kms_key_arn                = var.kms_key_arn
@@ -36,6 +41,7 @@ module "sync_front" {
   appsync_namespace          = var.appsync_namespace
   appsync_auth               = var.appsync_auth
   appsync_api_keys           = var.appsync_api_keys
+  id_secrets                 = var.id_secrets
   step_functions_quotas      = var.step_functions_quotas
   alarm_topic_arns           = var.alarm_topic_arns
 }

@@ -72,3 +72,8 @@ output "security_group_ids" {
   description = "Security groups of the load balancer (balancer), of the tasks (tasks) and of the VPC link (link)."
   value       = module.sync_front.security_group_ids
 }
+
+output "api_key_ids" {
+  description = "Ids of the API keys in api_usage_plans, by name. `aws apigateway get-api-key --include-value` shows a key."
+  value       = module.sync_front.api_key_ids
+}

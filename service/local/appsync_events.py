@@ -10,19 +10,23 @@ import re
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from aiohttp import web
 
 from service.local.json_text import Json, encode, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from service.local.faults import Faults
 
     Deliver: TypeAlias = Callable[[str], None]
+    Call: TypeAlias = Literal["connect", "subscribe", "publish"]
+    AuthModes: TypeAlias = Mapping[Call, Collection[str]]
+    """Who may do what: API_KEY, AWS_IAM or both for each kind of call."""
 
+ANY_AUTH: Final[AuthModes] = dict.fromkeys(("connect", "subscribe", "publish"), ("API_KEY", "AWS_IAM"))
 MAX_EVENT_BYTES = 240 * 1024  # in UTF-8
 MAX_EVENTS_PER_PUBLISH = 5
 _SEGMENT = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?"
@@ -70,16 +74,22 @@ class Publication:
 class AppSyncEvents:
     """One Event API with one namespace and one API key."""
 
-    def __init__(self, namespace: str, api_key: str, faults: Faults) -> None:
+    def __init__(self, namespace: str, api_key: str, faults: Faults, auth_modes: AuthModes = ANY_AUTH) -> None:
         self._namespace = namespace
         self._api_key = api_key
+        self._auth_modes = auth_modes
         self._faults = faults
         self._subscribers: defaultdict[str, dict[object, Deliver]] = defaultdict(dict)
 
-    def authorize(self, credentials: Mapping[str, Json]) -> None:
-        """Accept the API key or any well-formed signature; EventsError otherwise. Names are case-insensitive."""
+    def authorize(self, credentials: Mapping[str, Json], call: Call) -> None:
+        """Accept the API key or any well-formed signature, if the call has this auth mode; EventsError otherwise.
+
+        Names are case-insensitive.
+        """
         headers = {name.lower(): value for name, value in credentials.items()}
-        if headers.get("x-api-key") != self._api_key and not _is_signed(headers):
+        modes = self._auth_modes[call]
+        has_key = "API_KEY" in modes and headers.get("x-api-key") == self._api_key
+        if not has_key and not ("AWS_IAM" in modes and _is_signed(headers)):
             raise EventsError("UnauthorizedException", "You are not authorized to make this call.", 401)
 
     def subscribe(self, channel: Json, token: object, deliver: Deliver) -> str:
@@ -128,7 +138,7 @@ class AppSyncEvents:
     async def handle_publish(self, request: web.Request) -> web.Response:
         """Handle `POST /event`."""
         try:
-            self.authorize(request.headers)
+            self.authorize(request.headers, "publish")
             body = _parse_object(await request.read())
             publication = self.accept(body.get("channel"), body.get("events"))
         except EventsError as error:

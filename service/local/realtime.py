@@ -91,7 +91,7 @@ class Realtime:
             raise EventsError("BadRequestException", "Missing host header")
         if not names & {"x-api-key", "authorization"}:
             raise EventsError("BadRequestException", "Required headers are missing")
-        self._events.authorize(credentials)
+        self._events.authorize(credentials, "connect")
 
 
 class RealtimeConnection:
@@ -176,7 +176,7 @@ class RealtimeConnection:
         self.subscriptions.clear()
 
     def _subscribe(self, id_: str, message: dict[str, Json]) -> None:
-        self._events.authorize(_authorization(message))
+        self._events.authorize(_authorization(message), "subscribe")
         if id_ in self.subscriptions:
             raise EventsError("DuplicatedOperationError", f"Operation {id_} already exists")
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
@@ -197,7 +197,7 @@ class RealtimeConnection:
         self._send({"type": "unsubscribe_success", "id": id_})
 
     def _publish(self, id_: str, message: dict[str, Json]) -> None:
-        self._events.authorize(_authorization(message))
+        self._events.authorize(_authorization(message), "publish")
         try:
             publication = self._events.accept(message.get("channel"), message.get("events"))
         except TooManyEventsError as error:

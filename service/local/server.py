@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from service import data_file
-from service.local.appsync_events import AppSyncEvents
+from service.local.appsync_events import ANY_AUTH, AppSyncEvents
 from service.local.asl.definition import DefinitionError, read
 from service.local.asl.interpreter import Interpreter
 from service.local.executions import Execution, Executions
@@ -47,6 +47,7 @@ class LocalAws:
     account = "000000000000"
     namespace = "AsyncEvents"
     api_key = "da2-local"
+    auth_modes = ANY_AUTH
     state_machine_arn = f"arn:aws:states:{region}:{account}:stateMachine:event-workflow"
     connection_arn = f"arn:aws:events:{region}:{account}:connection/event-workflow/local"
 
@@ -78,7 +79,7 @@ class LocalAws:
         """Faults to inject on demand."""
         self.view = View(lambda: self.running, lambda: self.connections)
         """The live view at `/_local/`."""
-        self._events = AppSyncEvents(self.namespace, self.api_key, self.faults)
+        self._events = AppSyncEvents(self.namespace, self.api_key, self.faults, self.auth_modes)
         self.realtime = Realtime(self._events, self.view.journal)
         """Its `keep_alive_s` and `connection_timeout_ms` may be set for tests."""
         self._executions: Executions | None = None

@@ -14,7 +14,9 @@ ANY: Final = "*"
 """Allows every origin."""
 
 REQUEST_HEADERS: Final = (
-    "Accept, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id, traceparent, tracestate"
+    "Accept, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id, traceparent, tracestate, "
+    # For the gateway: tokens, API keys, and requests that are signed for AWS.
+    "Authorization, X-Api-Key, X-Amz-Content-Sha256, X-Amz-Date, X-Amz-Security-Token"
 )
 RESPONSE_HEADERS: Final = "Location, Preference-Applied, Retry-After, Server-Timing, X-Request-Id"
 

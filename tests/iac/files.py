@@ -21,6 +21,20 @@ WORKFLOW = IAC / "workflow.asl.json"
 RELAY = IAC / "relay.asl.json"
 README = IAC / "README.md"
 
+# Resources that are newer than the module, so that no deployment has them outside of it.
+NEWER_THAN_MODULE = {
+    "aws_api_gateway_base_path_mapping.main",
+    "aws_api_gateway_domain_name.main",
+    "aws_cloudformation_stack.usage_plans",
+    "aws_ecs_cluster_capacity_providers.main",
+    "aws_iam_role.authorizer",
+    "aws_iam_role.relay",
+    "aws_iam_role_policy.authorizer",
+    "aws_iam_role_policy.relay",
+    "aws_route53_record.main",
+    "aws_sfn_state_machine.relay",
+}
+
 # python-hcl2 marks blocks with this key, which distinguishes `x { }` from `x = { }`.
 BLOCK = "__is_block__"
 _OPTIONS = SerializationOptions(with_comments=False, strip_string_quotes=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 # moto reads this on import: it loads the managed policies of AWS, one of which is attached.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
+from moto.apigateway.models import apigateway_backends
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.appsync.models import appsync_backends
 from moto.cloudformation import parsing
@@ -98,7 +100,7 @@ class EventApi(_Stacked, CloudFormationModel):
 
     def create(self, properties: Json) -> None:
         api = appsync_backends[self.account][self.region].create_api(
-            name=properties["Name"], owner_contact=None, tags={}, event_config=properties["EventConfig"]
+            name=properties["Name"], owner_contact=None, tags={}, event_config=_as_in_api(properties["EventConfig"])
         )
         self.physical_resource_id = api.api_arn
         self.values = {
@@ -107,6 +109,10 @@ class EventApi(_Stacked, CloudFormationModel):
             "Dns.Http": api.dns["HTTP"],
             "Dns.Realtime": api.dns["REALTIME"],
         }
+
+    def update(self, properties: Json) -> None:
+        api = appsync_backends[self.account][self.region].events_apis[self.values["ApiId"]]
+        api.event_config = _as_in_api(properties["EventConfig"])
 
     def delete(self, account_id: str, region_name: str) -> None:
         appsync_backends[account_id][region_name].delete_api(self.values["ApiId"])
@@ -118,11 +124,16 @@ class ChannelNamespace(_Stacked, CloudFormationModel):
     attributes: ClassVar[set[str]] = {"ChannelNamespaceArn"}
 
     def create(self, properties: Json) -> None:
-        created = appsync_backends[self.account][self.region].create_channel_namespace(
+        self.created = appsync_backends[self.account][self.region].create_channel_namespace(
             properties["ApiId"], properties["Name"], [], []
         )
-        self.physical_resource_id = created.channel_namespace_arn
-        self.values = {"ChannelNamespaceArn": created.channel_namespace_arn}
+        self.physical_resource_id = self.created.channel_namespace_arn
+        self.values = {"ChannelNamespaceArn": self.created.channel_namespace_arn}
+        self.update(properties)
+
+    def update(self, properties: Json) -> None:
+        self.created.subscribe_auth_modes = _as_in_api(properties["SubscribeAuthModes"])
+        self.created.publish_auth_modes = _as_in_api(properties["PublishAuthModes"])
 
 
 class AppSyncApiKey(_Stacked, CloudFormationModel):
@@ -191,7 +202,7 @@ class Secret(_Stacked, CloudFormationModel):
             text = json.loads(text)["RandomPassword"]
         backend.create_secret(
             name=properties.get("Name", self.name),
-            secret_string=text,
+            secret_string=self.resolve(text),
             secret_binary=None,
             description=properties.get("Description"),
             tags=[],
@@ -205,10 +216,69 @@ class Secret(_Stacked, CloudFormationModel):
 
     def update(self, properties: Json) -> None:
         if "SecretString" in properties:
-            _put_secret(self.account, self.region, self.physical_resource_id, properties["SecretString"])
+            text = self.resolve(properties["SecretString"])
+            _put_secret(self.account, self.region, self.physical_resource_id, text)
+
+    def resolve(self, text: str) -> str:
+        """Replace dynamic references to secrets with their values."""
+        backend = secretsmanager_backends[self.account][self.region]
+        return re.sub(
+            r"\{\{resolve:secretsmanager:([^}]+)\}\}",
+            lambda match: str(backend.get_secret_value(match[1], "", "AWSCURRENT")["SecretString"]),
+            text,
+        )
 
     def delete(self, account_id: str, region_name: str) -> None:
         secretsmanager_backends[account_id][region_name].delete_secret(self.physical_resource_id, None, True)
+
+
+class ApiKey(_Stacked, CloudFormationModel):
+    __module__ = "moto.apigateway.stacked"
+    kind = "AWS::ApiGateway::ApiKey"
+    attributes: ClassVar[set[str]] = {"APIKeyId"}
+
+    def create(self, properties: Json) -> None:
+        created = apigateway_backends[self.account][self.region].create_api_key(_as_in_api(properties))
+        self.physical_resource_id = created.id
+        self.values = {"APIKeyId": created.id}
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        apigateway_backends[account_id][region_name].delete_api_key(self.physical_resource_id)
+
+
+class UsagePlan(_Stacked, CloudFormationModel):
+    __module__ = "moto.apigateway.stacked"
+    kind = "AWS::ApiGateway::UsagePlan"
+    attributes: ClassVar[set[str]] = {"Id"}
+
+    def create(self, properties: Json) -> None:
+        payload = _as_in_api(properties)
+        payload["name"] = payload.pop("usagePlanName")
+        created = apigateway_backends[self.account][self.region].create_usage_plan(payload)
+        self.physical_resource_id = created.id
+        self.values = {"Id": created.id}
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        apigateway_backends[account_id][region_name].delete_usage_plan(self.physical_resource_id)
+
+
+class UsagePlanKey(_Stacked, CloudFormationModel):
+    __module__ = "moto.apigateway.stacked"
+    kind = "AWS::ApiGateway::UsagePlanKey"
+    attributes: ClassVar[set[str]] = {"Id"}
+
+    def create(self, properties: Json) -> None:
+        plan, payload = properties["UsagePlanId"], _as_in_api(properties)
+        created = apigateway_backends[self.account][self.region].create_usage_plan_key(plan, payload)
+        self.physical_resource_id = f"{created.id}:{plan}"
+        self.values = {"Id": self.physical_resource_id}
+
+
+def _as_in_api(value: Any) -> Any:
+    """Return properties of a template with the names that the service's API has, and without those that are absent."""
+    if isinstance(value, dict):
+        return {f"{name[0].lower()}{name[1:]}": _as_in_api(inner) for name, inner in value.items()}
+    return [_as_in_api(item) for item in value if item is not None] if isinstance(value, list) else value
 
 
 def _moment(seconds: Any) -> datetime:

@@ -140,7 +140,7 @@ def update_stage(update: Any, backend: Any, function_id: str, stage_name: str, o
 def create_event_api(create: Any, backend: Any, *, event_config: Json, **kwargs: Any) -> Any:
     """AppSync assumes the role for its log: it names no account, and creates the log group if the role may."""
     api = create(backend, event_config=event_config, **kwargs)
-    role = iam_backends[backend.account_id]["aws"].get_role_by_arn(event_config["LogConfig"]["CloudWatchLogsRoleArn"])
+    role = iam_backends[backend.account_id]["aws"].get_role_by_arn(event_config["logConfig"]["cloudWatchLogsRoleArn"])
     if any(statement.get("Condition") for statement in json.loads(role.assume_role_policy_document)["Statement"]):
         raise ValidationError(message="AppSync cannot assume the role for its log")
     if any("logs:CreateLogGroup" in document for document in role.policies.values()):

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.iac.files import MODULE, TERRAFORM, blocks, named
+from tests.iac.files import MODULE, NEWER_THAN_MODULE, TERRAFORM, blocks, named
 
 pytestmark = pytest.mark.timeout(180)  # the parser takes seconds even on an idle machine
 
 # Those of the provider, which the module leaves to its caller.
 OF_THE_PROVIDER = {"region", "tags"}
-
-# Resources that are newer than the module.
-NEWER = {
-    "aws_api_gateway_base_path_mapping.main",
-    "aws_api_gateway_domain_name.main",
-    "aws_ecs_cluster_capacity_providers.main",
-    "aws_iam_role.relay",
-    "aws_iam_role_policy.relay",
-    "aws_route53_record.main",
-    "aws_sfn_state_machine.relay",
-}
 
 
 def test_the_module_has_no_provider_so_it_works_with_for_each() -> None:
@@ -49,6 +38,6 @@ def test_every_resource_that_was_in_the_root_is_moved() -> None:
         if block.kind == "moved"
     }
     resources = {".".join(block.labels) for block in blocks(MODULE) if block.kind == "resource"}
-    assert set(moves) == resources - NEWER
+    assert set(moves) == resources - NEWER_THAN_MODULE
     for source, target in moves.items():
         assert target.removesuffix("[0]") == f"module.sync_front.{source}"

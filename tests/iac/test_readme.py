@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.iac.files import README, blocks, named
+from tests.iac.files import MODULE, README, blocks, named
 
 pytestmark = pytest.mark.timeout(180)  # the parser takes seconds even on an idle machine
 
 TEXT = README.read_text(encoding="utf-8")
+AUTHORIZATION = (MODULE / "authorization.tf").read_text(encoding="utf-8")
 
 
 def section(heading: str) -> str:
@@ -74,6 +75,18 @@ def test_the_inputs_table_matches_the_variables() -> None:
 def test_the_outputs_table_matches_the_outputs() -> None:
     written = [[f"`{name}`", output["description"].replace('\\"', '"')] for name, output in named("output").items()]
     assert rows("Outputs") == written
+
+
+def test_each_way_to_decide_who_may_call_has_a_command_and_the_variable_that_names_the_caller() -> None:
+    variable = named("variable")["api_authorization"]["validation"][0]["condition"]
+    callers = dict(re.findall(r'^ +(\w+) += "(context\.[\w.]+)"$', AUTHORIZATION, flags=re.MULTILINE))
+    modes = re.findall(r'"([A-Z_]+)"', variable)
+    assert set(modes) == {"NONE", *callers}
+    written = {mode.strip("`"): caller for mode, _, caller in rows("Who may call")}
+    for mode in modes:
+        command = section("Who may call").partition(f"\n**`{mode}`**")[2].partition("\n**")[0]
+        assert re.search(r"^    (aws)?curl .*event", command, flags=re.MULTILINE), mode
+        assert callers.get(mode, "") in written[mode]
 
 
 def test_every_terraform_command_names_existing_things() -> None:

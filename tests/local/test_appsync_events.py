@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.local import Faults
+from service.local.appsync_events import AppSyncEvents, EventsError
 from tests.local.conftest import KEY
 
 if TYPE_CHECKING:
+    from service.local.appsync_events import AuthModes
     from tests.local.conftest import Aws
 
 UNAUTHORISED = {"errorType": "UnauthorizedException", "message": "You are not authorized to make this call."}
@@ -33,6 +36,7 @@ SIGNED = {
     f"SignedHeaders=content-type;host;x-amz-date, Signature={'0' * 64}",
     "X-Amz-Date": "20261123T000000Z",
 }
+AS_SENT = SIGNED | {"Host": "127.0.0.1", "Content-Type": "application/json"}
 
 
 async def test_any_well_formed_signature_is_authorized(aws: Aws) -> None:
@@ -55,6 +59,18 @@ async def test_a_malformed_signature_is_unauthorized(aws: Aws, name: str, part: 
     headers = SIGNED | {name: SIGNED[name].replace(part, other)}
     assert headers != SIGNED
     assert await aws.publish("/AsyncEvents/a", ["1"], headers) == (401, {"errors": [UNAUTHORISED]})
+
+
+@pytest.mark.parametrize(
+    ("call", "allowed", "refused"),
+    [("connect", AS_SENT, KEY), ("subscribe", AS_SENT, KEY), ("publish", KEY, AS_SENT)],
+)
+def test_each_kind_of_call_has_its_own_auth_modes(call: Any, allowed: dict[str, str], refused: dict[str, str]) -> None:
+    modes: AuthModes = {"connect": ["AWS_IAM"], "subscribe": ["AWS_IAM"], "publish": ["API_KEY"]}
+    events = AppSyncEvents("AsyncEvents", KEY["x-api-key"], Faults(), modes)
+    events.authorize(allowed, call)
+    with pytest.raises(EventsError):
+        events.authorize(refused, call)
 
 
 async def test_an_unknown_namespace_is_unauthorized_without_a_message(aws: Aws) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,9 +16,12 @@ from service.local import LocalAws
 from tests.iac.applied.world import World
 from tests.support.processes import Process, command
 
+if TYPE_CHECKING:
+    from service.local.appsync_events import AuthModes
+
 
 class DeployedAws(LocalAws):
-    """The local AWS with the names, the key, the workflow and the relay that Terraform deployed.
+    """The local AWS with the names, the key, the auth modes, the workflow and the relay that Terraform deployed.
 
     Only its address differs.
     """
@@ -26,6 +29,7 @@ class DeployedAws(LocalAws):
     def __init__(self, system: System, folder: Path) -> None:
         self.namespace = system.namespace
         self.api_key = system.api_key
+        self.auth_modes = system.auth_modes
         self.state_machine_arn = system.state_machine_arn
         self.connection_arn = system.connection_arn
         paths = {"workflow": folder / "workflow.asl.json", "relay": folder / "relay.asl.json"}
@@ -40,6 +44,7 @@ class System:
 
     namespace: str
     api_key: str
+    auth_modes: AuthModes
     publish_url: str
     realtime_url: str
     state_machine_arn: str
@@ -89,6 +94,11 @@ def deployed(world: World) -> System:
     return System(
         namespace=namespace["name"],
         api_key=api_key,
+        auth_modes={
+            "connect": _modes(api["eventConfig"]["connectionAuthModes"]),
+            "subscribe": _modes(namespace["subscribeAuthModes"]),
+            "publish": _modes(namespace["publishAuthModes"]),
+        },
         publish_url=f"https://{api['dns']['HTTP']}/event",
         realtime_url=f"wss://{api['dns']['REALTIME']}/event/realtime",
         state_machine_arn=arn,
@@ -130,6 +140,10 @@ async def running(system: System, world: World, folder: Path) -> AsyncIterator[R
             port = (await process.logged("started"))["port"]
             await process.logged("link_subscription_confirmed")
             yield Running(f"http://127.0.0.1:{port}", process, aws)
+
+
+def _modes(modes: list[dict[str, str]]) -> list[str]:
+    return [mode["authType"] for mode in modes]
 
 
 def _secret(world: World, value_from: str) -> str:

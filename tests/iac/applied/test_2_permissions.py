@@ -114,12 +114,25 @@ def test_the_service_may_use_only_its_own_state_machine(world: World, allowed: l
     }
 
 
-def test_the_service_may_read_only_the_api_key(world: World, allowed: list[Statement]) -> None:
-    read = "secretsmanager:GetSecretValue"
-    arns = [secret["ARN"] for secret in world.client("secretsmanager").list_secrets()["SecretList"]]
-    assert [arn for arn in arns if may(allowed, "task", read, arn)] == [world.outputs["secretsmanager_arn"]]
-    rest = actions(allowed, "task") - {read}
-    assert {action for action in rest if not action.startswith("states:")} == {"kms:Decrypt"}
+def test_the_service_may_subscribe_but_neither_publish_nor_read_a_secret(
+    world: World, allowed: list[Statement]
+) -> None:
+    (api,) = world.client("appsync").list_apis()["apis"]
+    (namespace,) = world.client("appsync").list_channel_namespaces(apiId=api["apiId"])["channelNamespaces"]
+    assert may(allowed, "task", "appsync:EventConnect", api["apiArn"])
+    assert may(allowed, "task", "appsync:EventSubscribe", namespace["channelNamespaceArn"])
+    assert not may(allowed, "task", "appsync:EventSubscribe", f"{namespace['channelNamespaceArn']}-other")
+    assert {action for action in actions(allowed, "task") if not action.startswith("states:")} == {
+        "appsync:EventConnect",
+        "appsync:EventSubscribe",
+    }
+
+
+def test_the_api_key_may_only_publish(world: World) -> None:
+    (api,) = world.client("appsync").list_apis()["apis"]
+    (namespace,) = world.client("appsync").list_channel_namespaces(apiId=api["apiId"])["channelNamespaces"]
+    assert api["eventConfig"]["connectionAuthModes"] == namespace["subscribeAuthModes"] == [{"authType": "AWS_IAM"}]
+    assert namespace["publishAuthModes"] == [{"authType": "API_KEY"}]
 
 
 def test_ecs_may_start_only_this_service(world: World, allowed: list[Statement]) -> None:
@@ -189,7 +202,7 @@ def test_services_may_write_to_log_groups_but_not_create_them(allowed: list[Stat
 
 def test_roles_may_decrypt_only_through_secrets_manager(allowed: list[Statement]) -> None:
     found = [statement for statement in allowed if "kms:Decrypt" in statement.actions]
-    assert {statement.role for statement in found} == {"sync-front-task", "sync-front-execution"}
+    assert {statement.role for statement in found} == {"sync-front-execution"}
     for statement in found:
         assert statement.condition == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
 

@@ -33,7 +33,7 @@ async def service(system: System, world: World, tmp_path: Path) -> AsyncIterator
         yield started
 
 
-def test_the_service_and_the_workflow_have_the_valid_key(world: World, system: System) -> None:
+def test_the_secret_and_the_workflow_have_the_valid_key(world: World, system: System) -> None:
     assert world.secret(world.outputs["secretsmanager_arn"]) == {"api_key": system.api_key}
     assert world.secret(world.connection()["SecretArn"]) == {
         "api_key_name": "x-api-key",
@@ -47,6 +47,12 @@ def test_no_placeholder_is_left_in_the_workflow(system: System) -> None:
 
 def test_the_service_reads_every_environment_variable_of_the_task(system: System) -> None:
     assert set(system.environment) - set(Settings.model_fields) == set()
+
+
+def test_the_service_subscribes_with_its_role_and_has_no_key(system: System) -> None:
+    assert system.environment["APPSYNC_AUTH"] == "iam"
+    assert system.auth_modes == {"connect": ["AWS_IAM"], "subscribe": ["AWS_IAM"], "publish": ["API_KEY"]}
+    assert not [name for name in system.environment if name.startswith("APPSYNC_API_KEY")]
 
 
 async def test_a_post_returns_the_workflows_result(system: System, service: Running) -> None:

@@ -31,9 +31,10 @@ module "sync_front" {
   workflow_name = "orders"
   image_tag     = var.image_tag
 
-  # The API: signed requests to a name of one's own.
+  # The API: signed requests to a name of one's own. All principals of an account are one caller.
   stage_name        = "v1"
   api_authorization = "AWS_IAM"
+  api_caller        = "context.identity.accountId"
   api_throttle      = { rate = 200, burst = 400 }
   custom_domain = {
     domain_name     = "orders.example.com"
@@ -56,7 +57,6 @@ module "sync_front" {
   permissions_boundary_arn = var.permissions_boundary_arn
   log_retention_days       = 731
 
-  appsync_auth     = "iam"
   alarm_topic_arns = [aws_sns_topic.on_call.arn]
 }
 

@@ -47,7 +47,7 @@ locals {
       statistic = "Maximum", threshold = var.task_count.min, minutes = 10
     }
     link-down = {
-      text      = "A task receives no replies from AppSync: the API key has expired, or AppSync is down.", less = true
+      text      = "A task receives no replies from AppSync: it refuses the task's role or key, or is down.", less = true
       namespace = local.metrics.namespace, metric = local.metrics.link_up, dimensions = local.metrics.dimensions
       statistic = "Minimum", threshold = 1, minutes = 3
     }

@@ -7,8 +7,6 @@ locals {
   # API Gateway reads schemas as JSON Schema draft 4. OpenAPI does not allow the keyword that names the draft.
   request_schema = { for word, value in jsondecode(file("${path.module}/../../../request.schema.json")) : word => value if word != "$schema" }
 
-  security = var.api_authorization == "AWS_IAM" ? [{ sigv4 = [] }] : []
-
   id_parameter = { name = "id", in = "path", required = true, schema = { type = "string" } }
 
   # The preflight requests of browsers (CORS), which are never signed.
@@ -32,7 +30,10 @@ locals {
       timeoutInMillis     = local.timeouts.api_gateway * 1000
       passthroughBehavior = "when_no_match"
     },
-    endswith(route, "{id}") ? { requestParameters = { "integration.request.path.id" = "method.request.path.id" } } : {},
+    { for name, parameters in { requestParameters = merge(
+      endswith(route, "{id}") ? { "integration.request.path.id" = "method.request.path.id" } : {},
+      startswith(route, "options") ? {} : local.caller_parameters, # preflight requests have no caller
+    ) } : name => parameters if length(parameters) > 0 },
   ) }
 
   # API Gateway's own errors have the same form as the service's problems (RFC 9457). A null status keeps the status that
@@ -41,6 +42,10 @@ locals {
     BAD_REQUEST_BODY             = { status = 422, slug = "schema-violation", title = "The body does not match the schema", detail = "The body is not JSON or does not match the schema." }
     REQUEST_TOO_LARGE            = { status = 413, slug = "body-too-large", title = "The body is too large", detail = "A workflow's input may have at most 256 KiB." }
     THROTTLED                    = { status = 429, slug = "gateway-throttled", title = "Too many requests", detail = "The rate limit was exceeded. Nothing was started." }
+    QUOTA_EXCEEDED               = { status = 429, slug = "gateway-quota-exceeded", title = "The quota is used up", detail = "The quota of this API key is used up. Nothing was started." }
+    UNAUTHORIZED                 = { status = 401, slug = "gateway-unauthorized", title = "Not authorized", detail = "The token is missing or not valid. Nothing was started." }
+    INVALID_API_KEY              = { status = 403, slug = "gateway-forbidden", title = "Not allowed", detail = "The API key is missing or not valid. Nothing was started." }
+    ACCESS_DENIED                = { status = 403, slug = "gateway-forbidden", title = "Not allowed", detail = "The caller may not do this. Nothing was started." }
     WAF_FILTERED                 = { status = 403, slug = "gateway-filtered", title = "The request was blocked", detail = "A firewall rule blocks this request. Nothing was started." }
     MISSING_AUTHENTICATION_TOKEN = { status = 404, slug = "gateway-not-found", title = "Not found", detail = "The path or method does not exist, or the request is not signed." }
     INTEGRATION_TIMEOUT          = { status = 504, slug = "gateway-timeout", title = "The service did not respond in time", detail = "The workflow may have been started." }
@@ -90,10 +95,8 @@ locals {
     }
 
     components = {
-      schemas = { Event = local.request_schema }
-      securitySchemes = {
-        sigv4 = { type = "apiKey", name = "Authorization", in = "header", "x-amazon-apigateway-authtype" = "awsSigv4" }
-      }
+      schemas         = { Event = local.request_schema }
+      securitySchemes = local.security_schemes
     }
 
     "x-amazon-apigateway-gateway-responses" = { for type, problem in local.gateway_problems : type => merge(
@@ -104,6 +107,7 @@ locals {
           # These responses contain no data, so any page may read them.
           length(var.cors_origins) > 0 ? { "gatewayresponse.header.Access-Control-Allow-Origin" = "'*'" } : {},
           contains(["THROTTLED", "INTEGRATION_FAILURE"], type) ? { "gatewayresponse.header.Retry-After" = "'1'" } : {},
+          type == "UNAUTHORIZED" ? { "gatewayresponse.header.WWW-Authenticate" = "'Bearer'" } : {}, # RFC 9110, 15.5.2
         )
         responseTemplates = {
           "application/json" = jsonencode(merge(

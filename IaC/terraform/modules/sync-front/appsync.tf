@@ -45,15 +45,17 @@ resource "aws_cloudformation_stack" "appsync" {
   template_body = file("${path.module}/../../../cloudFormation/appsync-events.yaml")
 
   parameters = {
-    ApiName        = local.name
-    Namespace      = var.appsync_namespace
-    SubscriberAuth = var.appsync_auth == "iam" ? "AWS_IAM" : "API_KEY"
-    ActiveKey      = var.appsync_api_keys[0]
-    KeepOtherKey   = tostring(length(var.appsync_api_keys) > 1)
-    KeyAExpires    = lookup(local.api_key_expiry_seconds, "a", 0)
-    KeyBExpires    = lookup(local.api_key_expiry_seconds, "b", 0)
-    LogRoleArn     = aws_iam_role.appsync_logs.arn
-    KmsKeyArn      = local.kms_key_arn
+    ApiName           = local.name
+    Namespace         = var.appsync_namespace
+    SubscriberAuth    = var.appsync_auth == "iam" ? "AWS_IAM" : "API_KEY"
+    ActiveKey         = var.appsync_api_keys[0]
+    KeepOtherKey      = tostring(length(var.appsync_api_keys) > 1)
+    KeyAExpires       = lookup(local.api_key_expiry_seconds, "a", 0)
+    KeyBExpires       = lookup(local.api_key_expiry_seconds, "b", 0)
+    FirstIdSecret     = var.id_secrets[0]
+    KeepOtherIdSecret = tostring(length(var.id_secrets) > 1)
+    LogRoleArn        = aws_iam_role.appsync_logs.arn
+    KmsKeyArn         = local.kms_key_arn
   }
 
   # AppSync tests the role when the API is created.
@@ -75,6 +77,7 @@ resource "terraform_data" "appsync" {
     connection_arn     = aws_cloudformation_stack.appsync.outputs["ConnectionArn"]
     api_key_secret     = aws_cloudformation_stack.appsync.outputs["ApiKeySecretArn"]
     idempotency_secret = aws_cloudformation_stack.appsync.outputs["IdempotencySecretArn"]
+    id_secrets         = aws_cloudformation_stack.appsync.outputs["IdSecretsArn"]
   }
 
   lifecycle {

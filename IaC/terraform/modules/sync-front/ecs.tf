@@ -39,7 +39,15 @@ locals {
     # The service reads the key itself, and again when AppSync refuses it, so a rotation needs no new tasks.
     var.appsync_auth == "api_key" ? { APPSYNC_API_KEY_SECRET = local.appsync.api_key_secret } : {},
     length(var.cors_origins) > 0 ? { CORS_ORIGINS = join(",", var.cors_origins) } : {},
+    local.caller == null ? {} : { CALLER_HEADER = local.caller_header },
+    var.read_foreign_executions ? { READ_FOREIGN_EXECUTIONS = true } : {},
   )
+
+  # ECS reads them when a task starts. Without them, the service would take the API key instead.
+  secrets = {
+    IDEMPOTENCY_SECRET = local.appsync.idempotency_secret
+    ID_SECRETS         = local.appsync.id_secrets
+  }
 }
 
 resource "aws_ecs_cluster" "main" {
@@ -85,7 +93,8 @@ resource "aws_ecs_task_definition" "service" {
     ulimits                = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
     portMappings           = [{ containerPort = local.container_port, hostPort = local.container_port, protocol = "tcp" }]
     environment            = [for name in sort(keys(local.environment)) : { name = name, value = tostring(local.environment[name]) }]
-    secrets                = [{ name = "IDEMPOTENCY_SECRET", valueFrom = local.appsync.idempotency_secret }]
+    secrets                = [for name in sort(keys(local.secrets)) : { name = name, valueFrom = local.secrets[name] }]
+    dockerLabels           = { id-secrets = join(" ", var.id_secrets) } # a rotation needs new tasks, because only those read the new list
 
     stopTimeout = local.timeouts.stop
     # Liveness only. Readiness is up to the load balancer: a task that is not ready must not be killed for it.

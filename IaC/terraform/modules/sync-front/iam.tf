@@ -127,10 +127,10 @@ resource "aws_iam_role_policy" "execution" {
         Resource = "${aws_cloudwatch_log_group.main["service"].arn}:*"
       },
       {
-        Sid      = "ReadIdempotencySecret"
+        Sid      = "ReadSecrets"
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
-        Resource = local.appsync.idempotency_secret
+        Resource = values(local.secrets)
       },
       local.decrypt_secrets,
     ]
@@ -271,6 +271,32 @@ resource "aws_iam_role_policy_attachment" "api_logs" {
 
   role       = aws_iam_role.api_logs[0].name
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}
+
+# The Lambda authorizer.
+resource "aws_iam_role" "authorizer" {
+  count = var.api_authorization == "LAMBDA" ? 1 : 0
+
+  name                 = "${local.name}-authorizer"
+  description          = "Lets API Gateway call the Lambda authorizer"
+  assume_role_policy   = local.assume["apigateway"]
+  permissions_boundary = var.permissions_boundary_arn
+}
+
+resource "aws_iam_role_policy" "authorizer" {
+  count = var.api_authorization == "LAMBDA" ? 1 : 0
+
+  name = "authorize"
+  role = aws_iam_role.authorizer[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "lambda:InvokeFunction"
+      Resource = var.api_authorizer_arn
+    }]
+  })
 }
 
 # The network's log.

@@ -76,3 +76,8 @@ output "security_group_ids" {
     link     = aws_security_group.link.id
   }
 }
+
+output "api_key_ids" {
+  description = "Ids of the API keys in api_usage_plans, by name. `aws apigateway get-api-key --include-value` shows a key."
+  value       = { for name, id in local.api_key_ids : name => lookup(aws_cloudformation_stack.usage_plans[0].outputs, id, null) } # a mocked stack has none
+}

@@ -95,14 +95,94 @@ variable "stage_name" {
 }
 
 variable "api_authorization" {
-  description = "Who may call the API: NONE (anyone, within the limits of WAF and throttling) or AWS_IAM (requests signed by a principal with execute-api:Invoke)."
+  description = "Who may call the API: NONE (anyone, within the limits of WAF and throttling), AWS_IAM (requests signed by a principal with execute-api:Invoke), API_KEY (holders of a key of api_usage_plans), LAMBDA or COGNITO (whom api_authorizer_arn accepts). See Who may call in the README."
   type        = string
   default     = "NONE"
   nullable    = false
 
   validation {
-    condition     = contains(["NONE", "AWS_IAM"], var.api_authorization)
-    error_message = "api_authorization must be NONE or AWS_IAM."
+    condition     = contains(["NONE", "AWS_IAM", "API_KEY", "LAMBDA", "COGNITO"], var.api_authorization)
+    error_message = "api_authorization must be NONE, AWS_IAM, API_KEY, LAMBDA or COGNITO."
+  }
+}
+
+variable "api_authorizer_arn" {
+  description = "ARN of the Lambda function or of the Cognito user pool that decides who may call, with api_authorization = LAMBDA or COGNITO."
+  type        = string
+  default     = null
+
+  validation {
+    condition = can(regex({
+      LAMBDA  = "^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:"
+      COGNITO = "^arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/"
+    }[var.api_authorization], var.api_authorizer_arn)) || !contains(["LAMBDA", "COGNITO"], var.api_authorization) && var.api_authorizer_arn == null
+    error_message = "api_authorizer_arn must be the ARN of a function with api_authorization = LAMBDA, that of a user pool with COGNITO, and null otherwise."
+  }
+}
+
+variable "api_usage_plans" {
+  description = "Usage plans by name: requests per second and burst for each key, a quota per DAY, WEEK or MONTH if there is one, and the names of the keys. The keys are created in any case, but required only with api_authorization = API_KEY."
+  type = map(object({
+    rate  = number
+    burst = number
+    quota = optional(object({ limit = number, period = string }))
+    keys  = set(string)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in flatten([keys(var.api_usage_plans), [for plan in var.api_usage_plans : tolist(plan.keys)]]) : can(regex("^[a-z][a-z0-9-]{0,40}$", name))])
+    error_message = "The names in api_usage_plans must have 1 to 41 lower-case letters, digits and dashes, and begin with a letter."
+  }
+
+  validation {
+    condition     = alltrue([for plan in var.api_usage_plans : plan.rate > 0 && plan.burst >= 1 && (plan.quota == null ? true : plan.quota.limit >= 1 && contains(["DAY", "WEEK", "MONTH"], plan.quota.period))])
+    error_message = "A plan of api_usage_plans needs a rate above 0, a burst of 1 or more, and, if it has a quota, a limit of 1 or more per DAY, WEEK or MONTH."
+  }
+
+  validation {
+    condition     = length(flatten([for plan in var.api_usage_plans : tolist(plan.keys)])) == length(distinct(flatten([for plan in var.api_usage_plans : tolist(plan.keys)])))
+    error_message = "A key can be in one of api_usage_plans only."
+  }
+
+  validation {
+    condition     = var.api_authorization != "API_KEY" || length(flatten([for plan in var.api_usage_plans : tolist(plan.keys)])) > 0
+    error_message = "With api_authorization = API_KEY, api_usage_plans needs a plan with a key, or nobody could call the API."
+  }
+}
+
+variable "api_scopes" {
+  description = "With api_authorization = COGNITO: OAuth scopes of which an access token needs one. Without scopes, callers send id tokens."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.api_scopes) == 0 || var.api_authorization == "COGNITO"
+    error_message = "api_scopes needs api_authorization = COGNITO."
+  }
+}
+
+variable "api_caller" {
+  description = "Context variable of API Gateway that tells who calls; keys and ids belong to the caller. By default context.identity.userArn with AWS_IAM, context.identity.apiKeyId with API_KEY, context.authorizer.principalId with LAMBDA, and context.authorizer.claims.sub with COGNITO."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.api_caller == null || var.api_authorization != "NONE"
+    error_message = "api_caller needs another api_authorization than NONE: where nobody has to prove who they are, a caller could choose to be any other."
+  }
+
+  validation {
+    # Only what API Gateway has verified itself: a caller could choose context.identity.userAgent, for example.
+    condition = var.api_caller == null || var.api_authorization == "NONE" || can(regex({
+      AWS_IAM = "^context\\.identity\\.(accountId|caller|cognitoIdentityId|user|userArn)$"
+      API_KEY = "^context\\.identity\\.apiKeyId$"
+      LAMBDA  = "^context\\.authorizer\\.[A-Za-z0-9_]+$"
+      COGNITO = "^context\\.authorizer\\.claims\\.[A-Za-z0-9_:]+$"
+    }[var.api_authorization], var.api_caller))
+    error_message = "api_caller must be what api_authorization verifies: with AWS_IAM, userArn, user, caller, accountId or cognitoIdentityId of context.identity; with API_KEY, context.identity.apiKeyId; with LAMBDA, context.authorizer.NAME; with COGNITO, context.authorizer.claims.NAME."
   }
 }
 
@@ -322,6 +402,13 @@ variable "on_client_gone" {
   }
 }
 
+variable "read_foreign_executions" {
+  description = "Whether GET also reads executions that the service did not start, by their names (docs/ids.md)."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "log_level" {
   description = "Log level of the service."
   type        = string
@@ -381,9 +468,9 @@ variable "appsync_namespace" {
 }
 
 variable "appsync_auth" {
-  description = "How the service authenticates to AppSync: api_key, or iam (its task role; the API key can then only publish)."
+  description = "How the service authenticates to AppSync: iam (its task role; the API key can then only publish), or api_key (whoever holds the key can then read every reply)."
   type        = string
-  default     = "api_key"
+  default     = "iam"
   nullable    = false
 
   validation {
@@ -401,6 +488,18 @@ variable "appsync_api_keys" {
   validation {
     condition     = contains(["a", "b", "a b", "b a"], join(" ", var.appsync_api_keys))
     error_message = "appsync_api_keys must be [\"a\"], [\"b\"], [\"a\", \"b\"] or [\"b\", \"a\"]."
+  }
+}
+
+variable "id_secrets" {
+  description = "The secrets for execution ids that exist, the one that tags new ids first: [\"a\"] or [\"b\"], or both during a rotation (see the README)."
+  type        = list(string)
+  default     = ["a"]
+  nullable    = false
+
+  validation {
+    condition     = contains(["a", "b", "a b", "b a"], join(" ", var.id_secrets))
+    error_message = "id_secrets must be [\"a\"], [\"b\"], [\"a\", \"b\"] or [\"b\", \"a\"]."
   }
 }
 

@@ -126,7 +126,7 @@ resource "aws_wafv2_web_acl_association" "api" {
   web_acl_arn  = aws_wafv2_web_acl.api.arn
 }
 
-# Blocked requests only, without their authorization header.
+# Blocked requests only, without the headers that authorize them.
 resource "aws_wafv2_web_acl_logging_configuration" "api" {
   resource_arn            = aws_wafv2_web_acl.api.arn
   log_destination_configs = [aws_cloudwatch_log_group.main["waf"].arn]
@@ -146,9 +146,13 @@ resource "aws_wafv2_web_acl_logging_configuration" "api" {
     }
   }
 
-  redacted_fields {
-    single_header {
-      name = "authorization"
+  dynamic "redacted_fields" {
+    for_each = ["authorization", "x-amz-security-token", "x-api-key"]
+
+    content {
+      single_header {
+        name = redacted_fields.value
+      }
     }
   }
 }

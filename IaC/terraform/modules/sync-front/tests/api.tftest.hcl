@@ -76,7 +76,11 @@ run "api_document" {
   }
   assert {
     condition     = alltrue(flatten([for path in values(local.api_document.paths) : [for method in values(path) : length(method.security) == 0]]))
-    error_message = "With NONE, no method may require a signature."
+    error_message = "With NONE, no method may require anything."
+  }
+  assert {
+    condition     = length(local.api_document.components.securitySchemes) == 0 && !strcontains(aws_api_gateway_rest_api.main.body, local.caller_header)
+    error_message = "With NONE, nobody can tell who calls, so the document must not pretend to."
   }
   assert {
     condition     = !aws_api_gateway_method_settings.all.settings[0].data_trace_enabled && aws_api_gateway_method_settings.all.settings[0].throttling_rate_limit == 50

@@ -45,32 +45,34 @@ run "contract" {
   # The service's environment.
   assert {
     condition = jsonencode({ for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }) == jsonencode({
-      APPSYNC_API_KEY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
-      APPSYNC_AUTH           = "api_key"
-      APPSYNC_HTTP_URL       = "https://abc.appsync-api.us-east-1.amazonaws.com/event"
-      APPSYNC_NAMESPACE      = "AsyncEvents"
-      APPSYNC_REALTIME_URL   = "wss://abc.appsync-realtime-api.us-east-1.amazonaws.com/event/realtime"
-      DESCRIBE_QUOTA         = "300/15"
-      DRAIN_DELAY            = "5"
-      DRAIN_TIMEOUT          = "35"
-      EMF_INTERVAL           = "60"
-      HISTORY_QUOTA          = "400/20"
-      LIST_QUOTA             = "200/5"
-      LOG_FORMAT             = "json"
-      LOG_LEVEL              = "INFO"
-      MAX_IN_FLIGHT          = "10000"
-      ON_CLIENT_GONE         = "keep"
-      PORT                   = "8080"
-      RESPONSE_TIMEOUT       = "25"
-      SERVICE_NAME           = "sync-front"
-      STAGE_PREFIX           = "dev"
-      STATE_MACHINE_ARN      = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+      APPSYNC_AUTH         = "iam"
+      APPSYNC_HTTP_URL     = "https://abc.appsync-api.us-east-1.amazonaws.com/event"
+      APPSYNC_NAMESPACE    = "AsyncEvents"
+      APPSYNC_REALTIME_URL = "wss://abc.appsync-realtime-api.us-east-1.amazonaws.com/event/realtime"
+      DESCRIBE_QUOTA       = "300/15"
+      DRAIN_DELAY          = "5"
+      DRAIN_TIMEOUT        = "35"
+      EMF_INTERVAL         = "60"
+      HISTORY_QUOTA        = "400/20"
+      LIST_QUOTA           = "200/5"
+      LOG_FORMAT           = "json"
+      LOG_LEVEL            = "INFO"
+      MAX_IN_FLIGHT        = "10000"
+      ON_CLIENT_GONE       = "keep"
+      PORT                 = "8080"
+      RESPONSE_TIMEOUT     = "25"
+      SERVICE_NAME         = "sync-front"
+      STAGE_PREFIX         = "dev"
+      STATE_MACHINE_ARN    = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
     })
     error_message = "The environment must have the values of the variables, and contain no secret."
   }
   assert {
-    condition     = jsonencode([for secret in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].secrets : secret.name]) == jsonencode(["IDEMPOTENCY_SECRET"])
-    error_message = "ECS must inject the secret for Idempotency-Key headers, and no other."
+    condition = jsonencode({ for secret in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].secrets : secret.name => secret.valueFrom }) == jsonencode({
+      ID_SECRETS         = "arn:aws:secretsmanager:us-east-1:123456789012:secret:IdSecrets-AbCdEf"
+      IDEMPOTENCY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:IdempotencySecret-AbCdEf"
+    })
+    error_message = "ECS must inject the secrets for execution ids, and no other."
   }
   assert {
     condition     = jsondecode(aws_ecs_task_definition.service.container_definitions)[0].image == "123456789012.dkr.ecr.us-east-1.amazonaws.com/sync-front:1.2.3"

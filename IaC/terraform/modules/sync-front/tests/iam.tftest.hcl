@@ -28,18 +28,17 @@ run "least_privilege" {
         Resource = "arn:aws:states:us-east-1:123456789012:execution:event-workflow:*"
       },
       {
-        Sid      = "ReadApiKey", Effect = "Allow"
-        Action   = "secretsmanager:GetSecretValue"
-        Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
+        Sid      = "Connect", Effect = "Allow"
+        Action   = "appsync:EventConnect"
+        Resource = "arn:aws:appsync:us-east-1:123456789012:apis/api123"
       },
       {
-        Sid       = "DecryptSecrets", Effect = "Allow"
-        Action    = "kms:Decrypt"
-        Resource  = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-        Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.us-east-1.amazonaws.com" } }
+        Sid      = "Subscribe", Effect = "Allow"
+        Action   = "appsync:EventSubscribe"
+        Resource = "arn:aws:appsync:us-east-1:123456789012:apis/api123/channelNamespace/AsyncEvents"
       },
     ])
-    error_message = "The task may start, list, read and stop executions of this state machine, and read one secret."
+    error_message = "The task may start, list, read and stop executions of this state machine, and subscribe. It may neither publish nor read a secret."
   }
   assert {
     condition = jsonencode(jsondecode(aws_iam_role_policy.workflow.policy).Statement[0]) == jsonencode({
@@ -70,8 +69,11 @@ run "least_privilege" {
     error_message = "ECS may pull images, write logs and read secrets of this system only."
   }
   assert {
-    condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "ReadIdempotencySecret"]) == jsonencode(["arn:aws:secretsmanager:us-east-1:123456789012:secret:IdempotencySecret-AbCdEf"])
-    error_message = "ECS may read one secret, and not the API key."
+    condition = toset(flatten([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "ReadSecrets"])) == toset([
+      "arn:aws:secretsmanager:us-east-1:123456789012:secret:IdSecrets-AbCdEf",
+      "arn:aws:secretsmanager:us-east-1:123456789012:secret:IdempotencySecret-AbCdEf",
+    ])
+    error_message = "ECS may read the secrets for execution ids, and not the API key."
   }
   assert {
     condition     = jsonencode(jsondecode(aws_iam_role_policy.ended.policy).Statement) == jsonencode([{ Effect = "Allow", Action = "states:StartExecution", Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:sync-front-relay" }])

@@ -34,6 +34,7 @@ run "an_invalid_value_of_each_variable" {
     var.appsync_namespace,
     var.appsync_auth,
     var.appsync_api_keys,
+    var.id_secrets,
     var.step_functions_quotas,
     var.alarm_topic_arns,
     var.custom_domain,
@@ -67,6 +68,7 @@ run "an_invalid_value_of_each_variable" {
     appsync_namespace     = "Async_Events"
     appsync_auth          = "none"
     appsync_api_keys      = ["a", "a"]
+    id_secrets            = ["a", "b", "c"]
     step_functions_quotas = { describe = "300" }
     alarm_topic_arns      = ["on-call"]
 
@@ -77,65 +79,56 @@ run "an_invalid_value_of_each_variable" {
   }
 }
 
-run "other_invalid_values_and_no_image" {
+# Other values of some variables. A run costs seconds, so each has several.
+run "no_image_and_what_api_keys_do_not_go_with" {
   command = plan
   expect_failures = [
     var.service_name,
     var.wait_seconds,
     var.image_uri,
+    var.task_size,
+    var.api_authorizer_arn,
+    var.api_usage_plans,
+    var.api_scopes,
+    var.api_caller,
   ]
 
   variables {
     service_name = "a-name-of-more-than-24-letters"
     wait_seconds = 1.5
     image_tag    = null
+    task_size    = { cpu = 256, memory = 1536 } # no step of this cpu
+
+    api_authorization  = "API_KEY"
+    api_authorizer_arn = "arn:aws:lambda:us-east-1:123456789012:function:authorizer"
+    api_usage_plans    = { plan = { rate = 1, burst = 1, keys = [] } }
+    api_scopes         = ["events/write"]
+    api_caller         = "context.identity.userAgent"
   }
 }
 
-run "an_image_without_a_version" {
+run "an_image_without_a_version_and_a_caller_who_proves_nothing" {
   command         = plan
-  expect_failures = [var.image_uri]
+  expect_failures = [var.image_uri, var.task_size, var.api_caller]
 
   variables {
-    image_tag = null
-    image_uri = "registry.example/sync-front"
+    image_tag  = null
+    image_uri  = "registry.example/sync-front"
+    task_size  = { cpu = 512, memory = 1500 } # between two steps
+    api_caller = "context.identity.apiKeyId"  # with NONE
   }
 }
 
-run "two_images" {
+run "two_images_and_a_function_as_user_pool" {
   command         = plan
-  expect_failures = [var.image_uri]
+  expect_failures = [var.image_uri, var.task_size, var.api_usage_plans, var.api_authorizer_arn]
 
   variables {
-    image_uri = "registry.example/sync-front:1.2.3"
-  }
-}
-
-# Sizes that Fargate does not have, although they are in the range of those that it has.
-run "a_memory_that_is_no_step_of_the_smallest_cpu" {
-  command         = plan
-  expect_failures = [var.task_size]
-
-  variables {
-    task_size = { cpu = 256, memory = 1536 }
-  }
-}
-
-run "a_memory_between_two_steps" {
-  command         = plan
-  expect_failures = [var.task_size]
-
-  variables {
-    task_size = { cpu = 512, memory = 1500 }
-  }
-}
-
-run "a_memory_too_large_for_the_cpu" {
-  command         = plan
-  expect_failures = [var.task_size]
-
-  variables {
-    task_size = { cpu = 512, memory = 8192 }
+    image_uri          = "registry.example/sync-front:1.2.3"
+    task_size          = { cpu = 512, memory = 8192 } # too large for this cpu
+    api_authorization  = "COGNITO"
+    api_authorizer_arn = "arn:aws:lambda:us-east-1:123456789012:function:authorizer"
+    api_usage_plans    = { plan = { rate = 0, burst = 1, keys = ["key"] } }
   }
 }
 

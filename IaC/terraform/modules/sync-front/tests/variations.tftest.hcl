@@ -16,15 +16,17 @@ run "all_options_at_once" {
     cors_origins               = ["https://app.example", "https://other.example:8443"]
     stage_name                 = "live"
     wait_seconds               = 7
-    appsync_auth               = "iam"
+    appsync_auth               = "api_key"
+    id_secrets                 = ["b", "a"]
     api_authorization          = "AWS_IAM"
     internal_tls               = { certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1", domain_name = "events.internal.example.com" }
     existing_vpc               = { id = "vpc-0123456789abcdef0", private_subnet_ids = ["subnet-1", "subnet-2"] }
     manage_api_gateway_account = false
+    read_foreign_executions    = true
   }
 
   assert {
-    condition     = jsonencode([for name in ["RESPONSE_TIMEOUT", "DRAIN_TIMEOUT", "MAX_IN_FLIGHT", "STAGE_PREFIX"] : { for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }[name]]) == jsonencode(["20", "30", "1234", "live"])
+    condition     = jsonencode([for name in ["RESPONSE_TIMEOUT", "DRAIN_TIMEOUT", "MAX_IN_FLIGHT", "STAGE_PREFIX", "READ_FOREIGN_EXECUTIONS"] : { for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }[name]]) == jsonencode(["20", "30", "1234", "live", "true"])
     error_message = "The variables must reach the service."
   }
   assert {
@@ -68,8 +70,18 @@ run "all_options_at_once" {
     error_message = "With AWS_IAM, every method must require a signature."
   }
   assert {
-    condition     = local.api_document.components.securitySchemes.sigv4["x-amazon-apigateway-authtype"] == "awsSigv4"
+    condition     = keys(local.api_document.components.securitySchemes) == ["sigv4"] && local.api_document.components.securitySchemes.sigv4["x-amazon-apigateway-authtype"] == "awsSigv4"
     error_message = "The security scheme must be API Gateway's own."
+  }
+  assert {
+    condition = jsonencode({ for route, integration in local.integrations : route => try(integration.requestParameters["integration.request.header.X-Caller-Id"], null) }) == jsonencode({
+      "post /event"         = "context.identity.userArn"
+      "get /event/{id}"     = "context.identity.userArn"
+      "delete /event/{id}"  = "context.identity.userArn"
+      "options /event"      = null
+      "options /event/{id}" = null
+    }) && local.environment.CALLER_HEADER == "X-Caller-Id"
+    error_message = "API Gateway must tell the service which principal signed the request, in the header that the service reads."
   }
   assert {
     condition     = aws_lb_listener.service.port == 443 && aws_lb_listener.service.protocol == "HTTPS" && startswith(aws_lb_listener.service.ssl_policy, "ELBSecurityPolicy-TLS13")
@@ -84,15 +96,19 @@ run "all_options_at_once" {
     error_message = "The security groups must admit the TLS port."
   }
   assert {
-    condition     = aws_cloudformation_stack.appsync.parameters.SubscriberAuth == "AWS_IAM" && local.environment.APPSYNC_AUTH == "iam" && !can(local.environment.APPSYNC_API_KEY_SECRET)
-    error_message = "Subscribers must use IAM and have no key."
+    condition     = aws_cloudformation_stack.appsync.parameters.SubscriberAuth == "API_KEY" && local.environment.APPSYNC_AUTH == "api_key" && local.environment.APPSYNC_API_KEY_SECRET == local.appsync.api_key_secret
+    error_message = "Subscribers must use the key, which the service reads itself."
   }
   assert {
     condition = jsonencode(slice(jsondecode(aws_iam_role_policy.task.policy).Statement, 2, length(jsondecode(aws_iam_role_policy.task.policy).Statement))) == jsonencode([
-      { Sid = "Connect", Effect = "Allow", Action = "appsync:EventConnect", Resource = "arn:aws:appsync:us-east-1:123456789012:apis/api123" },
-      { Sid = "Subscribe", Effect = "Allow", Action = "appsync:EventSubscribe", Resource = "arn:aws:appsync:us-east-1:123456789012:apis/api123/channelNamespace/AsyncEvents" },
+      { Sid = "ReadApiKey", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf" },
+      { Sid = "DecryptSecrets", Effect = "Allow", Action = "kms:Decrypt", Resource = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000", Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.us-east-1.amazonaws.com" } } },
     ])
-    error_message = "The task may subscribe, but neither publish nor read the key."
+    error_message = "The task may read the key, and nothing else of AppSync."
+  }
+  assert {
+    condition     = aws_cloudformation_stack.appsync.parameters.FirstIdSecret == "b" && aws_cloudformation_stack.appsync.parameters.KeepOtherIdSecret == "true" && jsondecode(aws_ecs_task_definition.service.container_definitions)[0].dockerLabels.id-secrets == "b a"
+    error_message = "The second secret must tag ids, and the tasks must be new, because only new ones read the list."
   }
 }
 

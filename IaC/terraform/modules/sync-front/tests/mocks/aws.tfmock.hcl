@@ -26,6 +26,7 @@ mock_resource "aws_cloudformation_stack" {
       ConnectionSecretArn  = "arn:aws:secretsmanager:us-east-1:123456789012:secret:events!connection/sync-front/1-AbCdEf"
       ApiKeySecretArn      = "arn:aws:secretsmanager:us-east-1:123456789012:secret:ApiKeySecret-AbCdEf"
       IdempotencySecretArn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:IdempotencySecret-AbCdEf"
+      IdSecretsArn         = "arn:aws:secretsmanager:us-east-1:123456789012:secret:IdSecrets-AbCdEf"
     }
   }
 }

@@ -83,6 +83,11 @@ run "contract" {
     error_message = "ECS must check liveness and the load balancer readiness, not the other way round."
   }
 
+  assert {
+    condition     = toset([for field in aws_wafv2_web_acl_logging_configuration.api.redacted_fields : field.single_header[0].name]) == toset(["authorization", "x-amz-security-token", "x-api-key"])
+    error_message = "No key or token may be in the log of blocked requests."
+  }
+
   # Rollbacks.
   assert {
     condition     = jsonencode(aws_ecs_service.main.alarms[0].alarm_names) == jsonencode(["sync-front-faults"]) && aws_ecs_service.main.alarms[0].rollback

@@ -137,7 +137,7 @@ class StepFunctions:
         """Executions that were started while their replies could not be received."""
 
     @asynccontextmanager
-    async def start_slot(self, timeout: float) -> AsyncIterator[float]:
+    async def start_slot(self, timeout: float, _caller: str | None = None) -> AsyncIterator[float]:
         if self.start_results and self.start_results[0] == "late":
             self.start_results.popleft()
             await asyncio.sleep(1)

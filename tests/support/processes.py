@@ -141,8 +141,9 @@ class Process:
             await self._changed.wait_for(condition)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
+        """Send a signal, unless the process has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
 
     async def wait(self, timeout: float = 30) -> int:
         """Wait until the process ends; return its exit status."""

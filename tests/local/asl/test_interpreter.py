@@ -196,6 +196,12 @@ async def test_a_catcher_continues_with_the_error_and_its_own_output_and_assign(
     assert await run(states, "!", Endpoint(StateError("Other", "x"))) == [{"Error": "Other", "Cause": "x"}, 0]
 
 
+async def test_a_catcher_does_not_see_the_result_of_which_no_output_could_be_made() -> None:
+    catch = [{"ErrorEquals": ALL, "Next": "End", "Output": "{% $exists($states.result) %}"}]
+    states = {"T": task(Output="{% $states.result.no %}", Catch=catch), "End": {"Type": "Succeed"}}
+    assert await run(states, 1, Endpoint({"r": 1})) is False
+
+
 @pytest.mark.parametrize(
     ("handler", "error", "caught"),
     [

@@ -163,5 +163,21 @@ async def test_a_task_that_somebody_else_ends_has_a_token_of_its_own(name: str) 
 async def test_an_execution_that_goes_round_for_ever_is_ended_as_on_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.local.asl.run._MAX_EVENTS", 50)
     states = {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}
+    execution = Run()
     with pytest.raises(StateError, match="more than 50 events"):
-        await run(states)
+        await run(states, run=execution)
+    assert len(execution.events) == 50
+
+
+async def test_each_event_names_the_one_before_it_in_its_flow() -> None:
+    branches = [flow(A={"Type": "Pass", "End": True}), flow(B={"Type": "Pass", "End": True})]
+    execution = Run()
+    await run({"P": {"Type": "Parallel", "Branches": branches, "End": True}}, 1, run=execution)
+    before = [execution.events[event.previous - 1].kind if event.previous else "" for event in execution.events]
+    assert [(event.kind, kind) for event, kind in zip(execution.events, before, strict=True)] == [
+        ("ParallelStateEntered", ""),
+        ("ParallelStateStarted", "ParallelStateEntered"),
+        *[("PassStateEntered", "ParallelStateStarted"), ("PassStateExited", "PassStateEntered")] * 2,
+        ("ParallelStateSucceeded", "ParallelStateStarted"),
+        ("ParallelStateExited", "ParallelStateSucceeded"),
+    ]

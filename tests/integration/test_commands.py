@@ -81,15 +81,16 @@ async def test_a_busy_port_is_one_clear_message(variable: str) -> None:
             assert port in messages[0]
 
 
-async def test_an_unsupported_workflow_is_one_clear_message(tmp_path: Path) -> None:
+async def test_a_workflow_that_cannot_be_run_is_one_clear_message(tmp_path: Path) -> None:
     definition = tmp_path / "workflow.asl.json"
-    definition.write_text('{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Map", "End": true}}}')
+    definition.write_text('{"StartAt": "A", "States": {"A": {"Type": "Pass", "Resultpath": "$", "End": true}}}')
     async with command("service", "local", "--workflow", str(definition), env=LOCAL) as process:
         assert await process.wait() == 1
         messages = [line for line in process.stderr if not line.startswith("{")]
         assert len(messages) == 2
         assert str(definition) in messages[0]
-        assert "'Map'" in messages[1]
+        assert "'A'" in messages[1]
+        assert "Resultpath" in messages[1]
 
 
 @pytest.mark.parametrize("arguments", [["local", "--wait", "-1"], ["local", "--wait", "soon"], ["dance"], []])

@@ -94,8 +94,8 @@ async def round_of_requests(url: str) -> tuple[Counter[str], dict[str, int]]:
 
     ends = Counter(await asyncio.gather(*(one(number) for number in range(REQUESTS))))
     async with asyncio.timeout(20):
-        # When idle, only this task and the six of the service, its link, its recovery and its metrics remain.
-        while len(asyncio.all_tasks()) > 7:  # noqa: ASYNC110 - asyncio has no event for the end of any task
+        # When idle, only this task and the seven of the service, its link, its recovery and its metrics remain.
+        while len(asyncio.all_tasks()) > 8:  # noqa: ASYNC110 - asyncio has no event for the end of any task
             await asyncio.sleep(0.05)
     return ends, left_over()
 

@@ -36,21 +36,29 @@ class Admission:
         """Whether all requests in flight have to end now."""
         return self._released.is_set()
 
-    def refusal(self, caller: str | None = None, typical_seconds: float = 0.0) -> Problem | None:
-        """Return why a new request of `caller` is refused, or None; a request usually takes `typical_seconds`.
+    def check(self, caller: str | None, typical_seconds: float = 0.0) -> None:
+        """Raise Draining, CallerShareExceeded or AtCapacity if a new request of `caller` has to be refused.
 
-        Without a caller, only the limit of all requests applies.
+        A request usually takes `typical_seconds`. Without a caller, only the limit of all requests applies.
         """
+        # Raised here: a frame that has its exception in a variable is a cycle, which only the garbage collector frees.
         if self._refusing:
-            return Draining("This instance is shutting down; retry to reach another one.")
+            raise Draining("This instance is shutting down; retry to reach another one.")
         retry_after = typical_seconds / 2  # on average, half of the requests in flight will have ended by then
         if caller is not None and self._by_caller.get(caller, 0) >= self.caller_limit:
-            return CallerShareExceeded(
+            raise CallerShareExceeded(
                 f"Each caller may have {self.caller_limit} requests in flight.", retry_after=retry_after
             )
         if self.in_flight >= self.limit:
-            return AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=retry_after)
-        return None
+            raise AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=retry_after)
+
+    def admits(self, caller: str | None) -> bool:
+        """Return whether a new request of `caller` would be accepted."""
+        try:
+            self.check(caller)
+        except Problem:
+            return False
+        return True
 
     def request(self, caller: str | None) -> InFlight:
         """Return a context manager that counts a request of `caller`, if callers are known, until its block ends."""

@@ -88,8 +88,7 @@ class Bridge:
         not be started; OutcomeUnknown if Step Functions did not say whether it was; IdempotencyKeyReused or
         IdempotencyConflict if the existing execution belongs to another event, or cannot be read.
         """
-        if (problem := self._admission.refusal(caller, self._durations.typical_seconds)) is not None:
-            raise problem
+        self._admission.check(caller, self._durations.typical_seconds)
         channel = self._remote.own_channel(execution_id)
         start = Start(execution_id, envelope.encode(execution_id, event, channel), trace_header, caller)
         began = asyncio.get_running_loop().time()
@@ -127,7 +126,7 @@ class Bridge:
         UnknownExecution, or what `RecordReader.describe` raises.
         """
         guess = foreign and not self._replies.knows(execution_id)
-        if wait <= 0 or self._admission.refusal(caller) is not None:
+        if wait <= 0 or not self._admission.admits(caller):
             execution = await self._record.describe(execution_id, guess=guess)
             self._replies.remember(execution_id)
             return self._recorded(execution)

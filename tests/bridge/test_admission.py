@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 
 import pytest
 
@@ -49,6 +51,19 @@ async def test_one_caller_at_its_share_is_refused_and_another_one_is_not() -> No
         made.assert_nothing_in_flight()
 
 
+async def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
+    async with stage(max_in_flight=0) as made:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(100):
+                with suppress(AtCapacity):
+                    await made.submit("{}", 10)
+            assert gc.collect() < 100
+        finally:
+            gc.enable()
+
+
 async def test_a_caller_at_its_share_can_still_read_what_it_started_without_waiting() -> None:
     async with stage(caller_limit=1) as made:
         made.endpoint.script("DescribeExecution", described("RUNNING"))
@@ -63,7 +78,7 @@ async def test_a_caller_at_its_share_can_still_read_what_it_started_without_wait
 async def test_without_callers_the_share_does_not_apply() -> None:
     admission = Admission(3, 1)
     with admission.request(None), admission.request(None):
-        assert admission.refusal(None) is None
+        assert admission.admits(None)
 
 
 async def test_requests_of_any_number_of_callers_leave_nothing_behind() -> None:

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NOTHING_STARTED = {"at-capacity", "draining", "link-down", "throttled", "unreachable"}
+NOTHING_STARTED = {
+    *("caller-share-exceeded", "caller-rate-exceeded"),
+    *("at-capacity", "draining", "link-down", "throttled", "unreachable"),
+}
 """Problems, by the last part of their type, that state that nothing was started."""
 
 MAX_LOOKUP_DELAY_S = 2.5
@@ -151,13 +154,13 @@ def _faults_of(call: Call, records: Mapping[str, Record], starts: Counter[str]) 
 
 def _mismatches(status: int, body: Any, call: Call, records: Mapping[str, Record]) -> Iterator[str]:
     """Compare one response with the record of the execution that it names."""
-    if status not in {200, 202, 502, 503, 504}:
+    if status not in {200, 202, 429, 502, 503, 504}:
         yield f"unexpected status {status}"
         return
     if not isinstance(body, dict):
         yield "not a JSON object"
         return
-    if status == 503:
+    if status in {429, 503}:
         return
     record = records.get(str(body.get("id")))
     if record is None:

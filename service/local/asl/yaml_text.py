@@ -40,13 +40,13 @@ def _pattern(words: str) -> re.Pattern[str]:
 
 
 def _short_form(loader: Any, name: str, node: Any) -> Json:
-    value = (
-        loader.construct_scalar(node)
-        if hasattr(node, "value") and isinstance(node.value, str)
-        else loader.construct_sequence(node, deep=True)
-        if isinstance(node.value, list) and not any(isinstance(item, tuple) for item in node.value)
-        else loader.construct_mapping(node, deep=True)
-    )
+    """Return the value of `!name node`."""
+    if node.id == "scalar":
+        value = loader.construct_scalar(node)
+    elif node.id == "sequence":
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
     if name in {"Ref", "GetAtt"}:
         return f"${{{value if isinstance(value, str) else '.'.join(value)}}}"
     return value[0] if name == "Sub" and isinstance(value, list) else value

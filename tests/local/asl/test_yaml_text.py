@@ -28,6 +28,7 @@ States:
         ("!Sub 'arn:${AWS::Region}'", "arn:${AWS::Region}"),
         ("!Sub ['a ${b}', {b: 1}]", "a ${b}"),
         ("a: !Join ['', [x, y]]", {"a": ["", ["x", "y"]]}),
+        ("!Transform {Name: x, With: [1]}", {"Name": "x", "With": [1]}),
         (
             "[yes, No, on, true, FALSE, null, ~, 2024-01-01, 2024-01-01T00:00:00Z, 1.5, 0o7]",
             ["yes", "No", "on", True, False, None, None, "2024-01-01", "2024-01-01T00:00:00Z", 1.5, "0o7"],

@@ -166,4 +166,13 @@ def _query(path: str, text: str) -> Callable[[Json], Json]:
     except jsonpath.JSONPathError as error:
         reason = str(error).partition("\n")[0].strip()
         raise InvalidPathError(f"{text!r} is not a valid JSONPath: {reason}") from error
-    return compiled.findall
+
+    def find(data: Json) -> list[Json]:
+        if not isinstance(data, dict | list):
+            return []  # the library would parse text as JSON
+        try:
+            return list(compiled.findall(data))
+        except jsonpath.JSONPathError as error:
+            raise EvaluationError(f"the JSONPath '{text}' cannot be evaluated: {error}", "States.Runtime") from error
+
+    return find

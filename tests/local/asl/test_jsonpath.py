@@ -93,6 +93,19 @@ def test_a_path_may_begin_at_the_context_object_or_at_a_variable(path: str, valu
     assert find(path, v={"x": 2}) == value
 
 
+@pytest.mark.parametrize("data", ['{"a": 1}', "[1]", "text", "", 5, None, True])
+def test_a_query_finds_nothing_in_a_scalar(data: Any) -> None:
+    assert find("$..a", data) == find("$[*]", data) == []
+
+
+def test_a_query_that_cannot_be_evaluated_is_an_error() -> None:
+    deep: Any = {}
+    for _ in range(150):
+        deep = {"a": deep}
+    with pytest.raises(EvaluationError, match=r"'\$\.\.b' cannot be evaluated"):
+        find("$..b", deep)
+
+
 @pytest.mark.parametrize("path", ["$.a.c", "$.a[0]", "$.b.c", "$.c[3]", "$.c.a", "$gone.a", "$$.no", "$.n.x"])
 def test_a_reference_path_that_leads_nowhere_is_an_error_with_its_text(path: str) -> None:
     with pytest.raises(MissingError, match="could not be found") as caught:

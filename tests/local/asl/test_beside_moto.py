@@ -35,17 +35,21 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8
 )
 DATA = st.fixed_dictionaries(
-    {"a": VALUES, "b": VALUES, "n": st.integers(-5, 5), "l": st.lists(st.integers(0, 3), min_size=1)}
+    {"a": VALUES, "b": VALUES, "z": st.none(), "n": st.integers(-5, 5), "l": st.lists(st.integers(0, 3), min_size=1)}
 )
 STEPS = st.sampled_from([".a", ".b", ".c", "[0]", "['a']"])
 PATHS = st.one_of(
     st.lists(STEPS, max_size=3).map(lambda steps: "$" + "".join(steps)),
-    st.sampled_from(["$.n", "$.l", "$.l[0]", "$$.Execution.Input.n", "$$.Execution.Name", "$$.StateMachine.Name"]),
+    st.sampled_from(
+        ["$.n", "$.z", "$.l", "$.l[0]", "$$.Execution.Input.n", "$$.Execution.Name", "$$.StateMachine.Name"]
+    ),
 )
+# In calls, moto's grammar has no names in brackets.
+DOTTED = PATHS.filter(lambda path: "['" not in path)
 CALLS = st.one_of(
-    st.tuples(PATHS, PATHS).map(lambda paths: f"States.Format('{{}} and {{}}', {paths[0]}, {paths[1]})"),
-    st.tuples(PATHS, PATHS).map(lambda paths: f"States.Array({paths[0]}, 'x', 1, {paths[1]})"),
-    PATHS.map(lambda path: f"States.JsonToString({path})"),
+    st.tuples(DOTTED, DOTTED).map(lambda paths: f"States.Format('{{}} and {{}}', {paths[0]}, {paths[1]})"),
+    st.tuples(DOTTED, DOTTED).map(lambda paths: f"States.Array({paths[0]}, 'x', 1, {paths[1]})"),
+    DOTTED.map(lambda path: f"States.JsonToString({path})"),
     st.sampled_from(
         [
             "States.ArrayLength($.l)",
@@ -167,14 +171,14 @@ def both(states: dict[str, Any], data: Any) -> tuple[Any, Any]:
     return ours(states, data), motos(states, data)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(PASSES, DATA)
 def test_data_passes_through_a_state_as_in_moto(fields: dict[str, Any], data: Any) -> None:
     here, there = both({"S": {"Type": "Pass", "End": True, **fields}}, data)
     assert here == there or (here is there is FAILED)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(RULES, DATA)
 def test_a_choice_decides_as_in_moto(rule: dict[str, Any], data: Any) -> None:
     here, there = both({"S": {"Type": "Choice", "Choices": [{**rule, "Next": "yes"}], "Default": "no"}, **ENDS}, data)

@@ -67,8 +67,8 @@ class Metrics:
         build.info({"version": __version__, "python": platform.python_version()})
         self._requests = Counter(
             "sync_front_requests",
-            "Finished requests, by operation (start, read, stop) and outcome (succeeded, running, stopped, or the "
-            "problem's slug).",
+            "Finished requests, by operation (start, read, stop) and outcome (succeeded, running, stopped, ended, or "
+            "the problem's slug).",
             ["operation", "outcome"],
             registry=self.registry,
         )

@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 
 _OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": "stop"}
 _PROBES: Final = ("/healthz", "/readyz", "/metrics")
-_OUTCOMES: Final = {200: "succeeded", 202: "running", 204: "stopped"}
+_OUTCOMES: Final = {200: "succeeded", 202: "running"}
+_NO_CONTENT: Final = {"DELETE": "stopped", "GET": "ended"}
+"""What a 204 means: an execution was stopped, or a stream that was taken up again had reported its end before."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
 
@@ -109,7 +111,8 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
     more = context.log_fields
     route = _route(request)
     running = result is not None and result.outcome is None  # a stream has sent its 200 long before
-    outcome = problem or ("running" if running else _OUTCOMES.get(status, "other"))
+    ended = _NO_CONTENT.get(request.method) if status == 204 else _OUTCOMES.get(status)
+    outcome = problem or ("running" if running else ended or "other")
     if route.endswith(("/event", "/event/{id}")):
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]

@@ -53,7 +53,7 @@ REMOVE: Final = (errors.UnknownExecution, errors.CallerRateExceeded, errors.Call
 
 OUTCOMES: Final = {
     "start": ("succeeded", "running", *(problem.slug for problem in CREATE), "unexpected", "client-disconnected"),
-    "read": ("succeeded", "running", *(problem.slug for problem in READ), "unexpected", "client-disconnected"),
+    "read": ("succeeded", "running", "ended", *(problem.slug for problem in READ), "unexpected", "client-disconnected"),
     "stop": ("stopped", *(problem.slug for problem in REMOVE), "unexpected", "client-disconnected"),
 }
 """The outcomes of each operation, by which the requests are counted."""

@@ -223,6 +223,10 @@ async def test_a_client_that_has_seen_the_end_gets_a_204() -> None:
         async with it.client.get(f"/event/{ID}", headers=STREAM | {"Last-Event-ID": "end"}) as response:
             assert (response.status, await response.read()) == (204, b"")
         assert it.stage.endpoint.calls == []
+        async with it.client.get("/metrics") as response:
+            metrics = await response.text()
+        assert '{operation="read",outcome="ended"} 1.0' in metrics
+        assert '{operation="read",outcome="stopped"}' not in metrics
 
 
 async def test_a_head_is_never_a_stream() -> None:

@@ -36,7 +36,7 @@ BANNER = """\
 Listening on {where}  (press Ctrl-C to stop). Try:
 
   curl -s {url}/event -H 'Content-Type: application/json' \\
-    -d {event}
+    {caller}-d {event}
 
 and watch the live view at {url}/_local/
 """
@@ -105,7 +105,8 @@ async def run(workflow: Workflow) -> bool:
         candidates = [example(config.REQUEST_SCHEMA.document), {}]
         if own is None:
             candidates.insert(0, DEMO_EVENT)
-        banner = _banner(config.HOST, port, next(filter(config.REQUEST_SCHEMA.accepts, candidates), {}))
+        event: Any = next(filter(config.REQUEST_SCHEMA.accepts, candidates), {})
+        banner = _banner(config.HOST, port, event, config.CALLER_HEADER)
         if schema is not None and not schema.is_file():
             banner += ANY_OBJECT.format(schema=schema)
         print(banner, flush=True)  # noqa: T201 - for the person at the terminal
@@ -174,10 +175,11 @@ def _schema_beside(workflow: Path) -> Path | None:
     return schema
 
 
-def _banner(host: str, port: int, event: Any) -> str:
-    """Say where the service listens, and how to call it from this machine."""
+def _banner(host: str, port: int, event: Any, caller_header: str | None = None) -> str:
+    """Say where the service listens, and how to call it from this machine, where no gateway says who calls."""
     everywhere = is_wildcard(host)
     name = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{port}"
     where = f"all addresses of this machine, port {port}" if everywhere else url
-    return BANNER.format(where=where, url=url, event=shlex.quote(json.dumps(event)))
+    caller = "" if caller_header is None else f"-H {shlex.quote(f'{caller_header}: me')} "
+    return BANNER.format(where=where, url=url, caller=caller, event=shlex.quote(json.dumps(event)))

@@ -139,6 +139,12 @@ def test_the_banner_says_where_the_service_listens(host: str, where: str, url: s
     assert f"{url}/_local/" in banner
 
 
+def test_the_banner_says_who_calls_if_the_service_has_to_know() -> None:
+    banner = local_use._banner("127.0.0.1", 80, {}, "X-It's")
+    command_line = banner[banner.index("curl") :].partition("\n\n")[0]
+    assert shlex.split(command_line)[-4:] == ["-H", "X-It's: me", "-d", "{}"]
+
+
 @pytest.mark.parametrize("host", [None, " "])
 async def test_local_use_can_be_reached_from_this_machine_alone(host: str | None) -> None:
     environment = {"PORT": "0", "LOCAL_AWS_PORT": "0", "LOG_FORMAT": "json", **({} if host is None else {"HOST": host})}

@@ -3,6 +3,6 @@
 from service.local.asl.definition import DefinitionError
 from service.local.faults import Faults
 from service.local.quotas import AWS_QUOTAS, ActionQuota
-from service.local.server import WORKFLOW, LocalAws
+from service.local.server import WORKFLOW, LocalAws, url
 
-__all__ = ["AWS_QUOTAS", "WORKFLOW", "ActionQuota", "DefinitionError", "Faults", "LocalAws"]
+__all__ = ["AWS_QUOTAS", "WORKFLOW", "ActionQuota", "DefinitionError", "Faults", "LocalAws", "url"]

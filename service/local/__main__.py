@@ -11,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from service.local import WORKFLOW, DefinitionError, LocalAws
+from service.local import WORKFLOW, DefinitionError, LocalAws, url
 
 
 async def serve(aws: LocalAws) -> None:
@@ -28,16 +28,16 @@ async def serve(aws: LocalAws) -> None:
         await shutdown.wait()
 
 
-def settings(url: str) -> str:
+def settings(address: str) -> str:
     """Return what points the service, an AWS SDK or the AWS CLI at this AWS, in a form that a shell can source."""
     values = {
-        "AWS_ENDPOINT_URL_SFN": url,
+        "AWS_ENDPOINT_URL_SFN": address,
         "AWS_DEFAULT_REGION": LocalAws.region,
         "AWS_ACCESS_KEY_ID": "local",  # any are accepted
         "AWS_SECRET_ACCESS_KEY": "local",
         "STATE_MACHINE_ARN": LocalAws.state_machine_arn,
-        "APPSYNC_HTTP_URL": f"{url}/event",
-        "APPSYNC_REALTIME_URL": f"{url.replace('http', 'ws', 1)}/event/realtime",
+        "APPSYNC_HTTP_URL": f"{address}/event",
+        "APPSYNC_REALTIME_URL": f"{address.replace('http', 'ws', 1)}/event/realtime",
         "APPSYNC_NAMESPACE": LocalAws.namespace,
         "APPSYNC_API_KEY": LocalAws.api_key,
     }
@@ -88,14 +88,17 @@ def main(arguments: list[str] | None = None, prog: str = "python -m service.loca
         "--mocks", type=Path, metavar="FILE", help="results of tasks, in the format of AWS Step Functions Local"
     )
     options = parser.parse_args(arguments)
-    port = os.environ.get("LOCAL_AWS_PORT", "4566")
+    port = os.environ.get("LOCAL_AWS_PORT", "").strip() or "4566"
     if not (port.isascii() and port.isdecimal() and int(port) < 65536):
         sys.stderr.write(f"LOCAL_AWS_PORT is not a port number: {port}\n")
         return 1
     if not 0 <= options.wait < float("inf"):
         parser.error("--wait must be a number of seconds, 0 or more")
     if options.settings:
-        sys.stdout.write(settings(f"http://{options.host}:{port}"))
+        if not int(port):
+            sys.stderr.write("LOCAL_AWS_PORT=0 picks a free port: the local AWS prints the settings when it has one.\n")
+            return 1
+        sys.stdout.write(settings(url(options.host, int(port))))
         return 0
     aws = LocalAws(
         host=options.host,

@@ -33,6 +33,11 @@ _MAX_BODY_BYTES = 2 * 1024 * 1024  # more than the 1.2 MB that AppSync accepts i
 _SHUTDOWN_TIMEOUT_S = 0.3  # for requests in flight
 
 
+def url(host: str, port: int) -> str:
+    """Return the address of a local AWS; an IPv6 address is in brackets there (RFC 3986, 3.2.2)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class LocalAws:
     """Step Functions and AppSync Events on one port of this machine, for tests and local development.
 
@@ -154,9 +159,9 @@ class LocalAws:
 
     def _start_workflow(self, port: int) -> None:
         """Compile the definition; it contains this server's own address."""
-        self.url = f"http://{self._host}:{port}"
+        self.url = url(self._host, port)
         self.http_url = f"{self.url}/event"
-        self.realtime_url = f"ws://{self._host}:{port}/event/realtime"
+        self.realtime_url = f"{self.url.replace('http', 'ws', 1)}/event/realtime"
         values = {
             "partition": "aws",
             "endpoint": self.http_url,

@@ -206,6 +206,34 @@ async def test_a_shell_can_source_the_settings_that_are_printed() -> None:
         assert f"\n{name}={value.replace(port, '4999')}\n" in f"\n{printed}"
 
 
+@pytest.mark.parametrize(
+    ("port", "host", "status", "printed"),
+    [
+        (" ", "::1", 0, "export AWS_ENDPOINT_URL_SFN='http://[::1]:4566'\n"),
+        ("4999", "aws", 0, "export APPSYNC_REALTIME_URL=ws://aws:4999/event/realtime\n"),
+        ("0", "aws", 1, "LOCAL_AWS_PORT=0 picks a free port"),
+        ("4999x", "aws", 1, "LOCAL_AWS_PORT is not a port number: 4999x"),
+    ],
+)
+def test_settings_have_addresses_that_can_be_used(
+    port: str,
+    host: str,
+    status: int,
+    printed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOCAL_AWS_PORT", port)
+    assert main(["--settings", "--host", host]) == status
+    assert printed in "".join(capsys.readouterr())
+
+
+async def test_an_ipv6_address_is_one_that_clients_can_use(session: aiohttp.ClientSession) -> None:
+    async with LocalAws(port=0, host="::1") as aws, session.post(aws.http_url, json={}) as response:
+        assert response.status == 401
+        assert aws.realtime_url.startswith("ws://[::1]:")
+
+
 async def test_the_command_reports_a_busy_port_in_one_message() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

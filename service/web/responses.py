@@ -47,24 +47,30 @@ class Responses:
     async def stream(
         self, request: web.Request, preferences: Preferences, stream: Stream, work: Coroutine[Any, Any, Result]
     ) -> web.StreamResponse:
-        """Respond with the events of `work`; the last one is its result or its problem."""
+        """Respond with the events of `work`; the last one is its result or its problem.
+
+        A stream that could not wait, because its caller or the instance is at a limit, comes back no sooner than a 202
+        would say: each time costs a read of the record.
+        """
         context = request[CONTEXT]
         headers = {REQUEST_ID_HEADER: context.request_id}
         if preferences.applied is not None:
             headers["Preference-Applied"] = preferences.applied
 
-        def running(execution_id: str) -> bytes:
+        def running(execution_id: str, least_delay_ms: int = 0) -> bytes:
             context.execution_id = execution_id
             location = self._location(execution_id)
             data = orjson.dumps({"id": execution_id, "status": "RUNNING", "location": location})
-            return events.running(data, stream.reconnect_delay_ms(request.app[DRAINING]()))
+            return events.running(data, max(least_delay_ms, stream.reconnect_delay_ms(request.app[DRAINING]())))
 
         def end(task: asyncio.Task[Result]) -> bytes:
             try:
                 result = task.result()
                 context.note_result(result)
                 if result.outcome is None:
-                    return running(result.execution_id)
+                    at_limit = not (result.waited or request.app[DRAINING]())
+                    pause_s = int(problems.retry_after(result.remaining)) if at_limit else 0
+                    return running(result.execution_id, 1000 * pause_s)
                 return events.event("result", self._representation(result).body, events.END)
             except WorkflowProblem as error:
                 return events.event("problem", problem(request, error).body, events.END)

@@ -211,6 +211,21 @@ async def test_the_streams_of_an_instance_that_stops_end_with_the_location_and_c
         assert len(delays) > 1
 
 
+@pytest.mark.parametrize(("draining", "pause_ms"), [(False, 30_000), (True, events.RECONNECT_DELAY_MS)])
+async def test_a_stream_that_an_instance_at_its_limit_cannot_keep_comes_back_as_late_as_a_202_says(
+    draining: bool, pause_ms: int
+) -> None:
+    async with front(max_in_flight=1) as it, await opened(it) as first:
+        await Events(first).next()
+        it.stage.admission.draining = draining
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING"))
+        async with it.client.get(f"/event/{ID}", headers=STREAM) as response:
+            stream = Events(response)
+            assert [name for name, *_ in await stream.all()] == ["running"]
+            assert stream.retry is not None
+            assert pause_ms <= stream.retry < pause_ms + 1000
+
+
 async def test_a_finished_execution_is_a_stream_of_one_event() -> None:
     async with front() as it:
         it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output='{"a": 1}'))

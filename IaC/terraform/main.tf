@@ -32,6 +32,8 @@ module "sync_front" {
   wait_for_steady_state      = var.wait_for_steady_state
   enable_execute_command     = var.enable_execute_command
   max_in_flight              = var.max_in_flight
+  caller_share               = var.caller_share
+  caller_rate                = var.caller_rate
   on_client_gone             = var.on_client_gone
   read_foreign_executions    = var.read_foreign_executions
   log_level                  = var.log_level

@@ -410,6 +410,34 @@ variable "max_in_flight" {
   }
 }
 
+variable "caller_share" {
+  description = "The part of max_in_flight that each caller may have in flight at a task before 429. With api_authorization = NONE there are no callers to tell apart, and it does not apply."
+  type        = number
+  default     = 0.5
+  nullable    = false
+
+  validation {
+    condition     = var.caller_share > 0 && var.caller_share <= 1
+    error_message = "caller_share must be greater than 0, and at most 1."
+  }
+}
+
+variable "caller_rate" {
+  description = "Requests that each caller may send to a task before 429, as BUCKET SIZE/REFILL PER SECOND in whole numbers, such as 100/20. Without it there is no such limit; with api_authorization = NONE there cannot be one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.caller_rate == null || can(regex("^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$", var.caller_rate))
+    error_message = "caller_rate must look like 100/20: a bucket's size and its refill per second."
+  }
+
+  validation {
+    condition     = var.caller_rate == null || var.api_authorization != "NONE"
+    error_message = "caller_rate needs another api_authorization than NONE: without it, all are one caller."
+  }
+}
+
 variable "on_client_gone" {
   description = "What happens to an execution whose caller disconnects: keep or stop."
   type        = string
@@ -423,10 +451,15 @@ variable "on_client_gone" {
 }
 
 variable "read_foreign_executions" {
-  description = "Whether GET also reads executions that the service did not start, by their names (docs/ids.md)."
+  description = "Whether GET also reads executions that the service did not start, by their names (docs/ids.md). Only with api_authorization = NONE."
   type        = bool
   default     = false
   nullable    = false
+
+  validation {
+    condition     = !var.read_foreign_executions || var.api_authorization == "NONE"
+    error_message = "read_foreign_executions needs api_authorization = NONE: the service starts only with one of both, because it would show every caller's executions."
+  }
 }
 
 variable "log_level" {

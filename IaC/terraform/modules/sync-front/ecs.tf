@@ -39,7 +39,8 @@ locals {
     # The service reads the key itself, and again when AppSync refuses it, so a rotation needs no new tasks.
     var.appsync_auth == "api_key" ? { APPSYNC_API_KEY_SECRET = local.appsync.api_key_secret } : {},
     length(var.cors_origins) > 0 ? { CORS_ORIGINS = join(",", var.cors_origins) } : {},
-    local.caller == null ? {} : { CALLER_HEADER = local.caller_header },
+    local.caller == null ? {} : { CALLER_HEADER = local.caller_header, CALLER_SHARE = var.caller_share },
+    var.caller_rate == null ? {} : { CALLER_RATE = var.caller_rate },
     var.read_foreign_executions ? { READ_FOREIGN_EXECUTIONS = true } : {},
   )
 

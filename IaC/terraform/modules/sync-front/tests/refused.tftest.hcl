@@ -28,6 +28,7 @@ run "an_invalid_value_of_each_variable" {
     var.task_size,
     var.task_count,
     var.max_in_flight,
+    var.caller_share,
     var.on_client_gone,
     var.log_level,
     var.log_retention_days,
@@ -62,6 +63,7 @@ run "an_invalid_value_of_each_variable" {
     task_size             = { cpu = 512, memory = 512 }
     task_count            = { min = 3, max = 2 }
     max_in_flight         = 100000
+    caller_share          = 0
     on_client_gone        = "forget"
     log_level             = "TRACE"
     log_retention_days    = 2
@@ -91,6 +93,8 @@ run "no_image_and_what_api_keys_do_not_go_with" {
     var.api_usage_plans,
     var.api_scopes,
     var.api_caller,
+    var.caller_rate,
+    var.read_foreign_executions,
   ]
 
   variables {
@@ -104,18 +108,23 @@ run "no_image_and_what_api_keys_do_not_go_with" {
     api_usage_plans    = { plan = { rate = 1, burst = 1, keys = [] } }
     api_scopes         = ["events/write"]
     api_caller         = "context.identity.userAgent"
+
+    caller_rate             = "20"
+    read_foreign_executions = true
   }
 }
 
 run "an_image_without_a_version_and_a_caller_who_proves_nothing" {
   command         = plan
-  expect_failures = [var.image_uri, var.task_size, var.api_caller]
+  expect_failures = [var.image_uri, var.task_size, var.api_caller, var.caller_rate]
 
   variables {
     image_tag  = null
     image_uri  = "registry.example/sync-front"
     task_size  = { cpu = 512, memory = 1500 } # between two steps
     api_caller = "context.identity.apiKeyId"  # with NONE
+
+    caller_rate = "100/20"
   }
 }
 

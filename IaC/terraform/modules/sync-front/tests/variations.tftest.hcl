@@ -22,11 +22,12 @@ run "all_options_at_once" {
     internal_tls               = { certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1", domain_name = "events.internal.example.com" }
     existing_vpc               = { id = "vpc-0123456789abcdef0", private_subnet_ids = ["subnet-1", "subnet-2"] }
     manage_api_gateway_account = false
-    read_foreign_executions    = true
+    caller_share               = 0.25
+    caller_rate                = "100/20"
   }
 
   assert {
-    condition     = jsonencode([for name in ["RESPONSE_TIMEOUT", "DRAIN_TIMEOUT", "MAX_IN_FLIGHT", "STAGE_PREFIX", "READ_FOREIGN_EXECUTIONS"] : { for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }[name]]) == jsonencode(["20", "30", "1234", "live", "true"])
+    condition     = jsonencode([for name in ["RESPONSE_TIMEOUT", "DRAIN_TIMEOUT", "MAX_IN_FLIGHT", "STAGE_PREFIX", "CALLER_SHARE", "CALLER_RATE"] : { for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }[name]]) == jsonencode(["20", "30", "1234", "live", "0.25", "100/20"])
     error_message = "The variables must reach the service."
   }
   assert {
@@ -224,11 +225,16 @@ run "the_largest_task" {
   }
 
   variables {
-    task_size = { cpu = 1024, memory = 7168 }
+    task_size               = { cpu = 1024, memory = 7168 }
+    read_foreign_executions = true
   }
 
   assert {
     condition     = aws_ecs_task_definition.service.memory == "7168"
     error_message = "Fargate has 1024 CPU units with any whole GB from 2 to 8."
+  }
+  assert {
+    condition     = local.environment.READ_FOREIGN_EXECUTIONS
+    error_message = "Without callers, the service may read executions that it did not start."
   }
 }

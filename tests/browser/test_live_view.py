@@ -41,7 +41,7 @@ async def test_a_request_is_shown_with_its_execution_its_states_and_its_reply_fr
         await page.until(shows("#executions", "SUCCEEDED"))
         executions = await page.text("#executions")
         assert name in executions
-        for state in ("Wait", "Convert", "HasNames", "BindName", "PublishResult", "Done"):
+        for state in ("Wait", "ConvertJson", "BindName", "Publish"):
             assert state in executions
         assert await page.value("document.querySelector('[aria-current]')") is None
         await page.until(shows("#frames", "Ricardo Marques"))

@@ -106,12 +106,14 @@ async def test_a_stream_that_is_cut_off_gives_back_what_it_held() -> None:
         await stalled(it, OTHER_IDS)
         await fill(it, OTHER_IDS)
         assert it.held.bytes > 0
+        assert it.held.streams == len(OTHER_IDS)
         it.close()
         await it.opened(0)
         async with asyncio.timeout(20):
             while it.held.bytes:  # noqa: ASYNC110 - a count has no event to wait for
                 await asyncio.sleep(0.01)
         it.stage.assert_nothing_in_flight()
+        assert it.held.streams == 0
 
 
 def kept(queue: ProgressQueue) -> list[bytes]:

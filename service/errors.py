@@ -17,6 +17,7 @@ Problem
 ├── CallerUnknown                 500
 ├── WorkflowProblem
 │   ├── WorkflowFailed            502
+│   │   └── WorkflowError         as the settings of the workflow say
 │   ├── WorkflowAborted           502
 │   └── WorkflowTimedOut          504
 └── TryLater                      with Retry-After
@@ -175,6 +176,17 @@ class WorkflowFailed(WorkflowProblem):
         super().__init__("The workflow ended with an error.", execution_id=execution_id)
         self.error = error
         self.log_fields = {"workflow_error": error}
+
+
+class WorkflowError(WorkflowFailed):
+    """The execution failed with an error to which the settings of its workflow give a status."""
+
+    def __init__(self, error: str, workflow: str, mapped_status: int, *, execution_id: str) -> None:
+        super().__init__(error, execution_id=execution_id)
+        self.workflow = workflow
+        """The name of the workflow, which has its own problem types: it cannot claim one of the service."""
+        self.mapped_status = mapped_status
+        """The HTTP status of the response."""
 
 
 class WorkflowAborted(WorkflowProblem):

@@ -23,8 +23,6 @@ from service.stepfunctions.endpoint import Endpoint
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from service.stepfunctions.arn import StateMachineArn
-
 
 _NO_CREDENTIALS: Final = "the AWS SDK finds no credentials (AWS_ACCESS_KEY_ID, a profile, a role, ...)"
 
@@ -45,17 +43,16 @@ class AwsAccess:
     open_files: int = 0
     """How many files an embedded AWS opens in this process."""
 
-    async def step_functions(self, arn: StateMachineArn) -> Endpoint:
-        """Return where and how Step Functions is called for this state machine; raise SettingsError."""
-        # The region is the ARN's: a state machine cannot be started through another region's endpoint.
-        url, signing_name = await self._resolve("stepfunctions", "list_state_machines", "SFN", arn.region, self.sfn_url)
+    async def step_functions(self, region: str) -> Endpoint:
+        """Return where and how Step Functions is called in the region of the state machines; raise SettingsError."""
+        url, signing_name = await self._resolve("stepfunctions", "list_state_machines", "SFN", region, self.sfn_url)
         credentials = await self.session.get_credentials()  # type: ignore[misc]  # the stubs miss that it is a coroutine
         if credentials is None:
             raise SettingsError(_NO_CREDENTIALS)
         return Endpoint(
             url=url,
             signing_name=signing_name,
-            region=arn.region,
+            region=region,
             tls=self.network.tls,
             proxy=self.network.proxy_for(url),
             credentials=credentials.get_frozen_credentials,

@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if options.command == LOCAL_AWS:
         return local.aws_alone(others, f"{parser.prog} {LOCAL_AWS}")
-    return _run(local.run(local.Workflow(options.wait, options.workflow, dict(options.set), options.mocks)))
+    given = local.Workflow(options.wait, options.workflow, dict(options.set), options.mocks, options.workflows)
+    return _run(local.run(given))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run_local.add_argument(
         "--mocks", type=Path, metavar="FILE", help="results of tasks, in the format of AWS Step Functions Local"
+    )
+    run_local.add_argument(
+        "--workflows", type=Path, metavar="FILE", help="a file of workflows to run, as WORKFLOWS is, with definitions"
     )
     commands.add_parser(
         LOCAL_AWS,

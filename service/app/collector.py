@@ -14,7 +14,7 @@ from service.stepfunctions.client import ACTIONS
 from service.telemetry.output import lost_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from prometheus_client import Metric
 
@@ -39,7 +39,7 @@ class ServiceCollector(Collector):
         replies: PendingReplies,
         recovery: Recovery,
         budgets: ReadBudgets,
-        client: StepFunctionsClient,
+        clients: Collection[StepFunctionsClient],
         link: Link,
         channel: ReplyChannel,
         observer: LinkObserver,
@@ -50,7 +50,7 @@ class ServiceCollector(Collector):
         self._replies = replies
         self._recovery = recovery
         self._budgets = budgets
-        self._client = client
+        self._clients = clients
         self._link = link
         self._channel = channel
         self._observer = observer
@@ -82,7 +82,7 @@ class ServiceCollector(Collector):
             "sync_front_throttled_calls", "Calls throttled by Step Functions, by action.", labels=["action"]
         )
         for action in ACTIONS:
-            throttles.add_metric([action], self._client.throttled.get(action, 0))
+            throttles.add_metric([action], sum(client.throttled.get(action, 0) for client in self._clients))
         yield throttles
 
     def _server(self) -> Iterator[Metric]:

@@ -11,27 +11,25 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from service.app.assembly import Shared, assemble
 from service.app.collector import ServiceCollector
 from service.app.fd_limits import ConnectionLimits, connection_limits, raise_open_files
 from service.app.shutdown import FORCED_FLUSH_TIMEOUT_S
-from service.app.state_machine import StateMachineCheck
 from service.appsync import ApiKey, Authorizer, Link, Subscription
 from service.appsync.iam import Iam
 from service.appsync.secrets_manager import SecretsManagerApiKey
 from service.bridge.admission import Admission
-from service.bridge.bridge import Bridge
+from service.bridge.bridges import Bridges
 from service.bridge.caller_rates import CallerRates
-from service.bridge.ids import Ids
+from service.bridge.ids import new_shard
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channels import ReplyChannels
-from service.bridge.starter import Starter
-from service.bridge.state_feed import StateFeed
-from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
+from service.stepfunctions.budget import Budget
+from service.stepfunctions.client import MAX_CALLS
 from service.stepfunctions.read_budgets import ReadBudgets
-from service.stepfunctions.reader import RecordReader
-from service.stepfunctions.stopper import Stopper
+from service.stepfunctions.slots import by_action
 from service.stepfunctions.token_bucket import stop_execution_quota
 from service.telemetry.emf import EmfWriter
 from service.telemetry.link_observer import LinkObserver
@@ -39,23 +37,25 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.traces import from_environment
 from service.web.callers import Callers
 from service.web.connections import Connections
-from service.web.preferences import Waits
 from service.web.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AsyncExitStack
 
     from service.app.aws import AwsAccess
     from service.app.settings import Settings
     from service.bridge.reply_channel import ReplyChannel
     from service.telemetry.traces import Traces
-    from service.web.events import WatchStates
+    from service.web.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT_STARTS: Final = 256
 """Calls of StartExecution under way at once: at 50 ms a call, several times what its quotas allow."""
+
+MIN_STARTS: Final = 16
+"""Calls of StartExecution under way at once for one of many workflows: a throttled one takes no slot of another."""
 
 RESERVED_FILES: Final = 64
 """Files that are open besides requests and calls to Step Functions: the link, sockets, libraries, streams."""
@@ -70,7 +70,7 @@ class Service:
 
     instance: str
     limits: ConnectionLimits
-    bridge: Bridge
+    bridges: Bridges
     admission: Admission
     connections: Connections
     runner: web.AppRunner
@@ -84,19 +84,14 @@ async def build(
     `stack` closes it in reverse order: requests end before the bridge, the bridge before the subscriptions that its
     requests wait for, and the link and the client last.
     """
-    instance = uuid4().hex
-    max_starts = min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT)
-    calls = max_starts + sum(MAX_CALLS.values())
+    instance, shard = uuid4().hex, new_shard()
+    workflows = settings.workflows
+    max_starts = max(MIN_STARTS, min(MAX_CONCURRENT_STARTS, settings.MAX_IN_FLIGHT) // len(workflows))
+    calls = max_starts * len(workflows) + sum(MAX_CALLS.values())
     limits = _connection_limits(settings.MAX_IN_FLIGHT, calls + RESERVED_FILES + aws.open_files)
     admission = Admission(limits.in_flight, max(1, int(limits.in_flight * settings.CALLER_SHARE)))
     replies = PendingReplies()
-
-    endpoint = await aws.step_functions(settings.STATE_MACHINE_ARN)
-    client = await stack.enter_async_context(
-        StepFunctionsClient(endpoint, settings.STATE_MACHINE_ARN, max_starts=max_starts)
-    )
     budgets = ReadBudgets(describe=settings.DESCRIBE_QUOTA, history=settings.HISTORY_QUOTA, list_=settings.LIST_QUOTA)
-    record = RecordReader(client, budgets)
     observer = LinkObserver()
     link = await stack.enter_async_context(
         Link(
@@ -108,7 +103,6 @@ async def build(
         )
     )
     recovery = await stack.enter_async_context(Recovery(replies, budgets))
-    states = await stack.enter_async_context(StateFeed(record, recovery.lookup_ended))
     replies.on_ended = recovery.lookup_ended
     replies.on_deadline_near = recovery.lookup_before_deadline
 
@@ -122,32 +116,31 @@ async def build(
         else:
             recovery.link_lost()
 
-    ids = _ids(settings)
     remote = RemoteSubscriptions(
-        subscribe, recovery, replies, namespace=settings.APPSYNC_NAMESPACE, instance=instance, shard=ids.shard
+        subscribe, recovery, replies, namespace=settings.APPSYNC_NAMESPACE, instance=instance, shard=shard
     )
     stack.push_async_callback(remote.aclose)
     channel = ReplyChannels(subscribe, remote.own_channels, on_own_change)
-    bridge = Bridge(
-        Starter(client, channel),
-        Stopper(client, stop_execution_quota(settings.STATE_MACHINE_ARN.region)),
-        record,
-        replies,
-        recovery,
-        remote,
-        admission,
-        stop_abandoned=settings.ON_CLIENT_GONE == "stop",
+    shared = Shared(
+        settings=settings,
+        endpoint=await aws.step_functions(settings.region),
+        slots=by_action(MAX_CALLS),
+        max_starts=max_starts,
+        budgets=budgets,
+        stop_budget=Budget(stop_execution_quota(settings.region)),
+        replies=replies,
+        recovery=recovery,
+        remote=remote,
+        channel=channel,
+        admission=admission,
+        shard=shard,
     )
-    stack.push_async_callback(bridge.aclose)
-
-    def without_record() -> None:
-        record.kept = False
-        ids.keys_enabled = False
-
-    machine = await stack.enter_async_context(StateMachineCheck(client, settings.STATE_MACHINE_ARN, without_record))
+    made = [await assemble(stack, workflow, shared) for workflow in workflows]
+    bridges = Bridges(admission, replies, [one.workflow.bridge for one in made])
 
     def ready() -> str | None:
-        return not_ready(admission, channel, machine.not_ready)
+        reasons = [one.check.not_ready for one in made]
+        return not_ready(admission, channel, reasons[0] if all(reasons) else None)
 
     connections = Connections(limits.connections, keep_alive=settings.KEEP_ALIVE_TIMEOUT)
     collector = ServiceCollector(
@@ -155,7 +148,7 @@ async def build(
         replies=replies,
         recovery=recovery,
         budgets=budgets,
-        client=client,
+        clients=[one.client for one in made],
         link=link,
         channel=channel,
         observer=observer,
@@ -165,28 +158,24 @@ async def build(
     application = _application(
         stack,
         settings,
-        bridge,
+        [one.workflow for one in made],
         collector,
         instance=instance,
-        ids=ids,
-        watch_states=states.watching if settings.PROGRESS == "states" else None,
         ready=ready,
         draining=lambda: admission.draining,
     )
     extend(application)
     runner = await _runner(stack, application)
-    return Service(instance, limits, bridge, admission, connections, runner)
+    return Service(instance, limits, bridges, admission, connections, runner)
 
 
-def _application(  # noqa: PLR0913 - what the routes need, and what is exported about them
+def _application(
     stack: AsyncExitStack,
     settings: Settings,
-    bridge: Bridge,
+    workflows: Sequence[Workflow],
     collector: ServiceCollector,
     *,
     instance: str,
-    ids: Ids,
-    watch_states: WatchStates | None,
     ready: Callable[[], str | None],
     draining: Callable[[], bool],
 ) -> web.Application:
@@ -194,13 +183,9 @@ def _application(  # noqa: PLR0913 - what the routes need, and what is exported 
     metrics.registry.register(collector)
     traces = _export(stack, settings, metrics, instance)
     return Routes(
-        bridge,
-        settings.REQUEST_SCHEMA,
+        workflows,
         metrics=metrics,
-        ids=ids,
         callers=_callers(settings),
-        waits=Waits(settings.RESPONSE_TIMEOUT, settings.STREAM_TIMEOUT),
-        watch_states=watch_states,
         stage_prefix=settings.STAGE_PREFIX,
         ready=ready,
         draining=draining,
@@ -233,18 +218,6 @@ async def _runner(stack: AsyncExitStack, application: web.Application) -> web.Ap
     return runner
 
 
-def _ids(settings: Settings) -> Ids:
-    """Return the ids, made with secrets that all instances share."""
-    key_secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
-    if key_secret is None:
-        log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")
-    return Ids(
-        "event",
-        [secret.get_secret_value() for secret in settings.ID_SECRETS],
-        None if key_secret is None else key_secret.get_secret_value(),
-    )
-
-
 def _callers(settings: Settings) -> Callers:
     rates = None if settings.CALLER_RATE is None else CallerRates(settings.CALLER_RATE)
     return Callers(settings.CALLER_HEADER, settings.ID_SECRETS[0].get_secret_value(), rates)
@@ -259,7 +232,7 @@ def _connection_limits(requested: int, reserved: int) -> ConnectionLimits:
 
 
 async def _authorizer(settings: Settings, aws: AwsAccess) -> Authorizer:
-    region = settings.STATE_MACHINE_ARN.region
+    region = settings.region
     if settings.APPSYNC_AUTH == "iam":
         return Iam(settings.APPSYNC_HTTP_URL, aws.session, region)
     # The settings hold exactly one of the two.

@@ -15,7 +15,7 @@ from service.app import event_loop, serve, settings
 from service.app.aws import AwsAccess
 from service.app.network import Network
 from service.app.shutdown import Shutdown
-from service.local import WORKFLOW, DefinitionError, LocalAws
+from service.local import WORKFLOW, Definition, DefinitionError, LocalAws
 from service.local import __main__ as local_aws
 from service.telemetry import logs
 from service.web import docs
@@ -24,10 +24,12 @@ from service.web.schema import RequestSchema
 from service.web.site import is_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from aiohttp import web
+
+    from service.app.workflows import WorkflowSettings
 
 EMBEDDED_AWS_OPEN_FILES = 2048
 """Files that the embedded AWS opens: its ends of the service's connections and its workflows' HTTP calls."""
@@ -35,7 +37,7 @@ EMBEDDED_AWS_OPEN_FILES = 2048
 BANNER = """\
 Listening on {where}  (press Ctrl-C to stop). Try:
 
-  curl -s {url}/event -H 'Content-Type: application/json' \\
+  curl -s {url}{path} -H 'Content-Type: application/json' \\
     {caller}-d {event}
 
 and watch the live view at {url}/_local/
@@ -67,6 +69,8 @@ class Workflow(NamedTuple):
     """Of the placeholders in it."""
     mocks: Path | None
     """The file with the results of its tasks."""
+    several: Path | None = None
+    """The file of several workflows, each with its definition, to run instead."""
 
 
 async def run(workflow: Workflow) -> bool:
@@ -84,6 +88,7 @@ async def run(workflow: Workflow) -> bool:
         {
             "HOST": _environment("HOST", "127.0.0.1"),
             "STATE_MACHINE_ARN": LocalAws.state_machine_arn,
+            "WORKFLOWS": "" if workflow.several is None else str(workflow.several),
             "APPSYNC_HTTP_URL": "http://127.0.0.1/event",
             "APPSYNC_REALTIME_URL": "ws://127.0.0.1/event/realtime",
             "APPSYNC_NAMESPACE": LocalAws.namespace,
@@ -96,17 +101,18 @@ async def run(workflow: Workflow) -> bool:
             **({} if schema is None else {"REQUEST_SCHEMA": schema if schema.is_file() else ""}),
         }
     )
+    machines = [] if workflow.several is None else _definitions(config.workflows)
     logs.configure(config.LOG_LEVEL, config.LOG_FORMAT)
     shutdown = Shutdown()
     shutdown.install_signal_handlers()
 
     def announce(port: int) -> None:
         event_loop.freeze_heap()
-        candidates = [example(config.REQUEST_SCHEMA.document), {}]
-        if own is None:
-            candidates.insert(0, DEMO_EVENT)
-        event: Any = next(filter(config.REQUEST_SCHEMA.accepts, candidates), {})
-        banner = _banner(config.HOST, port, event, config.CALLER_HEADER)
+        first = config.workflows[0]
+        candidates = [DEMO_EVENT] if own is None and workflow.several is None else []
+        candidates += [example(first.schema_of_requests.document), {}]
+        event: Any = next(filter(first.schema_of_requests.accepts, candidates), {})
+        banner = _banner(config.HOST, port, first.route, event, config.CALLER_HEADER)
         if schema is not None and not schema.is_file():
             banner += ANY_OBJECT.format(schema=schema)
         print(banner, flush=True)  # noqa: T201 - for the person at the terminal
@@ -119,6 +125,7 @@ async def run(workflow: Workflow) -> bool:
         port=config.LOCAL_AWS_PORT,
         wait=workflow.wait_s,
         definition=definition,
+        machines=machines,
         values=workflow.values,
         mocks=workflow.mocks,
     )
@@ -126,7 +133,8 @@ async def run(workflow: Workflow) -> bool:
         await aws.start()
     except DefinitionError as error:
         faults = textwrap.indent(str(error), "  ")
-        raise serve.CannotStartError(f"the local AWS cannot run {definition}:\n{faults}") from error
+        file = workflow.several or definition
+        raise serve.CannotStartError(f"the local AWS cannot run {file}:\n{faults}") from error
     except OSError as error:
         message = f"cannot listen on 127.0.0.1, port {config.LOCAL_AWS_PORT} (LOCAL_AWS_PORT): {error.strerror}"
         raise serve.CannotStartError(message) from error
@@ -148,6 +156,18 @@ async def run(workflow: Workflow) -> bool:
 def aws_alone(arguments: list[str], prog: str) -> int:
     """Run the embedded local AWS without the service, by its own command line; return the exit status."""
     return local_aws.main(arguments, prog)
+
+
+def _definitions(workflows: Sequence[WorkflowSettings]) -> list[Definition]:
+    """Return what the local AWS runs; raise SettingsError for workflows without a definition."""
+    missing = [own.name for own in workflows if own.definition is None]
+    if missing:
+        raise settings.SettingsError(f"WORKFLOWS: to run locally, these need a definition: {', '.join(missing)}")
+    return [
+        Definition(own.state_machine_arn.text, own.definition, own.input, own.mocks)
+        for own in workflows
+        if own.definition is not None
+    ]
 
 
 def _environment(name: str, default: str) -> str:
@@ -175,11 +195,11 @@ def _schema_beside(workflow: Path) -> Path | None:
     return schema
 
 
-def _banner(host: str, port: int, event: Any, caller_header: str | None = None) -> str:
+def _banner(host: str, port: int, path: str, event: Any, caller_header: str | None = None) -> str:
     """Say where the service listens, and how to call it from this machine, where no gateway says who calls."""
     everywhere = is_wildcard(host)
     name = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{port}"
     where = f"all addresses of this machine, port {port}" if everywhere else url
     caller = "" if caller_header is None else f"-H {shlex.quote(f'{caller_header}: me')} "
-    return BANNER.format(where=where, url=url, caller=caller, event=shlex.quote(json.dumps(event)))
+    return BANNER.format(where=where, url=url, path=path, caller=caller, event=shlex.quote(json.dumps(event)))

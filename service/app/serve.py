@@ -76,8 +76,8 @@ async def serve(service: Service, settings: Settings, shutdown: Shutdown, announ
         port=port,
         instance=service.instance,
         max_in_flight=service.admission.limit,
-        arn=settings.STATE_MACHINE_ARN.text,
-        region=settings.STATE_MACHINE_ARN.region,
+        workflows={workflow.name: workflow.state_machine_arn.text for workflow in settings.workflows},
+        region=settings.region,
         appsync_host=http_host(settings.APPSYNC_HTTP_URL),
         namespace=settings.APPSYNC_NAMESPACE,
     )
@@ -85,18 +85,18 @@ async def serve(service: Service, settings: Settings, shutdown: Shutdown, announ
 
     await shutdown.requested.wait()
     log.info("stopping", in_flight=service.admission.in_flight)
-    shutdown.on_force(service.bridge.release)
-    await service.bridge.drain(settings.DRAIN_TIMEOUT, settings.DRAIN_DELAY)
+    shutdown.on_force(service.bridges.release)
+    await service.bridges.drain(settings.DRAIN_TIMEOUT, settings.DRAIN_DELAY)
     await flush(service.runner, shutdown)
 
 
 def _warn_about_timeouts(settings: Settings) -> None:
     """Log what is allowed but surprising: each timeout should be longer than the one inside it."""
-    if settings.RESPONSE_TIMEOUT > MAX_RESPONSE_TIMEOUT_S:
-        log.warning("response_timeout_too_long", seconds=settings.RESPONSE_TIMEOUT, longest=MAX_RESPONSE_TIMEOUT_S)
-    longest = min(settings.RESPONSE_TIMEOUT, MAX_DRAIN_TIMEOUT_S)
-    if longest > settings.DRAIN_TIMEOUT:
-        log.warning("drain_timeout_too_short", seconds=settings.DRAIN_TIMEOUT, response=settings.RESPONSE_TIMEOUT)
+    response = max(workflow.response_timeout or settings.RESPONSE_TIMEOUT for workflow in settings.workflows)
+    if response > MAX_RESPONSE_TIMEOUT_S:
+        log.warning("response_timeout_too_long", seconds=response, longest=MAX_RESPONSE_TIMEOUT_S)
+    if min(response, MAX_DRAIN_TIMEOUT_S) > settings.DRAIN_TIMEOUT:
+        log.warning("drain_timeout_too_short", seconds=settings.DRAIN_TIMEOUT, response=response)
 
 
 async def _listen(service: Service, settings: Settings) -> int:

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from service import data_file
 from service.app import setting_types
 from service.app.validation import explain
+from service.app.workflows import WorkflowSettings, parse_workflows
 from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
 from service.web import cors
@@ -39,6 +40,10 @@ class SettingsError(ValueError):
     """The settings cannot be used; the message lists every problem, one per line."""
 
 
+def _parse_arn(text: str | None) -> StateMachineArn | None:
+    return None if text is None else StateMachineArn.parse(text)
+
+
 class Settings(BaseSettings):
     """All settings of the service. Each field is the environment variable of the same name."""
 
@@ -52,9 +57,15 @@ class Settings(BaseSettings):
     PORT: int = Field(8080, ge=0, le=65535)
     """The port to listen on; 0 picks a free one."""
 
-    STATE_MACHINE_ARN: Annotated[StateMachineArn, NoDecode, BeforeValidator(StateMachineArn.parse)]
-    """The workflow to start, by its ARN. The ARN's region is used for Step Functions, and for AppSync and
-    Secrets Manager unless their own addresses name another."""
+    WORKFLOWS: Annotated[tuple[WorkflowSettings, ...], NoDecode, BeforeValidator(parse_workflows)] = ()
+    """The workflows: the path of a TOML file, or JSON text of the same form (docs/workflows.md). Without it,
+    STATE_MACHINE_ARN and the settings that name it make up the only one."""
+
+    STATE_MACHINE_ARN: Annotated[StateMachineArn | None, NoDecode, BeforeValidator(_parse_arn)] = Field(
+        None, validate_default=True
+    )
+    """The workflow to start, by its ARN; required unless WORKFLOWS is set. The ARN's region is used for Step Functions,
+    and for AppSync and Secrets Manager unless their own addresses name another."""
 
     APPSYNC_HTTP_URL: setting_types.EventsUrl
     """The HTTP endpoint of the AppSync Events API: https://<http-domain>/event."""
@@ -175,6 +186,25 @@ class Settings(BaseSettings):
     @classmethod
     def _as_long_as_a_response(cls, seconds: Any, info: ValidationInfo) -> Any:
         return seconds or min(info.data.get("RESPONSE_TIMEOUT", 25), 890)
+
+    @field_validator("STATE_MACHINE_ARN")
+    @classmethod
+    def _some_workflow(cls, arn: StateMachineArn | None, info: ValidationInfo) -> StateMachineArn | None:
+        if arn is None and not info.data.get("WORKFLOWS", True):
+            raise ValueError("is required")
+        return arn
+
+    @property
+    def workflows(self) -> tuple[WorkflowSettings, ...]:
+        """The workflows; without WORKFLOWS the one that the other settings make up."""
+        if self.WORKFLOWS or self.STATE_MACHINE_ARN is None:
+            return self.WORKFLOWS
+        return (WorkflowSettings(state_machine_arn=self.STATE_MACHINE_ARN, request_schema=self.REQUEST_SCHEMA),)
+
+    @property
+    def region(self) -> str:
+        """The region of all state machines."""
+        return self.workflows[0].state_machine_arn.region
 
     @field_validator("STAGE_PREFIX", mode="before")
     @classmethod

@@ -28,6 +28,9 @@ Step Functions Developer Guide)."""
 MISSING: Final = frozenset({"StateMachineDoesNotExist", "StateMachineDeleting", "InvalidArn"})
 """Error codes of a state machine that cannot be started ("StartExecution", AWS Step Functions API Reference)."""
 
+NEEDS_RECORD: Final = "event mode needs a STANDARD state machine"
+"""Why an EXPRESS state machine cannot get unmodified events: no record and no relay would show how they end."""
+
 CREDENTIALS_REFUSED: Final = frozenset(
     {
         "ExpiredToken",
@@ -55,7 +58,8 @@ class StateMachineCheck:
     So what follows an answer that settled nothing, but left the instance ready, is only logged.
 
     A refusal to describe the state machine settles it as well, since starting it needs another permission. Its type is
-    then assumed to be STANDARD. `on_express` is called if it is EXPRESS, which keeps no record.
+    then assumed to be STANDARD. `on_express` is called if it is EXPRESS, which keeps no record. It is then unusable if
+    the workflow `needs_record`.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class StateMachineCheck:
         arn: StateMachineArn,
         on_express: Callable[[], None],
         *,
+        needs_record: bool = False,
         first_pause: float = FIRST_PAUSE_S,
     ) -> None:
         self.not_ready: str | None = None
@@ -71,6 +76,9 @@ class StateMachineCheck:
         self._client = client
         self._arn = arn
         self._on_express = on_express
+        self._needs_record = needs_record
+        self.unsuitable: str | None = None
+        """Why this state machine can never be used, although it can be started."""
         self._pause = first_pause
         self._logged = ""
         self._task: asyncio.Task[None] | None = None
@@ -111,8 +119,11 @@ class StateMachineCheck:
             log.info("state_machine_usable", arn=self._arn.text, region=self._arn.region)
         self.not_ready = None
         if express:
-            log.warning("express_state_machine", recovery=False, idempotency_keys=False)
+            log.warning("express_state_machine", arn=self._arn.text, recovery=False, idempotency_keys=False)
             self._on_express()
+            if self._needs_record:
+                self.unsuitable = self.not_ready = NEEDS_RECORD
+                log.error("state_machine_unusable", reason=NEEDS_RECORD, arn=self._arn.text)
         return True
 
     def _log(self, problem: Problem, reason: str | None) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service.bridge import envelope
 from service.bridge.background import BackgroundTasks
 from service.bridge.durations import Durations
+from service.bridge.envelope import EnvelopeMode
 from service.bridge.result import Result
 from service.bridge.shared_starts import SharedStarts
 from service.bridge.starter import CONFIRM_TIMEOUT_S, Start
@@ -22,10 +22,11 @@ from service.stepfunctions.retry import ExecutionExists
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.bridge.admission import Admission
+    from service.bridge.envelope import InputMode
     from service.bridge.pending import OnProgress, PendingReplies, Waiter
     from service.bridge.recovery import Recovery
     from service.bridge.remote import RemoteSubscriptions
+    from service.bridge.share import Share
     from service.bridge.starter import Starter
     from service.stepfunctions.reader import RecordReader
     from service.stepfunctions.records import Execution
@@ -41,7 +42,7 @@ class Bridge:
     never stopped, since the caller can come back with the key.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part that it brings together
         self,
         starter: Starter,
         stopper: Stopper,
@@ -49,8 +50,9 @@ class Bridge:
         replies: PendingReplies,
         recovery: Recovery,
         remote: RemoteSubscriptions,
-        admission: Admission,
+        admission: Share,
         *,
+        input_mode: InputMode | None = None,
         stop_abandoned: bool = False,
     ) -> None:
         self._starter = starter
@@ -61,7 +63,8 @@ class Bridge:
         self._remote = remote
         self._admission = admission
         self._stop_abandoned = stop_abandoned
-        self._shared_starts = SharedStarts(starter, record, replies)
+        self._input_mode = input_mode or EnvelopeMode()
+        self._shared_starts = SharedStarts(starter, record, replies, self._input_mode)
         self._durations = Durations()
         self._background = BackgroundTasks()
 
@@ -90,7 +93,7 @@ class Bridge:
         """
         self._admission.check(caller, self._durations.typical_seconds)
         channel = self._remote.own_channel(execution_id)
-        start = Start(execution_id, envelope.encode(execution_id, event, channel), trace_header, caller)
+        start = Start(execution_id, self._input_mode.encode(execution_id, event, channel), trace_header, caller)
         began = asyncio.get_running_loop().time()
         with (
             self._admission.request(caller),
@@ -150,7 +153,7 @@ class Bridge:
             if on_start is not None:
                 on_start(execution_id)
             read_at = clock()
-            envelope_ = envelope.decode(execution.input)
+            envelope_ = self._input_mode.decode(execution.input)
             if envelope_ is not None:
                 listening = self._remote.listening(execution_id, envelope_.channel)
             else:
@@ -173,23 +176,8 @@ class Bridge:
         if execution_id in self._replies:
             self._recovery.lookup_ended(execution_id)
 
-    async def drain(self, timeout: float, delay: float = 0.0) -> None:
-        """Shut down gracefully: accept requests for `delay` more seconds, then finish those in flight.
-
-        The load balancer notices during `delay` that the instance is stopping. Requests that are still in flight
-        `timeout` seconds from now are released.
-        """
-        if not await self._admission.drain(timeout, delay):
-            self.release()
-
     def release(self) -> None:
-        """Refuse new requests and end those in flight now.
-
-        A request that waits for its outcome is answered with where to read it; one that waits for its start is answered
-        that this instance is stopping; the work for callers that have left is cancelled.
-        """
-        self._admission.release()
-        self._replies.release()
+        """Cancel the starts under way, and the work for callers that have left."""
         self._shared_starts.release()
         self._background.cancel()
 

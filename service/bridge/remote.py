@@ -78,11 +78,15 @@ class RemoteSubscriptions:
         return self._prefix + execution_id
 
     @contextmanager
-    def listening(self, execution_id: str, channel: str) -> Iterator[None]:
-        """Receive the reply of an execution until the block ends; `channel` is the one that its own input names.
+    def listening(self, execution_id: str, channel: str | None) -> Iterator[None]:
+        """Receive the reply of an execution until the block ends; `channel` is the one in its own input, if any.
 
         Register the waiter first. What ended before the channels were subscribed is then read from the record.
         """
+        if channel is None and shard_of(execution_id) is None:
+            with self._recovery.polling(execution_id):  # nothing reports its end
+                yield
+            return
         channels = self._other_channels(execution_id, channel)
         if not channels:
             if self._replies.was_pending(execution_id):
@@ -107,9 +111,9 @@ class RemoteSubscriptions:
         """Wait until the last subscriptions have ended; each ends in a bounded time."""
         await self._tasks.aclose()
 
-    def _other_channels(self, execution_id: str, channel: str) -> list[str]:
+    def _other_channels(self, execution_id: str, channel: str | None) -> list[str]:
         """Return the channels that may report this execution's end, but for those that are subscribed to anyway."""
-        other = [] if channel == self.own_channel(execution_id) else [channel]
+        other = [] if channel is None or channel == self.own_channel(execution_id) else [channel]
         shard = shard_of(execution_id)
         if shard is not None and shard not in self._shards:
             other.append(f"{self._namespace}/ended/{shard}/{execution_id}")

@@ -14,6 +14,7 @@ from service.stepfunctions.retry import ExecutionExists
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from service.bridge.envelope import InputMode
     from service.bridge.pending import PendingReplies
     from service.bridge.starter import Start, Starter
     from service.stepfunctions.reader import RecordReader
@@ -28,9 +29,9 @@ _STILL_STARTING: Final = "An earlier request with this key is still starting."
 
 
 class SharedStart:
-    """One start, the event it is for, and the channel on which its execution replies."""
+    """One start, the event it is for, and the channel on which its execution replies, if it does."""
 
-    def __init__(self, start: Start, event: str, channel: str) -> None:
+    def __init__(self, start: Start, event: str, channel: str | None) -> None:
         self.start = start
         self.event = event
         self.channel = channel
@@ -45,7 +46,8 @@ class SharedStarts:
     of the execution is taken: the later one finds the execution there and compares its input.
     """
 
-    def __init__(self, starter: Starter, record: RecordReader, replies: PendingReplies) -> None:
+    def __init__(self, starter: Starter, record: RecordReader, replies: PendingReplies, input_mode: InputMode) -> None:
+        self._input_mode = input_mode
         self._starter = starter
         self._record = record
         self._replies = replies
@@ -146,7 +148,7 @@ class SharedStarts:
             execution = await self._record.describe(execution_id, exists=exists)
         except UnknownExecution:
             raise IdempotencyConflict("The execution of this key cannot be read yet; try again later.") from None
-        envelope_ = envelope.decode(execution.input)
+        envelope_ = self._input_mode.decode(execution.input)
         if envelope_ is None:
             raise IdempotencyConflict("The execution of this key was not started by this service.")
         if not envelope.same_event(envelope_.event, shared.event):

@@ -73,6 +73,8 @@ class Faults:
         """An API call takes effect, but its response never arrives."""
         self.read_lag_s: dict[str, float] = {}
         """How many seconds an API action's reads are behind, as the record is eventually consistent."""
+        self.throttled_machines: set[str] = set()
+        """Names of state machines of which every start is throttled."""
         self._delayed: set[asyncio.TimerHandle] = set()
 
     def off(self) -> None:
@@ -81,6 +83,7 @@ class Faults:
             if isinstance(fault, Fault):
                 fault.off()
         self.read_lag_s.clear()
+        self.throttled_machines.clear()
 
     def deliver(self, event: str, deliver: Callable[[str], None]) -> None:
         """Deliver an event to one subscriber, subject to the faults that are on."""

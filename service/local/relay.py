@@ -28,6 +28,9 @@ NAME_PREFIX: Final = "exec-"
 FAILURES: Final = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 """The ends that the rule matches: a workflow reports its successes itself."""
 
+ENDS: Final = FAILURES | {"SUCCEEDED"}
+"""Every end: an unmodified workflow reports none."""
+
 EVENT_DELAY_S: Final = 0.2
 """Seconds from the end of an execution until EventBridge has started the relay."""
 
@@ -39,17 +42,16 @@ _log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Runs the relay for each execution that ends with one of these statuses and has a name of the service.
+    """Runs the relay for executions that end and have names of the service.
 
     `started` counts the runs, `failed` those that could not publish.
     """
 
-    def __init__(self, machine: Machine, interpreter: Interpreter, statuses: Collection[str] = FAILURES) -> None:
+    def __init__(self, machine: Machine, interpreter: Interpreter) -> None:
         self.started = 0
         self.failed = 0
         self._machine = machine
         self._interpreter = interpreter
-        self._statuses = statuses
         self._due: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,9 +60,9 @@ class Relay:
         """Whether no run is due or under way."""
         return not self._due and not self._tasks
 
-    def on_change(self, execution: Execution) -> None:
-        """Start the relay shortly, if a rule matches this execution."""
-        if execution.status not in self._statuses or not execution.name.startswith(NAME_PREFIX):
+    def on_change(self, execution: Execution, statuses: Collection[str]) -> None:
+        """Start the relay shortly if the rule for these statuses matches the execution."""
+        if execution.status not in statuses or not execution.name.startswith(NAME_PREFIX):
             return
         event = status_change(execution)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections import ChainMap
+from functools import partial
+from typing import TYPE_CHECKING, Self, cast
 
 from aiohttp import web
 
@@ -12,6 +14,7 @@ from service.local.asl.definition import DefinitionError, read
 from service.local.asl.interpreter import Interpreter
 from service.local.executions import Execution, Executions
 from service.local.faults import Faults
+from service.local.hosted import Definition, Hosted, unqualified
 from service.local.http_task import HttpTask
 from service.local.mocks import Mocks, MocksError
 from service.local.mocks import read as read_mocks
@@ -19,11 +22,12 @@ from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
 from service.local.relay import Relay
 from service.local.step_functions import StepFunctions
+from service.local.task_tokens import TaskTokens
 from service.local.tasks import Tasks
 from service.local.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -41,11 +45,11 @@ def url(host: str, port: int) -> str:
 class LocalAws:
     """Step Functions and AppSync Events on one port of this machine, for tests and local development.
 
-    `definition` is the workflow to run, `values` are those of its placeholders, `mocks` is a file with the results of
-    its tasks, `relay` is what reports its failures, `wait` how many seconds the demonstration waits. Port 0 picks a
-    free port; the addresses are known after the start. API calls are unlimited unless `quotas` is given (AWS_QUOTAS).
-    The newest 100,000 ended executions are kept, fewer if their data exceeds 256 MiB. Use it as an async context
-    manager, or call start and stop.
+    `definition` is the workflow to run, with a file of `mocks` for its tasks, unless there are `machines`. `values` are
+    those of placeholders, `relay` reports failures, and `wait` is how many seconds the demonstration waits. Port 0
+    picks a free port; the addresses are known after the start. API calls are unlimited unless `quotas` is given
+    (AWS_QUOTAS). Each state machine keeps its newest 100,000 ended executions, fewer if their data exceeds 256 MiB. Use
+    it as an async context manager, or call start and stop.
     """
 
     region = "us-east-1"
@@ -70,6 +74,7 @@ class LocalAws:
         port: int = 4566,
         wait: float = 10.0,
         definition: Path = WORKFLOW,
+        machines: Sequence[Definition] = (),
         relay: Path = RELAY,
         values: Mapping[str, str] | None = None,
         mocks: Path | None = None,
@@ -77,8 +82,9 @@ class LocalAws:
         faults: Faults | None = None,
     ) -> None:
         self._host, self._port, self._wait = host, port, wait
-        self._definition, self._relay_definition = definition, relay
-        self._values, self._mocks = values or {}, mocks
+        self._definitions = machines or [Definition(self.state_machine_arn, definition, mocks=mocks)]
+        self._relay_definition = relay
+        self._values = values or {}
         self._quotas = Quotas(quotas or {})
         self.faults = faults or Faults()
         """Faults to inject on demand."""
@@ -87,7 +93,7 @@ class LocalAws:
         self._events = AppSyncEvents(self.namespace, self.api_key, self.faults, self.auth_modes)
         self.realtime = Realtime(self._events, self.view.journal)
         """Its `keep_alive_s` and `connection_timeout_ms` may be set for tests."""
-        self._executions: Executions | None = None
+        self._machines: dict[str, Hosted] = {}
         self._http_task: HttpTask | None = None
         self.relay: Relay | None = None
         """What reports failed executions; None before the start."""
@@ -111,8 +117,8 @@ class LocalAws:
 
     async def stop(self) -> None:
         """Cancel executions and close every socket, within a second."""
-        if self._executions is not None:
-            await self._executions.close()
+        for hosted in self._machines.values():
+            await hosted.executions.close()
         if self.relay is not None:
             await self.relay.close()
         if self._http_task is not None:
@@ -130,7 +136,12 @@ class LocalAws:
     @property
     def executions(self) -> Mapping[str, Execution]:
         """The executions' records by name, oldest first; read-only."""
-        return {} if self._executions is None else self._executions.by_name
+        by_name = [cast("dict[str, Execution]", hosted.executions.by_name) for hosted in self._machines.values()]
+        return ChainMap(*by_name)
+
+    def hosted(self, arn: str | None = None) -> Hosted:
+        """Return a state machine by its ARN, or the first one."""
+        return next(iter(self._machines.values())) if arn is None else self._machines[unqualified(arn)]
 
     @property
     def connections(self) -> int:
@@ -145,7 +156,7 @@ class LocalAws:
     @property
     def running(self) -> int:
         """Executions running at the moment."""
-        return 0 if self._executions is None else self._executions.running
+        return sum(hosted.executions.running for hosted in self._machines.values())
 
     @property
     def calls(self) -> Mapping[str, int]:
@@ -174,25 +185,31 @@ class LocalAws:
             **self._values,
         }
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
-        tasks = Tasks(self._http_task.invoke, self._read_mocks())
-        machine = read(self._definition, values, tasks)
-        interpreter = Interpreter(tasks.run, tasks.read_items, on_state=self.view.journal.state)
-        self._executions = Executions(machine, self.state_machine_arn, interpreter, on_change=self._on_change)
-        self._api = StepFunctions(self.state_machine_arn, machine, self._executions, tasks, self._quotas, self.faults)
+        tokens = TaskTokens()
         self.relay = Relay(read(self._relay_definition, values), Interpreter(Tasks(self._http_task.invoke).run))
+        for definition in self._definitions:
+            try:
+                self._add(definition, values, tokens)
+            except DefinitionError as error:
+                if len(self._definitions) == 1:
+                    raise
+                raise DefinitionError(*(f"{definition.file}: {fault}" for fault in error.faults)) from error
+        self._api = StepFunctions(self._machines, self._quotas, self.faults)
 
-    def _read_mocks(self) -> Mocks | None:
-        if self._mocks is None:
-            return None
-        try:
-            return read_mocks(self._mocks, self.state_machine_arn.rpartition(":")[2])
-        except MocksError as error:
-            raise DefinitionError(*(f"{self._mocks}: {fault}" for fault in error.faults)) from error
+    def _add(self, definition: Definition, values: Mapping[str, str], tokens: TaskTokens) -> None:
+        arn = unqualified(definition.arn)
+        if self._http_task is None:
+            raise RuntimeError("the server has not started")
+        tasks = Tasks(self._http_task.invoke, _mocks(definition.mocks, arn), tokens=tokens)
+        machine = read(definition.file, values, tasks)
+        interpreter = Interpreter(tasks.run, tasks.read_items, on_state=self.view.journal.state)
+        on_change = partial(self._on_change, definition.reported)
+        self._machines[arn] = Hosted(arn, machine, Executions(machine, arn, interpreter, on_change=on_change), tasks)
 
-    def _on_change(self, execution: Execution) -> None:
+    def _on_change(self, reported: Collection[str], execution: Execution) -> None:
         self.view.journal.execution(execution)
         if self.relay is not None:
-            self.relay.on_change(execution)
+            self.relay.on_change(execution, reported)
 
     async def _step_functions(self, request: web.Request) -> web.Response:
         return await self._api.handle(request)
@@ -205,3 +222,12 @@ class LocalAws:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _mocks(file: Path | None, arn: str) -> Mocks | None:
+    if file is None:
+        return None
+    try:
+        return read_mocks(file, arn.rpartition(":")[2])
+    except MocksError as error:
+        raise DefinitionError(*(f"{file}: {fault}" for fault in error.faults)) from error

@@ -1,4 +1,4 @@
-"""The Step Functions API in the AWS JSON 1.0 protocol, for one state machine.
+"""The Step Functions API in the AWS JSON 1.0 protocol.
 
 Source: AWS Step Functions API Reference (each action's page, "Common Errors").
 """
@@ -18,16 +18,17 @@ from aiohttp import web
 from service.local import history
 from service.local.api_arguments import ApiError, arn_of, invalid, page_size, page_token, string, token_of
 from service.local.asl.limits import MAX_DATA_BYTES
-from service.local.executions import AlreadyExistsError, Execution, Executions
+from service.local.executions import AlreadyExistsError, Execution
+from service.local.hosted import Hosted, of_execution, unqualified
 from service.local.json_text import Json, encode, loads
 from service.local.task_api import TaskApi
 from service.local.validation import validate
 
 if TYPE_CHECKING:
-    from service.local.asl.states import Machine
+    from collections.abc import Mapping
+
     from service.local.faults import Faults
     from service.local.quotas import Quotas
-    from service.local.tasks import Tasks
 
 _NO_RESPONSE_TIMEOUT_S: Final = 5.0  # until a call that gets no response is disconnected
 _SIGV4 = re.compile(
@@ -44,18 +45,14 @@ class StepFunctions:
     `calls` counts all calls by action, `throttled` those that were over a quota.
     """
 
-    def __init__(
-        self, arn: str, machine: Machine, executions: Executions, tasks: Tasks, quotas: Quotas, faults: Faults
-    ) -> None:
-        self._arn = arn
-        self._tasks = tasks
-        self._machine = machine
-        self._executions = executions
+    def __init__(self, machines: Mapping[str, Hosted], quotas: Quotas, faults: Faults) -> None:
+        """Take the state machines by their unqualified ARNs."""
+        self._machines = machines
+        first = next(iter(machines.values()))  # all have the same tokens, and run the same tasks
         self._quotas = quotas
         self._faults = faults
         self.calls: Counter[str] = Counter()
         self.throttled: Counter[str] = Counter()
-        self._created = time.time()
         self._actions = {
             "StartExecution": self._start_execution,
             "DescribeExecution": self._describe_execution,
@@ -65,8 +62,8 @@ class StepFunctions:
             "DescribeStateMachine": self._describe_state_machine,
             "ListStateMachines": self._list_state_machines,
             "DescribeStateMachineForExecution": self._describe_state_machine_for_execution,
-            "ValidateStateMachineDefinition": lambda arguments: validate(arguments, tasks),
-            **TaskApi(tasks.tokens).actions,
+            "ValidateStateMachineDefinition": lambda arguments: validate(arguments, first.tasks),
+            **TaskApi(first.tasks.tokens).actions,
         }
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -107,7 +104,10 @@ class StepFunctions:
         return self._actions[name](arguments)
 
     def _start_execution(self, arguments: Json) -> Json:
-        test_case = self._test_case(arguments)
+        hosted, test_case = self._test_case(arguments)
+        if hosted.name in self._faults.throttled_machines:
+            self.throttled["StartExecution"] += 1
+            raise ApiError("ThrottlingException", "Rate exceeded")
         name = string(arguments, "name", required=False)
         if name is not None and not 1 <= len(name) <= 80:
             raise invalid("name", "Member must have length between 1 and 80")
@@ -116,7 +116,7 @@ class StepFunctions:
         text = string(arguments, "input", required=False, length=MAX_DATA_BYTES) or "{}"
         trace_header = string(arguments, "traceHeader", required=False, length=256)
         try:
-            execution = self._executions.start(name, text, trace_header, test_case)
+            execution = hosted.executions.start(name, text, trace_header, test_case)
         except AlreadyExistsError as error:
             raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{error}'") from error
         except ValueError as error:
@@ -124,7 +124,7 @@ class StepFunctions:
         return {"executionArn": execution.arn, "startDate": execution.start_date}
 
     def _describe_execution(self, arguments: Json) -> Json:
-        execution, status = self._execution(arguments, "DescribeExecution")
+        _, execution, status = self._execution(arguments, "DescribeExecution")
         result = self._summary(execution, status) | {"input": execution.input, "inputDetails": {"included": True}}
         if status == "RUNNING":
             return result | ({} if execution.trace_header is None else {"traceHeader": execution.trace_header})
@@ -134,7 +134,7 @@ class StepFunctions:
         return result | {name: value for name, value in optional.items() if value is not None}
 
     def _get_execution_history(self, arguments: Json) -> Json:
-        execution, status = self._execution(arguments, "GetExecutionHistory")
+        _, execution, status = self._execution(arguments, "GetExecutionHistory")
         data = arguments.get("includeExecutionData") is not False
         events = history.events(execution, status, data=data)
         if arguments.get("reverseOrder") is True:
@@ -146,13 +146,13 @@ class StepFunctions:
         return result
 
     def _list_executions(self, arguments: Json) -> Json:
-        self._check_machine(arguments)
+        hosted = self._hosted(arguments)
         status = string(arguments, "statusFilter", required=False)
         if status is not None and status not in _STATUSES:
             raise invalid("statusFilter", f"Member must satisfy enum value set: {list(_STATUSES)}")
         size = page_size(arguments)
         # One more than requested shows whether there is a next page.
-        found = self._executions.list_newest(
+        found = hosted.executions.list_newest(
             status, page_token(arguments), size + 1, self._visible_until("ListExecutions")
         )
         result: dict[str, Json] = {"executions": [self._summary(*item) for item in found[:size]]}
@@ -163,51 +163,52 @@ class StepFunctions:
     def _stop_execution(self, arguments: Json) -> Json:
         error = string(arguments, "error", required=False, length=256)
         cause = string(arguments, "cause", required=False, length=32768)
-        return {"stopDate": self._executions.stop(self._execution(arguments)[0].name, error, cause).stop_date}
+        hosted, execution, _ = self._execution(arguments)
+        return {"stopDate": hosted.executions.stop(execution.name, error, cause).stop_date}
 
     def _describe_state_machine(self, arguments: Json) -> Json:
-        self._check_machine(arguments)
-        return self._machine_summary() | {
-            "definition": self._machine.text,
-            "roleArn": self._arn.replace(":states:", ":iam:").partition(":stateMachine:")[0] + ":role/local",
+        hosted = self._hosted(arguments)
+        return _machine_summary(hosted) | {
+            "definition": hosted.machine.text,
+            "roleArn": hosted.arn.replace(":states:", ":iam:").partition(":stateMachine:")[0] + ":role/local",
             "status": "ACTIVE",
         }
 
     def _describe_state_machine_for_execution(self, arguments: Json) -> Json:
-        self._execution(arguments)
-        described = self._describe_state_machine({"stateMachineArn": self._arn})
+        hosted, *_ = self._execution(arguments)
+        described = self._describe_state_machine({"stateMachineArn": hosted.arn})
         described["updateDate"] = described.pop("creationDate")
         return {name: value for name, value in described.items() if name not in {"status", "type"}}
 
     def _list_state_machines(self, arguments: Json) -> Json:
         page_size(arguments)
-        return {"stateMachines": [self._machine_summary()]}
+        return {"stateMachines": [_machine_summary(hosted) for hosted in self._machines.values()]}
 
-    def _machine_summary(self) -> dict[str, Json]:
-        name = self._arn.rpartition(":")[2]
-        return {"stateMachineArn": self._arn, "name": name, "type": "STANDARD", "creationDate": self._created}
-
-    def _test_case(self, arguments: Json) -> str | None:
-        """Check the state machine and return the test case after its ARN, if there is one, as Step Functions Local."""
+    def _test_case(self, arguments: Json) -> tuple[Hosted, str | None]:
+        """Return the state machine, and the test case after its ARN if there is one, as Step Functions Local does."""
         arn, _, test_case = (string(arguments, "stateMachineArn", length=256) or "").partition("#")
-        self._check_machine({"stateMachineArn": arn})
-        if test_case and test_case not in self._tasks.test_cases:
+        hosted = self._hosted({"stateMachineArn": arn})
+        if test_case and test_case not in hosted.tasks.test_cases:
             raise invalid("stateMachineArn", f"the mocks have no test case '{test_case}'")
-        return test_case or None
+        return hosted, test_case or None
 
-    def _check_machine(self, arguments: Json) -> None:
+    def _hosted(self, arguments: Json) -> Hosted:
+        """Return the state machine; versions and aliases are all the same one."""
         arn = arn_of(arguments, "stateMachineArn")
-        if arn != self._arn:
+        hosted = self._machines.get(unqualified(arn))
+        if hosted is None:
             raise ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+        return hosted
 
-    def _execution(self, arguments: Json, action: str | None = None) -> tuple[Execution, str]:
-        """Return the execution and the status that this action sees."""
+    def _execution(self, arguments: Json, action: str | None = None) -> tuple[Hosted, Execution, str]:
+        """Return the execution with its state machine, and the status that this action sees."""
         arn = arn_of(arguments, "executionArn")
-        execution = self._executions.by_name.get(arn.rpartition(":")[2])
+        hosted = self._machines.get(of_execution(arn))
+        execution = None if hosted is None else hosted.executions.by_name.get(arn.rpartition(":")[2])
         status = None if execution is None else execution.status_at(self._visible_until(action))
-        if execution is None or execution.arn != arn or status is None:
+        if hosted is None or execution is None or status is None:
             raise ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
-        return execution, status
+        return hosted, execution, status
 
     def _visible_until(self, action: str | None) -> float:
         """Return the moment up to which this action sees the record."""
@@ -217,12 +218,16 @@ class StepFunctions:
     def _summary(self, execution: Execution, status: str) -> dict[str, Json]:
         summary: dict[str, Json] = {
             "executionArn": execution.arn,
-            "stateMachineArn": self._arn,
+            "stateMachineArn": of_execution(execution.arn),
             "name": execution.name,
             "status": status,
             "startDate": execution.start_date,
         }
         return summary if status == "RUNNING" else summary | {"stopDate": execution.stop_date}
+
+
+def _machine_summary(hosted: Hosted) -> dict[str, Json]:
+    return {"stateMachineArn": hosted.arn, "name": hosted.name, "type": "STANDARD", "creationDate": hosted.created}
 
 
 def _json_response(status: int, body: Json) -> web.Response:

@@ -26,14 +26,18 @@ class Tasks:
     """Runs tasks; it also tells the parser of definitions which of them can be run."""
 
     def __init__(
-        self, http_invoke: Callable[[Json], Awaitable[Json]], mocks: Mocks | None = None, slots: int = 100
+        self,
+        http_invoke: Callable[[Json], Awaitable[Json]],
+        mocks: Mocks | None = None,
+        slots: int = 100,
+        tokens: TaskTokens | None = None,
     ) -> None:
         """Take what runs http:invoke: evaluated arguments in, result out, StateError if it fails.
 
         At most `slots` requests run at once. Waiting for a slot does not count towards TimeoutSeconds: AWS has no such
         queue, and a burst on a small machine must not end in timeouts and retries.
         """
-        self.tokens = TaskTokens()
+        self.tokens = tokens or TaskTokens()
         self._http_invoke = http_invoke
         self._mocks = mocks
         self._slots = asyncio.Semaphore(slots)

@@ -45,6 +45,11 @@ class StateMachineArn:
             raise ValueError("must look like arn:aws:states:<region>:<account>:stateMachine:<name>")
         return cls(text, **match.groupdict())
 
+    @property
+    def home(self) -> str:
+        """Where it is: the partition, the region and the account."""
+        return f"{self.partition}:{self.region}:{self.account}"
+
     def execution(self, name: str) -> str:
         """Return the ARN of this state machine's execution called `name`."""
         return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{self.name}:{name}"

@@ -17,11 +17,11 @@ from service.stepfunctions import records
 from service.stepfunctions.errors import AwsError
 from service.stepfunctions.records import Execution, HistoryPage, Page
 from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying
-from service.stepfunctions.slots import Slot, Slots
+from service.stepfunctions.slots import Slot, Slots, by_action
 from service.stepfunctions.transport import AwsJsonClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
     from types_aiobotocore_stepfunctions.literals import ExecutionStatusType
@@ -70,6 +70,7 @@ class StepFunctionsClient:
         arn: StateMachineArn,
         *,
         max_starts: int,
+        slots: Mapping[str, Slots] | None = None,
         timeout: float = 5.0,
         attempt_timeout: float = 3.0,
         backoff: float = 0.1,
@@ -80,7 +81,7 @@ class StepFunctionsClient:
         self._arn = arn
         # Calls queue here and nowhere else: a call that was never sent must not look like one without a response.
         self._start_slots = Slots(max_starts)
-        self._slots = {action: Slots(number) for action, number in MAX_CALLS.items()}
+        self._slots = slots or by_action(MAX_CALLS)
         connect_timeout = min(1.0, attempt_timeout, timeout / 4)
         self._retrying = Retrying(arn.text, timeout=timeout, backoff=backoff, connect_timeout=connect_timeout)
         self._api = AwsJsonClient(

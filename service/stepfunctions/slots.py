@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from service.errors import AtCapacity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _Waiting: TypeAlias = "OrderedDict[asyncio.Future[None], None]"
 
@@ -89,3 +92,8 @@ class Slot:
 
     async def __aexit__(self, *_: object) -> None:
         self._slots.release()
+
+
+def by_action(numbers: Mapping[str, int]) -> dict[str, Slots]:
+    """Return slots for these numbers of calls, which the clients of several state machines may share."""
+    return {action: Slots(number) for action, number in numbers.items()}

@@ -1,23 +1,20 @@
-"""A stopper of executions that stays within the account's API quota."""
+"""A stopper of executions that stays within the account's API quota, which all state machines share."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from service.stepfunctions.budget import Budget
-from service.stepfunctions.token_bucket import STOP_EXECUTION_QUOTA
-
 if TYPE_CHECKING:
+    from service.stepfunctions.budget import Budget
     from service.stepfunctions.client import StepFunctionsClient
-    from service.stepfunctions.token_bucket import Quota
 
 
 class Stopper:
     """Stops executions."""
 
-    def __init__(self, client: StepFunctionsClient, quota: Quota = STOP_EXECUTION_QUOTA) -> None:
+    def __init__(self, client: StepFunctionsClient, budget: Budget) -> None:
         self._client = client
-        self.budget = Budget(quota)
+        self.budget = budget
 
     async def stop(self, execution_id: str) -> None:
         """Stop an execution; one that has already ended stays as it is.

@@ -18,7 +18,7 @@ from service.telemetry.histograms import Histogram
 from service.telemetry.process import ProcessCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from service.telemetry.histograms import Series
 
@@ -67,9 +67,9 @@ class Metrics:
         build.info({"version": __version__, "python": platform.python_version()})
         self._requests = Counter(
             "sync_front_requests",
-            "Finished requests, by operation (start, read, stop) and outcome (succeeded, running, stopped, ended, or "
-            "the problem's slug).",
-            ["operation", "outcome"],
+            "Finished requests, by workflow, operation (start, read, stop) and outcome (succeeded, running, stopped, "
+            "ended, or the problem's slug).",
+            ["workflow", "operation", "outcome"],
             registry=self.registry,
         )
         self._duration = self._histogram(
@@ -82,10 +82,12 @@ class Metrics:
             "Duration of StartExecution, retries included.",
             CALL_BUCKETS_S,
         )
-        self._workflow = self._histogram(
+        self._workflow_durations = Histogram(
             "sync_front_workflow_duration_seconds",
-            "Time from the start of an execution to its outcome.",
+            "Time from the start of an execution to its outcome, by workflow.",
             DURATION_BUCKETS_S,
+            self.registry,
+            ["workflow"],
         )
         self._overhead = self._histogram(
             "sync_front_bridge_overhead_seconds",
@@ -99,14 +101,13 @@ class Metrics:
         )
         self._workflow_errors = Counter(
             "sync_front_workflow_errors",
-            "Responses about failed executions, by the error's name as in the record: the first 50, then `other`.",
-            ["error"],
+            "Responses about failed executions, by workflow and the error's name as in the record: the first 50, then "
+            "`other`.",
+            ["workflow", "error"],
             registry=self.registry,
         )
         self._error_names: set[str] = set()
-        for name in (UNNAMED, OTHER):
-            self._workflow_errors.labels(name)
-        self._children: dict[tuple[str, str], Counter] = {}
+        self._children: dict[tuple[str, str, str], Counter] = {}
         self.recent_overheads: deque[float] = deque(maxlen=MAX_RECENT_VALUES)
         """Overheads since the last `take_recent`, in seconds."""
         self.recent_lags: deque[float] = deque(maxlen=MAX_RECENT_VALUES)
@@ -115,19 +116,27 @@ class Metrics:
     def _histogram(self, name: str, documentation: str, bounds: Sequence[float]) -> Series:
         return Histogram(name, documentation, bounds, self.registry).series()
 
-    def expect(self, operation: str, outcomes: Iterable[str]) -> None:
-        """Export outcomes before they happen: of a series that begins with 1, Prometheus sees no increase."""
-        for outcome in outcomes:
-            self._children[operation, outcome] = self._requests.labels(operation, outcome)
+    def expect(self, workflow: str, outcomes: Mapping[str, Iterable[str]]) -> None:
+        """Export what may happen to requests for a workflow before it does, by operation and outcome.
 
-    def ended(self, operation: str, outcome: str) -> None:
+        Of a series that begins with 1, Prometheus sees no increase.
+        """
+        for operation, names in outcomes.items():
+            for outcome in names:
+                self._children[workflow, operation, outcome] = self._requests.labels(workflow, operation, outcome)
+        for name in (UNNAMED, OTHER):
+            self._workflow_errors.labels(workflow, name)
+        self._workflow_durations.series(workflow)
+
+    def ended(self, workflow: str, operation: str, outcome: str) -> None:
         """Count a finished request."""
-        child = self._children.get((operation, outcome))
+        child = self._children.get((workflow, operation, outcome))
         if child is None:
-            child = self._children[operation, outcome] = self._requests.labels(operation, outcome)
+            labels = (workflow, operation, outcome)
+            child = self._children[labels] = self._requests.labels(*labels)
         child.inc()
 
-    def workflow_failed(self, error: str) -> None:
+    def workflow_failed(self, workflow: str, error: str) -> None:
         """Count a response about an execution that failed with `error`, a name of any text."""
         name = error or UNNAMED
         if name not in self._error_names:
@@ -135,20 +144,22 @@ class Metrics:
                 name = OTHER
             else:
                 self._error_names.add(name)
-        self._workflow_errors.labels(name).inc()
+        self._workflow_errors.labels(workflow, name).inc()
 
-    def responded(self, total: float, start: float | None, workflow: float | None, waited: float) -> None:
-        """Record the durations of a POST that got a response, in seconds; None for steps that did not happen.
+    def responded(
+        self, workflow: str, total: float, start: float | None, duration: float | None, waited: float
+    ) -> None:
+        """Record the times of a POST that got a response, in seconds; None for steps that did not happen.
 
-        `waited` is the part of the workflow's time that the request waited for. The rest had passed before it joined
-        the execution.
+        `duration` is that of the execution. `waited` is the part of it that the request waited for; the rest had passed
+        before it joined the execution.
         """
         self._duration.observe(total)
         if start is None:
             return
         self._start.observe(start)
-        if workflow is not None:
-            self._workflow.observe(workflow)
+        if duration is not None:
+            self._workflow_durations.series(workflow).observe(duration)
             overhead = max(0.0, total - start - waited)
             self._overhead.observe(overhead)
             self.recent_overheads.append(overhead)

@@ -8,8 +8,9 @@ from service.web import idempotency
 from service.web.problems import ENCODINGS, MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
-    from service.web.preferences import Waits
-    from service.web.schema import RequestSchema
+    from collections.abc import Sequence
+
+    from service.web.workflow import Workflow
 
 EXECUTION_ID: Final = "exec-38ecfe24-32d2-443c-813f-97d797a8a2f9"
 """An example execution id."""
@@ -20,11 +21,23 @@ def ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def components(schema: RequestSchema, waits: Waits, *, read_foreign: bool = False) -> dict[str, Any]:
-    """Describe schemas, parameters and headers for this event schema and these waits.
+def request_schema_name(workflow: Workflow) -> str:
+    """Return the name of the schema of a workflow's events."""
+    return f"{workflow.title}Request"
+
+
+def result_schema_name(workflow: Workflow) -> str:
+    """Return the name of the schema of a workflow's results."""
+    return "Result" if workflow.result_schema is None else f"{workflow.title}Result"
+
+
+def components(workflows: Sequence[Workflow], *, read_foreign: bool = False) -> dict[str, Any]:
+    """Describe schemas, parameters and headers for these workflows.
 
     With `read_foreign`, any name of an execution may be an id.
     """
+    response, stream = (max(getattr(one.waits, kind) for one in workflows) for kind in ("response", "stream"))
+    each = "" if len(workflows) == 1 else ", less for some workflows"
     text, seconds = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": MAX_RETRY_AFTER_S}
     pattern = "^[A-Za-z0-9_-]{1,80}$" if read_foreign else "^exec-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
     id_ = {"type": "string", "pattern": pattern, "examples": [EXECUTION_ID]}
@@ -48,7 +61,7 @@ def components(schema: RequestSchema, waits: Waits, *, read_foreign: bool = Fals
     return {
         "schemas": {
             "Id": id_,
-            "Event": _relocated(schema.document),
+            **_schemas(workflows),
             "Result": {
                 "type": "object",
                 "description": "The execution id and the output's members; `output` if that is not an object.",
@@ -76,7 +89,7 @@ def components(schema: RequestSchema, waits: Waits, *, read_foreign: bool = Fals
             },
             "Prefer": _header(
                 "Prefer",
-                f"`wait=N`: seconds to wait, up to {waits.response:g}, or {waits.stream:g} for a stream. "
+                f"`wait=N`: seconds to wait, up to {response:g}, or {stream:g} for a stream{each}. "
                 "`respond-async`: do not wait (RFC 7240).",
                 text,
                 "wait=5",
@@ -129,19 +142,30 @@ def components(schema: RequestSchema, waits: Waits, *, read_foreign: bool = Fals
     }
 
 
+def _schemas(workflows: Sequence[Workflow]) -> dict[str, Any]:
+    schemas: dict[str, Any] = {}
+    for workflow in workflows:
+        name = request_schema_name(workflow)
+        schemas[name] = _relocated(workflow.schema.document, name)
+        if workflow.result_schema is not None:
+            name = result_schema_name(workflow)
+            schemas[name] = _relocated(workflow.result_schema.document, name)
+    return schemas
+
+
 def _header(name: str, description: str, schema: dict[str, Any], sample: str) -> dict[str, Any]:
     # The sample stands in the text: as `example` it would be what "try it out" sends, the same key again and again.
     return {"name": name, "in": "header", "description": f"{description} Example: `{sample}`.", "schema": schema}
 
 
-def _relocated(schema: Any) -> Any:
-    """Rewrite references within the event schema to its place in this document; drop its own base URI and dialect."""
+def _relocated(schema: Any, name: str) -> Any:
+    """Rewrite references within a schema to its place, `name`, in this document; drop its own base URI and dialect."""
     if isinstance(schema, dict):
         return {
-            key: f"#/components/schemas/Event{value[1:]}"
+            key: f"#/components/schemas/{name}{value[1:]}"
             if key == "$ref" and isinstance(value, str) and value.startswith("#")
-            else _relocated(value)
+            else _relocated(value, name)
             for key, value in schema.items()
             if not (key in {"$id", "id", "$schema"} and isinstance(value, str))
         }
-    return [_relocated(item) for item in schema] if isinstance(schema, list) else schema
+    return [_relocated(item, name) for item in schema] if isinstance(schema, list) else schema

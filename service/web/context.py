@@ -76,5 +76,8 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 
 SAMPLER: Final = web.AppKey("sampler", Sampler)
 
+WORKFLOWS: Final[web.AppKey[dict[str, str]]] = web.AppKey("workflows")
+"""The name of the workflow of each route, by the route's template."""
+
 TRACES: Final[web.AppKey[Traces | None]] = web.AppKey("traces")
 """Where traces are exported to, if anywhere."""

@@ -14,7 +14,7 @@ from aiohttp import ClientConnectionResetError, hdrs, web
 from service.telemetry.guard import guarded
 from service.telemetry.sampling import Sampler
 from service.web import responses
-from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, Context
+from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, WORKFLOWS, Context
 from service.web.http_connection import HttpConnection
 from service.web.representation import SERVER
 from service.web.tracing import trace_header, trace_id
@@ -113,14 +113,15 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
     running = result is not None and result.outcome is None  # a stream has sent its 200 long before
     ended = _NO_CONTENT.get(request.method) if status == 204 else _OUTCOMES.get(status)
     outcome = problem or ("running" if running else ended or "other")
-    if route.endswith(("/event", "/event/{id}")):
+    workflow = request.app[WORKFLOWS].get(route)
+    if workflow is not None:
         operation = _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
-        metrics.ended(operation, outcome)
+        metrics.ended(workflow, operation, outcome)
         if more is not None and "workflow_error" in more:
-            metrics.workflow_failed(more["workflow_error"])
+            metrics.workflow_failed(workflow, more["workflow_error"])
         if operation == "start" and result is not None:
-            metrics.responded(seconds, result.start, result.workflow, result.waited)
+            metrics.responded(workflow, seconds, result.start, result.workflow, result.waited)
     if context.spans is not None:
         context.spans.end(
             status=status,
@@ -138,6 +139,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         "request",
         method=request.method,
         route=route,
+        workflow=workflow,
         status=status,
         problem=problem,
         **(more or {}),

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service import __version__, errors
 from service.web import problem_responses
-from service.web.components import EXECUTION_ID, components, ref
+from service.web.components import EXECUTION_ID, components, ref, request_schema_name, result_schema_name
 from service.web.example import example
 from service.web.negotiation import JSON, STREAM
 from service.web.problem_responses import OF_A_RESULT, REQUEST_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from service.errors import Problem
-    from service.web.preferences import Waits
-    from service.web.schema import RequestSchema
+    from service.web.workflow import Workflow
 
 _FAILED_CALLS: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
 _FAILED_WORKFLOWS: Final = (errors.WorkflowFailed, errors.WorkflowAborted, errors.WorkflowTimedOut)
@@ -59,12 +58,8 @@ OUTCOMES: Final = {
 """The outcomes of each operation, by which the requests are counted."""
 
 
-def document(schema: RequestSchema, *, prefix: str, waits: Waits, read_foreign: bool = False) -> dict[str, Any]:
-    """Describe the service with this configuration."""
-    follow = {
-        name: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
-        for name, operation in (("result", "readEvent"), ("stop", "stopEvent"))
-    }
+def document(workflows: Sequence[Workflow], *, prefix: str, read_foreign: bool = False) -> dict[str, Any]:
+    """Describe the service with these workflows."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -78,13 +73,7 @@ def document(schema: RequestSchema, *, prefix: str, waits: Waits, read_foreign: 
         "servers": [{"url": prefix or "/"}],
         "security": [],  # whatever is in front of the service lets callers in, and says who they are
         "paths": {
-            "/event": {"post": _create(schema, waits, follow)},
-            "/event/{id}": {
-                "parameters": [ref("parameters", "Id")],
-                "get": _read(),
-                "head": _head(),
-                "delete": _stop(),
-            },
+            **{path: item for workflow in workflows for path, item in _paths(workflow).items()},
             "/healthz": {
                 "get": _plain(
                     "health",
@@ -117,7 +106,7 @@ def document(schema: RequestSchema, *, prefix: str, waits: Waits, read_foreign: 
                 "get": _cached(
                     "description",
                     "Get this description",
-                    "OpenAPI 3.1, with the schema of the events that this deployment accepts.",
+                    "OpenAPI 3.1, with the schemas of the events that this deployment accepts.",
                     "application/json",
                     {200: None},
                 )
@@ -136,23 +125,42 @@ def document(schema: RequestSchema, *, prefix: str, waits: Waits, read_foreign: 
             {"name": "events", "description": "Start workflows and get their results."},
             {"name": "service", "description": "Health, metrics and this description."},
         ],
-        "components": components(schema, waits, read_foreign=read_foreign),
+        "components": components(workflows, read_foreign=read_foreign),
     }
 
 
-def _create(schema: RequestSchema, waits: Waits, links: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {"schema": ref("schemas", "Event")}
-    sample = example(schema.document)
-    if schema.accepts(sample):
+def _paths(workflow: Workflow) -> dict[str, dict[str, Any]]:
+    """Describe the paths of one workflow; the names of operations and schemas contain its own."""
+    return {
+        workflow.path: {"post": _create(workflow)},
+        f"{workflow.path}/{{id}}": {
+            "parameters": [ref("parameters", "Id")],
+            "get": _read(workflow),
+            "head": _head(workflow),
+            "delete": _stop(workflow),
+        },
+    }
+
+
+def _create(workflow: Workflow) -> dict[str, Any]:
+    links = {
+        name: {"operationId": f"{verb}{workflow.title}", "parameters": {"id": "$response.body#/id"}}
+        for name, verb in (("result", "read"), ("stop", "stop"))
+    }
+    body: dict[str, Any] = {"schema": ref("schemas", request_schema_name(workflow))}
+    sample = example(workflow.schema.document)
+    if workflow.schema.accepts(sample):
         body["example"] = sample
-    results = _results()
+    results = _results(workflow)
     for response in results.values():
         response["links"] = links
-    operation = _operation("createEvent", "Start a workflow and wait for its result", results, CREATE)
+    operation = _operation(
+        f"create{workflow.title}", "Start a workflow and wait for its result", results, CREATE, workflow
+    )
     operation["description"] = (
-        f"Waits up to {waits.response:g} seconds for the result. If `Accept` prefers `{STREAM}`, the response is an "
-        f"event stream of up to {waits.stream:g} seconds: `running`, any number of `progress`, and finally `result`, "
-        "`problem`, or `running` if the wait ends first. `readEvent` takes it up again."
+        f"Waits up to {workflow.waits.response:g} seconds for the result. If `Accept` prefers `{STREAM}`, the response "
+        f"is an event stream of up to {workflow.waits.stream:g} seconds: `running`, any number of `progress`, and "
+        f"finally `result`, `problem`, or `running` if the wait ends first. `read{workflow.title}` takes it up again."
     )
     operation["parameters"] = [
         ref("parameters", name) for name in ("Prefer", "IdempotencyKey", "RequestId", "Traceparent")
@@ -161,10 +169,12 @@ def _create(schema: RequestSchema, waits: Waits, links: dict[str, Any]) -> dict[
     return operation
 
 
-def _read() -> dict[str, Any]:
+def _read(workflow: Workflow) -> dict[str, Any]:
     complete = f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."
-    results = _results() | {204: {"description": complete, "headers": REQUEST_ID}}
-    operation = _operation("readEvent", "Get the result of an execution, or wait for it", results, READ)
+    results = _results(workflow) | {204: {"description": complete, "headers": REQUEST_ID}}
+    operation = _operation(
+        f"read{workflow.title}", "Get the result of an execution, or wait for it", results, READ, workflow
+    )
     operation["description"] = (
         "Responds with what is known now, from Step Functions' own record, or waits with `Prefer: wait=N`. If `Accept` "
         f"prefers `{STREAM}`, the response is an event stream."
@@ -173,8 +183,14 @@ def _read() -> dict[str, Any]:
     return operation
 
 
-def _head() -> dict[str, Any]:
-    operation = _operation("headEvent", "Get the status and headers of a JSON response to `GET`", _results(), READ)
+def _head(workflow: Workflow) -> dict[str, Any]:
+    operation = _operation(
+        f"head{workflow.title}",
+        "Get the status and headers of a JSON response to `GET`",
+        _results(workflow),
+        READ,
+        workflow,
+    )
     operation["description"] = "Responds like `GET`, without the body; never as a stream."
     for response in operation["responses"].values():
         response.pop("content", None)
@@ -182,14 +198,14 @@ def _head() -> dict[str, Any]:
     return operation
 
 
-def _stop() -> dict[str, Any]:
+def _stop(workflow: Workflow) -> dict[str, Any]:
     stopped = {204: {"description": "The execution is stopped or had already ended.", "headers": REQUEST_ID}}
-    operation = _operation("stopEvent", "Stop an execution", stopped, REMOVE)
+    operation = _operation(f"stop{workflow.title}", "Stop an execution", stopped, REMOVE)
     operation["description"] = "Requests that wait for it are answered: the workflow was aborted."
     return operation
 
 
-def _results() -> dict[int, dict[str, Any]]:
+def _results(workflow: Workflow) -> dict[int, dict[str, Any]]:
     headers = REQUEST_ID | OF_A_RESULT
     events = f'Server-Sent Events, for example `event: result`, `id: end`, `data: {{"id":"{EXECUTION_ID}"}}`.'
     stream = {"schema": {"type": "string", "description": events}}
@@ -197,7 +213,7 @@ def _results() -> dict[int, dict[str, Any]]:
         200: {
             "description": "The execution succeeded, or the response is an event stream.",
             "headers": headers,
-            "content": {JSON: {"schema": ref("schemas", "Result")}, STREAM: stream},
+            "content": {JSON: {"schema": ref("schemas", result_schema_name(workflow))}, STREAM: stream},
         },
         202: {
             "description": "The execution is still running; its result will be at `Location`.",
@@ -208,9 +224,15 @@ def _results() -> dict[int, dict[str, Any]]:
 
 
 def _operation(
-    name: str, summary: str, responses: dict[int, dict[str, Any]], problems: Iterable[type[Problem]]
+    name: str,
+    summary: str,
+    responses: dict[int, dict[str, Any]],
+    problems: Iterable[type[Problem]],
+    workflow: Workflow | None = None,
 ) -> dict[str, Any]:
     described = responses | problem_responses.of_operation(problems)
+    if workflow is not None:
+        described = problem_responses.of_workflow(described, workflow)
     return {"operationId": name, "tags": ["events"], "summary": summary, "responses": _by_status(described)}
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service import errors
 from service.web.components import EXECUTION_ID, ref
-from service.web.problems import TYPE_PREFIX
+from service.web.problems import TYPE_PREFIX, workflow_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from service.errors import Problem
+    from service.web.workflow import Workflow
 
 REQUEST_ID: Final = {"X-Request-Id": ref("headers", "X-Request-Id")}
 """The header of every response."""
@@ -31,6 +32,21 @@ def of_operation(problems: Iterable[type[Problem]]) -> dict[int, dict[str, Any]]
     value = {"type": TYPE_PREFIX + "unexpected", "title": "Internal error", "status": 500, "request_id": "..."}
     responses[500]["description"] += "\n- `unexpected`: Internal error."
     responses[500]["content"][_PROBLEM]["examples"]["unexpected"] = {"summary": "Internal error", "value": value}
+    return responses
+
+
+def of_workflow(responses: dict[int, dict[str, Any]], workflow: Workflow) -> dict[int, dict[str, Any]]:
+    """Add the errors to which the settings of a workflow give statuses."""
+    for name, status in workflow.errors.statuses.items():
+        error = name.replace("*", "...")
+        value = {"type": workflow_type(workflow.name, error), "title": error, "status": status, "error": error}
+        value |= {"detail": "The workflow ended with an error.", "instance": workflow.path, "id": EXECUTION_ID}
+        new = {"description": "", "headers": REQUEST_ID | OF_A_RESULT, "content": {_PROBLEM: {"examples": {}}}}
+        response = responses.setdefault(status, new)
+        line = f"- `{name}`: An error of the workflow."
+        response["description"] = f"{response['description']}\n{line}".strip()
+        response["content"][_PROBLEM]["schema"] = ref("schemas", "Problem")
+        response["content"][_PROBLEM]["examples"][error] = {"summary": "An error of the workflow", "value": value}
     return responses
 
 

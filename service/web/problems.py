@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import orjson
 from aiohttp import hdrs
 
-from service.errors import Problem, SchemaViolation, TryLater, UnsupportedEncoding, WorkflowFailed
+from service.errors import Problem, SchemaViolation, TryLater, UnsupportedEncoding, WorkflowError, WorkflowFailed
 from service.web.representation import NO_STORE, Representation
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 TYPE_PREFIX: Final = "urn:problem-type:sync-front:"
 """Problem types are names, not addresses, so they are the same wherever the service runs."""
+
+WORKFLOW_TYPE_PREFIX: Final = "urn:problem-type:workflow:"
+"""Problem types of workflows: their names and those of their errors follow."""
 
 ENCODINGS: Final = ("gzip", "deflate", "identity")
 """Supported content encodings of a request body (RFC 9110, 8.4.1)."""
@@ -41,11 +45,14 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> Representa
         headers[hdrs.RETRY_AFTER] = retry_after(problem.retry_after)
     elif isinstance(problem, UnsupportedEncoding):
         headers[hdrs.ACCEPT_ENCODING] = ", ".join(ENCODINGS)
+    kind, title, status = TYPE_PREFIX + problem.slug, problem.title, problem.status
+    if isinstance(problem, WorkflowError):
+        kind, title, status = workflow_type(problem.workflow, problem.error), problem.error, problem.mapped_status
     return _problem(
         {
-            "type": TYPE_PREFIX + problem.slug,
-            "title": problem.title,
-            "status": problem.status,
+            "type": kind,
+            "title": title,
+            "status": status,
             "detail": problem.detail,
             **({"instance": instance} if instance else {}),
             **({"request_id": request_id} if request_id else {}),
@@ -53,6 +60,11 @@ def from_problem(problem: Problem, instance: str, request_id: str) -> Representa
         },
         headers,
     )
+
+
+def workflow_type(workflow: str, error: str) -> str:
+    """Return the problem type of a workflow's own error."""
+    return f"{WORKFLOW_TYPE_PREFIX}{workflow}:{quote(error, safe='')}"
 
 
 def from_http(error: web.HTTPException, instance: str, request_id: str) -> Representation:

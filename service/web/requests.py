@@ -18,10 +18,8 @@ from service.web.preferences import Preferences
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from service.bridge.ids import Ids
     from service.web.callers import Callers
-    from service.web.preferences import Waits
-    from service.web.schema import RequestSchema
+    from service.web.workflow import Workflow
 
 
 # Not frozen: that alone would cost each request a microsecond.
@@ -37,7 +35,7 @@ class EventRequest:
 
 @dataclass(slots=True)
 class StartRequest(EventRequest):
-    """POST /event: start an execution and wait for its result."""
+    """POST: start an execution and wait for its result."""
 
     event: str
     """The request body: JSON text exactly as the caller sent it."""
@@ -49,7 +47,7 @@ class StartRequest(EventRequest):
 
 @dataclass(slots=True)
 class FollowRequest(EventRequest):
-    """GET /event/{id}: read the result of an execution, or wait for it."""
+    """GET: read the result of an execution, or wait for it."""
 
     execution_id: str
     """The execution that the path names."""
@@ -60,24 +58,22 @@ class FollowRequest(EventRequest):
 
 
 class RequestReader:
-    """Reads requests as this deployment accepts them.
+    """Reads requests as a workflow accepts them.
 
     With `read_foreign`, executions that were started elsewhere can be read, but not stopped.
     """
 
-    def __init__(
-        self, schema: RequestSchema, ids: Ids, callers: Callers, waits: Waits, *, read_foreign: bool = False
-    ) -> None:
-        self._schema = schema
-        self._ids = ids
+    def __init__(self, workflow: Workflow, callers: Callers, *, read_foreign: bool = False) -> None:
+        self._schema = workflow.schema
+        self._ids = workflow.ids
         self._callers = callers
         self._read_foreign = read_foreign
-        self._full_response = Preferences(waits.response)
-        self._full_stream = Preferences(waits.stream)
+        self._full_response = Preferences(workflow.waits.response)
+        self._full_stream = Preferences(workflow.waits.stream)
         self._no_wait = Preferences(0.0)
 
     async def start(self, request: web.Request) -> StartRequest:
-        """Read POST /event.
+        """Read a POST.
 
         Raise CallerUnknown, CallerRateExceeded, NotAcceptable, what `bodies.read_event` raises, InvalidIdempotencyKey
         or IdempotencyUnavailable.
@@ -95,7 +91,7 @@ class RequestReader:
         )
 
     def follow(self, request: web.Request) -> FollowRequest:
-        """Read GET /event/{id}; raise CallerUnknown, CallerRateExceeded, UnknownExecution or NotAcceptable."""
+        """Read a GET; raise CallerUnknown, CallerRateExceeded, UnknownExecution or NotAcceptable."""
         id_, foreign = self._existing(request)
         if foreign and not (self._read_foreign and is_execution_name(id_)):
             raise _unknown()
@@ -110,7 +106,7 @@ class RequestReader:
         )
 
     def stop(self, request: web.Request) -> str:
-        """Read DELETE /event/{id}, return the id; raise CallerUnknown, CallerRateExceeded or UnknownExecution."""
+        """Read a DELETE and return the id; raise CallerUnknown, CallerRateExceeded or UnknownExecution."""
         id_, foreign = self._existing(request)
         if foreign:
             raise _unknown()

@@ -8,7 +8,7 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 
-from service.errors import Problem, WorkflowAborted, WorkflowFailed, WorkflowProblem, WorkflowTimedOut
+from service.errors import Problem, WorkflowAborted, WorkflowError, WorkflowFailed, WorkflowProblem, WorkflowTimedOut
 from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, events, problems
 from service.web.context import CONTEXT, DRAINING, REQUEST_ID_HEADER
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from service.bridge.result import Result
+    from service.web.error_statuses import ErrorStatuses
     from service.web.events import Stream
     from service.web.preferences import Preferences
 
@@ -27,10 +28,12 @@ log = structlog.get_logger(__name__)
 
 
 class Responses:
-    """Writes responses; `prefix` is the stage prefix of the paths in them, such as `/dev`, or empty."""
+    """Writes responses of a workflow; `path` is where its requests go, with the stage prefix, such as `/dev/event`."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, path: str, workflow: str, errors: ErrorStatuses) -> None:
+        self._path = path
+        self._workflow = workflow
+        self._errors = errors
 
     def json(self, request: web.Request, preferences: Preferences, result: Result, seconds: float) -> web.Response:
         """Respond with a result that took the bridge `seconds`; raise a WorkflowProblem if the execution failed."""
@@ -81,7 +84,7 @@ class Responses:
 
     def _location(self, execution_id: str) -> str:
         # Behind API Gateway every public path begins with the stage.
-        return f"{self._prefix}/event/{execution_id}"
+        return f"{self._path}/{execution_id}"
 
     def _representation(self, result: Result) -> Representation:
         execution_id = result.execution_id
@@ -89,6 +92,9 @@ class Responses:
             case Succeeded(output):
                 return Representation(200, bodies.result(execution_id, output), JSON, NO_STORE)
             case Failed(error):
+                status = self._errors.of(error)
+                if status is not None:
+                    raise WorkflowError(error, self._workflow, status, execution_id=execution_id)
                 raise WorkflowFailed(error, execution_id=execution_id)
             case Aborted():
                 raise WorkflowAborted("The execution was stopped before it finished.", execution_id=execution_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import orjson
@@ -12,64 +11,54 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.telemetry import protobuf
-from service.web import cors, docs, events, expectations, openapi
-from service.web.context import CONTEXT, DRAINING, METRICS, TRACES
+from service.web import cors, docs, expectations, openapi
+from service.web.context import DRAINING, METRICS, TRACES, WORKFLOWS
 from service.web.documents import Document
-from service.web.events import Stream
 from service.web.middleware import handle_errors, name_server, sample_log
 from service.web.progress import HeldProgress
 from service.web.representation import NO_STORE
-from service.web.requests import RequestReader
-from service.web.responses import Responses
+from service.web.workflow_routes import WorkflowRoutes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
-    from service.bridge.bridge import Bridge
-    from service.bridge.ids import Ids
     from service.telemetry.metrics import Metrics
     from service.telemetry.traces import Traces
     from service.web.callers import Callers
-    from service.web.events import WatchStates
-    from service.web.preferences import Waits
-    from service.web.schema import RequestSchema
+    from service.web.workflow import Workflow
 
 
 class Routes:
     """The route handlers.
 
     `ready` returns the reason why the instance is not ready for traffic, or None if it is. `draining` returns whether
-    it is shutting down. With `watch_states`, streams report the states that executions enter. With `read_foreign`,
-    executions that this service did not start can be read.
+    it is shutting down. With `read_foreign`, executions that this service did not start can be read.
     """
 
-    def __init__(  # noqa: PLR0913 - one for each thing that differs between deployments and tests
+    def __init__(
         self,
-        bridge: Bridge,
-        schema: RequestSchema,
+        workflows: Sequence[Workflow],
         *,
-        ids: Ids,
         callers: Callers,
         metrics: Metrics,
-        waits: Waits,
-        watch_states: WatchStates | None = None,
         stage_prefix: str,
         ready: Callable[[], str | None],
         draining: Callable[[], bool],
         cors_origins: Collection[str] = (),
         read_foreign: bool = False,
     ) -> None:
-        self._bridge = bridge
+        self._workflows = workflows
         self._metrics = metrics
         self._prefix = f"/{stage_prefix}" if stage_prefix else ""
-        self._requests = RequestReader(schema, ids, callers, waits, read_foreign=read_foreign)
-        self._responses = Responses(self._prefix)
-        self._held = HeldProgress()
-        self._watch_states = watch_states
+        held = HeldProgress()
+        self._workflow_routes = [
+            WorkflowRoutes(workflow, callers, held, prefix=self._prefix, read_foreign=read_foreign)
+            for workflow in workflows
+        ]
         self._ready = ready
         self._draining = draining
         self._cors_origins = cors_origins
-        description = openapi.document(schema, prefix=self._prefix, waits=waits, read_foreign=read_foreign)
+        description = openapi.document(workflows, prefix=self._prefix, read_foreign=read_foreign)
         self._description = Document(orjson.dumps(description, option=orjson.OPT_INDENT_2), "application/json")
 
     def application(self, traces: Traces | None = None) -> web.Application:
@@ -79,18 +68,24 @@ class Routes:
         """
         app = web.Application(middlewares=[handle_errors], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
-        for operation, outcomes in openapi.OUTCOMES.items():
-            self._metrics.expect(operation, outcomes)
+        for workflow in self._workflows:
+            self._metrics.expect(workflow.name, openapi.OUTCOMES)
         sample_log(app)
         app.on_response_prepare.extend((expectations.reject, name_server))
         app[TRACES] = traces
         app[DRAINING] = self._draining
-        for prefix in dict.fromkeys(("", self._prefix)):
+        prefixes = tuple(dict.fromkeys(("", self._prefix)))
+        app[WORKFLOWS] = {
+            f"{prefix}{workflow.path}{end}": workflow.name
+            for prefix in prefixes
+            for workflow in self._workflows
+            for end in ("", "/{id}")
+        }
+        for prefix in prefixes:
+            for routes in self._workflow_routes:
+                app.add_routes(routes.routes(prefix))
             app.add_routes(
                 [
-                    web.post(f"{prefix}/event", self.create),
-                    web.get(f"{prefix}/event/{{id}}", self.read),
-                    web.delete(f"{prefix}/event/{{id}}", self.remove),
                     web.get(f"{prefix}/healthz", self.healthz),
                     web.get(f"{prefix}/readyz", self.readyz),
                     web.get(f"{prefix}/metrics", self.metrics),
@@ -101,53 +96,6 @@ class Routes:
         if self._cors_origins:
             cors.allow(app, self._cors_origins)
         return app
-
-    async def create(self, request: web.Request) -> web.StreamResponse:
-        """POST /event: start a workflow and respond with its result."""
-        event_request = await self._requests.start(request)
-        started_at = time.perf_counter()
-        stream = Stream(self._held, self._watch_states) if event_request.stream else None
-        work = self._bridge.submit(
-            event_request.execution_id,
-            event_request.event,
-            event_request.preferences.wait,
-            shared=event_request.keyed,
-            caller=request[CONTEXT].caller,
-            trace_header=request[CONTEXT].begin_start(),
-            on_start=None if stream is None else stream.open,
-            on_progress=None if stream is None else stream.progress,
-        )
-        if stream is not None:
-            return await self._responses.stream(request, event_request.preferences, stream, work)
-        return self._responses.json(request, event_request.preferences, await work, time.perf_counter() - started_at)
-
-    async def read(self, request: web.Request) -> web.StreamResponse:
-        """GET /event/{id}: the result, as far as it is known now or within the requested wait."""
-        event_request = self._requests.follow(request)
-        wait = event_request.preferences.wait
-        if event_request.stream:
-            if event_request.last_event_id == events.END:
-                return web.Response(status=204, headers=NO_STORE)  # makes a browser's EventSource stop reconnecting
-            stream = Stream(self._held, self._watch_states, event_request.last_event_id)
-            work = self._bridge.follow(
-                event_request.execution_id,
-                wait,
-                foreign=event_request.foreign,
-                caller=request[CONTEXT].caller,
-                on_start=stream.open,
-                on_progress=stream.progress,
-            )
-            return await self._responses.stream(request, event_request.preferences, stream, work)
-        started_at = time.perf_counter()
-        result = await self._bridge.follow(
-            event_request.execution_id, wait, foreign=event_request.foreign, caller=request[CONTEXT].caller
-        )
-        return self._responses.json(request, event_request.preferences, result, time.perf_counter() - started_at)
-
-    async def remove(self, request: web.Request) -> web.Response:
-        """DELETE /event/{id}: stop the execution."""
-        await self._bridge.stop(self._requests.stop(request))
-        return web.Response(status=204)
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """GET /healthz: the process is alive and its event loop runs."""

@@ -61,11 +61,17 @@ class RequestSchema:
         if not path:
             return cls({"type": "object"})
         try:
-            return cls(orjson.loads(Path(path).read_bytes()))
+            return cls.compile(orjson.loads(Path(path).read_bytes()))
         except OSError as error:
             raise ValueError(f"cannot be read: {error.strerror}") from error
         except orjson.JSONDecodeError as error:
             raise ValueError(f"is not JSON: {error}") from error
+
+    @classmethod
+    def compile(cls, schema: dict[str, Any] | bool) -> RequestSchema:
+        """Compile a schema; raise ValueError."""
+        try:
+            return cls(schema)
         except ValueError as error:
             raise ValueError(f"is not a JSON Schema: {str(error).splitlines()[0]}") from error
 

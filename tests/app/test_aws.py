@@ -29,7 +29,7 @@ ARN = StateMachineArn.parse("arn:aws:states:eu-west-1:000000000000:stateMachine:
 
 @asynccontextmanager
 async def calls(access: AwsAccess) -> AsyncIterator[AwsJsonClient]:
-    endpoint = await access.step_functions(ARN)
+    endpoint = await access.step_functions(ARN.region)
     async with AwsJsonClient(endpoint, "AWSStepFunctions", connect_timeout=1.0, response_timeout=0.5) as client:
         yield client
 
@@ -106,7 +106,7 @@ async def test_calls_go_where_the_sdk_would_send_them(
     (tmp_path / "config").write_text(f"[default]\n{profile}")
     session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
     arn = StateMachineArn.parse(f"arn:aws:states:{region}:000000000000:stateMachine:event-workflow")
-    found = await AwsAccess(session, Network.direct(), explicit).step_functions(arn)
+    found = await AwsAccess(session, Network.direct(), explicit).step_functions(arn.region)
     assert found.url == await url_of_the_sdk(session, explicit, region)
     assert found.signing_name == "states"
 
@@ -195,7 +195,7 @@ async def test_an_endpoint_that_is_no_url_is_refused_by_name_without_its_value(
         (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n")
     access = await sdk_access(stack)
     with pytest.raises(SettingsError, match=rf"^{by}: ") as refused:
-        await access.step_functions(ARN)
+        await access.step_functions(ARN.region)
     assert "secret" not in str(refused.value)
 
 

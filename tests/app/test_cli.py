@@ -35,7 +35,7 @@ def test_every_setting_has_a_description() -> None:
 
 def test_help_lists_each_setting_with_its_default_and_description(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "--help")
-    assert "  STATE_MACHINE_ARN (required)\n      The workflow to start" in text
+    assert "  APPSYNC_HTTP_URL (required)\n      The HTTP endpoint" in text
     assert "  DRAIN_DELAY (default: 5)\n      Seconds after SIGTERM" in text
     assert "  DESCRIBE_QUOTA (default: 300/15)\n" in text
     assert "  EMF_INTERVAL (default: 0)\n" in text

@@ -60,7 +60,7 @@ async def test_an_instance_whose_state_machine_cannot_be_started_is_not_ready() 
 
 async def test_a_draining_instance_is_not_ready() -> None:
     async with stage() as made:
-        await made.bridge.drain(1)
+        await made.bridges.drain(1)
         assert composition.not_ready(made.admission, made.channel, None) == "draining"
         with pytest.raises(Draining):
             await made.submit("{}", 1)
@@ -153,9 +153,8 @@ async def test_an_end_that_no_workflow_publishes_is_reported_at_once(status: str
         waiting = it.post()
         await until(lambda: aws.running)
         [execution] = aws.executions.values()
-        assert aws._executions is not None
         aws.faults.read_lag_s = {"DescribeExecution": 0.5, "GetExecutionHistory": 0.5}  # the record shows it later
-        aws._executions._end(execution, status)
+        aws.hosted().executions._end(execution, status)
         async with within(5):
             code, body = await waiting
         assert (code, body["type"].rpartition(":")[2]) == problem

@@ -133,14 +133,14 @@ def test_make_run_passes_on_the_name_of_a_file_whatever_is_in_it(file: str) -> N
     ],
 )
 def test_the_banner_says_where_the_service_listens(host: str, where: str, url: str) -> None:
-    banner = local_use._banner(host, 80, {})
+    banner = local_use._banner(host, 80, "/event", {})
     assert f"Listening on {where}  (" in banner
     assert f"curl -s {url}/event" in banner
     assert f"{url}/_local/" in banner
 
 
 def test_the_banner_says_who_calls_if_the_service_has_to_know() -> None:
-    banner = local_use._banner("127.0.0.1", 80, {}, "X-It's")
+    banner = local_use._banner("127.0.0.1", 80, "/event", {}, "X-It's")
     command_line = banner[banner.index("curl") :].partition("\n\n")[0]
     assert shlex.split(command_line)[-4:] == ["-H", "X-It's: me", "-d", "{}"]
 

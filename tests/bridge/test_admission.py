@@ -107,7 +107,7 @@ async def test_a_drain_refuses_new_requests_and_waits_for_those_in_flight() -> N
     async with stage() as made:
         submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
-        draining = asyncio.create_task(made.bridge.drain(10))
+        draining = asyncio.create_task(made.bridges.drain(10))
         await asyncio.sleep(0)
         assert made.admission.draining
         with pytest.raises(Draining):
@@ -122,7 +122,7 @@ async def test_a_drain_releases_requests_that_outlast_its_timeout() -> None:
     async with stage() as made:
         submitted = asyncio.create_task(made.submit("{}", 10))
         await made.started()
-        await made.bridge.drain(0.05)
+        await made.bridges.drain(0.05)
         assert (await submitted).outcome is None
         made.assert_nothing_in_flight()
 
@@ -133,9 +133,9 @@ async def test_a_release_ends_a_drain_at_once_even_if_a_record_is_still_being_re
         made.endpoint.script("DescribeExecution", gated(asyncio.Event(), STARTED))
         reading = asyncio.create_task(made.bridge.follow("exec-1", 20))
         await made.endpoint.arrived("DescribeExecution")
-        draining = asyncio.create_task(made.bridge.drain(20, delay))
+        draining = asyncio.create_task(made.bridges.drain(20, delay))
         await asyncio.sleep(0)
-        made.bridge.release()
+        made.bridges.release()
         async with within(2):
             await draining
         reading.cancel()
@@ -144,7 +144,7 @@ async def test_a_release_ends_a_drain_at_once_even_if_a_record_is_still_being_re
 
 async def test_requests_are_accepted_during_the_delay_of_a_drain_and_not_after_it() -> None:
     async with stage() as made:
-        draining = asyncio.create_task(made.bridge.drain(20, delay=0.2))
+        draining = asyncio.create_task(made.bridges.drain(20, delay=0.2))
         await asyncio.sleep(0)
         submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
@@ -166,7 +166,7 @@ async def test_requests_admitted_before_the_drain_are_served_even_if_not_started
         made.channel.go_down()
         submitted.append(asyncio.create_task(made.submit("{}", 20)))
         await asyncio.sleep(0)
-        draining = asyncio.create_task(made.bridge.drain(20))
+        draining = asyncio.create_task(made.bridges.drain(20))
         await asyncio.sleep(0)
         made.channel.come_up()
         gate.set()

@@ -178,7 +178,7 @@ async def test_a_caller_that_leaves_during_the_start_still_has_its_execution_sta
         execution_id = await made.started()
         await leave(submitted)
         assert await made.started(2) == execution_id
-        await made.bridge.drain(10)
+        await made.bridges.drain(10)
         made.assert_nothing_in_flight()
 
 
@@ -193,7 +193,7 @@ async def test_work_for_callers_that_left_counts_as_in_flight() -> None:
         with pytest.raises(AtCapacity):
             await made.submit("{}", 10)
         gate.set()
-        await made.bridge.drain(10)
+        await made.bridges.drain(10)
         made.assert_nothing_in_flight()
 
 
@@ -204,7 +204,7 @@ async def test_a_caller_that_leaves_before_getting_a_slot_has_nothing_started() 
         gate.set()
         made.reply(execution_id)
         await first
-        await made.bridge.drain(10)
+        await made.bridges.drain(10)
         assert made.endpoint.count("StartExecution") == 1
         made.assert_nothing_in_flight()
 
@@ -214,7 +214,7 @@ async def test_a_release_during_the_start_returns_the_id_that_the_execution_may_
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         submitted = asyncio.create_task(made.submit("{}", 10))
         execution_id = await made.started()
-        made.bridge.release()
+        made.bridges.release()
         with pytest.raises(OutcomeUnknown) as raised:
             await submitted
         assert raised.value.execution_id == execution_id
@@ -229,7 +229,7 @@ async def test_a_release_reads_nothing_more() -> None:
         async with asyncio.timeout(20):
             while made.admission._cancellable or not made.endpoint.calls:  # noqa: ASYNC110 - until the start has timed out
                 await asyncio.sleep(0.01)
-        made.bridge.release()
+        made.bridges.release()
         with pytest.raises(OutcomeUnknown):
             await submitted
         assert made.endpoint.count("DescribeExecution") == 0
@@ -240,7 +240,7 @@ async def test_a_release_while_waiting_for_the_link_says_that_nothing_was_starte
         made.channel.go_down()
         submitted = asyncio.create_task(made.submit("{}", 10))
         await asyncio.sleep(0)
-        made.bridge.release()
+        made.bridges.release()
         with pytest.raises(Draining):
             await submitted
         made.assert_nothing_in_flight()
@@ -253,7 +253,7 @@ async def test_a_release_cancels_the_work_for_callers_that_left() -> None:
         await made.started()
         await leave(submitted)
         await made.started(2)
-        made.bridge.release()
+        made.bridges.release()
         await made.bridge.aclose()
         made.assert_nothing_in_flight()
 
@@ -301,7 +301,7 @@ async def test_a_reply_at_the_moment_the_caller_leaves_leaves_nothing_behind() -
         submitted.cancel()
         await asyncio.wait([submitted], timeout=5)
         assert submitted.done()
-        await made.bridge.drain(10)
+        await made.bridges.drain(10)
         made.assert_nothing_in_flight()
 
 

@@ -19,16 +19,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from service.bridge import starter
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
+from service.bridge.bridges import Bridges
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.result import Result
+from service.bridge.share import Share
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
 from service.errors import Problem
+from service.stepfunctions.budget import Budget
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
+from service.stepfunctions.token_bucket import STOP_EXECUTION_QUOTA
 from tests.support.outcomes import success
 from tests.support.simulated import START_RESULTS, START_TIMEOUT_S, Link, Run, StepFunctions
 from tests.support.virtual_time import VirtualTimeLoop
@@ -96,13 +100,14 @@ class Model(RuleBasedStateMachine):
         self.admission = Admission(1000)
         self.bridge = Bridge(
             Starter(client, link),
-            Stopper(client),
+            Stopper(client, Budget(STOP_EXECUTION_QUOTA)),
             record,
             self.replies,
             self.recovery,
             self.remote,
-            self.admission,
+            Share(self.admission),
         )
+        self.bridges = Bridges(self.admission, self.replies, [self.bridge])
         await self.recovery.__aenter__()
 
     def perform(self, work: Coroutine[Any, Any, T]) -> T:
@@ -238,9 +243,9 @@ class Model(RuleBasedStateMachine):
 
         async def begin() -> None:
             if forced:
-                self.bridge.release()
+                self.bridges.release()
             else:
-                self.draining = asyncio.create_task(self.bridge.drain(35))
+                self.draining = asyncio.create_task(self.bridges.drain(35))
 
         self.perform(begin())
         self.pass_time(0)
@@ -261,7 +266,7 @@ class Model(RuleBasedStateMachine):
             asyncio.set_event_loop(None)
 
     async def finish(self) -> None:
-        await self.bridge.drain(1)
+        await self.bridges.drain(1)
         await self.bridge.aclose()
         await self.remote.aclose()
         await self.recovery.__aexit__(None, None, None)

@@ -436,7 +436,7 @@ async def test_a_release_during_a_shared_start_answers_all_its_callers() -> None
         made.endpoint.script("StartExecution", gated(asyncio.Event(), STARTED))
         posts = [submit(made) for _ in range(3)]
         await made.started()
-        made.bridge.release()
+        made.bridges.release()
         for result in await asyncio.gather(*posts, return_exceptions=True):
             assert isinstance(result, OutcomeUnknown)
         with pytest.raises(Draining):

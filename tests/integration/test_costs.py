@@ -164,7 +164,7 @@ def service(runner: asyncio.Runner) -> Iterator[Listening]:
     made = listening()
     it = runner.run(made.__aenter__())
     it.stage.endpoint.script("DescribeExecution", described("SUCCEEDED", output="{}"))
-    it.stage.bridge.release()  # requests are read as usual, then refused
+    it.stage.bridges.release()  # requests are read as usual, then refused
     yield it
     runner.run(made.__aexit__(None, None, None))
 

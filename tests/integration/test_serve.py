@@ -398,7 +398,8 @@ async def readiness(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
 async def test_the_log_line_of_the_start_names_what_is_served() -> None:
     async with LocalAws(port=0, wait=0) as aws, service(aws) as (process, _):
         line = await process.logged("started")
-        assert (line["version"], line["arn"], line["region"]) == (__version__, aws.state_machine_arn, aws.region)
+        workflows = {"event": aws.state_machine_arn}
+        assert (line["version"], line["workflows"], line["region"]) == (__version__, workflows, aws.region)
         assert (line["appsync_host"], line["namespace"]) == (URL(aws.http_url).authority, aws.namespace)
 
 

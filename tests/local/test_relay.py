@@ -118,9 +118,8 @@ async def test_a_failure_is_reported_on_the_shards_channel_and_a_success_is_not(
 
 async def test_executions_with_names_of_others_start_no_relay(aws: Aws) -> None:
     assert aws.local.relay is not None
-    assert aws.local._executions is not None
     for number in range(1000):
-        aws.local._executions.start(f"foreign-{number}", "{}")
+        aws.local.hosted().executions.start(f"foreign-{number}", "{}")
     await until(lambda: aws.local.running == 0)
     assert {execution.status for execution in aws.local.executions.values()} == {"FAILED"}
     assert not aws.local.relay._due

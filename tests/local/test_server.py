@@ -111,7 +111,7 @@ async def test_a_mock_answers_for_a_task_whose_placeholders_may_stay(tmp_path: P
     mocks = {"StateMachines": {"m": {"TestCases": {"c": {"T": {"Return": 5}}}}}}
     (tmp_path / "mocks.json").write_text(json.dumps(mocks))
     async with LocalAws(port=0, definition=tmp_path / "machine.json", mocks=tmp_path / "mocks.json") as local:
-        execution = local._executions.start("e", "{}")  # type: ignore[union-attr]
+        execution = local.hosted().executions.start("e", "{}")
         await until(lambda: execution.status != "RUNNING")
     assert execution.output == "5"
 
@@ -130,7 +130,7 @@ async def test_the_command_says_why_a_workflow_cannot_be_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def serve(aws: LocalAws) -> None:
-        raise DefinitionError(f"no, not on {aws._host}:{aws._port} with {aws._wait}, {aws._definition.name}")
+        raise DefinitionError(f"no, not on {aws._host}:{aws._port} with {aws._wait}, {aws._definitions[0].file.name}")
 
     monkeypatch.setattr("service.local.__main__.serve", serve)
     monkeypatch.setattr("sys.argv", ["local"])

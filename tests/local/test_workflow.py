@@ -250,12 +250,11 @@ def test_the_request_schema_uses_keywords_of_every_draft() -> None:
 
 async def test_hundreds_of_executions_that_end_at_once_all_succeed() -> None:
     async with LocalAws(port=0, wait=0) as local, asyncio.timeout(40):
-        assert local._executions is not None
         event = '{"nome":"A","sobrenome":"B"}'
         for number in range(200):
-            local._executions.start(f"e{number}", json.dumps(given(event, f"e{number}")))
+            local.hosted().executions.start(f"e{number}", json.dumps(given(event, f"e{number}")))
         assert local.running == 200
-        await asyncio.gather(*local._executions._tasks.values())
+        await asyncio.gather(*local.hosted().executions._tasks.values())
         assert {execution.status for execution in local.executions.values()} == {"SUCCEEDED"}
 
 

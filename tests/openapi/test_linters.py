@@ -10,10 +10,9 @@ from typing import Final
 
 import pytest
 
-from service.app.settings import DEMO_SCHEMA
 from service.web import openapi
-from service.web.preferences import Waits
 from service.web.schema import RequestSchema
+from tests.support.workflow import a_workflow
 
 pytestmark = [
     pytest.mark.npm,
@@ -27,8 +26,8 @@ LINTERS: Final = {
     "redocly": ["lint", "--extends", "recommended"],
 }
 DESCRIPTIONS: Final = {
-    "demonstration": openapi.document(RequestSchema.load(DEMO_SCHEMA), prefix="", waits=Waits(25, 890)),
-    "any-object": openapi.document(RequestSchema.load(""), prefix="/dev", waits=Waits(0.5, 0.5)),
+    "demonstration": openapi.document([a_workflow()], prefix=""),
+    "any-object": openapi.document([a_workflow(RequestSchema.load(""), 0.5)], prefix="/dev"),
 }
 
 

@@ -105,7 +105,9 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
             server.reaches('up{job="sync-front"}', 1)  # it takes Prometheus five seconds to begin
         seconds = runner.run(send(url))
         for server in servers.values():
-            server.reaches('sync_front_requests_total{operation="start",outcome="succeeded"}', REQUESTS)
+            server.reaches(
+                'sync_front_requests_total{operation="start",outcome="succeeded",workflow="event"}', REQUESTS
+            )
         yield Load(url, seconds, servers)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from service.stepfunctions.budget import Budget
 from service.stepfunctions.stopper import Stopper
 from service.stepfunctions.token_bucket import Quota
 
@@ -22,6 +23,6 @@ class Client:
 
 async def test_stops_do_not_wait_for_each_other() -> None:
     client: Any = Client()
-    stopper = Stopper(client, Quota(1000, 1000))
+    stopper = Stopper(client, Budget(Quota(1000, 1000)))
     await asyncio.gather(*(stopper.stop(f"exec-{number}") for number in range(20)))
     assert client.most == 20

@@ -22,6 +22,7 @@ from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
 from service.web.schema import RequestSchema
 from service.web.site import Site
+from service.web.workflow import Workflow
 from tests.support.ids import ID_SECRET, KEY_SECRET
 from tests.support.privacy import assert_nothing_private
 from tests.support.stage import Stage, stage
@@ -66,15 +67,21 @@ def routes(made: Stage, **options: Any) -> Routes:
     """Make the routes for the bridge on its stage."""
     ready = options.pop("ready", None)
     key_secret = KEY_SECRET if options.pop("keys", True) else None
-    return Routes(
-        made.bridge,
-        RequestSchema.load(DEMO_SCHEMA),
-        metrics=Metrics(),
+    workflow = Workflow(
+        name="event",
+        path="/event",
+        bridge=made.bridge,
         ids=Ids("event", [ID_SECRET], key_secret),
+        schema=RequestSchema.load(DEMO_SCHEMA),
+        waits=Waits(options.pop("response_timeout", 10), options.pop("stream_timeout", 10)),
+        watch_states=options.pop("watch_states", None),
+    )
+    return Routes(
+        [workflow],
+        metrics=Metrics(),
         callers=Callers(options.pop("caller_header", None), ID_SECRET, options.pop("caller_rates", None)),
         ready=lambda: ready,
         draining=lambda: made.admission.draining,
-        waits=Waits(options.pop("response_timeout", 10), options.pop("stream_timeout", 10)),
         stage_prefix=options.pop("stage_prefix", ""),
         **options,
     )

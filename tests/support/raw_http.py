@@ -78,7 +78,7 @@ async def listening(
         await site.start()
         if send_buffer is not None:  # connections inherit it
             cast("asyncio.Server", site._server).sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        it = Listening(made, served._held, connections, runner.addresses[0][1])
+        it = Listening(made, served._workflow_routes[0]._held, connections, runner.addresses[0][1])
         try:
             yield it
         finally:

@@ -12,16 +12,20 @@ from uuid import uuid4
 
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
+from service.bridge.bridges import Bridges
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channel import ReplyChannel
 from service.bridge.result import Result
+from service.bridge.share import Share
 from service.bridge.starter import Starter
+from service.stepfunctions.budget import Budget
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
+from service.stepfunctions.token_bucket import STOP_EXECUTION_QUOTA
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated, step_functions_client
 
 SHARD = "11e"
@@ -101,7 +105,7 @@ class Stage:
             self._subscribe, self.recovery, self.replies, namespace="ns", instance="me", shard=SHARD
         )
         self.admission = Admission(max_in_flight, caller_limit)
-        self.stopper = Stopper(client)
+        self.stopper = Stopper(client, Budget(STOP_EXECUTION_QUOTA))
         self.bridge = Bridge(
             Starter(client, self.channel),
             self.stopper,
@@ -109,9 +113,10 @@ class Stage:
             self.replies,
             self.recovery,
             self.remote,
-            self.admission,
+            Share(self.admission, options.pop("share", None)),
             **options,
         )
+        self.bridges = Bridges(self.admission, self.replies, [self.bridge])
         self.endpoint.script("StartExecution", STARTED)
 
     def _subscribe(self, channel: str, on_change: Callable[[ReplyChannel], None]) -> Channel:

@@ -90,7 +90,7 @@ def assert_follows_the_specification(found: dict[str, Any]) -> None:
 def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Metrics, others: Others) -> None:
     source = EmfWriter(metrics, "front")
     for outcome in ("succeeded", "succeeded", "throttled", "draining", "schema-violation"):
-        metrics.ended("start", outcome)
+        metrics.ended("event", "start", outcome)
     others.throttles = {"StartExecution": 3, "DescribeExecution": 4}
     others.counters["sync_front_recovered"] = 7
     first = line(source)
@@ -98,7 +98,7 @@ def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Met
     assert (first["_aws"]["Timestamp"], first["service"]) == (1_800_000_000_250, "front")
     assert (first["Requests"], first["Rejected"]) == (5, 2)
     assert (first["ThrottledCalls"], first["Recovered"], first["Reconnects"]) == (7, 7, 0)
-    metrics.ended("read", "unreachable")
+    metrics.ended("event", "read", "unreachable")
     others.counters["sync_front_link_reconnects"] = 1
     second = line(source)
     assert (second["Requests"], second["Rejected"], second["Reconnects"]) == (1, 1, 1)
@@ -127,7 +127,7 @@ def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Met
 )
 def test_only_what_a_release_may_be_to_blame_for_counts_as_a_fault(metrics: Metrics, outcome: str, faults: int) -> None:
     for operation in ("start", "read", "stop"):
-        metrics.ended(operation, outcome)
+        metrics.ended("event", operation, outcome)
     assert line(EmfWriter(metrics, "front"))["Faults"] == 3 * faults
 
 
@@ -145,8 +145,8 @@ def test_gauges_are_written_as_their_value(metrics: Metrics, others: Others) -> 
 
 def test_durations_are_written_one_by_one_and_once(metrics: Metrics) -> None:
     source = EmfWriter(metrics, "front")
-    metrics.responded(1.5, 0.25, 1.0, 1.0)
-    metrics.responded(1.0, 0.25, 0.5, 0.5)
+    metrics.responded("event", 1.5, 0.25, 1.0, 1.0)
+    metrics.responded("event", 1.0, 0.25, 0.5, 0.5)
     metrics.recent_lags.append(0.004)
     found = line(source)
     assert found["BridgeOverheadMilliseconds"] == [250, 250]

@@ -90,14 +90,14 @@ async def test_a_blocked_event_loop_shows_as_lag(monkeypatch: pytest.MonkeyPatch
 
 def test_the_part_of_a_workflow_before_a_request_joined_it_is_not_overhead() -> None:
     metrics = Metrics()
-    metrics.responded(3.0, 0.5, 10.0, 2.25)
+    metrics.responded("event", 3.0, 0.5, 10.0, 2.25)
     assert metrics.recent_overheads[0] == 0.25
 
 
 def test_a_duration_counts_in_the_first_bucket_that_it_fits_and_in_all_wider_ones() -> None:
     metrics = Metrics()
     for seconds in (0.04, 0.05, 0.06, 61.0):
-        metrics.responded(seconds, None, None, 0.0)
+        metrics.responded("event", seconds, None, None, 0.0)
     now = Scrape(generate_latest(metrics.registry).decode())
     buckets = {bound: now("request_duration_seconds_bucket", bound) for bound in ("0.05", "0.1", "60.0", "+Inf")}
     assert buckets == {"0.05": 2, "0.1": 3, "60.0": 3, "+Inf": 4}
@@ -141,7 +141,7 @@ async def test_a_stream_that_its_caller_closes_at_the_end_counts_as_succeeded(ht
 def test_the_names_of_workflow_errors_are_counted_apart_up_to_a_limit() -> None:
     metrics = Metrics()
     for error in (*(f"E{number}" for number in range(MAX_ERROR_NAMES - 1)), "", "E60", "E61", "E0", ""):
-        metrics.workflow_failed(error)
+        metrics.workflow_failed("event", error)
     now = Scrape(generate_latest(metrics.registry).decode())
     counted = {name: now("workflow_errors_total", name) for name in ("E0", "E1", "unnamed", "other", "E60", "E61")}
     assert counted == {"E0": 2, "E1": 1, "unnamed": 2, "other": 2, "E60": 0, "E61": 0}

@@ -26,7 +26,7 @@ async def test_a_request_whose_caller_the_gateway_does_not_name_is_refused_count
         assert it.stage.endpoint.calls == []
         assert [(line["log_level"], line["problem"]) for line in logs] == [("warning", "caller-unknown")] * 3
         async with it.client.get("/metrics") as response:
-            assert '{operation="start",outcome="caller-unknown"} 1.0' in await response.text()
+            assert '{operation="start",outcome="caller-unknown",workflow="event"} 1.0' in await response.text()
 
 
 async def test_probes_and_documents_need_no_caller() -> None:
@@ -108,8 +108,8 @@ async def test_a_caller_over_its_rate_gets_429_and_others_and_probes_are_served(
         assert (await log_of(it, BOB))["status"] == 202
         async with it.client.get("/metrics", headers=ALICE) as response:
             metrics = await response.text()
-        assert metrics.count('outcome="caller-rate-exceeded"} 1.0') == 2  # read and stop
-        assert '{operation="start",outcome="caller-rate-exceeded"} 3.0' in metrics
+        assert metrics.count('outcome="caller-rate-exceeded",workflow="event"} 1.0') == 2  # read and stop
+        assert '{operation="start",outcome="caller-rate-exceeded",workflow="event"} 3.0' in metrics
         assert "alice" not in metrics
 
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.app.settings import DEMO_SCHEMA
 from service.web.components import components
-from service.web.preferences import Waits
-from service.web.schema import RequestSchema
 from tests.support.ids import ID
+from tests.support.workflow import a_workflow
 from tests.web.test_openapi import described, operations
 
 KEYWORDS = {
@@ -124,7 +122,5 @@ def test_the_operations_have_the_names_that_generated_clients_use() -> None:
     ("name", "read_foreign", "fits"), [(ID, False, True), ("x_1", False, False), ("x_1", True, True)]
 )
 def test_an_id_is_described_as_what_can_be_read(name: str, read_foreign: bool, fits: bool) -> None:
-    pattern = components(RequestSchema.load(DEMO_SCHEMA), Waits(10, 10), read_foreign=read_foreign)["schemas"]["Id"][
-        "pattern"
-    ]
+    pattern = components([a_workflow()], read_foreign=read_foreign)["schemas"]["Id"]["pattern"]
     assert bool(re.search(pattern, name)) == fits

@@ -197,7 +197,7 @@ async def test_a_post_takes_up_no_stream() -> None:
 async def test_the_streams_of_an_instance_that_stops_end_with_the_location_and_come_back_one_by_one() -> None:
     async with front() as it:
         responses = [await opened(it) for _ in range(9)]
-        it.stage.bridge.release()
+        it.stage.bridges.release()
         delays = set()
         for response in responses:
             async with response:
@@ -240,8 +240,8 @@ async def test_a_client_that_has_seen_the_end_gets_a_204() -> None:
         assert it.stage.endpoint.calls == []
         async with it.client.get("/metrics") as response:
             metrics = await response.text()
-        assert '{operation="read",outcome="ended"} 1.0' in metrics
-        assert '{operation="read",outcome="stopped"}' not in metrics
+        assert 'operation="read",outcome="ended",workflow="event"} 1.0' in metrics
+        assert 'operation="read",outcome="stopped"' not in metrics
 
 
 async def test_a_head_is_never_a_stream() -> None:
@@ -274,7 +274,7 @@ async def test_a_caller_that_leaves_a_stream_frees_its_slot_at_once() -> None:
             response = await request
             await Events(response).next()
             response.close()
-            await it.stage.bridge.drain(5)
+            await it.stage.bridges.drain(5)
             it.stage.assert_nothing_in_flight()
             assert not it.stage.admission.released_early
             await written(logs)
@@ -296,7 +296,7 @@ async def test_a_caller_that_leaves_during_the_start_frees_its_slot_and_its_exec
         await it.stage.endpoint.arrived("StartExecution", 2)  # a second start with the same name settles it
         gate.set()
         await it.stage.endpoint.arrived("StopExecution")
-        await it.stage.bridge.drain(5)
+        await it.stage.bridges.drain(5)
         it.stage.assert_nothing_in_flight()
 
 
@@ -307,7 +307,7 @@ async def test_leaving_a_stream_stops_the_execution_if_configured() -> None:
         await Events(response).next()
         response.close()
         await it.stage.endpoint.arrived("StopExecution")
-        await it.stage.bridge.drain(5)
+        await it.stage.bridges.drain(5)
         it.stage.assert_nothing_in_flight()
 
 

@@ -42,7 +42,7 @@ async def test_a_caller_that_leaves_frees_its_slot_whatever_it_has_sent_behind_i
         it.send(BEHIND[behind])
         it.end(how)
         await it.opened(0)
-        await it.stage.bridge.drain(5)
+        await it.stage.bridges.drain(5)
         it.stage.assert_nothing_in_flight()
         assert not it.stage.admission.released_early
 
@@ -55,7 +55,7 @@ async def test_a_caller_that_leaves_frees_its_slot_if_the_body_of_its_own_reques
         await it.stage.endpoint.arrived("DescribeExecution")
         it.end("FIN")
         await it.opened(0)
-        await it.stage.bridge.drain(5)
+        await it.stage.bridges.drain(5)
         assert not it.stage.admission.released_early
 
 

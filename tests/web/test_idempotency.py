@@ -114,4 +114,4 @@ async def test_a_key_in_use_on_this_instance_does_not_lead_to_the_execution(
         await assert_not_named(it, status, accept)
         theirs.cancel()
         await asyncio.wait([theirs])
-        it.stage.bridge.release()
+        it.stage.bridges.release()

@@ -131,7 +131,7 @@ async def test_every_temporary_failure_has_a_retry_after() -> None:
         await it.problem("POST", "/event", 503, "refused", json=NAMES)
         it.stage.channel.go_down(since=60)
         await it.problem("POST", "/event", 503, "link-down", json=NAMES)
-        it.stage.bridge.release()
+        it.stage.bridges.release()
         await it.problem("POST", "/event", 503, "draining", json=NAMES)
 
 
@@ -193,7 +193,7 @@ async def test_a_delete_stops_the_execution() -> None:
             assert (response.status, await response.read()) == (204, b"")
         assert it.stage.endpoint.count("StopExecution") == 1
         metrics = generate_latest(it.app[METRICS].registry).decode()
-        assert 'sync_front_requests_total{operation="stop",outcome="stopped"} 1.0' in metrics
+        assert 'sync_front_requests_total{operation="stop",outcome="stopped",workflow="event"} 1.0' in metrics
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too() -> None:
@@ -239,7 +239,7 @@ async def test_a_caller_that_leaves_frees_its_slot_at_once() -> None:
         with capture_logs() as logs:
             request.cancel()
             await asyncio.wait([request], timeout=5)
-            await it.stage.bridge.drain(5)
+            await it.stage.bridges.drain(5)
         it.stage.assert_nothing_in_flight()
         assert [(line["status"], line["problem"]) for line in logs] == [(499, "client-disconnected")]
 

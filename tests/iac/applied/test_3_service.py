@@ -111,9 +111,8 @@ def _task_statements(world: World) -> list[Any]:
 
 async def test_the_relay_publishes_the_end_of_a_failed_execution(system: System, tmp_path: Path) -> None:
     async with DeployedAws(system, tmp_path) as aws, asyncio.timeout(20):
-        assert aws._executions is not None
         assert aws.relay is not None
-        aws._executions.start("exec-abc-1", "{}")
+        aws.hosted().executions.start("exec-abc-1", "{}")
         while aws.relay.started == 0 or not aws.relay.idle:  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
         assert (aws.relay.started, aws.relay.failed) == (1, 0)

@@ -1,0 +1,56 @@
+"""The share that one workflow has of the room for requests in flight."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from service.errors import AtCapacity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from service.bridge.admission import Admission
+
+
+class Share:
+    """Counts the requests of one workflow, up to `limit`; they count for the whole instance as well.
+
+    So a slow workflow cannot take the room of the others.
+    """
+
+    def __init__(self, admission: Admission, limit: int | None = None) -> None:
+        self.limit = admission.limit if limit is None else limit
+        self.in_flight = 0
+        self._admission = admission
+
+    @property
+    def released(self) -> bool:
+        """Whether all requests in flight have to end now."""
+        return self._admission.released
+
+    def check(self, caller: str | None, typical_seconds: float = 0.0) -> None:
+        """Raise what `Admission.check` does, or AtCapacity if this workflow has its share."""
+        self._admission.check(caller, typical_seconds)
+        if self.in_flight >= self.limit:
+            detail = f"{self.in_flight} requests for this workflow are already in flight."
+            raise AtCapacity(detail, retry_after=typical_seconds / 2)
+
+    def admits(self, caller: str | None) -> bool:
+        """Return whether a new request of `caller` would be accepted."""
+        return self.in_flight < self.limit and self._admission.admits(caller)
+
+    @contextmanager
+    def request(self, caller: str | None) -> Iterator[None]:
+        """Count a request of `caller` until the block ends."""
+        self.in_flight += 1
+        try:
+            with self._admission.request(caller):
+                yield
+        finally:
+            self.in_flight -= 1
+
+    def cancellable(self) -> AbstractContextManager[None]:
+        """Let the end of a drain cancel the task that runs the block."""
+        return self._admission.cancellable()

@@ -1,0 +1,230 @@
+"""Several workflows behind one service, modified for it or not, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.local import WORKFLOW, Definition, LocalAws
+from tests.support.metrics import scrape
+from tests.support.served import Served, served
+from tests.support.within import within
+
+ARN = LocalAws.state_machine_arn.rpartition(":")[0]
+ECHO = {"Type": "Pass", "End": True}
+REFUSE = {"Type": "Fail", "Error": "OutOfStock", "Cause": "PRIVATE"}
+LARGE = {"Type": "Pass", "Output": {"text": "{% $pad('', 40000, '\"\\\\') %}"}, "End": True}
+TIMED = {"Type": "Wait", "Seconds": 30, "End": True}
+
+
+def machine(state: Mapping[str, Any], **more: Any) -> str:
+    return json.dumps({"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": state}} | more)
+
+
+MACHINES = {
+    "orders": machine(ECHO),
+    "refuse": machine(REFUSE),
+    "large": machine(LARGE),
+    "slow": machine({"Type": "Wait", "Seconds": 1, "End": True}),
+    "slower": machine({"Type": "Wait", "Seconds": 2, "End": True}),  # between two lookups of the record
+    "timed": machine(TIMED, TimeoutSeconds=1),
+}
+"""State machines that know nothing of this service."""
+
+EVENT_MODE = {"input": "event"}
+
+
+@asynccontextmanager
+async def machines(folder: Path, **more: Any) -> AsyncIterator[LocalAws]:
+    """Run the local AWS with the demonstration and the machines above."""
+    definitions = [Definition(LocalAws.state_machine_arn, WORKFLOW)]
+    for name, text in MACHINES.items():
+        file = folder / f"{name}.asl.json"
+        file.write_text(text)
+        definitions.append(Definition(f"{ARN}:{name}:PROD", file, "event"))
+    async with LocalAws(port=0, wait=0, machines=definitions, **more) as aws:
+        yield aws
+
+
+def workflows(**tables: dict[str, Any]) -> dict[str, str]:
+    """Return the setting for these workflows, each for the state machine of its name unless it says another."""
+    full = {name: {"state_machine_arn": f"{ARN}:{name}:PROD"} | table for name, table in tables.items()}
+    return {"WORKFLOWS": json.dumps(full)}
+
+
+async def post(it: Served, path: str, body: str = "{}", **headers: str) -> tuple[int, dict[str, Any]]:
+    sent = {"Content-Type": "application/json"} | headers
+    async with it.client.post(f"{it.url}{path}", data=body.encode(), headers=sent) as response:
+        return response.status, await response.json(content_type=None)
+
+
+async def post_stream(it: Served, path: str) -> tuple[int, str]:
+    async with it.client.post(f"{it.url}{path}", json={}, headers={"Accept": "text/event-stream"}) as response:
+        return response.status, await response.text()
+
+
+async def test_an_unmodified_machine_gets_the_body_byte_for_byte_and_its_output_is_the_response(tmp_path: Path) -> None:
+    body = '{ "n":1.0,\t"text":"\\u00e9 é 😀 \\"\\\\",  "list":[1,2] }'
+    async with machines(tmp_path) as aws, served(aws, workflows(orders=EVENT_MODE)) as it:
+        async with within(10):
+            status, answer = await post(it, "/orders", body)
+        assert (status, {"id": answer["id"]} | json.loads(body)) == (200, answer)
+        assert aws.executions[answer["id"]].input == body
+        assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 0
+
+
+async def test_many_unmodified_executions_at_once_get_their_own_results(tmp_path: Path) -> None:
+    async with machines(tmp_path) as aws, served(aws, workflows(orders=EVENT_MODE)) as it:
+        answers = await asyncio.gather(*(post(it, "/orders", f'{{"n": {n}}}') for n in range(50)))
+        assert [(status, body["n"]) for status, body in answers] == [(200, n) for n in range(50)]
+
+
+async def test_the_relay_reports_how_an_unmodified_machine_failed(tmp_path: Path) -> None:
+    settings = workflows(refuse=EVENT_MODE, timed=EVENT_MODE)
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
+        status, body = await post(it, "/refuse")
+        assert (status, body["error"], "PRIVATE" in str(body)) == (502, "OutOfStock", False)
+        status, body = await post(it, "/timed")
+        assert (status, body["type"].rpartition(":")[2]) == (504, "workflow-timed-out")
+        assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 0
+
+
+async def test_an_error_has_the_status_and_a_type_of_its_workflow_whenever_it_is_read(tmp_path: Path) -> None:
+    settings = workflows(refuse=EVENT_MODE | {"errors": {"OutOf*": 409}})
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(20):
+        status, body = await post(it, "/refuse")
+        kind = "urn:problem-type:workflow:refuse:OutOfStock"
+        assert (status, body["type"], body["title"], body["status"]) == (409, kind, "OutOfStock", 409)
+        async with it.client.get(f"{it.url}/refuse/{body['id']}") as response:
+            assert (response.status, (await response.json(content_type=None))["type"]) == (409, kind)
+        _, text = await post_stream(it, "/refuse")
+        assert f'"type":"{kind}"' in text
+        async with it.client.get(f"{it.url}/openapi.json") as response:
+            described = (await response.json())["paths"]["/refuse"]["post"]["responses"]["409"]
+        assert "- `OutOf*`: An error of the workflow." in described["description"]
+
+
+async def test_a_result_that_is_too_large_for_an_event_is_read_from_the_record(tmp_path: Path) -> None:
+    async with machines(tmp_path) as aws, served(aws, workflows(large=EVENT_MODE)) as it, within(10):
+        status, body = await post(it, "/large")
+        assert (status, body["text"]) == (200, '"\\' * 20000)
+        assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 1
+
+
+@pytest.mark.parametrize("mode", ["event", "envelope"])
+async def test_a_body_that_looks_like_an_envelope_is_an_event_like_any_other(tmp_path: Path, mode: str) -> None:
+    body = json.dumps({"id": "exec-1", "event": "{}", "reply": {"channel": "AsyncEvents/x/exec-1"}})
+    demonstration = {"state_machine_arn": LocalAws.state_machine_arn, "path": "/orders"}
+    settings = workflows(orders=EVENT_MODE if mode == "event" else demonstration)
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
+        status, answer = await post(it, "/orders", body)
+        given = aws.executions[answer["id"]].input
+        if mode == "event":
+            assert (status, answer["output"], given) == (200, json.loads(body), body)
+        else:
+            assert (status, json.loads(given)["event"]) == (502, body)
+
+
+async def test_a_key_belongs_to_its_workflow_and_compares_events_as_values(tmp_path: Path) -> None:
+    settings = workflows(orders=EVENT_MODE, slow=EVENT_MODE)
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(20):
+        bodies = ['{"a": 1, "b": 2}', '{"b":2,"a":1}', '{"b":2,"a":1.0}']
+        posts = [asyncio.create_task(post(it, "/slow", body, **{"Idempotency-Key": "k"})) for body in bodies[:2]]
+        (_, first), (_, second) = await asyncio.gather(*posts)
+        assert first["id"] == second["id"]
+        assert (await post(it, "/slow", bodies[2], **{"Idempotency-Key": "k"}))[0] == 422
+        status, other = await post(it, "/orders", bodies[0], **{"Idempotency-Key": "k"})
+        assert (status, other["id"] == first["id"], len(aws.executions)) == (200, False, 2)
+
+
+async def test_an_id_of_one_workflow_is_unknown_to_another(tmp_path: Path) -> None:
+    settings = workflows(orders=EVENT_MODE, slow=EVENT_MODE)
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
+        _, body = await post(it, "/orders")
+        for path, status in (("/orders", 200), ("/slow", 404)):
+            async with it.client.get(f"{it.url}{path}/{body['id']}") as response:
+                assert response.status == status
+
+
+async def test_a_request_at_another_instance_hears_the_end_from_the_relay(tmp_path: Path) -> None:
+    settings = workflows(slower=EVENT_MODE)
+    async with machines(tmp_path) as aws, served(aws, settings) as one, served(aws, settings) as other, within(20):
+        status, body = await post(one, "/slower", Prefer="respond-async")
+        assert status == 202
+        url = f"{other.url}/slower/{body['id']}"
+        async with other.client.get(url, headers={"Prefer": "wait=20"}) as response:
+            assert response.status == 200
+        assert (await scrape(other.client, other.url))("replies_total", "result") == 1
+
+
+async def test_a_workflow_that_cannot_be_started_leaves_the_others_in_service(tmp_path: Path) -> None:
+    settings = workflows(missing=EVENT_MODE, orders=EVENT_MODE)
+    with capture_logs() as logs:
+        async with machines(tmp_path) as aws, served(aws, settings) as it, within(20):
+            status, body = await post(it, "/missing")
+            assert (status, body["type"].rpartition(":")[2]) == (503, "refused")
+            assert (await post(it, "/orders"))[0] == 200
+            async with it.client.get(f"{it.url}/readyz") as response:
+                assert response.status == 200
+    (line,) = [line for line in logs if line["event"] == "state_machine_unusable"]
+    assert (line["log_level"], line["reason"]) == ("error", "state machine not found")
+
+
+async def test_a_workflow_that_is_throttled_or_full_takes_no_place_of_another(tmp_path: Path) -> None:
+    settings = workflows(orders=EVENT_MODE, refuse=EVENT_MODE, slow=EVENT_MODE | {"max_in_flight": 3})
+    async with machines(tmp_path) as aws, served(aws, settings | {"MAX_IN_FLIGHT": "50"}) as it, within(30):
+        aws.faults.throttled_machines.add("refuse")
+        stuck = [asyncio.create_task(post(it, "/refuse")) for _ in range(40)]
+        slow = [asyncio.create_task(post(it, "/slow")) for _ in range(5)]
+        await it.until(lambda metrics: metrics("throttled_calls_total", "StartExecution") >= 16)
+        for _ in range(5):
+            assert (await post(it, "/orders"))[0] == 200
+        assert sorted(status for status, _ in await asyncio.gather(*slow)) == [200, 200, 200, 503, 503]
+        assert {body["type"].rpartition(":")[2] for _, body in await asyncio.gather(*stuck)} <= {
+            "throttled",
+            "at-capacity",
+        }
+
+
+async def test_logs_and_metrics_name_the_workflow(tmp_path: Path) -> None:
+    settings = workflows(orders=EVENT_MODE, refuse=EVENT_MODE)
+    with capture_logs() as logs:
+        async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
+            await post(it, "/orders")
+            await post(it, "/refuse")
+            now = await scrape(it.client, it.url)
+    assert now("requests_total", "orders", "start", "succeeded") == 1
+    assert now("workflow_errors_total", "refuse", "OutOfStock") == 1
+    assert now("workflow_duration_seconds_count", "orders") == 1
+    lines = [line for line in logs if line["event"] == "request" and line["route"] != "/metrics"]
+    assert [line["workflow"] for line in lines] == ["orders", "refuse"]
+    (started,) = [line for line in logs if line["event"] == "started"]
+    assert started["workflows"] == {name: f"{ARN}:{name}:PROD" for name in ("orders", "refuse")}
+
+
+async def test_the_description_has_each_path_with_its_own_schemas(tmp_path: Path) -> None:
+    schema = {"type": "object", "required": ["item"], "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {}}}
+    own = EVENT_MODE | {"path": "/v1/orders", "request_schema": schema, "result_schema": {"type": "array"}}
+    settings = workflows(orders=own, slow=EVENT_MODE) | {"STAGE_PREFIX": "dev"}
+    async with machines(tmp_path) as aws, served(aws, settings) as it:
+        async with it.client.get(f"{it.url}/openapi.json") as response:
+            document = await response.json()
+        status, body = await post(it, "/v1/orders")
+        assert (status, body["errors"][0]["pointer"]) == (422, "")
+        async with it.client.post(
+            f"{it.url}/dev/v1/orders", json={"item": 1}, headers={"Prefer": "wait=0"}
+        ) as response:
+            assert response.headers["Location"].startswith("/dev/v1/orders/exec-")
+    assert {"/v1/orders", "/v1/orders/{id}", "/slow", "/slow/{id}"} <= document["paths"].keys()
+    assert "/event" not in document["paths"]
+    schemas = document["components"]["schemas"]
+    assert schemas["OrdersRequest"]["$defs"]["a"] == {"$ref": "#/components/schemas/OrdersRequest/$defs/b"}
+    assert schemas["OrdersResult"] == {"type": "array"}
+    assert document["paths"]["/slow"]["post"]["operationId"] == "createSlow"

@@ -125,4 +125,4 @@ def _resource(call: TaskCall) -> dict[str, str]:
         return {"resourceType": "unknown", "resource": call.resource}
     if match["service"] != "states":
         return {"resourceType": match["service"], "resource": call.resource}
-    return {"resourceType": match["type"].lstrip(":"), "resource": match["name"]}
+    return {"resourceType": match["type"], "resource": match["name"]}

@@ -111,6 +111,7 @@ async def test_the_history_has_every_invocation() -> None:
     ("resource", "expected"),
     [
         ("arn:aws:states:::aws-sdk:s3:getObject", ("aws-sdk:s3", "getObject")),
+        ("arn:aws:states:us-east-1:0:activity:a", ("activity", "a")),
         ("arn:aws:lambda:us-east-1:0:function:f", ("lambda", "arn:aws:lambda:us-east-1:0:function:f")),
         ("${Arn}", ("unknown", "${Arn}")),
     ],
@@ -123,7 +124,7 @@ async def test_the_history_names_type_and_resource(resource: str, expected: tupl
 
 
 def test_the_items_of_a_reader_are_what_the_mock_of_the_map_returns() -> None:
-    tasks = mocked(M={"Return": [1]}, N={"Echo": True})
+    tasks = mocked(M={"0": {"Return": [1]}, "1": {"Return": [2]}}, N={"Echo": True})
     assert tasks.read_items(Run(), "M") == [1]
     for state, run in (("N", Run()), ("gone", Run()), ("M", Run(test_case="other"))):
         with pytest.raises(StateError, match=r"States\.ItemReaderFailed"):

@@ -121,12 +121,30 @@ def test_every_path_that_contributing_names_exists() -> None:
         assert (ROOT / path).exists(), path
 
 
+LINK = r"\[`(\w+)`\]\(\.\./(tests/[\w/]+\.py)\)"
+"""A link to a test in its file."""
+
+
+def assert_exists(test: str, path: str) -> None:
+    assert re.search(rf"^(?:async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), test
+
+
 def test_every_behaviour_in_the_table_has_the_test_that_proves_it() -> None:
     page = (DOCS / "behaviour.md").read_text()
-    rows = re.findall(r"^\| .+ \| \[`(\w+)`\]\(\.\./(tests/[\w/]+\.py)\) \|$", page, re.MULTILINE)
+    rows = re.findall(rf"^\| .+ \| {LINK} \|$", page, re.MULTILINE)
     assert len(rows) == page.count("[`test_") > 40
     for test, path in rows:
-        assert re.search(rf"^(?:async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), test
+        assert_exists(test, path)
+
+
+def test_every_threat_has_the_tests_that_show_what_comes_of_it_or_says_why_it_is_accepted() -> None:
+    sections = (DOCS / "threat-model.md").read_text().partition("\n## A stranger\n")[2]
+    rows = re.findall(r"^\| (?!attempt |---).+ \| .+ \| (.+) \|$", sections, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\|", sections, re.MULTILINE)) - 2 * sections.count("| attempt |") > 40
+    for shown in rows:
+        assert re.fullmatch(rf"{LINK}(?:, {LINK})*|Accepted: .+\.", shown), shown
+        for test, path in re.findall(LINK, shown):
+            assert_exists(test, path)
 
 
 # Phrases that are right in another language and read as translated in English ("who waits is told" for "callers that

@@ -7,13 +7,20 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
+from zlib import crc32
 
 import aiohttp
 
 from tests.chaos.history import OUTCOMES, Call, problem_type
+
+NAMES: Final = ("alice", "bob")
+"""The callers where they are apart."""
+
+CALLER_HEADER: Final = "X-Caller"
 
 REQUEST_TIMEOUT_S: Final = 60.0
 """Default timeout of one request, and of the wait for an outcome at a Location."""
@@ -44,11 +51,20 @@ class Mix:
 class Callers:
     """Sends requests to the URL that `choose` returns for each attempt, and keeps the history.
 
-    With a key, callers retry after a broken connection and after a 503, as the contract allows.
+    With a key, callers retry after a broken connection and after a 503, as the contract allows. If they are `apart`,
+    each request is of one of NAMES, those with the same key of the same one.
     """
 
-    def __init__(self, choose: Callable[[], str], rng: random.Random, timeout: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        choose: Callable[[], str],
+        rng: random.Random,
+        timeout: float = REQUEST_TIMEOUT_S,
+        *,
+        apart: bool = False,
+    ) -> None:
         self._timeout = timeout
+        self._apart = apart
         self.history: list[Call] = []
         self._choose = choose
         self._rng = rng
@@ -93,6 +109,7 @@ class Callers:
         """Send one request and record its response; with a key, retry after a broken connection."""
         call = Call(event, key, waits=not headers)
         self.history.append(call)
+        headers |= self._of(event)
         if key is not None:
             headers["Idempotency-Key"] = key
         began = time.monotonic()
@@ -136,6 +153,7 @@ class Callers:
     async def make_up(self, method: str, number: int, seconds: float, **headers: str) -> Counter[int]:
         """Send so many requests for ids that do not exist, in so many seconds; return their statuses."""
         statuses: Counter[int] = Counter()
+        headers |= self._of({})
 
         async def send() -> None:
             location = f"/event/exec-{UUID(int=self._rng.getrandbits(128), version=4)}"
@@ -149,11 +167,25 @@ class Callers:
         return statuses
 
     async def resolve(self) -> None:
-        """Request each Location until it has an outcome or the timeout expires."""
+        """Request each Location until it has an outcome or the timeout expires, and once as the other caller."""
         async with asyncio.TaskGroup() as group:
             for call in self.history:
                 if call.location is not None:
                     group.create_task(self._resolve(call, call.location))
+                    if self._apart:
+                        group.create_task(self._read_across(call, call.location))
+
+    async def _read_across(self, call: Call, location: str) -> None:
+        (mine,) = self._of(call.event).values()
+        (other,) = set(NAMES) - {mine}
+        with suppress(aiohttp.ClientError, TimeoutError):
+            headers = {CALLER_HEADER: other}
+            async with self._http.get(self._choose() + location, headers=headers) as response:
+                call.across = response.status
+
+    def _of(self, event: dict[str, Any]) -> dict[str, str]:
+        """Return the header that says whose request with this event is, if callers are apart."""
+        return {CALLER_HEADER: NAMES[crc32(str(event.get("nome")).encode()) % len(NAMES)]} if self._apart else {}
 
     async def _resolve(self, call: Call, location: str) -> None:
         end = time.monotonic() + self._timeout
@@ -166,12 +198,14 @@ class Callers:
     async def _request(self, call: Call, method: str, location: str, **headers: str) -> None:
         """Record the response of a Location, if there is one."""
         began = time.monotonic()
+        reads_now = method == "GET" and not headers
+        headers |= self._of(call.event)
         try:
             async with self._http.request(method, self._choose() + location, headers=headers) as response:
                 body = None if response.status == 204 else await response.json(content_type=None)
                 if body is not None:
                     call.later.append((response.status, body))
-                if method == "GET" and not headers:
+                if reads_now:
                     call.reads.append((problem_type(body), time.monotonic() - began))
         except (aiohttp.ClientError, TimeoutError):
             pass

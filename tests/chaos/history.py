@@ -51,6 +51,8 @@ class Call:
     """Why there was no response."""
     later: list[tuple[int, Any]] = field(default_factory=list)
     """Statuses and bodies of its Location."""
+    across: int | None = None
+    """The status of its Location for another caller, if callers are apart."""
     reads: list[tuple[str, float]] = field(default_factory=list)
     """Of each read of its Location without a wait: the last part of the problem's type, and the seconds it took."""
 
@@ -139,6 +141,8 @@ def _faults_of(call: Call, records: Mapping[str, Record], starts: Counter[str]) 
             yield f"no response: {_sent_event(call)[:100]}"
         return
     yield from (f"{fault}: {call}"[:600] for fault in _mismatches(call.status, call.body, call, records))
+    if call.across not in {None, 404, 503}:
+        yield f"another caller got {call.across} for its Location: {call}"[:400]
     if call.status == 202 or call.location is not None:
         if call.location is None or call.id is None or not call.location.endswith(f"/event/{call.id}"):
             yield f"202 without the URL of its own execution: {call}"[:400]

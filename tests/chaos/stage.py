@@ -16,7 +16,7 @@ from typing import Final, Self
 import aiohttp
 
 from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
-from tests.chaos.callers import REQUEST_TIMEOUT_S, Callers, Mix
+from tests.chaos.callers import CALLER_HEADER, REQUEST_TIMEOUT_S, Callers, Mix
 from tests.chaos.history import Record, check, crowded_out, missed_outcomes
 from tests.chaos.instance import Instance
 from tests.chaos.names import Name
@@ -89,6 +89,8 @@ class Stage:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self.rng = random.Random(f"{scenario.name} {seed}")
+        self._apart = self.rng.random() < 0.5 and "READ_FOREIGN_EXECUTIONS" not in scenario.environment
+        """Whether the service keeps callers apart."""
         self._scenario = scenario
         self._stack = AsyncExitStack()
         self._balancer = Balancer()
@@ -134,7 +136,7 @@ class Stage:
         self._stack.callback(self.name.close)
         self.credentials.valid_for_s = self._scenario.credentials_s or self.credentials.valid_for_s
         await self._stack.enter_async_context(self.credentials)
-        self.callers = Callers(self._balancer.choose, self.rng)
+        self.callers = Callers(self._balancer.choose, self.rng, apart=self._apart)
         self._stack.push_async_callback(self.callers.close)
         for _ in range(self._scenario.threads):
             named = self.api.url.replace("127.0.0.1", self.name.host)
@@ -159,6 +161,7 @@ class Stage:
             "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT_S),
             # The load balancer of these runs checks ten times per second; threads are not behind it.
             "DRAIN_DELAY": "1" if self._scenario.processes else "0",
+            **({"CALLER_HEADER": CALLER_HEADER} if self._apart else {}),
             **self._scenario.environment,
         }
 

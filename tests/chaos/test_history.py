@@ -36,6 +36,7 @@ ACCEPTED = response(202, {"id": "a", "status": "RUNNING"}, location="/event/a")
         (problem(502, "workflow-aborted", id="a"), {"a": Record("ABORTED", EVENT)}),
         (problem(504, "workflow-timed-out", id="a"), {"a": Record("TIMED_OUT", EVENT)}),
         (problem(503, "link-down"), {}),
+        (problem(429, "caller-rate-exceeded"), {}),
         (problem(503, "outcome-unknown", id="a"), {}),
         (problem(503, "outcome-unknown", id="a"), {"a": SUCCEEDED}),
         (Call(EVENT, ended="left"), {"a": RUNNING}),
@@ -79,6 +80,8 @@ def test_correct_responses_pass(call: Call, records: dict[str, Record]) -> None:
         (replace(ACCEPTED, later=[(200, {"id": "a", "x": 1})]), {"a": SUCCEEDED}, "later invented"),
         (replace(ACCEPTED, location=None), {"a": SUCCEEDED}, "202 without the URL of its own execution"),
         (replace(ACCEPTED, location="/event/b"), {"a": SUCCEEDED}, "202 without the URL of its own execution"),
+        (replace(ACCEPTED, across=200), {"a": SUCCEEDED}, "another caller got 200 for its Location"),
+        (problem(429, "caller-share-exceeded"), {"a": RUNNING}, "started, although the response said"),
     ],
 )
 def test_every_kind_of_wrong_response_is_found(call: Call, records: dict[str, Record], fault: str) -> None:

@@ -48,6 +48,7 @@ TEXTS = [
     "-0",
     "1e-7",
     '"text"',
+    '{"seconds": 55}',
 ]
 
 # JavaScript reads this as Infinity, Python's orjson refuses it. AWS's documentation does not say what AWS does.

@@ -24,6 +24,9 @@ BODY_TIMEOUT_S: Final = 10.0
 _OLD_GZIP: Final = "x-gzip"
 """Another name of gzip, which a recipient should accept (RFC 9110, 8.4.1.3)."""
 
+MAX_GZIP_MEMBERS: Final = 16
+"""Members of a gzip body, which may be a series of them (RFC 1952, 2.2): an empty one costs more than its 20 bytes."""
+
 _GZIP_FORMAT: Final = zlib.MAX_WBITS + 16
 _ZLIB_FORMAT: Final = zlib.MAX_WBITS
 _RAW_FORMAT: Final = -zlib.MAX_WBITS
@@ -98,16 +101,20 @@ def _decompressed(raw: bytes, encoding: str) -> bytes:
 
     aiohttp, which is told not to, would accept a gzip body without its end.
     """
-    stream = zlib.decompressobj(wbits=_format(raw, encoding))
-    try:
-        text = stream.decompress(raw, MAX_INPUT_BYTES + 1)
-    except zlib.error:
-        raise MalformedJson(_NOT_ENCODED) from None
-    if len(text) > MAX_INPUT_BYTES:
-        raise _too_large("too many bytes")
-    if not stream.eof or stream.unused_data:
-        raise MalformedJson(_NOT_ENCODED)
-    return text
+    text = b""
+    for _ in range(1 if encoding == "deflate" else MAX_GZIP_MEMBERS):
+        stream = zlib.decompressobj(wbits=_format(raw, encoding))
+        try:
+            text += stream.decompress(raw, MAX_INPUT_BYTES + 1 - len(text))
+        except zlib.error:
+            break
+        if len(text) > MAX_INPUT_BYTES:
+            raise _too_large("too many bytes")
+        if not stream.eof:
+            break
+        if not (raw := stream.unused_data):
+            return text
+    raise MalformedJson(_NOT_ENCODED)
 
 
 def _format(raw: bytes, encoding: str) -> int:

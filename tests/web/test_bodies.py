@@ -129,6 +129,23 @@ async def test_a_body_that_is_not_what_its_encoding_says_is_malformed(encoding: 
         it.stage.assert_nothing_in_flight()
 
 
+@pytest.mark.parametrize(("members", "status"), [(2, 202), (bodies.MAX_GZIP_MEMBERS, 202), (17, 400)])
+async def test_a_gzip_body_may_have_several_members(members: int, status: int) -> None:
+    text = json.dumps(NAMES)
+    pieces = [text[:1], text[1:], *[""] * (members - 2)]
+    sent = b"".join(gzip.compress(piece.encode()) for piece in pieces)
+    headers = JSON | {"Content-Encoding": "gzip", "Prefer": "wait=0"}
+    async with front() as it, it.client.post("/event", data=sent, headers=headers) as response:
+        assert response.status == status
+
+
+async def test_the_members_of_a_bomb_are_too_large_together() -> None:
+    half = gzip.compress(b" " * 200_000)
+    async with front() as it:
+        headers = JSON | {"Content-Encoding": "gzip"}
+        await it.problem("POST", "/event", 413, "body-too-large", data=half + half, headers=headers)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
 async def test_a_bomb_is_too_large(encoding: str) -> None:
     compress = zlib.compress if encoding == "deflate" else gzip.compress

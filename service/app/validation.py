@@ -25,6 +25,7 @@ _RULES: Final = {
     "string_pattern_mismatch": "must match {pattern}",
     "string_type": "must be text",
     "model_type": "must be a table",
+    "string_unicode": "must be text in UTF-8",
 }
 """What pydantic's types of errors mean, in the words of the settings' own messages."""
 

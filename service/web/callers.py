@@ -24,7 +24,7 @@ class Callers:
     def __init__(self, header: str | None, secret: str, rates: CallerRates | None = None) -> None:
         self._header = header
         self._rates = rates
-        self._hash_key = hmac.digest(secret.encode(), b"sync-front caller", "sha256")
+        self._hash_key = hmac.digest(secret.encode(errors="surrogateescape"), b"sync-front caller", "sha256")
 
     def identify(self, request: web.Request) -> str:
         """Return who calls: the header's value, or an empty text if all are the same caller.

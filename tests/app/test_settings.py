@@ -116,6 +116,7 @@ def test_a_value_that_would_only_fail_later_is_invalid_at_the_start(
         ("MAX_IN_FLIGHT", "9" * 5000, "is too large"),
         ("RESPONSE_TIMEOUT", "0", "must be greater than 0"),
         ("RESPONSE_TIMEOUT", "soon", "must be a number"),
+        ("RESPONSE_TIMEOUT", "\udcff", "must be text in UTF-8"),
         ("STREAM_TIMEOUT", "0", "must be greater than 0"),
         ("STREAM_TIMEOUT", "891", "must be at most 890"),
         ("KEEP_ALIVE_TIMEOUT", "0", "must be greater than 0"),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.bridge.caller_rates import CallerRates
+from service.bridge.ids import Ids
 from service.stepfunctions.token_bucket import Quota
+from service.web.callers import Callers
 from tests.support.front import NAMES, Front, front
 from tests.support.ids import ID, IDS
 from tests.support.step_functions import described
@@ -34,6 +37,13 @@ async def test_probes_and_documents_need_no_caller() -> None:
         for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"):
             async with it.client.get(path) as response:
                 assert response.status == 200
+
+
+def test_a_secret_may_be_any_bytes() -> None:
+    secret = os.fsdecode(bytes(range(240, 256)))  # as the environment has them
+    ids = Ids("event", [secret], secret)
+    assert ids.verify(ids.new("alice"), "alice")
+    Callers(HEADER, secret)
 
 
 async def test_without_the_setting_the_header_means_nothing() -> None:

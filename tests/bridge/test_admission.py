@@ -51,6 +51,22 @@ async def test_one_caller_at_its_share_is_refused_and_another_one_is_not() -> No
         made.assert_nothing_in_flight()
 
 
+async def test_the_start_of_one_caller_does_not_wait_for_all_those_of_another_one() -> None:
+    async with stage(max_starts=1) as made:
+        gate = asyncio.Event()
+        made.endpoint.script("StartExecution", gated(gate, STARTED))
+        greedy = [asyncio.create_task(made.submit("1", 10, caller="alice")) for _ in range(4)]
+        await made.started()
+        modest = asyncio.create_task(made.submit("2", 10, caller="bob"))
+        await asyncio.sleep(0)
+        gate.set()
+        started = [await made.started(number) for number in range(1, 6)]
+        for execution_id in started:
+            made.reply(execution_id)
+        await asyncio.gather(*greedy, modest)
+        assert started.index((await modest).execution_id) <= 2
+
+
 async def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
     async with stage(max_in_flight=0) as made:
         gc.collect()

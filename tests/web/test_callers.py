@@ -14,6 +14,7 @@ from service.web.callers import Callers
 from tests.support.front import NAMES, Front, front
 from tests.support.ids import ID, IDS
 from tests.support.step_functions import described
+from tests.support.within import within
 
 HEADER = "X-Caller"
 ALICE, BOB = {HEADER: "alice"}, {HEADER: "bob"}
@@ -129,6 +130,9 @@ async def test_a_caller_at_its_share_gets_429_and_others_are_served() -> None:
         execution_id = await it.stage.started()
         problem = await it.problem("POST", "/event", 429, "caller-share-exceeded", json=NAMES, headers=ALICE)
         assert problem["detail"] == "Each caller may have 1 requests in flight."
+        it.stage.endpoint.script("DescribeExecution", described("RUNNING", input="{}"))
+        async with within(5), it.client.get(f"/event/{execution_id}", headers=ALICE | {"Prefer": "wait=10"}) as read:
+            assert read.status == 202
         assert (await log_of(it, BOB))["status"] == 202
         it.stage.reply(execution_id, {})
         assert (await first).status == 200

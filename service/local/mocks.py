@@ -16,6 +16,7 @@ from service.local.json_text import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from service.local.json_text import Json
@@ -74,6 +75,16 @@ class Mocks:
         every = bool(resource) and not is_http_invoke(resource)
         return any(state in case or (every and _EVERY_STATE in case) for case in self._cases.values())
 
+    def check_states(self, known: AbstractSet[str]) -> None:
+        """Raise MocksError for states that are not among the known names: a mock of theirs would never be used."""
+        if faults := [
+            f"test case {name!r}, state {state!r}: the workflow has no such Task or Map"
+            for name, case in self._cases.items()
+            for state in case
+            if state not in known and state != _EVERY_STATE
+        ]:
+            raise MocksError(*faults)
+
     def response(self, test_case: str | None, state: str, resource: str, invocation: int) -> Response | None:
         """Return the response to an invocation, numbered from 0; after the last one in the file it is repeated."""
         case = self._cases[test_case or self.test_cases[0]]
@@ -115,8 +126,13 @@ class Mocks:
         for key, value in source.items():
             match = _INVOCATIONS.fullmatch(key)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (-1, -1)
+            if match is None:
+                self._faults.append(
+                    f"{where}: {key!r} must be one of {', '.join(_RULES)}, or invocations such as 0 or 1-2"
+                )
+                return
             if first != following or last < first:
-                self._faults.append(f"{where}: {key!r} must be a number or a range, and follow the one before")
+                self._faults.append(f"{where}: {key!r} must follow the invocations before, from {following}")
                 return
             following = last + 1
             if (response := self._response(f"{where}, {key!r}", value)) is not None:

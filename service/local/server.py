@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
@@ -10,13 +11,14 @@ from aiohttp import web
 
 from service import data_file
 from service.local.appsync_events import ANY_AUTH, AppSyncEvents
-from service.local.asl.definition import DefinitionError, read
+from service.local.asl.definition import DefinitionError, read, task_names
 from service.local.asl.interpreter import Interpreter
 from service.local.executions import Execution, Executions
 from service.local.faults import Faults
 from service.local.hosted import Definition, Hosted, unqualified
 from service.local.http_task import HttpTask
-from service.local.mocks import Mocks, MocksError
+from service.local.json_text import loads
+from service.local.mocks import MocksError
 from service.local.mocks import read as read_mocks
 from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
@@ -27,7 +29,7 @@ from service.local.tasks import Tasks
 from service.local.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -200,8 +202,12 @@ class LocalAws:
         arn = unqualified(definition.arn)
         if self._http_task is None:
             raise RuntimeError("the server has not started")
-        tasks = Tasks(self._http_task.invoke, _mocks(definition.mocks, arn), tokens=tokens)
-        machine = read(definition.file, values, tasks)
+        with _named(definition.mocks):
+            mocks = None if definition.mocks is None else read_mocks(definition.mocks, arn.rpartition(":")[2])
+            tasks = Tasks(self._http_task.invoke, mocks, tokens=tokens)
+            machine = read(definition.file, values, tasks)
+            if mocks is not None:
+                mocks.check_states(set(task_names(loads(machine.text))))
         interpreter = Interpreter(tasks.run, tasks.read_items, on_state=self.view.journal.state)
         on_change = partial(self._on_change, definition.reported)
         self._machines[arn] = Hosted(arn, machine, Executions(machine, arn, interpreter, on_change=on_change), tasks)
@@ -224,10 +230,10 @@ class LocalAws:
         await self.stop()
 
 
-def _mocks(file: Path | None, arn: str) -> Mocks | None:
-    if file is None:
-        return None
+@contextmanager
+def _named(mocks: Path | None) -> Iterator[None]:
+    """Name the file of the mocks in everything that is wrong with them."""
     try:
-        return read_mocks(file, arn.rpartition(":")[2])
+        yield
     except MocksError as error:
-        raise DefinitionError(*(f"{file}: {fault}" for fault in error.faults)) from error
+        raise DefinitionError(*(f"{mocks}: {fault}" for fault in error.faults)) from error

@@ -116,6 +116,17 @@ async def test_a_mock_answers_for_a_task_whose_placeholders_may_stay(tmp_path: P
     assert execution.output == "5"
 
 
+async def test_a_mock_of_a_state_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "machine.json").write_text(json.dumps(LAMBDA))
+    cases = {"c": {"*": {"Echo": True}, "T": {"Return": 5}, "Typo": {"Return": 5}}}
+    (tmp_path / "mocks.json").write_text(json.dumps({"StateMachines": {"m": {"TestCases": cases}}}))
+    with pytest.raises(
+        DefinitionError, match=r"mocks\.json: test case 'c', state 'Typo': the workflow has no"
+    ) as caught:
+        await LocalAws(port=0, definition=tmp_path / "machine.json", mocks=tmp_path / "mocks.json").start()
+    assert len(caught.value.faults) == 1
+
+
 async def test_mocks_that_cannot_be_used_are_named_with_their_file(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match=r"none\.json: the file cannot be read"):
         await LocalAws(port=0, mocks=tmp_path / "none.json").start()

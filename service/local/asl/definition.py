@@ -18,11 +18,12 @@ from service.local.asl.states import Machine
 from service.local.json_text import dumps, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from service.local.asl.resources import Resources
+    from service.local.json_text import Json
 
 _YAML_SUFFIXES = {".yaml", ".yml"}
 
@@ -88,3 +89,15 @@ def parse(text: str, resources: Resources = HTTP_ONLY, unknown: AbstractSet[str]
     if report.faults:
         raise DefinitionError(*report.faults)
     return machine
+
+
+def task_names(definition: Json) -> Iterator[str]:
+    """Yield the names of all states that call something, at any depth: Tasks, and Maps, which may read their items."""
+    if isinstance(definition, dict):
+        for name, value in definition.items():
+            if isinstance(value, dict) and value.get("Type") in {"Task", "Map"}:
+                yield name
+            yield from task_names(value)
+    elif isinstance(definition, list):
+        for value in definition:
+            yield from task_names(value)

@@ -50,7 +50,7 @@ def read(path: Path, values: Mapping[str, str], resources: Resources = HTTP_ONLY
         raise DefinitionError("the file is not UTF-8 text") from error
     if path.suffix.lower() in _YAML_SUFFIXES:
         try:
-            text = dumps(yaml_text.loads(text))
+            text = placeholders.fill_in_numbers(dumps(yaml_text.loads(text)), values)
         except (ValueError, TypeError) as error:
             raise DefinitionError(f"the definition is not YAML of JSON values: {error}") from error
     text = placeholders.fill_in(text, values)

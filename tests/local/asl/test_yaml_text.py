@@ -54,6 +54,13 @@ def test_a_definition_is_read_as_yaml_by_the_name_of_its_file(tmp_path: Path, na
     assert '"when":"2024-01-01","said":"yes","number":1,"who":"me"' in machine.text
 
 
+def test_a_placeholder_of_a_number_needs_no_quotes(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("StartAt: Nap\nStates: {Nap: {Type: Wait, Seconds: !Ref Pause, End: true}}")
+    assert '"Seconds":5' in read(tmp_path / "a.yaml", {"Pause": "5"}).text
+    with pytest.raises(DefinitionError, match="field Seconds: must be a number"):
+        read(tmp_path / "a.yaml", {"Pause": "long"})
+
+
 @pytest.mark.parametrize("text", ["a: [", "a: .nan", "1: 2"])
 def test_yaml_that_is_not_a_definition_is_a_fault(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.yaml").write_text(text)

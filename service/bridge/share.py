@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from service.errors import AtCapacity
+from service.errors import AtCapacity, CallerShareExceeded, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 class Share:
     """Counts the requests of one workflow, up to `limit`; they count for the whole instance as well.
 
-    So a slow workflow cannot take the room of the others.
+    So a slow workflow cannot take the room of the others. One caller may have the same part of it as of the instance.
     """
 
     def __init__(self, admission: Admission, limit: int | None = None) -> None:
         self.limit = admission.limit if limit is None else limit
+        self.caller_limit = max(1, self.limit * admission.caller_limit // max(1, admission.limit))
         self.in_flight = 0
+        self._by_caller: dict[str, int] = {}
         self._admission = admission
 
     @property
@@ -31,25 +33,38 @@ class Share:
         return self._admission.released
 
     def check(self, caller: str | None, typical_seconds: float = 0.0) -> None:
-        """Raise what `Admission.check` does, or AtCapacity if this workflow has its share."""
+        """Raise what `Admission.check` does, for the instance or for this workflow's share of it."""
         self._admission.check(caller, typical_seconds)
+        if caller is not None and self._by_caller.get(caller, 0) >= self.caller_limit:
+            detail = f"Each caller may have {self.caller_limit} requests for this workflow in flight."
+            raise CallerShareExceeded(detail, retry_after=typical_seconds / 2)
         if self.in_flight >= self.limit:
             detail = f"{self.in_flight} requests for this workflow are already in flight."
             raise AtCapacity(detail, retry_after=typical_seconds / 2)
 
     def admits(self, caller: str | None) -> bool:
         """Return whether a new request of `caller` would be accepted."""
-        return self.in_flight < self.limit and self._admission.admits(caller)
+        try:
+            self.check(caller)
+        except Problem:
+            return False
+        return True
 
     @contextmanager
     def request(self, caller: str | None) -> Iterator[None]:
         """Count a request of `caller` until the block ends."""
         self.in_flight += 1
+        if caller is not None:
+            self._by_caller[caller] = self._by_caller.get(caller, 0) + 1
         try:
             with self._admission.request(caller):
                 yield
         finally:
             self.in_flight -= 1
+            if caller is not None:
+                self._by_caller[caller] -= 1
+                if not self._by_caller[caller]:
+                    del self._by_caller[caller]
 
     def cancellable(self) -> AbstractContextManager[None]:
         """Let the end of a drain cancel the task that runs the block."""

@@ -124,6 +124,18 @@ async def test_a_caller_over_its_rate_gets_429_and_others_and_probes_are_served(
         assert "alice" not in metrics
 
 
+async def test_a_caller_has_no_more_than_its_share_of_a_workflow() -> None:
+    async with front(caller_header=HEADER, max_in_flight=8, caller_limit=4, share=2) as it:
+        first = asyncio.create_task(it.client.post("/event", json=NAMES, headers=ALICE))
+        execution_id = await it.stage.started()
+        problem = await it.problem("POST", "/event", 429, "caller-share-exceeded", json=NAMES, headers=ALICE)
+        assert problem["detail"] == "Each caller may have 1 requests for this workflow in flight."
+        assert (await log_of(it, BOB))["status"] == 202
+        it.stage.reply(execution_id, {})
+        assert (await first).status == 200
+        assert (await log_of(it, ALICE))["status"] == 202
+
+
 async def test_a_caller_at_its_share_gets_429_and_others_are_served() -> None:
     async with front(caller_header=HEADER, caller_limit=1) as it:
         first = asyncio.create_task(it.client.post("/event", json=NAMES, headers=ALICE))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
+
+from annotated_types import Le
 
 from service.app.composition import MAX_CONCURRENT_STARTS, READY_GRACE_S
-from service.app.serve import MAX_DRAIN_TIMEOUT_S
+from service.app.serve import MAX_DRAIN_TIMEOUT_S, MAX_RESPONSE_TIMEOUT_S
 from service.app.settings import Settings
 from service.app.shutdown import FLUSH_TIMEOUT_S, FORCED_FLUSH_TIMEOUT_S, LAST_READ_S
 from service.appsync.connection import WATCHDOG_INTERVAL_S, WATCHDOG_RECHECK_DELAY_S
@@ -41,15 +44,21 @@ TERRAFORM = Path(__file__).parents[1] / "IaC" / "terraform" / "modules" / "sync-
 
 
 def chain() -> dict[str, float]:
-    """Return the timeouts of the infrastructure, and what it repeats of the service."""
-    variable = (TERRAFORM / "variables.tf").read_text().partition('variable "timeouts"')[2].partition("\nvariable")[0]
-    repeated = (TERRAFORM / "timeouts.tf").read_text().partition("precondition")[0]
-    found = re.findall(r"(\w+)\s*= optional\(number, (\d+)\)", variable) + re.findall(r"(\w+)\s*= (\d+) ?#?", repeated)
+    """Return the default timeouts of the infrastructure, as Terraform's own test has them, and its bounds."""
+    tested = (TERRAFORM / "tests" / "timeouts.tftest.hcl").read_text().partition("\nrun ")[2].partition("\nrun ")[0]
+    bounds = (TERRAFORM / "timeouts.tf").read_text().partition("precondition")[0]
+    found = re.findall(r"^ +(\w+) += (\d+)\b", f"{tested}{bounds}", re.MULTILINE)
     return {name: float(seconds) for name, seconds in found}
 
 
 def default(setting: str) -> float:
     return float(Settings.model_fields[setting].default)
+
+
+def most(setting: str) -> float:
+    """Return the largest value that a setting may have."""
+    (rule,) = [rule for rule in Settings.model_fields[setting].metadata if isinstance(rule, Le)]
+    return float(cast("float", rule.le))
 
 
 def parameter(name: str) -> float:
@@ -63,15 +72,17 @@ def test_the_infrastructure_repeats_the_values_of_the_service() -> None:
     assert it["keep_alive"] == KEEP_ALIVE_S
     assert it["flush"] == FLUSH_TIMEOUT_S
     assert it["max_stop"] - it["flush"] - it["margin"] == MAX_DRAIN_TIMEOUT_S
-    repeated = {"response": "RESPONSE_TIMEOUT", "drain": "DRAIN_TIMEOUT", "drain_delay": "DRAIN_DELAY"}
+    assert it["max_silence"] == MAX_RESPONSE_TIMEOUT_S
+    assert it["max_stream"] == it["stream"] == most("STREAM_TIMEOUT")
+    repeated = {"response": "RESPONSE_TIMEOUT", "drain_delay": "DRAIN_DELAY"}
     assert {name: it[name] for name in repeated} == {name: default(setting) for name, setting in repeated.items()}
 
 
 def test_each_timeout_around_a_request_is_longer_than_the_one_inside_it() -> None:
     it = chain()
-    assert it["response"] + it["margin"] <= it["api_gateway"]  # else 504 without a Location
-    assert it["api_gateway"] < it["balancer_idle"]  # a waiting request has no traffic
-    assert it["balancer_idle"] + 10 <= KEEP_ALIVE_S <= 120  # else 502s; but idle connections take files
+    assert it["longest"] + it["margin"] <= it["api_gateway"]  # else 504 without a Location
+    assert it["response"] + it["margin"] < it["balancer_idle"]  # a waiting request has no traffic
+    assert it["balancer_idle"] + 10 <= it["keep_alive"] <= 120  # else 502s; but idle connections take files
     assert 5 <= COMMENT_INTERVAL_S <= it["balancer_idle"] / 3  # a stream outlives a lost comment, at a small cost
     assert 10 <= READ_TIMEOUT_S < it["balancer_idle"]  # a stalled reader gives its place back
     assert 30 <= HEAD_TIMEOUT_S <= 120  # a busy client connects long before it sends; a silent one takes a place
@@ -80,7 +91,7 @@ def test_each_timeout_around_a_request_is_longer_than_the_one_inside_it() -> Non
 def test_a_stop_takes_longer_than_the_last_request_it_accepts() -> None:
     it = chain()
     assert it["drain"] >= it["drain_delay"] + it["response"] + it["margin"]  # else it is released without its result
-    assert it["deregistration"] > it["api_gateway"]  # at its end the balancer cuts connections
+    assert it["deregistration"] > it["longest"]  # at its end the balancer cuts connections
     assert it["stop"] >= it["drain"] + LAST_READ_S + it["flush"] + it["margin"]  # at its end ECS kills the task
     assert LAST_READ_S <= FORCED_FLUSH_TIMEOUT_S <= 1  # who forces a stop waits no longer
     assert LAST_READ_S >= 0.01  # a request on its way arrives in that time

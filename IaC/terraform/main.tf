@@ -8,6 +8,7 @@ module "sync_front" {
   image_tag                  = var.image_tag
   image_uri                  = var.image_uri
   wait_seconds               = var.wait_seconds
+  response_streaming         = var.response_streaming
   timeouts                   = var.timeouts
   stage_name                 = var.stage_name
   api_authorization          = var.api_authorization

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from moto.apigateway.exceptions import BadRequestException as RefusedDocument
 from moto.apigateway.models import APIGatewayBackend, apigateway_backends
 from moto.apigatewayv2.exceptions import BadRequestException
 from moto.apigatewayv2.models import ApiGatewayV2Backend
@@ -96,9 +97,17 @@ def create_vpc_link(create: Any, backend: Any, name: str, sg_ids: Any, subnet_id
 
 
 def put_rest_api(put: Any, backend: Any, function_id: str, api_doc: Json, *args: Any, **kwargs: Any) -> Any:
-    """Note the VPC links of a document, which moto drops."""
+    """Note the VPC links of a document, which moto drops; refuse a timeout longer than its transfer mode may have.
+
+    Source: "Set up an HTTP proxy integration with payload response streaming", API Gateway Developer Guide.
+    """
+    integrations = list(_integrations(api_doc["paths"]))
+    for integration in integrations:
+        longest = 900_000 if integration.get("responseTransferMode") == "STREAM" else 29_000
+        if integration["timeoutInMillis"] > longest:
+            raise RefusedDocument(f"Timeout should be between 50 ms and {longest} ms")
     api = put(backend, function_id, api_doc, *args, **kwargs)
-    api.links = set(_links(api_doc["paths"]))
+    api.links = {integration["connectionId"] for integration in integrations}
     return api
 
 
@@ -120,13 +129,11 @@ def delete_vpc_link(delete: Any, backend: Any, vpc_link_id: str) -> None:
     delete(backend, vpc_link_id)
 
 
-def _links(value: Any) -> Iterator[str]:
-    """Yield the ids of VPC links anywhere in a document."""
-    if isinstance(value, dict):
-        if "connectionId" in value:
-            yield value["connectionId"]
-        for inner in value.values():
-            yield from _links(inner)
+def _integrations(paths: Json) -> Iterator[Json]:
+    """Yield the integrations of a document."""
+    for methods in paths.values():
+        for method in methods.values():
+            yield method["x-amazon-apigateway-integration"]
 
 
 def update_stage(update: Any, backend: Any, function_id: str, stage_name: str, operations: list[Json]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,6 @@ def _needs(configuration: Configuration) -> Iterator[Need]:
     (settings,) = configuration.values("aws_api_gateway_method_settings.all")["settings"]
     task = configuration.values("aws_ecs_task_definition.service")
     tasks = configuration.values("aws_appautoscaling_target.service")["max_capacity"]
-    timeout = configuration.values("terraform_data.timeout_chain")["input"]["api_gateway"]
     raise_it = "ask AWS for more (Service Quotas)"
     yield Need(
         "StartExecution per second",
@@ -78,9 +78,16 @@ def _needs(configuration: Configuration) -> Iterator[Need]:
         "API Gateway timeout in milliseconds",
         "apigateway",
         "L-E5AE38E3",
-        timeout * 1000,
+        _buffered_timeout(configuration.values("aws_api_gateway_rest_api.main")["body"]),
         f"lower timeouts.api_gateway, or {raise_it}",
     )
+
+
+def _buffered_timeout(document: str) -> float:
+    """Return the longest timeout of the integrations that do not stream, to which alone the quota applies."""
+    methods = [method for path in json.loads(document)["paths"].values() for method in path.values()]
+    integrations = [method["x-amazon-apigateway-integration"] for method in methods]
+    return max(float(item["timeoutInMillis"]) for item in integrations if item.get("responseTransferMode") != "STREAM")
 
 
 def _compare(aws: Aws, need: Need) -> Iterator[Line]:

@@ -24,10 +24,13 @@ POLICY = {"Statement": [{"Effect": "Allow", "Action": "states:StartExecution", "
 TRUST = {
     "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}]
 }
+STREAMED = {"x-amazon-apigateway-integration": {"timeoutInMillis": 900_000, "responseTransferMode": "STREAM"}}
+BUFFERED = {"x-amazon-apigateway-integration": {"timeoutInMillis": 29_000}}
+API = {"paths": {"/event": {"post": STREAMED}, "/event/{id}": {"get": STREAMED, "delete": BUFFERED}}}
 KEYS = {"KeyAExpires": "1800000000", "KeyBExpires": "0", "ApiName": "sync-front", "Namespace": "AsyncEvents"}
 PARAMETERS = {
     **KEYS,
-    "SubscriberAuth": "API_KEY",
+    "SubscriberAuth": "AWS_IAM",
     "ActiveKey": "a",
     "KeepOtherKey": "false",
     "LogRoleArn": "arn:aws:iam::123456789012:role/mock",
@@ -92,7 +95,7 @@ def values() -> dict[str, dict[str, Any]]:
         'aws_subnet.private["us-east-1b"]': {},
         'aws_subnet.public["us-east-1a"]': {},
         'aws_subnet.public["us-east-1b"]': {},
-        "terraform_data.timeout_chain": {"input": {"api_gateway": 29}},
+        "aws_api_gateway_rest_api.main": {"body": json.dumps(API)},
     }
 
 

@@ -17,7 +17,7 @@ locals {
     api-latency = {
       text      = "Requests take almost as long as the timeout of API Gateway, which then answers 504."
       namespace = "AWS/ApiGateway", metric = "IntegrationLatency", dimensions = local.api_dimensions
-      statistic = "p99", threshold = (local.timeouts.response + 1) * 1000, minutes = 5
+      statistic = "p99", threshold = (local.timeouts.longest + 1) * 1000, minutes = 5
     }
     # The one that rolls a deployment back. It must not count 5xx that a workflow causes: a release cannot mend these, and
     # one caller that keeps reading failed executions would be enough to undo a good one.

@@ -19,17 +19,21 @@ locals {
     }
   } if length(var.cors_origins) > 0 }
 
+  streamed = ["post", "get"]
+
   integrations = { for route in ["post /event", "get /event/{id}", "delete /event/{id}", "options /event", "options /event/{id}"] : route => merge(
     {
-      type                = "http_proxy"
-      httpMethod          = upper(split(" ", route)[0])
-      uri                 = "${local.balancer_url}${split(" ", route)[1]}"
-      connectionType      = "VPC_LINK"
-      connectionId        = aws_apigatewayv2_vpc_link.main.id
-      integrationTarget   = aws_lb.main.arn
-      timeoutInMillis     = local.timeouts.api_gateway * 1000
+      type              = "http_proxy"
+      httpMethod        = upper(split(" ", route)[0])
+      uri               = "${local.balancer_url}${split(" ", route)[1]}"
+      connectionType    = "VPC_LINK"
+      connectionId      = aws_apigatewayv2_vpc_link.main.id
+      integrationTarget = aws_lb.main.arn
+      # Only what may wait is streamed, and only streamed responses may take longer than the quota.
+      timeoutInMillis     = 1000 * (var.response_streaming && !contains(local.streamed, split(" ", route)[0]) ? 29 : local.timeouts.api_gateway)
       passthroughBehavior = "when_no_match"
     },
+    var.response_streaming && contains(local.streamed, split(" ", route)[0]) ? { responseTransferMode = "STREAM" } : {},
     { for name, parameters in { requestParameters = merge(
       endswith(route, "{id}") ? { "integration.request.path.id" = "method.request.path.id" } : {},
       startswith(route, "options") ? {} : local.caller_parameters, # preflight requests have no caller

@@ -25,6 +25,8 @@ locals {
       APPSYNC_NAMESPACE    = var.appsync_namespace
       APPSYNC_AUTH         = var.appsync_auth
       RESPONSE_TIMEOUT     = local.timeouts.response
+      STREAM_TIMEOUT       = local.timeouts.stream
+      KEEP_ALIVE_TIMEOUT   = local.timeouts.keep_alive
       DRAIN_DELAY          = local.timeouts.drain_delay
       DRAIN_TIMEOUT        = local.timeouts.drain
       MAX_IN_FLIGHT        = var.max_in_flight

@@ -1,17 +1,40 @@
-# The timeout chain. Each timeout is longer than the one inside it, and a stop takes longer than the longest request, so each
-# layer can answer before the layer around it gives up. The service's environment gets its values from here.
+# The timeout chain. Each timeout is longer than the one inside it, so each layer can answer before the layer around it gives
+# up. What a variable leaves out follows from the waits. The service's environment gets its values from here.
 locals {
-  timeouts = merge(var.timeouts, {
-    # Constants of the service (web/connections.py, app/shutdown.py) and one setting at its default, so that the chain is complete.
-    keep_alive  = 75 # how long idle connections stay open; if shorter than the load balancer's, it answers 502 now and then
-    drain_delay = 5  # after SIGTERM, new requests are still accepted: the load balancer sends some until it notices
-    flush       = 5  # after the drain, time for callers to receive the last responses
-    # For what still has to happen when a wait ends: writing the response, and the network on both sides.
-    margin = 3
-  })
+  timeouts = {
+    response       = var.timeouts.response
+    stream         = local.stream
+    longest        = local.longest
+    api_gateway    = coalesce(var.timeouts.api_gateway, var.response_streaming ? 900 : 29)
+    balancer_idle  = local.balancer_idle
+    keep_alive     = local.balancer_idle + 15 # how long idle connections stay open; if shorter than the load balancer's, it answers 502 now and then
+    drain          = local.drain
+    deregistration = coalesce(var.timeouts.deregistration, max(45, local.longest + 10))
+    stop           = coalesce(var.timeouts.stop, max(60, local.drain + local.flush + local.margin))
+    drain_delay    = local.drain_delay
+    flush          = local.flush
+    margin         = local.margin
+  }
+
+  stream  = coalesce(var.timeouts.stream, var.response_streaming ? 890 : var.timeouts.response)
+  longest = max(var.timeouts.response, local.stream)
+  # A stream is never silent for more than 10 s, so only plain waits count.
+  balancer_idle = coalesce(var.timeouts.balancer_idle, max(60, var.timeouts.response + 10))
+  # A longer wait is saved by the deregistration, which comes before SIGTERM. What comes without one ends it with a 202.
+  drain = coalesce(var.timeouts.drain, min(var.timeouts.response + local.drain_delay + local.margin, local.max_stop - local.flush - local.margin))
+
+  # Constants of the service (app/shutdown.py), and one setting at its default.
+  drain_delay = 5 # after SIGTERM, new requests are still accepted: the load balancer sends some until it notices
+  flush       = 5 # after the drain, time for callers to receive the last responses
+  # For what still has to happen when a wait ends: writing the response, and the network on both sides.
+  margin = 3
 
   # The longest stop timeout that ECS allows on Fargate.
   max_stop = 120
+  # "Stream the integration response for your proxy integrations", API Gateway Developer Guide: a response ends after five
+  # minutes without a byte. Whether the time before the first one counts is not documented, so a plain wait is shorter.
+  max_silence = 285
+  max_stream  = 890
 }
 
 resource "terraform_data" "timeout_chain" {
@@ -19,24 +42,20 @@ resource "terraform_data" "timeout_chain" {
 
   lifecycle {
     precondition {
-      condition     = local.timeouts.response + local.timeouts.margin <= local.timeouts.api_gateway
-      error_message = "timeouts.response must be at least ${local.timeouts.margin} s shorter than timeouts.api_gateway: the service has to answer 202 with a Location before API Gateway answers 504 without one."
+      condition     = local.timeouts.longest + local.timeouts.margin <= local.timeouts.api_gateway
+      error_message = "timeouts.response and timeouts.stream must be at least ${local.timeouts.margin} s shorter than timeouts.api_gateway: the service has to answer before API Gateway answers 504, without a Location."
     }
     precondition {
-      condition     = local.timeouts.api_gateway < local.timeouts.balancer_idle
-      error_message = "timeouts.api_gateway must be shorter than timeouts.balancer_idle: a waiting request has no traffic."
+      condition     = !var.response_streaming || local.timeouts.response <= local.max_silence && local.timeouts.stream <= local.max_stream && local.timeouts.api_gateway <= 900
+      error_message = "timeouts.response must be at most ${local.max_silence} s, timeouts.stream ${local.max_stream} s and timeouts.api_gateway 900 s: API Gateway ends a response after five minutes without a byte, and after 15 minutes in any case."
     }
     precondition {
-      condition     = local.timeouts.balancer_idle < local.timeouts.keep_alive
-      error_message = "timeouts.balancer_idle must be shorter than the ${local.timeouts.keep_alive} s for which the service keeps idle connections open, or the load balancer answers 502 now and then."
+      condition     = local.timeouts.response + local.timeouts.margin < local.timeouts.balancer_idle && local.timeouts.balancer_idle <= 4000
+      error_message = "timeouts.balancer_idle must be more than ${local.timeouts.margin} s longer than timeouts.response, because a waiting request has no traffic, and at most 4000 s."
     }
     precondition {
-      condition     = local.timeouts.drain >= local.timeouts.drain_delay + local.timeouts.response + local.timeouts.margin
-      error_message = "timeouts.drain must be at least ${local.timeouts.drain_delay + local.timeouts.margin} s longer than timeouts.response, so that the request that was accepted last is still answered."
-    }
-    precondition {
-      condition     = local.timeouts.deregistration > local.timeouts.api_gateway
-      error_message = "timeouts.deregistration must be longer than timeouts.api_gateway: at its end the load balancer closes the open connections."
+      condition     = local.timeouts.deregistration > local.timeouts.response + local.timeouts.margin && local.timeouts.deregistration <= 3600
+      error_message = "timeouts.deregistration must be more than ${local.timeouts.margin} s longer than timeouts.response, because at its end the load balancer closes the open connections, and at most 3600 s."
     }
     precondition {
       condition     = local.timeouts.stop >= local.timeouts.drain + local.timeouts.flush + local.timeouts.margin

@@ -63,21 +63,29 @@ variable "wait_seconds" {
   }
 }
 
+variable "response_streaming" {
+  description = "Whether API Gateway passes responses on as they come: requests may wait up to 285 s, and event streams take up to 890 s and arrive event by event. Otherwise a response has 29 s, unless your quota is higher, and a stream arrives as a whole at its end."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "timeouts" {
-  description = "The timeout chain, in seconds. A plan with a broken chain fails (timeouts.tf). api_gateway above 29 needs a higher quota."
+  description = "The timeout chain, in seconds. What is left out follows from the waits, response and stream; a plan with a broken chain fails (timeouts.tf)."
   type = object({
-    response       = optional(number, 25) # longest wait of a request (RESPONSE_TIMEOUT)
-    api_gateway    = optional(number, 29) # API Gateway answers 504
-    balancer_idle  = optional(number, 60) # the load balancer closes a connection without traffic
-    drain          = optional(number, 35) # after SIGTERM, time to answer the requests in flight (DRAIN_TIMEOUT)
-    deregistration = optional(number, 45) # the load balancer keeps the open connections of a stopping task
-    stop           = optional(number, 60) # after SIGTERM, time until ECS kills the task
+    response       = optional(number, 25) # longest wait of a plain request (RESPONSE_TIMEOUT)
+    stream         = optional(number)     # longest wait of an event stream (STREAM_TIMEOUT)
+    api_gateway    = optional(number)     # API Gateway answers 504, or ends a stream
+    balancer_idle  = optional(number)     # the load balancer closes a connection without traffic
+    drain          = optional(number)     # after SIGTERM, time to answer the requests in flight (DRAIN_TIMEOUT)
+    deregistration = optional(number)     # the load balancer keeps the open connections of a stopping task
+    stop           = optional(number)     # after SIGTERM, time until ECS kills the task
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = alltrue([for seconds in values(var.timeouts) : seconds == null ? false : seconds >= 1 && floor(seconds) == seconds])
+    condition     = alltrue([for seconds in values(var.timeouts) : seconds == null ? true : seconds >= 1 && floor(seconds) == seconds])
     error_message = "timeouts must be whole numbers of seconds, 1 or more."
   }
 }

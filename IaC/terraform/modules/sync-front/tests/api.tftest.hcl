@@ -21,32 +21,33 @@ run "api_document" {
   }
   assert {
     condition = jsonencode(jsondecode(aws_api_gateway_rest_api.main.body).paths["/event"].post["x-amazon-apigateway-integration"]) == jsonencode({
-      type                = "http_proxy"
-      httpMethod          = "POST"
-      uri                 = "http://internal-sync-front-1.us-east-1.elb.amazonaws.com/event"
-      connectionType      = "VPC_LINK"
-      connectionId        = aws_apigatewayv2_vpc_link.main.id
-      integrationTarget   = aws_lb.main.arn
-      timeoutInMillis     = 29000
-      passthroughBehavior = "when_no_match"
+      type                 = "http_proxy"
+      httpMethod           = "POST"
+      uri                  = "http://internal-sync-front-1.us-east-1.elb.amazonaws.com/event"
+      connectionType       = "VPC_LINK"
+      connectionId         = aws_apigatewayv2_vpc_link.main.id
+      integrationTarget    = aws_lb.main.arn
+      timeoutInMillis      = 900000
+      passthroughBehavior  = "when_no_match"
+      responseTransferMode = "STREAM"
     })
     error_message = "POST /event must go through the VPC link to the load balancer."
   }
   assert {
     condition = alltrue([for method in ["get", "delete"] :
-      jsonencode(jsondecode(aws_api_gateway_rest_api.main.body).paths["/event/{id}"][method]["x-amazon-apigateway-integration"]) == jsonencode({
-        type                = "http_proxy"
-        httpMethod          = upper(method)
-        uri                 = "http://internal-sync-front-1.us-east-1.elb.amazonaws.com/event/{id}"
-        connectionType      = "VPC_LINK"
-        connectionId        = aws_apigatewayv2_vpc_link.main.id
-        integrationTarget   = aws_lb.main.arn
-        timeoutInMillis     = 29000
-        passthroughBehavior = "when_no_match"
-        requestParameters   = { "integration.request.path.id" = "method.request.path.id" }
-      })
+      jsonencode(jsondecode(aws_api_gateway_rest_api.main.body).paths["/event/{id}"][method]["x-amazon-apigateway-integration"]) == jsonencode(merge(method == "get" ? { responseTransferMode = "STREAM" } : {}, {
+        type                                                                                                                                                                                  = "http_proxy"
+        httpMethod                                                                                                                                                                            = upper(method)
+        uri                                                                                                                                                                                   = "http://internal-sync-front-1.us-east-1.elb.amazonaws.com/event/{id}"
+        connectionType                                                                                                                                                                        = "VPC_LINK"
+        connectionId                                                                                                                                                                          = aws_apigatewayv2_vpc_link.main.id
+        integrationTarget                                                                                                                                                                     = aws_lb.main.arn
+        timeoutInMillis                                                                                                                                                                       = method == "get" ? 900000 : 29000
+        passthroughBehavior                                                                                                                                                                   = "when_no_match"
+        requestParameters                                                                                                                                                                     = { "integration.request.path.id" = "method.request.path.id" }
+      }))
     ])
-    error_message = "GET and DELETE must pass the id on in the path."
+    error_message = "GET and DELETE must pass the id on in the path. Only GET may wait, so only GET is streamed."
   }
   assert {
     condition = alltrue([for method in ["get", "delete"] :

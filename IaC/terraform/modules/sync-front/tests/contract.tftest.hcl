@@ -51,9 +51,10 @@ run "contract" {
       APPSYNC_REALTIME_URL = "wss://abc.appsync-realtime-api.us-east-1.amazonaws.com/event/realtime"
       DESCRIBE_QUOTA       = "300/15"
       DRAIN_DELAY          = "5"
-      DRAIN_TIMEOUT        = "35"
+      DRAIN_TIMEOUT        = "33"
       EMF_INTERVAL         = "60"
       HISTORY_QUOTA        = "400/20"
+      KEEP_ALIVE_TIMEOUT   = "75"
       LIST_QUOTA           = "200/5"
       LOG_FORMAT           = "json"
       LOG_LEVEL            = "INFO"
@@ -64,6 +65,7 @@ run "contract" {
       SERVICE_NAME         = "sync-front"
       STAGE_PREFIX         = "dev"
       STATE_MACHINE_ARN    = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+      STREAM_TIMEOUT       = "890"
     })
     error_message = "The environment must have the values of the variables, and contain no secret."
   }
@@ -143,12 +145,14 @@ run "contract" {
   assert {
     condition = jsonencode([
       local.environment.RESPONSE_TIMEOUT,
+      local.environment.STREAM_TIMEOUT,
       local.integrations["post /event"].timeoutInMillis / 1000,
       aws_lb.main.idle_timeout,
+      local.environment.KEEP_ALIVE_TIMEOUT,
       tonumber(aws_lb_target_group.service.deregistration_delay),
       local.environment.DRAIN_TIMEOUT,
       jsondecode(aws_ecs_task_definition.service.container_definitions)[0].stopTimeout,
-    ]) == jsonencode([25, 29, 60, 45, 35, 60])
+    ]) == jsonencode([25, 890, 900, 60, 75, 900, 33, 60])
     error_message = "Each layer must get its timeout."
   }
 }

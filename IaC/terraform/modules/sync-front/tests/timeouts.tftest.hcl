@@ -1,4 +1,5 @@
-# A plan with a broken timeout chain must fail. contract.tftest.hcl checks that the timeouts reach every layer.
+# A plan with a broken timeout chain must fail. contract.tftest.hcl checks that the timeouts reach every layer, and
+# tests/test_timeouts.py that the default chain fits the service.
 mock_provider "aws" {
   source = "./tests/mocks"
 }
@@ -7,7 +8,33 @@ variables {
   image_tag = "1.2.3"
 }
 
-run "a_longer_but_valid_chain" {
+run "the_default_chain" {
+  command = plan
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  assert {
+    condition = jsonencode(terraform_data.timeout_chain.input) == jsonencode({
+      response       = 25
+      stream         = 890
+      longest        = 890
+      api_gateway    = 900
+      balancer_idle  = 60
+      keep_alive     = 75
+      drain          = 33
+      deregistration = 900
+      stop           = 60
+      drain_delay    = 5
+      flush          = 5
+      margin         = 3
+    })
+    error_message = "The documents name these numbers."
+  }
+}
+
+run "the_longest_waits" {
   command = plan
 
   plan_options {
@@ -15,12 +42,44 @@ run "a_longer_but_valid_chain" {
   }
 
   variables {
-    timeouts = { response = 50, api_gateway = 55, deregistration = 70, drain = 60, stop = 80 }
+    timeouts = { response = 285 }
   }
 
   assert {
-    condition     = terraform_data.timeout_chain.input.response == 50
-    error_message = "A valid chain must be accepted."
+    condition = jsonencode([for name in ["balancer_idle", "keep_alive", "drain", "deregistration", "stop"] :
+    terraform_data.timeout_chain.input[name]]) == jsonencode([295, 310, 112, 900, 120])
+    error_message = "A longer wait must take the rest of the chain with it."
+  }
+}
+
+run "without_streaming" {
+  command = plan
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    response_streaming = false
+  }
+
+  assert {
+    condition = jsonencode([for name in ["stream", "api_gateway", "balancer_idle", "drain", "deregistration", "stop"] :
+    terraform_data.timeout_chain.input[name]]) == jsonencode([25, 29, 60, 33, 45, 60])
+    error_message = "Every response must fit into the quota of 29 s."
+  }
+}
+
+run "a_plain_wait_that_may_be_longer_than_api_gateway_stays_silent" {
+  command         = plan
+  expect_failures = [terraform_data.timeout_chain]
+
+  plan_options {
+    target = [terraform_data.timeout_chain]
+  }
+
+  variables {
+    timeouts = { response = 286 }
   }
 }
 
@@ -33,11 +92,12 @@ run "a_response_timeout_too_close_to_api_gateways" {
   }
 
   variables {
-    timeouts = { response = 27 }
+    timeouts           = { response = 27 }
+    response_streaming = false
   }
 }
 
-run "an_api_gateway_timeout_as_long_as_the_balancers" {
+run "a_stream_longer_than_api_gateways_timeout" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -46,11 +106,11 @@ run "an_api_gateway_timeout_as_long_as_the_balancers" {
   }
 
   variables {
-    timeouts = { api_gateway = 60, deregistration = 70 }
+    timeouts = { api_gateway = 600 }
   }
 }
 
-run "a_balancer_timeout_as_long_as_the_services_keep_alive" {
+run "a_balancer_timeout_as_short_as_a_wait" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -59,11 +119,11 @@ run "a_balancer_timeout_as_long_as_the_services_keep_alive" {
   }
 
   variables {
-    timeouts = { balancer_idle = 75 }
+    timeouts = { balancer_idle = 28 }
   }
 }
 
-run "a_drain_too_short_for_the_last_request" {
+run "a_deregistration_that_cuts_plain_waits" {
   command         = plan
   expect_failures = [terraform_data.timeout_chain]
 
@@ -72,20 +132,7 @@ run "a_drain_too_short_for_the_last_request" {
   }
 
   variables {
-    timeouts = { drain = 25 }
-  }
-}
-
-run "a_deregistration_as_short_as_api_gateways_timeout" {
-  command         = plan
-  expect_failures = [terraform_data.timeout_chain]
-
-  plan_options {
-    target = [terraform_data.timeout_chain]
-  }
-
-  variables {
-    timeouts = { deregistration = 29 }
+    timeouts = { deregistration = 28 }
   }
 }
 

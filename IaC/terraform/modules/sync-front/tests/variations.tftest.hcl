@@ -12,6 +12,7 @@ run "all_options_at_once" {
     image_tag                  = null
     image_uri                  = "registry.example:5000/team/sync-front@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     timeouts                   = { response = 20, drain = 30 }
+    response_streaming         = false
     max_in_flight              = 1234
     cors_origins               = ["https://app.example", "https://other.example:8443"]
     stage_name                 = "live"
@@ -41,6 +42,10 @@ run "all_options_at_once" {
   assert {
     condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 7 %}"
     error_message = "wait_seconds must reach the workflow."
+  }
+  assert {
+    condition     = alltrue([for integration in local.integrations : integration.timeoutInMillis == 29000 && !can(integration.responseTransferMode)]) && local.environment.STREAM_TIMEOUT == 20
+    error_message = "Without streaming, every response has to fit into the quota, streams included."
   }
   assert {
     condition = alltrue([for path, methods in jsondecode(aws_api_gateway_rest_api.main.body).paths :

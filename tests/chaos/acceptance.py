@@ -275,7 +275,7 @@ async def long_waits(number: int, rate: float) -> list[str]:
     """Hold plain waits and streams in one process, half of each."""
     async with Deployment(RESPONSE_TIMEOUT="285", STREAM_TIMEOUT="890") as deployment, session(300) as http:
         instance = await deployment.add()
-        until = time.time() + number / rate + 25
+        until = time.time() + number / rate + 60
         held = Held(instance, until)
         await held.add(http, "warm-up", 100, rate)
         for kind in MAX_BYTES:

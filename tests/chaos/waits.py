@@ -127,10 +127,12 @@ class Held:
         for sent in range(number):
             self._tasks.append(asyncio.create_task(self._wait(http, headers)))
             await asyncio.sleep(max(0.0, began + sent / rate - time.time()))
-        goal = len(self._tasks)
-        while (await self._instance.metrics(http))["sync_front_requests_in_flight"] < goal:  # noqa: ASYNC110
+        while time.time() < self._until and await self._in_flight(http) < len(self._tasks):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
         self.bytes_per_wait[kind] = (resident_bytes(self._instance) - before) / number
+
+    async def _in_flight(self, http: aiohttp.ClientSession) -> float:
+        return (await self._instance.metrics(http))["sync_front_requests_in_flight"]
 
     async def _wait(self, http: aiohttp.ClientSession, headers: dict[str, str]) -> tuple[int, str]:
         event = {"nome": "a", "sobrenome": "x", "until": self._until}

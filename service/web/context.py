@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from service.errors import WorkflowError
 from service.telemetry.guard import guarded
 from service.telemetry.metrics import Metrics
 from service.telemetry.sampling import Sampler
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from service.bridge.result import Result
     from service.errors import Problem
     from service.telemetry.traces import RequestTrace, Traces
+
+MAPPED: Final = "workflow-error"
+"""The outcome of a request whose execution failed with an error that has a status: part of what the workflow does."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class Context:
     start_attempts: int = 0
     """How many times StartExecution was called."""
     problem: str | None = None
-    """The slug of the problem that ended the request."""
+    """The slug of the problem that ended the request, or MAPPED."""
     log_fields: Mapping[str, str] | None = None
     """What the log line says about that problem."""
     headers: dict[str, str] | None = None
@@ -53,7 +57,7 @@ class Context:
 
     def note_problem(self, problem: Problem) -> None:
         """Note the problem that ends the request."""
-        self.problem = problem.slug
+        self.problem = MAPPED if isinstance(problem, WorkflowError) else problem.slug
         self.log_fields = problem.log_fields
         self.execution_id = problem.execution_id or self.execution_id
         self.start_attempts = problem.start_attempts or self.start_attempts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from service import __version__, errors
 from service.web import problem_responses
 from service.web.components import EXECUTION_ID, components, ref, request_schema_name, result_schema_name
+from service.web.context import MAPPED
 from service.web.example import example
 from service.web.negotiation import JSON, STREAM
 from service.web.problem_responses import OF_A_RESULT, REQUEST_ID
@@ -51,8 +52,23 @@ READ: Final = (
 REMOVE: Final = (errors.UnknownExecution, errors.CallerRateExceeded, errors.CallerUnknown, *_FAILED_CALLS)
 
 OUTCOMES: Final = {
-    "start": ("succeeded", "running", *(problem.slug for problem in CREATE), "unexpected", "client-disconnected"),
-    "read": ("succeeded", "running", "ended", *(problem.slug for problem in READ), "unexpected", "client-disconnected"),
+    "start": (
+        "succeeded",
+        "running",
+        *(problem.slug for problem in CREATE),
+        MAPPED,
+        "unexpected",
+        "client-disconnected",
+    ),
+    "read": (
+        "succeeded",
+        "running",
+        "ended",
+        *(problem.slug for problem in READ),
+        MAPPED,
+        "unexpected",
+        "client-disconnected",
+    ),
     "stop": ("stopped", *(problem.slug for problem in REMOVE), "unexpected", "client-disconnected"),
 }
 """The outcomes of each operation, by which the requests are counted."""

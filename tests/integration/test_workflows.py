@@ -194,17 +194,19 @@ async def test_a_workflow_that_is_throttled_or_full_takes_no_place_of_another(tm
 
 
 async def test_logs_and_metrics_name_the_workflow(tmp_path: Path) -> None:
-    settings = workflows(orders=EVENT_MODE, refuse=EVENT_MODE)
+    settings = workflows(orders=EVENT_MODE, refuse=EVENT_MODE | {"errors": {"OutOfStock": 409}})
     with capture_logs() as logs:
         async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
             await post(it, "/orders")
             await post(it, "/refuse")
             now = await scrape(it.client, it.url)
     assert now("requests_total", "orders", "start", "succeeded") == 1
+    assert now("requests_total", "refuse", "start", "workflow-error") == 1
+    assert now("requests_total", "refuse", "start", "workflow-failed") == 0  # which an alert is about
     assert now("workflow_errors_total", "refuse", "OutOfStock") == 1
     assert now("workflow_duration_seconds_count", "orders") == 1
     lines = [line for line in logs if line["event"] == "request" and line["route"] != "/metrics"]
-    assert [line["workflow"] for line in lines] == ["orders", "refuse"]
+    assert [(line["workflow"], line["problem"]) for line in lines] == [("orders", None), ("refuse", "workflow-error")]
     (started,) = [line for line in logs if line["event"] == "started"]
     assert started["workflows"] == {name: f"{ARN}:{name}:PROD" for name in ("orders", "refuse")}
 

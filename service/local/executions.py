@@ -78,7 +78,8 @@ class Executions:
 
         `on_change` is called with each execution that has started or ended.
         """
-        self._machine = machine
+        self.machine = machine
+        """The current definition, which new executions run."""
         self._machine_arn = machine_arn
         self._interpreter = interpreter
         self._max_ended = max_ended
@@ -102,12 +103,17 @@ class Executions:
         return len(self._tasks)
 
     def start(
-        self, name: str | None, text: str, trace_header: str | None = None, test_case: str | None = None
+        self,
+        name: str | None,
+        text: str,
+        trace_header: str | None = None,
+        test_case: str | None = None,
+        machine: Machine | None = None,
     ) -> Execution:
         """Start an execution, or return the running one with this name and input; AlreadyExistsError otherwise.
 
-        `test_case` is that of the mocks. It is idempotent as the API reference of StartExecution says. ValueError if
-        the text is not JSON.
+        `test_case` is that of the mocks, `machine` a definition other than the current one. It is idempotent as the
+        API reference of StartExecution says. ValueError if the text is not JSON.
         """
         name = name or str(uuid.uuid4())
         if existing := self._executions.get(name):
@@ -119,7 +125,8 @@ class Executions:
         arn = f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
         execution = Execution(name, arn, text, self._started, trace_header)
         self._executions[name] = execution
-        task = asyncio.create_task(self._run(execution, data, test_case), name=f"execution {name}")
+        run = self._run(execution, machine or self.machine, data, test_case)
+        task = asyncio.create_task(run, name=f"execution {name}")
         self._tasks[execution.number] = task
         task.add_done_callback(lambda _: self._forget_task(execution.number))
         self._on_change(execution)
@@ -152,7 +159,7 @@ class Executions:
             if seen is not None and (below is None or execution.number < below) and status in {None, seen}:
                 yield execution, seen
 
-    async def _run(self, execution: Execution, data: Json, test_case: str | None) -> None:
+    async def _run(self, execution: Execution, machine: Machine, data: Json, test_case: str | None) -> None:
         context = {
             "Execution": {
                 "Id": execution.arn,
@@ -168,8 +175,8 @@ class Executions:
         run = Run(context, test_case, execution.events)
         timed_out = StateError("States.Timeout", "the execution ran longer than its TimeoutSeconds")
         try:
-            async with time_limit(self._machine.timeout, timed_out):
-                output = await self._interpreter.run(self._machine.flow, data, run)
+            async with time_limit(machine.timeout, timed_out):
+                output = await self._interpreter.run(machine.flow, data, run)
         except StateError as error:
             status = "TIMED_OUT" if error is timed_out else "FAILED"
             self._end(execution, status, error=error.error, cause=error.cause)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from service.local.asl.states import Machine
     from service.local.executions import Executions
+    from service.local.json_text import Json
     from service.local.tasks import Tasks
 
 InputMode: TypeAlias = Literal["envelope", "event"]
@@ -45,6 +46,26 @@ class Hosted:
     executions: Executions
     tasks: Tasks
     created: float = field(default_factory=time.time)
+    kind: str = "STANDARD"
+    """Its type; executions of an EXPRESS one are kept like any other."""
+    versions: dict[int, Machine] = field(default_factory=dict)
+    """What was published, by number."""
+    aliases: dict[str, Json] = field(default_factory=dict)
+    """The routing configuration of each alias that was created."""
+
+    def replace(self, machine: Machine) -> None:
+        """Make this the current definition; what runs goes on with its own."""
+        self.machine = self.executions.machine = machine
+
+    def machine_of(self, arn: str) -> Machine:
+        """Return what an ARN of it means: a version, the first version of an alias, or else the current definition.
+
+        Versions and aliases that nobody has published or created are the current definition, too.
+        """
+        qualifier = arn.removeprefix(f"{self.arn}:")
+        if qualifier in self.aliases:
+            qualifier = self.aliases[qualifier][0]["stateMachineVersionArn"].rpartition(":")[2]
+        return self.versions.get(int(qualifier), self.machine) if qualifier.isdecimal() else self.machine
 
     @property
     def name(self) -> str:

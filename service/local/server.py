@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from service import data_file
 from service.local.appsync_events import ANY_AUTH, AppSyncEvents
-from service.local.asl.definition import DefinitionError, read, task_names
+from service.local.asl.definition import DefinitionError, parse, read, task_names
 from service.local.asl.interpreter import Interpreter
 from service.local.executions import Execution, Executions
 from service.local.faults import Faults
@@ -22,7 +22,7 @@ from service.local.mocks import MocksError
 from service.local.mocks import read as read_mocks
 from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
-from service.local.relay import Relay
+from service.local.relay import FAILURES, Relay
 from service.local.step_functions import StepFunctions
 from service.local.task_tokens import TaskTokens
 from service.local.tasks import Tasks
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from service.local.asl.states import Machine
+    from service.local.mocks import Mocks
 
 WORKFLOW = data_file("workflow.asl.json")
 RELAY = data_file("relay.asl.json")
@@ -187,30 +190,45 @@ class LocalAws:
             **self._values,
         }
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
-        tokens = TaskTokens()
+        self._tokens = TaskTokens()
         self.relay = Relay(read(self._relay_definition, values), Interpreter(Tasks(self._http_task.invoke).run))
         for definition in self._definitions:
             try:
-                self._add(definition, values, tokens)
+                self._machines[unqualified(definition.arn)] = self._hosted(definition, values)
             except DefinitionError as error:
                 if len(self._definitions) == 1:
                     raise
                 raise DefinitionError(*(f"{definition.file}: {fault}" for fault in error.faults)) from error
-        self._api = StepFunctions(self._machines, self._quotas, self.faults)
+        self._api = StepFunctions(self._machines, self._create, self._quotas, self.faults)
 
-    def _add(self, definition: Definition, values: Mapping[str, str], tokens: TaskTokens) -> None:
+    def _hosted(self, definition: Definition, values: Mapping[str, str]) -> Hosted:
+        """Make a state machine of a file, and check that its mocks are for it."""
         arn = unqualified(definition.arn)
-        if self._http_task is None:
-            raise RuntimeError("the server has not started")
         with _named(definition.mocks):
             mocks = None if definition.mocks is None else read_mocks(definition.mocks, arn.rpartition(":")[2])
-            tasks = Tasks(self._http_task.invoke, mocks, tokens=tokens)
+            tasks = self._tasks(mocks)
             machine = read(definition.file, values, tasks)
             if mocks is not None:
                 mocks.check_states(set(task_names(loads(machine.text))))
+        return self._hold(arn, machine, tasks, definition.reported)
+
+    def _create(self, arn: str, text: str) -> Hosted:
+        """Make a state machine as CreateStateMachine does; the mocks of the first one may have some for it."""
+        mocks, file = None, self._definitions[0].mocks
+        with suppress(MocksError):
+            mocks = None if file is None else read_mocks(file, arn.rpartition(":")[2])
+        tasks = self._tasks(mocks)
+        return self._hold(arn, parse(text, tasks), tasks, FAILURES)
+
+    def _tasks(self, mocks: Mocks | None) -> Tasks:
+        if self._http_task is None:
+            raise RuntimeError("the server has not started")
+        return Tasks(self._http_task.invoke, mocks, tokens=self._tokens)
+
+    def _hold(self, arn: str, machine: Machine, tasks: Tasks, reported: Collection[str]) -> Hosted:
         interpreter = Interpreter(tasks.run, tasks.read_items, on_state=self.view.journal.state)
-        on_change = partial(self._on_change, definition.reported)
-        self._machines[arn] = Hosted(arn, machine, Executions(machine, arn, interpreter, on_change=on_change), tasks)
+        on_change = partial(self._on_change, reported)
+        return Hosted(arn, machine, Executions(machine, arn, interpreter, on_change=on_change), tasks)
 
     def _on_change(self, reported: Collection[str], execution: Execution) -> None:
         self.view.journal.execution(execution)

@@ -21,11 +21,12 @@ from service.local.asl.limits import MAX_DATA_BYTES
 from service.local.executions import AlreadyExistsError, Execution
 from service.local.hosted import Hosted, of_execution, unqualified
 from service.local.json_text import Json, encode, loads
+from service.local.machine_api import MachineApi
 from service.local.task_api import TaskApi
 from service.local.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, MutableMapping
 
     from service.local.faults import Faults
     from service.local.quotas import Quotas
@@ -45,8 +46,10 @@ class StepFunctions:
     `calls` counts all calls by action, `throttled` those that were over a quota.
     """
 
-    def __init__(self, machines: Mapping[str, Hosted], quotas: Quotas, faults: Faults) -> None:
-        """Take the state machines by their unqualified ARNs."""
+    def __init__(
+        self, machines: MutableMapping[str, Hosted], host: Callable[[str, str], Hosted], quotas: Quotas, faults: Faults
+    ) -> None:
+        """Take the state machines by their unqualified ARNs, and what makes one of an ARN and a definition's text."""
         self._machines = machines
         first = next(iter(machines.values()))  # all have the same tokens, and run the same tasks
         self._quotas = quotas
@@ -64,6 +67,7 @@ class StepFunctions:
             "DescribeStateMachineForExecution": self._describe_state_machine_for_execution,
             "ValidateStateMachineDefinition": lambda arguments: validate(arguments, first.tasks),
             **TaskApi(first.tasks.tokens).actions,
+            **MachineApi(machines, host, first.arn.removesuffix(first.name)).actions,
         }
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -116,7 +120,8 @@ class StepFunctions:
         text = string(arguments, "input", required=False, length=MAX_DATA_BYTES) or "{}"
         trace_header = string(arguments, "traceHeader", required=False, length=256)
         try:
-            execution = hosted.executions.start(name, text, trace_header, test_case)
+            machine = hosted.machine_of((string(arguments, "stateMachineArn") or "").partition("#")[0])
+            execution = hosted.executions.start(name, text, trace_header, test_case, machine)
         except AlreadyExistsError as error:
             raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{error}'") from error
         except ValueError as error:
@@ -169,7 +174,7 @@ class StepFunctions:
     def _describe_state_machine(self, arguments: Json) -> Json:
         hosted = self._hosted(arguments)
         return _machine_summary(hosted) | {
-            "definition": hosted.machine.text,
+            "definition": hosted.machine_of(string(arguments, "stateMachineArn") or "").text,
             "roleArn": hosted.arn.replace(":states:", ":iam:").partition(":stateMachine:")[0] + ":role/local",
             "status": "ACTIVE",
         }
@@ -227,7 +232,7 @@ class StepFunctions:
 
 
 def _machine_summary(hosted: Hosted) -> dict[str, Json]:
-    return {"stateMachineArn": hosted.arn, "name": hosted.name, "type": "STANDARD", "creationDate": hosted.created}
+    return {"stateMachineArn": hosted.arn, "name": hosted.name, "type": hosted.kind, "creationDate": hosted.created}
 
 
 def _json_response(status: int, body: Json) -> web.Response:

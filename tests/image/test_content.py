@@ -16,6 +16,7 @@ from service import __version__
 from tests.image.engine import ROOT, SERVE_IMAGE, docker, note, tracked
 
 MAX_ADDED_BYTES = 105_000_000
+MAX_LOCAL_BYTES = 6_000_000  # what the local AWS needs in addition: JSONata, JSONPath, YAML
 """What the image may add to its base."""
 MAX_CODE_BYTES = 2_000_000
 """The part of it that may change with the code."""
@@ -63,8 +64,9 @@ def test_the_labels_say_what_it_was_built_from(image: Any) -> None:
 
 def test_its_size_is_limited(image: Any, base: Any, image_name: str) -> None:
     added = image["Size"] - base["Size"]
-    note(f"{image_name} adds to its base: {added / 1e6:.1f} MB, limit {MAX_ADDED_BYTES / 1e6:.0f}")
-    assert added < MAX_ADDED_BYTES
+    limit = MAX_ADDED_BYTES + (0 if image_name == SERVE_IMAGE else MAX_LOCAL_BYTES)
+    note(f"{image_name} adds to its base: {added / 1e6:.1f} MB, limit {limit / 1e6:.0f}")
+    assert added < limit
     history = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image_name)
     (code,) = [int(line.split()[0]) for line in history.splitlines() if "COPY /image/" in line][:1]
     assert 0 < code < MAX_CODE_BYTES

@@ -62,8 +62,8 @@ def event(text: str) -> str:
     return body
 
 
-def main() -> int:
-    """Run and return Locust's exit status: 0 only if every response was correct."""
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
     parser.add_argument("--users", type=int, default=200, help="concurrent callers (default: 200)")
     parser.add_argument("--duration", default="30s", help="how long to run, for example 30s or 5m (default: 30s)")
@@ -72,10 +72,14 @@ def main() -> int:
     parser.add_argument(
         "--body",
         type=event,
-        default="",
         help="the event to send, as JSON text or as @FILE (default: one with a new name each time)",
     )
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run and return Locust's exit status: 0 only if every response was correct."""
+    options = arguments().parse_args()
     REPORT.parent.mkdir(exist_ok=True)
     with nullcontext(options.host.rstrip("/")) if options.host else local_stack(options.wait) as url:
         locust = [
@@ -91,7 +95,7 @@ def main() -> int:
             *("--host", url, "--users", str(options.users), "--spawn-rate", str(min(100, max(10, options.users // 4)))),
             *("--run-time", options.duration, "--stop-timeout", "60", "--html", str(REPORT)),
         ]
-        status = subprocess.run(locust, cwd=ROOT, env=os.environ | {BODY: options.body}, check=False).returncode
+        status = subprocess.run(locust, cwd=ROOT, env=os.environ | {BODY: options.body or ""}, check=False).returncode
     print(f"report: {REPORT.relative_to(ROOT)}")  # noqa: T201 - a command-line tool
     return status
 

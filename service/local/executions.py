@@ -8,14 +8,16 @@ import math
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from service.local.asl.limits import time_limit
+from service.local.asl.progress import Progress
 from service.local.asl.retry import StateError
-from service.local.asl.run import Event, Run, timestamp
+from service.local.asl.run import Run, Trail, timestamp
+from service.local.execution import Execution
 from service.local.json_text import Json, dumps, loads
 
 if TYPE_CHECKING:
@@ -29,38 +31,21 @@ _MAX_ENDED_EVENTS = 20_000  # in the histories of ended executions, of which the
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Execution:
-    """The record of one execution; dates are epoch seconds, `input` and `output` are JSON text."""
-
-    name: str
-    arn: str
-    input: str
-    number: int
-    trace_header: str | None = None
-    start_date: float = field(default_factory=time.time)
-    stop_date: float | None = None
-    status: str = "RUNNING"  # RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED
-    output: str | None = None
-    error: str | None = None
-    cause: str | None = None
-    events: list[Event] = field(default_factory=list)
-    """Its history between start and end."""
-
-    @property
-    def size(self) -> int:
-        """Characters of input and output."""
-        return len(self.input) + len(self.output or "")
-
-    def status_at(self, moment: float) -> str | None:
-        """Return the status at a moment (epoch seconds); None before the start."""
-        if self.start_date > moment:
-            return None
-        return self.status if self.stop_date is None or self.stop_date <= moment else "RUNNING"
-
-
 class AlreadyExistsError(Exception):
     """The name belongs to an execution with another input, or to one that has ended."""
+
+
+class NotRedrivableError(Exception):
+    """The execution cannot be redriven; the text is AWS's reason."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What an execution runs, and how far it has come: a redrive goes on with it."""
+
+    machine: Machine
+    run: Run
+    progress: Progress
 
 
 class Executions:
@@ -90,6 +75,7 @@ class Executions:
         self._ended_events = 0
         self._histories: deque[Execution] = deque()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._work: dict[int, _Work] = {}  # of all but those that have succeeded
         self._started = 0
 
     @property
@@ -125,25 +111,42 @@ class Executions:
         arn = f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
         execution = Execution(name, arn, text, self._started, trace_header)
         self._executions[name] = execution
-        run = self._run(execution, machine or self.machine, data, test_case)
-        task = asyncio.create_task(run, name=f"execution {name}")
-        self._tasks[execution.number] = task
-        task.add_done_callback(lambda _: self._forget_task(execution.number))
-        self._on_change(execution)
+        machine = machine or self.machine
+        run = Run(self._context(execution, data), test_case, execution.events)
+        self._begin(execution, _Work(machine, run, Progress(machine.flow.start_at, data)))
         return execution
+
+    def redrive(self, name: str, token: str | None = None) -> float:
+        """Run an execution again from where it failed; return when. KeyError for an unknown name.
+
+        It is idempotent by the client `token`, as the API reference of RedriveExecution says. NotRedrivableError if it
+        runs, has succeeded, or has ended too long ago.
+        """
+        execution = self._executions[name]
+        if (date := execution.redriven_at(token)) is not None:
+            return date
+        if (refusal := execution.redrive_refusal) is not None:
+            raise NotRedrivableError(refusal)
+        self._forget_end(execution)
+        execution.redrive(token)
+        before = self._work[execution.number]
+        run = Run(self._context(execution, loads(execution.input)), before.run.test_case, execution.events)
+        run.invocations = before.run.invocations
+        self._begin(execution, _Work(before.machine, run, before.progress))
+        return execution.redrive_date or 0.0
 
     def stop(self, name: str, error: str | None, cause: str | None) -> Execution:
         """Abort an execution if it is still running; KeyError for an unknown name."""
         execution = self._executions[name]
         if execution.status == "RUNNING":
-            self._end(execution, "ABORTED", error=error, cause=cause)
+            self._end(execution, "ABORTED", execution.redrive_count, error=error, cause=cause)
             self._tasks[execution.number].cancel()
         return execution
 
     def list_newest(
         self, status: str | None, below: int | None, count: int, moment: float = math.inf
-    ) -> list[tuple[Execution, str]]:
-        """List executions with their status at a moment, newest first: those with this status and a lower number."""
+    ) -> list[Execution]:
+        """List executions as they were at a moment, newest first: those with this status and a lower number."""
         return list(islice(self._matching(status, below, moment), count))
 
     async def close(self) -> None:
@@ -153,50 +156,64 @@ class Executions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _matching(self, status: str | None, below: int | None, moment: float) -> Iterator[tuple[Execution, str]]:
+    def _matching(self, status: str | None, below: int | None, moment: float) -> Iterator[Execution]:
         for execution in reversed(self._executions.values()):
-            seen = execution.status_at(moment)
-            if seen is not None and (below is None or execution.number < below) and status in {None, seen}:
-                yield execution, seen
+            seen = execution.as_of(moment)
+            if seen is not None and (below is None or seen.number < below) and status in {None, seen.status}:
+                yield seen
 
-    async def _run(self, execution: Execution, machine: Machine, data: Json, test_case: str | None) -> None:
+    def _context(self, execution: Execution, data: Json) -> Json:
         context = {
-            "Execution": {
-                "Id": execution.arn,
-                "Input": data,
-                "Name": execution.name,
-                "RedriveCount": 0,
-                "RoleArn": self._machine_arn.replace(":states:", ":iam:").partition(":stateMachine:")[0]
-                + ":role/local",
-                "StartTime": timestamp(execution.start_date),
-            },
-            "StateMachine": {"Id": self._machine_arn, "Name": self._machine_arn.rpartition(":")[2]},
+            "Id": execution.arn,
+            "Input": data,
+            "Name": execution.name,
+            "RedriveCount": execution.redrive_count,
+            "RoleArn": self._machine_arn.replace(":states:", ":iam:").partition(":stateMachine:")[0] + ":role/local",
+            "StartTime": timestamp(execution.start_date),
         }
-        run = Run(context, test_case, execution.events)
+        if execution.redrive_date is not None:
+            context["RedriveTime"] = timestamp(execution.redrive_date)
+        machine = {"Id": self._machine_arn, "Name": self._machine_arn.rpartition(":")[2]}
+        return {"Execution": context, "StateMachine": machine}
+
+    def _begin(self, execution: Execution, work: _Work) -> None:
+        number = execution.number
+        self._work[number] = work
+        task = self._tasks[number] = asyncio.create_task(self._run(execution, work), name=f"execution {execution.name}")
+        task.add_done_callback(lambda _: self._forget_task(number, task))
+        self._on_change(execution)
+
+    async def _run(self, execution: Execution, work: _Work) -> None:
+        redrives, run = execution.redrive_count, work.run
         timed_out = StateError("States.Timeout", "the execution ran longer than its TimeoutSeconds")
         try:
-            async with time_limit(machine.timeout, timed_out):
-                output = await self._interpreter.run(machine.flow, data, run)
+            async with time_limit(work.machine.timeout, timed_out):
+                trail = Trail(run.events, len(run.events))
+                output = await self._interpreter.run(
+                    work.machine.flow, work.progress.data, run, trail=trail, progress=work.progress
+                )
         except StateError as error:
             status = "TIMED_OUT" if error is timed_out else "FAILED"
-            self._end(execution, status, error=error.error, cause=error.cause)
+            self._end(execution, status, redrives, error=error.error, cause=error.cause)
         except Exception as error:  # noqa: BLE001 - every execution must end
             _log.exception("the local AWS failed to run execution %s", execution.name)
-            self._end(execution, "FAILED", error="States.Runtime", cause=f"{type(error).__name__} in the local AWS")
+            cause = f"{type(error).__name__} in the local AWS"
+            self._end(execution, "FAILED", redrives, error="States.Runtime", cause=cause)
         else:
-            self._end(execution, "SUCCEEDED", output=dumps(output))
+            self._end(execution, "SUCCEEDED", redrives, output=dumps(output))
 
     def _end(
         self,
         execution: Execution,
         status: str,
+        redrives: int,
         *,
         output: str | None = None,
         error: str | None = None,
         cause: str | None = None,
     ) -> None:
-        if execution.status != "RUNNING":
-            return
+        if execution.status != "RUNNING" or execution.redrive_count != redrives:
+            return  # it was stopped, and perhaps redriven since
         execution.status = status
         execution.stop_date = time.time()
         execution.output, execution.error, execution.cause = output, error, cause
@@ -206,6 +223,9 @@ class Executions:
             forgotten = self._ended.popleft()
             self._ended_size -= forgotten.size
             del self._executions[forgotten.name]
+            self._work.pop(forgotten.number, None)
+        if status == "SUCCEEDED":
+            self._work.pop(execution.number, None)
         self._keep_history(execution)
         self._on_change(execution)
 
@@ -217,5 +237,14 @@ class Executions:
             self._ended_events -= len(oldest.events)
             oldest.events = []
 
-    def _forget_task(self, number: int) -> None:
-        del self._tasks[number]
+    def _forget_end(self, execution: Execution) -> None:
+        """Keep an execution like one that has not ended."""
+        self._ended.remove(execution)
+        self._ended_size -= execution.size
+        if execution in self._histories:
+            self._histories.remove(execution)
+            self._ended_events -= len(execution.events)
+
+    def _forget_task(self, number: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(number) is task:  # or it was stopped, and redriven at once
+            del self._tasks[number]

@@ -16,34 +16,40 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from service.local.asl.run import Event
-    from service.local.executions import Execution
+    from service.local.execution import Execution
     from service.local.json_text import Json
 
-_END_EVENTS: Final = {
+END_EVENTS: Final = {
     "SUCCEEDED": "ExecutionSucceeded",
     "FAILED": "ExecutionFailed",
     "TIMED_OUT": "ExecutionTimedOut",
     "ABORTED": "ExecutionAborted",
 }
+"""The event with which an execution of each status has ended."""
+
 _DATA: Final = {"input", "output"}
 _OF_A_STATE = re.compile(r"\w+State(Entered|Exited)")
 
 
-def events(execution: Execution, status: str, *, data: bool) -> list[dict[str, Json]]:
-    """List the events up to this status, oldest first; `data` includes input and output."""
+def events(execution: Execution, *, data: bool) -> list[dict[str, Json]]:
+    """List the events up to its status, oldest first; `data` includes input and output."""
     started = {"roleArn": execution.arn.replace(":states:", ":iam:").partition(":execution:")[0] + ":role/local"}
     history = [_event(1, 0, execution.start_date, "ExecutionStarted", started | _data("input", execution.input, data))]
     for event in execution.events:
         details = _details(event, data)
         history.append(_event(len(history) + 1, event.previous + 1, event.timestamp, event.kind, details))
-    if (kind := _END_EVENTS.get(status)) is not None and execution.stop_date is not None:
-        details = {
-            name: value for name, value in (("error", execution.error), ("cause", execution.cause)) if value is not None
-        }
+    if (kind := END_EVENTS.get(execution.status)) is not None and execution.stop_date is not None:
+        details = failure(execution)
         if execution.output is not None:
             details = _data("output", execution.output, data)
         history.append(_event(len(history) + 1, len(history), execution.stop_date, kind, details))
     return history
+
+
+def failure(execution: Execution) -> dict[str, Json]:
+    """Return the error and the cause of an execution, as far as it has them."""
+    optional = {"error": execution.error, "cause": execution.cause}
+    return {name: value for name, value in optional.items() if value is not None}
 
 
 def _event(number: int, previous: int, timestamp: float, kind: str, details: Mapping[str, Json]) -> dict[str, Json]:

@@ -31,6 +31,7 @@ AWS_QUOTAS: Final[Mapping[str, ActionQuota]] = MappingProxyType(
         "GetExecutionHistory": ActionQuota(400, 20),
         "ListExecutions": ActionQuota(200, 5),
         "StopExecution": ActionQuota(1000, 200),
+        "RedriveExecution": ActionQuota(1300, 300),
         "DescribeStateMachine": ActionQuota(200, 20),
         "ListStateMachines": ActionQuota(100, 5),
     }

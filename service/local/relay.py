@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from service.local.asl.interpreter import Interpreter
     from service.local.asl.states import Machine
-    from service.local.executions import Execution
+    from service.local.execution import Execution
 
 NAME_PREFIX: Final = "exec-"
 """How the names of executions begin that the rules match."""
@@ -117,6 +117,9 @@ def status_change(execution: Execution) -> dict[str, Json]:
             "outputDetails": None if execution.output is None else {"included": has_output},
             "error": execution.error,
             "cause": execution.cause,
-            "redriveCount": 0,
+            "redriveCount": execution.redrive_count,
+            "redriveDate": None if execution.redrive_date is None else round(execution.redrive_date * 1000),
+            "redriveStatus": "REDRIVABLE" if execution.redrive_refusal is None else "NOT_REDRIVABLE",
+            "redriveStatusReason": execution.redrive_refusal,
         },
     }

@@ -13,7 +13,7 @@ from service import data_file
 from service.local.appsync_events import ANY_AUTH, AppSyncEvents
 from service.local.asl.definition import DefinitionError, parse, read, task_names
 from service.local.asl.interpreter import Interpreter
-from service.local.executions import Execution, Executions
+from service.local.executions import Executions
 from service.local.faults import Faults
 from service.local.hosted import Definition, Hosted, unqualified
 from service.local.http_task import HttpTask
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from service.local.asl.states import Machine
+    from service.local.execution import Execution
     from service.local.mocks import Mocks
 
 WORKFLOW = data_file("workflow.asl.json")

@@ -18,7 +18,7 @@ from aiohttp import web
 from service.local import history
 from service.local.api_arguments import ApiError, arn_of, invalid, page_size, page_token, string, token_of
 from service.local.asl.limits import MAX_DATA_BYTES
-from service.local.executions import AlreadyExistsError, Execution
+from service.local.executions import AlreadyExistsError, NotRedrivableError
 from service.local.hosted import Hosted, of_execution, unqualified
 from service.local.json_text import Json, encode, loads
 from service.local.machine_api import MachineApi
@@ -28,6 +28,7 @@ from service.local.validation import validate
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
+    from service.local.execution import Execution
     from service.local.faults import Faults
     from service.local.quotas import Quotas
 
@@ -37,6 +38,7 @@ _SIGV4 = re.compile(
 )
 # Names exclude white space, brackets, wildcards, the special characters of the API reference and control characters.
 _NAME = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,80}""")
+_TOKEN = re.compile(r"[!-~]+")
 _STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
 
 
@@ -62,6 +64,7 @@ class StepFunctions:
             "GetExecutionHistory": self._get_execution_history,
             "ListExecutions": self._list_executions,
             "StopExecution": self._stop_execution,
+            "RedriveExecution": self._redrive_execution,
             "DescribeStateMachine": self._describe_state_machine,
             "ListStateMachines": self._list_state_machines,
             "DescribeStateMachineForExecution": self._describe_state_machine_for_execution,
@@ -129,19 +132,21 @@ class StepFunctions:
         return {"executionArn": execution.arn, "startDate": execution.start_date}
 
     def _describe_execution(self, arguments: Json) -> Json:
-        _, execution, status = self._execution(arguments, "DescribeExecution")
-        result = self._summary(execution, status) | {"input": execution.input, "inputDetails": {"included": True}}
-        if status == "RUNNING":
-            return result | ({} if execution.trace_header is None else {"traceHeader": execution.trace_header})
+        _, execution = self._execution(arguments, "DescribeExecution")
+        refusal = execution.redrive_refusal
+        result = self._summary(execution) | {
+            "input": execution.input,
+            "inputDetails": {"included": True},
+            "redriveStatus": "REDRIVABLE" if refusal is None else "NOT_REDRIVABLE",
+        }
         if execution.output is not None:
             result |= {"output": execution.output, "outputDetails": {"included": True}}
-        optional = {"error": execution.error, "cause": execution.cause, "traceHeader": execution.trace_header}
-        return result | {name: value for name, value in optional.items() if value is not None}
+        optional = {"traceHeader": execution.trace_header, "redriveStatusReason": refusal}
+        return result | history.failure(execution) | {name: it for name, it in optional.items() if it is not None}
 
     def _get_execution_history(self, arguments: Json) -> Json:
-        _, execution, status = self._execution(arguments, "GetExecutionHistory")
-        data = arguments.get("includeExecutionData") is not False
-        events = history.events(execution, status, data=data)
+        _, execution = self._execution(arguments, "GetExecutionHistory")
+        events = history.events(execution, data=arguments.get("includeExecutionData") is not False)
         if arguments.get("reverseOrder") is True:
             events.reverse()
         size, start = page_size(arguments), page_token(arguments) or 0
@@ -160,16 +165,28 @@ class StepFunctions:
         found = hosted.executions.list_newest(
             status, page_token(arguments), size + 1, self._visible_until("ListExecutions")
         )
-        result: dict[str, Json] = {"executions": [self._summary(*item) for item in found[:size]]}
+        result: dict[str, Json] = {"executions": [self._summary(item) for item in found[:size]]}
         if len(found) > size:
-            result["nextToken"] = token_of(found[size - 1][0].number)
+            result["nextToken"] = token_of(found[size - 1].number)
         return result
 
     def _stop_execution(self, arguments: Json) -> Json:
         error = string(arguments, "error", required=False, length=256)
         cause = string(arguments, "cause", required=False, length=32768)
-        hosted, execution, _ = self._execution(arguments)
+        hosted, execution = self._execution(arguments)
         return {"stopDate": hosted.executions.stop(execution.name, error, cause).stop_date}
+
+    def _redrive_execution(self, arguments: Json) -> Json:
+        token = string(arguments, "clientToken", required=False, length=64)
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise invalid("clientToken", "Member must satisfy regular expression pattern: [!-~]+")
+        hosted, execution = self._execution(arguments)
+        if hosted.kind == "EXPRESS":
+            raise ApiError("InvalidArn", f"Invalid Arn: '{execution.arn}'")
+        try:
+            return {"redriveDate": hosted.executions.redrive(execution.name, token)}
+        except NotRedrivableError as error:
+            raise ApiError("ExecutionNotRedrivable", str(error)) from error
 
     def _describe_state_machine(self, arguments: Json) -> Json:
         hosted = self._hosted(arguments)
@@ -205,30 +222,33 @@ class StepFunctions:
             raise ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
         return hosted
 
-    def _execution(self, arguments: Json, action: str | None = None) -> tuple[Hosted, Execution, str]:
-        """Return the execution with its state machine, and the status that this action sees."""
+    def _execution(self, arguments: Json, action: str | None = None) -> tuple[Hosted, Execution]:
+        """Return the execution as this action sees it, with its state machine."""
         arn = arn_of(arguments, "executionArn")
         hosted = self._machines.get(of_execution(arn))
         execution = None if hosted is None else hosted.executions.by_name.get(arn.rpartition(":")[2])
-        status = None if execution is None else execution.status_at(self._visible_until(action))
-        if hosted is None or execution is None or status is None:
+        seen = None if execution is None else execution.as_of(self._visible_until(action))
+        if hosted is None or seen is None:
             raise ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
-        return hosted, execution, status
+        return hosted, seen
 
     def _visible_until(self, action: str | None) -> float:
         """Return the moment up to which this action sees the record."""
         lag = self._faults.read_lag_s.get(action or "", 0.0)
         return time.time() - lag if lag else math.inf
 
-    def _summary(self, execution: Execution, status: str) -> dict[str, Json]:
-        summary: dict[str, Json] = {
+    @staticmethod
+    def _summary(execution: Execution) -> dict[str, Json]:
+        dates = {"stopDate": execution.stop_date, "redriveDate": execution.redrive_date}
+        return {
             "executionArn": execution.arn,
             "stateMachineArn": of_execution(execution.arn),
             "name": execution.name,
-            "status": status,
+            "status": execution.status,
             "startDate": execution.start_date,
+            "redriveCount": execution.redrive_count,
+            **{name: date for name, date in dates.items() if date is not None},
         }
-        return summary if status == "RUNNING" else summary | {"stopDate": execution.stop_date}
 
 
 def _machine_summary(hosted: Hosted) -> dict[str, Json]:

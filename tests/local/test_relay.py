@@ -7,7 +7,7 @@ import pytest
 
 from service.local import appsync_events
 from service.local.asl.retry import StateError
-from service.local.executions import Execution
+from service.local.execution import Execution
 from service.local.relay import status_change
 from service.local.server import RELAY
 from tests.local.conftest import until

@@ -16,8 +16,9 @@ from service.local.asl.choice_rules import timestamp as parse_timestamp
 from service.local.asl.language import is_seconds
 from service.local.asl.limits import check_size
 from service.local.asl.map_state import Iteration, iterations, run_iterations
+from service.local.asl.progress import Progress
 from service.local.asl.resources import waits_for_token
-from service.local.asl.retry import Attempts, StateError, matches
+from service.local.asl.retry import DATA_LIMIT, Attempts, StateError, matches
 from service.local.asl.run import Run, TaskCall, Trail, timestamp
 from service.local.asl.scope import EvaluationError, Scope
 from service.local.asl.states import Choice, Fail, Flow, Map, Parallel, Retryable, State, Task, Wait
@@ -53,27 +54,28 @@ class Interpreter:
         run: Run,
         *,
         context: Mapping[str, Json] | None = None,
-        variables: Mapping[str, Json] | None = None,
         trail: Trail | None = None,
+        progress: Progress | None = None,
     ) -> Json:
         """Run to the end and return the output; StateError if the flow fails.
 
-        A flow within another one is given the context object, the variables and the trail of that one.
+        A flow within another one is given the context object and the trail of that one. With `progress`, which notes
+        how far the flow has come, it goes on from there.
         """
         context = run.context if context is None else context
-        variables = dict(variables or {})
         trail = trail or Trail(run.events)
-        name: str | None = flow.start_at
-        while name is not None:
+        progress = progress or Progress(flow.start_at, data)
+        while (name := progress.state) is not None:
             self._on_state(context, name)
-            visit = Visit(name, flow.states[name], data, context, variables, run, trail)
-            name, output = await self.visit(visit)
-            if output is not data:
+            visit = Visit(
+                name, flow.states[name], progress.data, context, progress.variables, run, trail, progress.flows
+            )
+            following, output = await self.visit(visit)
+            if output is not progress.data:
                 check_size(output)
-            data = output
-            variables |= visit.scope.assigned
+            progress.advance(following, output, visit.scope.assigned)
             visit.left(output)
-        return data
+        return progress.data
 
     async def visit(self, visit: Visit) -> tuple[str | None, Json]:
         """Run one state; return the name of the next one, None at the end, and the output. StateError if it fails."""
@@ -91,7 +93,10 @@ class Interpreter:
             try:
                 return state.next, await self._attempt(state, visit)
             except StateError as error:
-                if (delay := attempts.delay(error.error)) is None:
+                delay = attempts.delay(error.error)
+                if delay is not None or error.error == DATA_LIMIT:
+                    visit.flows.clear()  # the next attempt, or a redrive, runs all of them again
+                if delay is None:
                     return _catch(state, visit, error)
             await asyncio.sleep(delay)
             visit.context["State"]["RetryCount"] = attempts.retries
@@ -130,23 +135,16 @@ class Interpreter:
 
     async def _parallel(self, state: Parallel, data: Json, visit: Visit) -> list[Json]:
         """Run every branch; the first failure cancels the others and is raised."""
-        flows = [self._branch(branch, data, visit) for branch in state.branches]
+        flows = [self._branch(number, branch, data, visit) for number, branch in enumerate(state.branches)]
         if len(flows) == 1:  # a single branch, there for its Catch, needs no task
             outputs = [await flows[0]]
         else:
             outputs = await _all(flows)
         return outputs
 
-    async def _branch(self, flow: Flow, data: Json, visit: Visit) -> Json:
-        scope = visit.scope
-        return await self.run(
-            flow,
-            data,
-            visit.run,
-            context=visit.outer,
-            variables=scope.variables,
-            trail=visit.trail.branch(),
-        )
+    async def _branch(self, number: int, flow: Flow, data: Json, visit: Visit) -> Json:
+        progress = visit.flows.setdefault(number, Progress(flow.start_at, data, visit.scope.variables))
+        return await self.run(flow, data, visit.run, context=visit.outer, trail=visit.trail.branch(), progress=progress)
 
     def _items(self, state: Map, data: Json, visit: Visit) -> list[Iteration]:
         if state.reads and self._read_items is not None:
@@ -158,11 +156,15 @@ class Interpreter:
     async def _map(self, state: Map, items: list[Iteration], visit: Visit) -> Json:
         """Run the processor for each item."""
         variables = {} if state.distributed else visit.scope.variables
+        flow = state.processor
 
-        async def process(item: Json, context: Mapping[str, Json], trail: Trail) -> Json:
-            return await self.run(state.processor, item, visit.run, context=context, variables=variables, trail=trail)
+        async def process(index: int, iteration: Iteration, trail: Trail) -> Json:
+            item, context = iteration
+            progress = visit.flows.setdefault(index, Progress(flow.start_at, item, variables))
+            return await self.run(flow, item, visit.run, context=context, trail=trail, progress=progress)
 
-        return await run_iterations(state, items, visit.name, visit.scope, visit.trail, process)
+        known = {index: progress.data for index, progress in visit.flows.items() if progress.state is None}
+        return await run_iterations(state, items, visit.name, visit.scope, visit.trail, process, known)
 
 
 class Visit:
@@ -177,6 +179,7 @@ class Visit:
         variables: Mapping[str, Json],
         run: Run,
         trail: Trail,
+        flows: dict[int, Progress] | None = None,
     ) -> None:
         self.name = name
         self.state = state
@@ -186,6 +189,8 @@ class Visit:
         self.scope = Scope(data, self.context, variables)
         self.run = run
         self.trail = trail
+        self.flows = {} if flows is None else flows
+        """The progress of the flows within the state."""
         self._kind = type(state).__name__
         trail.add(f"{self._kind}StateEntered", name=name, input=data)
 

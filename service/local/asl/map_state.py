@@ -19,13 +19,10 @@ from service.local.json_text import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-    from typing import TypeAlias
 
     from service.local.asl.scope import Scope, Value
     from service.local.asl.states import Batcher, Map
     from service.local.json_text import Json
-
-    Process: TypeAlias = Callable[[Json, Mapping[str, Json], Trail], Awaitable[Json]]
 
 _MAX_INLINE: Final = 40  # iterations at once
 _MAX_DISTRIBUTED: Final = 10_000
@@ -41,23 +38,30 @@ class Iteration(NamedTuple):
 
 
 async def run_iterations(
-    state: Map, inputs: Sequence[Iteration], name: str, scope: Scope, trail: Trail, process: Process
+    state: Map,
+    inputs: Sequence[Iteration],
+    name: str,
+    scope: Scope,
+    trail: Trail,
+    process: Callable[[int, Iteration, Trail], Awaitable[Json]],
+    known: Mapping[int, Json],
 ) -> Json:
     """Process each item and return the outputs in order; those of failures that the state tolerates are missing.
 
-    StateError if an iteration fails, or States.ExceedToleratedFailureThreshold if more fail than the state tolerates;
-    EvaluationError if a value of the state is of the wrong type.
+    Outputs that are `known`, by the number of the item, are not computed again. StateError if an iteration fails, or
+    States.ExceedToleratedFailureThreshold if more fail than the state tolerates; EvaluationError if a value of the
+    state is of the wrong type.
     """
-    outputs: list[Json] = [_FAILED] * len(inputs)
+    outputs: list[Json] = [known.get(index, _FAILED) for index in range(len(inputs))]
     failures = _Failures(state, scope, len(inputs))
-    remaining = iter(enumerate(inputs))
+    remaining = (item for item in enumerate(inputs) if item[0] not in known)
 
     async def work() -> None:
         for index, iteration in remaining:
             branch = Trail([]) if state.distributed else trail.branch()
             branch.add("MapIterationStarted", name=name, index=index)
             try:
-                outputs[index] = await process(iteration.data, iteration.context, branch)
+                outputs[index] = await process(index, iteration, branch)
                 branch.add("MapIterationSucceeded", name=name, index=index)
             except StateError as error:
                 branch.add("MapIterationFailed", name=name, index=index)

@@ -18,7 +18,7 @@ from service.local.json_text import Json, dumps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from service.local.executions import Execution
+    from service.local.execution import Execution
 
 _MAX_ENTRIES: Final = 2000
 _MAX_TEXT_CHARS: Final = 1000

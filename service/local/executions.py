@@ -143,6 +143,11 @@ class Executions:
             self._tasks[execution.number].cancel()
         return execution
 
+    async def wait_for_end(self, execution: Execution) -> None:
+        """Wait until an execution has ended; it does not matter to it if that is cancelled."""
+        if (task := self._tasks.get(execution.number)) is not None:
+            await asyncio.wait([task])
+
     def list_newest(
         self, status: str | None, below: int | None, count: int, moment: float = math.inf
     ) -> list[Execution]:

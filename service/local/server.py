@@ -20,6 +20,7 @@ from service.local.http_task import HttpTask
 from service.local.json_text import loads
 from service.local.mocks import MocksError
 from service.local.mocks import read as read_mocks
+from service.local.nested import NestedExecutions
 from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
 from service.local.relay import FAILURES, Relay
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from service.local.asl.states import Machine
     from service.local.execution import Execution
+    from service.local.json_text import Json
     from service.local.mocks import Mocks
 
 WORKFLOW = data_file("workflow.asl.json")
@@ -192,6 +194,7 @@ class LocalAws:
         }
         self._http_task = HttpTask({self.connection_arn: {"x-api-key": self.api_key}})
         self._tokens = TaskTokens()
+        self._nested = NestedExecutions(self._machines, self._start_execution, self._tokens)
         self.relay = Relay(read(self._relay_definition, values), Interpreter(Tasks(self._http_task.invoke).run))
         for definition in self._definitions:
             try:
@@ -224,12 +227,15 @@ class LocalAws:
     def _tasks(self, mocks: Mocks | None) -> Tasks:
         if self._http_task is None:
             raise RuntimeError("the server has not started")
-        return Tasks(self._http_task.invoke, mocks, tokens=self._tokens)
+        return Tasks(self._http_task.invoke, mocks, tokens=self._tokens, nested=self._nested)
 
     def _hold(self, arn: str, machine: Machine, tasks: Tasks, reported: Collection[str]) -> Hosted:
         interpreter = Interpreter(tasks.run, tasks.read_items, on_state=self.view.journal.state)
         on_change = partial(self._on_change, reported)
         return Hosted(arn, machine, Executions(machine, arn, interpreter, on_change=on_change), tasks)
+
+    def _start_execution(self, arguments: Json) -> Json:
+        return self._api.start_execution(arguments)
 
     def _on_change(self, reported: Collection[str], execution: Execution) -> None:
         self.view.journal.execution(execution)

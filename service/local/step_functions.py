@@ -18,6 +18,7 @@ from aiohttp import web
 from service.local import history
 from service.local.api_arguments import ApiError, arn_of, invalid, page_size, page_token, string, token_of
 from service.local.asl.limits import MAX_DATA_BYTES
+from service.local.description import description, summary
 from service.local.executions import AlreadyExistsError, NotRedrivableError
 from service.local.hosted import Hosted, of_execution, unqualified
 from service.local.json_text import Json, encode, loads
@@ -59,7 +60,7 @@ class StepFunctions:
         self.calls: Counter[str] = Counter()
         self.throttled: Counter[str] = Counter()
         self._actions = {
-            "StartExecution": self._start_execution,
+            "StartExecution": self.start_execution,
             "DescribeExecution": self._describe_execution,
             "GetExecutionHistory": self._get_execution_history,
             "ListExecutions": self._list_executions,
@@ -110,7 +111,8 @@ class StepFunctions:
             raise ApiError("InternalFailure", "injected fault of the local AWS", 500)
         return self._actions[name](arguments)
 
-    def _start_execution(self, arguments: Json) -> Json:
+    def start_execution(self, arguments: Json) -> Json:
+        """Start an execution and return the response; ApiError for what AWS refuses. It takes nothing of a quota."""
         hosted, test_case = self._test_case(arguments)
         if hosted.name in self._faults.throttled_machines:
             self.throttled["StartExecution"] += 1
@@ -133,16 +135,7 @@ class StepFunctions:
 
     def _describe_execution(self, arguments: Json) -> Json:
         _, execution = self._execution(arguments, "DescribeExecution")
-        refusal = execution.redrive_refusal
-        result = self._summary(execution) | {
-            "input": execution.input,
-            "inputDetails": {"included": True},
-            "redriveStatus": "REDRIVABLE" if refusal is None else "NOT_REDRIVABLE",
-        }
-        if execution.output is not None:
-            result |= {"output": execution.output, "outputDetails": {"included": True}}
-        optional = {"traceHeader": execution.trace_header, "redriveStatusReason": refusal}
-        return result | history.failure(execution) | {name: it for name, it in optional.items() if it is not None}
+        return description(execution)
 
     def _get_execution_history(self, arguments: Json) -> Json:
         _, execution = self._execution(arguments, "GetExecutionHistory")
@@ -165,7 +158,7 @@ class StepFunctions:
         found = hosted.executions.list_newest(
             status, page_token(arguments), size + 1, self._visible_until("ListExecutions")
         )
-        result: dict[str, Json] = {"executions": [self._summary(item) for item in found[:size]]}
+        result: dict[str, Json] = {"executions": [summary(item) for item in found[:size]]}
         if len(found) > size:
             result["nextToken"] = token_of(found[size - 1].number)
         return result
@@ -236,19 +229,6 @@ class StepFunctions:
         """Return the moment up to which this action sees the record."""
         lag = self._faults.read_lag_s.get(action or "", 0.0)
         return time.time() - lag if lag else math.inf
-
-    @staticmethod
-    def _summary(execution: Execution) -> dict[str, Json]:
-        dates = {"stopDate": execution.stop_date, "redriveDate": execution.redrive_date}
-        return {
-            "executionArn": execution.arn,
-            "stateMachineArn": of_execution(execution.arn),
-            "name": execution.name,
-            "status": execution.status,
-            "startDate": execution.start_date,
-            "redriveCount": execution.redrive_count,
-            **{name: date for name, date in dates.items() if date is not None},
-        }
 
 
 def _machine_summary(hosted: Hosted) -> dict[str, Json]:

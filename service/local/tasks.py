@@ -1,15 +1,15 @@
-"""What runs the tasks of all executions: mocks, http:invoke, and task tokens."""
+"""What runs the tasks of all executions: mocks, http:invoke, other state machines, and task tokens."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.local.asl.limits import time_limit
-from service.local.asl.resources import HTTP_ONLY, is_http_invoke
+from service.local.asl.resources import HTTP_ONLY, details, is_http_invoke
 from service.local.asl.retry import TIMEOUT, StateError
+from service.local.nested import argument_faults, is_start_execution
 from service.local.task_tokens import TaskTokens
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from service.local.asl.run import Run, TaskCall
     from service.local.json_text import Json
     from service.local.mocks import Mocks, Response
-
-_RESOURCE = re.compile(r"arn:[^:]*:(?P<service>[^:]*):[^:]*:[^:]*:(?P<type>.*):(?P<name>[^:]*)")
+    from service.local.nested import NestedExecutions
 
 
 class Tasks:
@@ -31,15 +30,18 @@ class Tasks:
         mocks: Mocks | None = None,
         slots: int = 100,
         tokens: TaskTokens | None = None,
+        nested: NestedExecutions | None = None,
     ) -> None:
         """Take what runs http:invoke: evaluated arguments in, result out, StateError if it fails.
 
+        Without `nested`, tasks that run other state machines need mocks.
         At most `slots` requests run at once. Waiting for a slot does not count towards TimeoutSeconds: AWS has no such
         queue, and a burst on a small machine must not end in timeouts and retries.
         """
         self.tokens = tokens or TaskTokens()
         self._http_invoke = http_invoke
         self._mocks = mocks
+        self._nested = nested
         self._slots = asyncio.Semaphore(slots)
 
     @property
@@ -53,6 +55,8 @@ class Tasks:
 
     def refusal(self, resource: str, arguments: Json) -> list[tuple[str, str]]:
         """Return why a task that is not mocked cannot be run."""
+        if self._nested is not None and is_start_execution(resource):
+            return list(argument_faults(arguments))
         return HTTP_ONLY.refusal(resource, arguments)
 
     async def run(self, call: TaskCall) -> Json:
@@ -69,6 +73,9 @@ class Tasks:
             elif is_http_invoke(call.resource):
                 async with self._slots, time_limit(call.timeout_s, _timed_out(call)):
                     result = await self._http_invoke(call.arguments)
+            elif self._nested is not None and is_start_execution(call.resource):
+                async with time_limit(call.timeout_s, _timed_out(call)):
+                    result = await self._nested.run(call)
             else:
                 reason = f"state {call.state!r}: no mock for {call.resource!r} in this test case"
                 raise StateError("States.Runtime", reason)
@@ -90,7 +97,7 @@ class Tasks:
             case "Echo":
                 return call.arguments
             case "WaitForTaskToken" if call.token:
-                call.trail.add("TaskSubmitted", **_resource(call))
+                call.trail.add("TaskSubmitted", **details(call.resource))
                 return await self.tokens.wait(call.token, call.heartbeat_s)
             case "WaitForTaskToken":
                 raise StateError("States.Runtime", f"state {call.state!r}: {call.resource!r} has no task token")
@@ -105,7 +112,7 @@ def _timed_out(call: TaskCall) -> StateError:
 @contextmanager
 def _recorded(call: TaskCall) -> Iterator[list[Json]]:
     """Add the events of an invocation to the history; the block appends the result to the list."""
-    resource = _resource(call)
+    resource = details(call.resource)
     call.trail.add("TaskScheduled", **resource, region="us-east-1", parameters=call.arguments)
     call.trail.add("TaskStarted", **resource)
     results: list[Json] = []
@@ -116,13 +123,3 @@ def _recorded(call: TaskCall) -> Iterator[list[Json]]:
         call.trail.add(kind, **resource, error=error.error, cause=error.cause)
         raise
     call.trail.add("TaskSucceeded", **resource, output=results[0])
-
-
-def _resource(call: TaskCall) -> dict[str, str]:
-    """Return the type and the name of a resource, as the history has them."""
-    match = _RESOURCE.fullmatch(call.resource)
-    if match is None:
-        return {"resourceType": "unknown", "resource": call.resource}
-    if match["service"] != "states":
-        return {"resourceType": match["service"], "resource": call.resource}
-    return {"resourceType": match["type"], "resource": match["name"]}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from service.local.json_text import Json
 
 _HTTP_INVOKE = re.compile(r"arn:[a-z-]+:states:::http:invoke")
+_RESOURCE = re.compile(r"arn:[^:]*:(?P<service>[^:]*):[^:]*:[^:]*:(?P<type>.*?):(?P<name>[^:]*(?::2)?)")
 _WAITS_FOR_TOKEN = re.compile(r".*\.waitForTaskToken|arn:[^:]*:states:[^:]*:[^:]*:activity:.*|(?!arn:).*")
 
 
@@ -60,3 +61,13 @@ def waits_for_token(resource: str) -> bool:
     A resource that is a placeholder may be one.
     """
     return _WAITS_FOR_TOKEN.fullmatch(resource) is not None
+
+
+def details(resource: str) -> dict[str, str]:
+    """Return the type and the name of a resource, as the history has them."""
+    match = _RESOURCE.fullmatch(resource)
+    if match is None:
+        return {"resourceType": "unknown", "resource": resource}
+    if match["service"] != "states":
+        return {"resourceType": match["service"], "resource": resource}
+    return {"resourceType": match["type"], "resource": match["name"]}

@@ -103,6 +103,7 @@ def inputs() -> list[dict[str, Any]]:
         *(variables(envelope(text)) for text in TEXTS),
         *(variables(usual, {"ResponseBody": body}, delivered=True) for body in BODIES),
         variables(usual, [usual], order=json.loads(TEXTS[6]), total=3.5, delivered=False),
+        variables(json.loads(TEXTS[6]), {"Output": {"total": 33}}),
         variables(None, None, order=None, total=None, delivered=None),
         *(
             variables(samples.status_change(MACHINE, status, usual, "n"))
@@ -122,7 +123,13 @@ def envelope(event: str) -> dict[str, Any]:
 
 def variables(data: Any, result: Any = None, **assigned: Any) -> dict[str, Any]:
     """Return the variables that the workflows use: those of the language, and what they assign."""
-    states = {"input": data, "result": result, "errorOutput": {"Error": "States.Timeout", "Cause": "c"}}
+    cause = '{"Error": "OutOfStock", "Status": "FAILED"}'
+    states = {
+        "input": data,
+        "result": result,
+        "errorOutput": {"Error": "States.TaskFailed", "Cause": cause},
+        "context": {"StateMachine": {"Id": MACHINE.replace("event-workflow", "checkout")}},
+    }
     return {"states": states, "id": "exec-1", "channel": "/n/c"} | assigned
 
 

@@ -154,7 +154,7 @@ async def test_an_end_that_no_workflow_publishes_is_reported_at_once(status: str
         await until(lambda: aws.running)
         [execution] = aws.executions.values()
         aws.faults.read_lag_s = {"DescribeExecution": 0.5, "GetExecutionHistory": 0.5}  # the record shows it later
-        aws.hosted().executions._end(execution, status)
+        aws.hosted().executions._end(execution, status, execution.redrive_count)
         async with within(5):
             code, body = await waiting
         assert (code, body["type"].rpartition(":")[2]) == problem

@@ -3,13 +3,22 @@
 import os
 import signal
 import sys
+from typing import Final
+
+NOT_INSTALLED: Final = "{} is not installed. Run `pip install .` first, or in a clone `make run`, which sets up .venv."
 
 
 def main() -> int:
     """Give the signals their defaults, protect the output, run the command line and return its exit status."""
     _end_on_signals()
-    from service.app.cli import main as run  # noqa: PLC0415 - its imports take longest, so the signals come first
-    from service.telemetry import output  # noqa: PLC0415 - the same
+    try:
+        from service.app.cli import main as run  # noqa: PLC0415 - its imports take longest, so the signals come first
+        from service.telemetry import output  # noqa: PLC0415 - the same
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("service"):
+            raise
+        print(NOT_INSTALLED.format(error.name), file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return 1
 
     output.protect()
     return run()

@@ -13,6 +13,7 @@ import pytest
 from service import __version__, data_file
 from service.app import cli, local
 from service.app.settings import Settings
+from tests.support.processes import running
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +122,20 @@ except SystemExit:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.splitlines()[-1] == "True"
+
+
+async def test_a_clone_without_its_dependencies_says_how_to_install_them() -> None:
+    async with running("-S", "-m", "service", "serve") as process:  # without site-packages
+        assert await process.wait() == 1
+        (line,) = process.stderr
+        assert "is not installed. Run `pip install .` first, or in a clone `make run`" in line
+
+
+async def test_a_missing_module_of_the_service_itself_is_a_bug_and_not_an_installation() -> None:
+    without = "import sys; sys.modules['service.app.serve'] = None; from service.__main__ import main; sys.exit(main())"
+    async with running("-c", without) as process:
+        assert await process.wait() == 1
+        assert "ModuleNotFoundError" in process.stderr[-1]
 
 
 def test_data_files_are_found_in_a_wheel_or_else_in_the_repository(

@@ -20,7 +20,7 @@ from service.local import __main__ as local_aws
 from service.telemetry import logs
 from service.web import docs
 from service.web.example import example
-from service.web.schema import RequestSchema
+from service.web.schema import JsonSchema
 from service.web.site import is_wildcard
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _schema_beside(workflow: Path) -> Path | None:
     schema = workflow.with_name(f"{re.sub(_SUFFIX, '', workflow.name)}.schema.json")
     if schema.is_file():
         try:
-            RequestSchema.load(schema)
+            JsonSchema.load(schema)
         except ValueError as error:
             raise settings.SettingsError(f"{schema}: {error}") from error
     return schema

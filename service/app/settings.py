@@ -25,7 +25,7 @@ from service.stepfunctions import token_bucket
 from service.stepfunctions.arn import StateMachineArn
 from service.web import cors
 from service.web.connections import KEEP_ALIVE_S
-from service.web.schema import RequestSchema
+from service.web.schema import JsonSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     STAGE_PREFIX: setting_types.StagePrefix = ""
     """A path prefix that is accepted as well, and that every `Location` begins with: `dev` for /dev/event."""
 
-    REQUEST_SCHEMA: Annotated[RequestSchema, NoDecode, BeforeValidator(RequestSchema.load)] = Field(
+    REQUEST_SCHEMA: Annotated[JsonSchema, NoDecode, BeforeValidator(JsonSchema.load)] = Field(
         DEMO_SCHEMA  # type: ignore[assignment]  # defaults are validated too, so this path is loaded like any other
     )
     """Path of the JSON Schema for request bodies; empty accepts any JSON object."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from service.app.validation import problems
 from service.stepfunctions.arn import StateMachineArn
-from service.web.schema import RequestSchema
+from service.web.schema import JsonSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,16 +28,16 @@ RESERVED_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/d
 _ERROR_NAME: Final = re.compile(r"[\x21-\x7e]+")
 
 
-def _schema(value: object, info: ValidationInfo) -> RequestSchema:
+def _schema(value: object, info: ValidationInfo) -> JsonSchema:
     """Return a schema, which is there itself or in a file; its path is relative to that of the workflows."""
     folder: Path | None = info.context
     match value:
-        case RequestSchema():
+        case JsonSchema():
             return value
         case dict() | bool():
-            return RequestSchema.compile(value)
+            return JsonSchema.compile(value)
         case str() if folder is not None:
-            return RequestSchema.load(folder / value)
+            return JsonSchema.load(folder / value)
     raise ValueError("must be a schema, or the path of one if this is a file")
 
 
@@ -52,7 +52,7 @@ def _file(path: object, info: ValidationInfo) -> object:
     return path if folder is None or not isinstance(path, str) else folder / path
 
 
-_Schema: TypeAlias = Annotated[RequestSchema, BeforeValidator(_schema)]
+_Schema: TypeAlias = Annotated[JsonSchema, BeforeValidator(_schema)]
 _File: TypeAlias = Annotated[Path, BeforeValidator(_file)]
 
 
@@ -109,9 +109,9 @@ class WorkflowSettings(BaseModel):
         return self.path or f"/{self.name}"
 
     @property
-    def schema_of_requests(self) -> RequestSchema:
+    def schema_of_requests(self) -> JsonSchema:
         """The schema that request bodies must match."""
-        return self.request_schema or RequestSchema(True if self.input == "event" else {"type": "object"})
+        return self.request_schema or JsonSchema(True if self.input == "event" else {"type": "object"})
 
 
 def parse_workflows(text: object) -> object:

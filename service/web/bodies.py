@@ -16,7 +16,7 @@ from service.errors import BodyTooLarge, BodyTooSlow, MalformedJson, NotJson, Un
 from service.web.problems import ENCODINGS, ENCODINGS_DETAIL
 
 if TYPE_CHECKING:
-    from service.web.schema import RequestSchema
+    from service.web.schema import JsonSchema
 
 BODY_TIMEOUT_S: Final = 10.0
 """Time for a body to arrive."""
@@ -53,7 +53,7 @@ _REASONS: Final = {
 """What the parser's messages mean, in plain words."""
 
 
-async def read_event(request: web.Request, schema: RequestSchema) -> str:
+async def read_event(request: web.Request, schema: JsonSchema) -> str:
     """Return the request's body exactly as it was sent, validated as JSON and against the schema.
 
     Raise NotJson, UnsupportedEncoding, BodyTooSlow, BodyTooLarge, MalformedJson or SchemaViolation.

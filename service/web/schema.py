@@ -33,7 +33,7 @@ _GENERIC: Final = {
 """Sentences for keywords whose own message repeats names of the caller's members."""
 
 
-class RequestSchema:
+class JsonSchema:
     """A compiled JSON Schema of any draft; draft 2020-12 without a `$schema`.
 
     Patterns must do without lookaround and backreferences, as JSON Schema recommends ("Regular Expressions", draft
@@ -56,7 +56,7 @@ class RequestSchema:
         self._first_is_cheap = math.isfinite(self._checks) and not any(f'"{word}"' in text for word in _LISTS_ERRORS)
 
     @classmethod
-    def load(cls, path: str | Path) -> RequestSchema:
+    def load(cls, path: str | Path) -> JsonSchema:
         """Compile the schema in the file at `path`; an empty path accepts any JSON object. Raise ValueError."""
         if not path:
             return cls({"type": "object"})
@@ -68,7 +68,7 @@ class RequestSchema:
             raise ValueError(f"is not JSON: {error}") from error
 
     @classmethod
-    def compile(cls, schema: dict[str, Any] | bool) -> RequestSchema:
+    def compile(cls, schema: dict[str, Any] | bool) -> JsonSchema:
         """Compile a schema; raise ValueError."""
         try:
             return cls(schema)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from service.bridge.ids import Ids
     from service.web.events import WatchStates
     from service.web.preferences import Waits
-    from service.web.schema import RequestSchema
+    from service.web.schema import JsonSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Workflow:
     """Where requests go, such as `/event`."""
     bridge: Bridge
     ids: Ids
-    schema: RequestSchema
+    schema: JsonSchema
     """What request bodies must match."""
     waits: Waits
     watch_states: WatchStates | None = None
     """Reports the states that executions enter, for streams that include them."""
-    result_schema: RequestSchema | None = None
+    result_schema: JsonSchema | None = None
     """What results look like, for the description."""
     errors: ErrorStatuses = field(default_factory=lambda: ErrorStatuses({}))
     """The statuses of its errors."""

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from service.web import openapi
-from service.web.schema import RequestSchema
+from service.web.schema import JsonSchema
 from tests.support.workflow import a_workflow
 
 pytestmark = [
@@ -27,7 +27,7 @@ LINTERS: Final = {
 }
 DESCRIPTIONS: Final = {
     "demonstration": openapi.document([a_workflow()], prefix=""),
-    "any-object": openapi.document([a_workflow(RequestSchema.load(""), 0.5)], prefix="/dev"),
+    "any-object": openapi.document([a_workflow(JsonSchema.load(""), 0.5)], prefix="/dev"),
 }
 
 

@@ -20,7 +20,7 @@ from service.web.connections import Connections
 from service.web.preferences import Waits
 from service.web.problems import TYPE_PREFIX
 from service.web.routes import Routes
-from service.web.schema import RequestSchema
+from service.web.schema import JsonSchema
 from service.web.site import Site
 from service.web.workflow import Workflow
 from tests.support.ids import ID_SECRET, KEY_SECRET
@@ -72,7 +72,7 @@ def routes(made: Stage, **options: Any) -> Routes:
         path="/event",
         bridge=made.bridge,
         ids=Ids("event", [ID_SECRET], key_secret),
-        schema=RequestSchema.load(DEMO_SCHEMA),
+        schema=JsonSchema.load(DEMO_SCHEMA),
         waits=Waits(options.pop("response_timeout", 10), options.pop("stream_timeout", 10)),
         watch_states=options.pop("watch_states", None),
     )

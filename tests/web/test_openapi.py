@@ -14,13 +14,13 @@ from service import __version__
 from service.app.settings import DEMO_SCHEMA
 from service.errors import Problem
 from service.web import openapi
-from service.web.schema import RequestSchema
+from service.web.schema import JsonSchema
 from tests.support.front import front
 from tests.support.workflow import a_workflow
 from tests.test_docs import leaves
 
 
-def described(schema: RequestSchema | None = None) -> dict[str, Any]:
+def described(schema: JsonSchema | None = None) -> dict[str, Any]:
     """Return the description as parsed from its JSON."""
     document: dict[str, Any] = json.loads(json.dumps(openapi.document([a_workflow(schema)], prefix="")))
     return document
@@ -38,7 +38,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("schema", [DEMO_SCHEMA, ""], ids=["the demo's", "any object"])
 def test_the_description_is_valid(schema: str | Path) -> None:
-    OpenAPIV31SpecValidator(described(RequestSchema.load(schema))).validate()
+    OpenAPIV31SpecValidator(described(JsonSchema.load(schema))).validate()
 
 
 def test_only_responses_about_encodings_say_which_are_supported() -> None:
@@ -107,7 +107,7 @@ def test_the_event_has_the_configured_schema(tmp_path: Path) -> None:
             }
         )
     )
-    document = described(RequestSchema.load(own))
+    document = described(JsonSchema.load(own))
     event = document["components"]["schemas"]["EventRequest"]
     assert "$id" not in event
     assert event["properties"]["lines"]["items"]["$ref"] == "#/components/schemas/EventRequest/$defs/x"
@@ -122,7 +122,7 @@ def test_only_references_within_the_configured_schema_change(tmp_path: Path) -> 
     own = tmp_path / "schema.json"
     kept = {"$ref": {"type": "string"}, "id": {"type": "string", "description": "# of the order"}}
     own.write_text(json.dumps({"type": "object", "properties": kept | {"again": {"$ref": "#"}}}))
-    event = described(RequestSchema.load(own))["components"]["schemas"]["EventRequest"]
+    event = described(JsonSchema.load(own))["components"]["schemas"]["EventRequest"]
     assert event["properties"] == kept | {"again": {"$ref": "#/components/schemas/EventRequest"}}
 
 
@@ -131,7 +131,7 @@ def test_an_invalid_example_is_omitted(tmp_path: Path) -> None:
     own.write_text(
         '{"type": "object", "required": ["a"], "properties": {"a": {"type": "string", "pattern": "^[0-9]$"}}}'
     )
-    body = described(RequestSchema.load(own))["paths"]["/event"]["post"]["requestBody"]
+    body = described(JsonSchema.load(own))["paths"]["/event"]["post"]["requestBody"]
     assert "example" not in body["content"]["application/json"]
 
 
@@ -154,7 +154,7 @@ def test_every_operation_has_what_linters_ask_for() -> None:
     "draft", ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"]
 )
 def test_no_part_of_the_description_has_a_dialect_of_its_own(draft: str) -> None:
-    own = RequestSchema({"$schema": draft, "properties": {"a": {"type": "string"}, "$schema": {"type": "string"}}})
+    own = JsonSchema({"$schema": draft, "properties": {"a": {"type": "string"}, "$schema": {"type": "string"}}})
     event = described(own)["components"]["schemas"]["EventRequest"]
     assert "$schema" not in event
     assert event["properties"]["$schema"] == {"type": "string"}

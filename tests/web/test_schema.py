@@ -8,37 +8,37 @@ import pytest
 
 from service.app.settings import DEMO_SCHEMA
 from service.errors import MalformedJson, SchemaViolation
-from service.web.schema import MAX_VIOLATIONS, RequestSchema
+from service.web.schema import MAX_VIOLATIONS, JsonSchema
 from tests.support.growth import SUPERLINEAR, growth
 
 
-def violations(schema: RequestSchema, body: Any) -> dict[str, str]:
+def violations(schema: JsonSchema, body: Any) -> dict[str, str]:
     with pytest.raises(SchemaViolation) as raised:
         schema.check(body)
     return {fault.pointer: fault.detail for fault in raised.value.violations}
 
 
 def test_the_demo_schema_accepts_two_names_and_other_members() -> None:
-    RequestSchema.load(DEMO_SCHEMA).check({"nome": "Ricardo", "sobrenome": "Marques", "age": 1})
+    JsonSchema.load(DEMO_SCHEMA).check({"nome": "Ricardo", "sobrenome": "Marques", "age": 1})
 
 
 def test_each_violation_has_a_pointer_and_no_value() -> None:
-    found = violations(RequestSchema.load(DEMO_SCHEMA), {"nome": "", "sobrenome": ["private"]})
+    found = violations(JsonSchema.load(DEMO_SCHEMA), {"nome": "", "sobrenome": ["private"]})
     assert found.keys() == {"/nome", "/sobrenome"}
     assert "private" not in str(found)
 
 
 def test_a_missing_member_is_named() -> None:
-    assert "sobrenome" in violations(RequestSchema.load(DEMO_SCHEMA), {"nome": "x"})[""]
+    assert "sobrenome" in violations(JsonSchema.load(DEMO_SCHEMA), {"nome": "x"})[""]
 
 
 def test_pointers_escape_tilde_and_slash() -> None:
-    schema = RequestSchema({"additionalProperties": {"items": {"type": "string"}}})
+    schema = JsonSchema({"additionalProperties": {"items": {"type": "string"}}})
     assert violations(schema, {"a/b~c": ["x", 1]}).keys() == {"/a~1b~0c/1"}
 
 
 def test_a_thousand_violations_make_a_short_response() -> None:
-    assert len(violations(RequestSchema({"items": {"type": "string"}}), [1] * 1000)) == MAX_VIOLATIONS
+    assert len(violations(JsonSchema({"items": {"type": "string"}}), [1] * 1000)) == MAX_VIOLATIONS
 
 
 def nested(depth: int, shape: Callable[[Any], Any], leaf: Any = 1) -> Any:
@@ -64,20 +64,20 @@ RECURSIVE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("keyword", RECURSIVE)
 def test_a_deep_body_against_a_recursive_schema_is_rejected_at_once(keyword: str) -> None:
-    schema = RequestSchema({**SELF, "$defs": {"node": {"$dynamicAnchor": "node"} | RECURSIVE[keyword]}})
+    schema = JsonSchema({**SELF, "$defs": {"node": {"$dynamicAnchor": "node"} | RECURSIVE[keyword]}})
     assert growth(lambda depth: violations(schema, nested(depth, lambda inner: {"a": inner})), 48) < SUPERLINEAR
 
 
 @pytest.mark.parametrize("keyword", RECURSIVE)
 def test_a_deep_body_whose_last_member_is_the_invalid_one_is_rejected_at_once(keyword: str) -> None:
     node = {key: value for key, value in RECURSIVE[keyword].items() if key != "type"}
-    schema = RequestSchema({"allOf": [SELF, {"required": ["z"]}], "$defs": {"node": {"$dynamicAnchor": "node"} | node}})
+    schema = JsonSchema({"allOf": [SELF, {"required": ["z"]}], "$defs": {"node": {"$dynamicAnchor": "node"} | node}})
     assert growth(lambda depth: violations(schema, nested(depth, lambda inner: {"a": inner})), 48) < SUPERLINEAR
 
 
 def test_a_deep_body_of_arrays_against_a_recursive_schema_is_rejected_at_once() -> None:
     node = {"type": "array", "contains": SELF, "items": SELF, "anyOf": [{"items": SELF}, {"prefixItems": [SELF]}]}
-    schema = RequestSchema({**SELF, "$defs": {"node": node}})
+    schema = JsonSchema({**SELF, "$defs": {"node": node}})
     assert growth(lambda depth: violations(schema, nested(depth, lambda inner: [inner])), 48) < SUPERLINEAR
 
 
@@ -97,18 +97,18 @@ def test_a_deep_body_of_arrays_against_a_recursive_schema_is_rejected_at_once() 
     ],
 )
 def test_the_cost_of_a_large_invalid_body_is_linear(schema: dict[str, Any], body: Callable[[int], Any]) -> None:
-    compiled = RequestSchema(schema)
+    compiled = JsonSchema(schema)
     assert growth(lambda size: violations(compiled, body(size)), 20_000) < SUPERLINEAR
 
 
 @pytest.mark.parametrize("pattern", [r"^(a+)+\1$", "^(a|aa)+(?!c)$", "(?<=a)b"])
 def test_a_pattern_that_needs_backtracking_is_rejected(pattern: str) -> None:
     with pytest.raises(ValueError, match="regex"):
-        RequestSchema({"pattern": pattern})
+        JsonSchema({"pattern": pattern})
 
 
 def test_of_a_large_body_only_the_first_violation_is_reported() -> None:
-    assert violations(RequestSchema({"items": {"type": "string"}}), ["x"] * 5000 + [1, 2]) == {
+    assert violations(JsonSchema({"items": {"type": "string"}}), ["x"] * 5000 + [1, 2]) == {
         "/5000": 'the value is not of type "string"'
     }
 
@@ -129,13 +129,13 @@ def test_of_a_large_body_only_the_first_violation_is_reported() -> None:
     ],
 )
 def test_no_detail_repeats_a_value_or_the_name_of_a_member(schema: dict[str, Any], body: Any) -> None:
-    details = violations(RequestSchema(schema), body).values()
+    details = violations(JsonSchema(schema), body).values()
     assert all(details)
     assert "Secret" not in str(list(details))
 
 
 def test_an_empty_path_accepts_any_object_and_nothing_else() -> None:
-    schema = RequestSchema.load("")
+    schema = JsonSchema.load("")
     schema.check({"anything": 1})
     assert violations(schema, []).keys() == {""}
 
@@ -145,7 +145,7 @@ def test_a_body_nested_beyond_the_librarys_limit_is_rejected() -> None:
     for _ in range(300):
         body = [body]
     with pytest.raises(MalformedJson):
-        RequestSchema.load(DEMO_SCHEMA).check({"nome": body})
+        JsonSchema.load(DEMO_SCHEMA).check({"nome": body})
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_a_file_without_a_schema_is_rejected(tmp_path: Path, text: str, complain
     path = tmp_path / "schema.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=complaint):
-        RequestSchema.load(path)
+        JsonSchema.load(path)
 
 
 def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: No such file"):
-        RequestSchema.load(tmp_path / "none.json")
+        JsonSchema.load(tmp_path / "none.json")

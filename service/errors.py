@@ -18,6 +18,7 @@ Problem
 ├── WorkflowProblem
 │   ├── WorkflowFailed            502
 │   │   └── WorkflowError         as the settings of the workflow say
+│   ├── InvalidResult             502
 │   ├── WorkflowAborted           502
 │   └── WorkflowTimedOut          504
 └── TryLater                      with Retry-After
@@ -187,6 +188,17 @@ class WorkflowError(WorkflowFailed):
         """The name of the workflow, which has its own problem types: it cannot claim one of the service."""
         self.mapped_status = mapped_status
         """The HTTP status of the response."""
+
+
+class InvalidResult(WorkflowProblem):
+    """The execution succeeded with a result that breaks the workflow's result schema."""
+
+    slug, title, status = "invalid-result", "The result of the workflow is invalid", 502
+
+    def __init__(self, broken_rules: list[str], *, execution_id: str) -> None:
+        super().__init__("The result does not match the workflow's result schema.", execution_id=execution_id)
+        self.log_fields = {"broken_rules": ", ".join(broken_rules)}
+        """Pointers into the schema, which contain nothing of the result."""
 
 
 class WorkflowAborted(WorkflowProblem):

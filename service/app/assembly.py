@@ -110,6 +110,7 @@ async def assemble(stack: AsyncExitStack, own: WorkflowSettings, shared: Shared)
         waits=_waits(own, settings),
         watch_states=states.watching if (own.progress or settings.PROGRESS) == "states" else None,
         result_schema=own.result_schema,
+        check_results=own.check_results,
         errors=ErrorStatuses(own.errors),
         not_startable=lambda: check.unsuitable,
     )

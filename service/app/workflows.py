@@ -7,9 +7,18 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from service.app.validation import problems
 from service.stepfunctions.arn import StateMachineArn
@@ -72,7 +81,9 @@ class WorkflowSettings(BaseModel):
     request_schema: _Schema | None = None
     """The schema of events; without one, an envelope takes any object, and an event is any JSON value."""
     result_schema: _Schema | None = None
-    """The schema of results, for the description."""
+    """The schema of outputs, for the description."""
+    check_results: bool = False
+    """Whether an output that does not match that schema is a problem instead of a result."""
     response_timeout: Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)] | None = None
     stream_timeout: Annotated[float, Field(gt=0, le=890, allow_inf_nan=False)] | None = None
     max_in_flight: Annotated[int, Field(ge=1)] | None = None
@@ -102,6 +113,12 @@ class WorkflowSettings(BaseModel):
         if not all(_ERROR_NAME.fullmatch(name) and "*" not in name[:-1] for name in errors):
             raise ValueError("must have names of errors, with a * only at their ends")
         return errors
+
+    @model_validator(mode="after")
+    def _valid_check(self) -> Self:
+        if self.check_results and self.result_schema is None:
+            raise ValueError("check_results: needs a result_schema")
+        return self
 
     @property
     def route(self) -> str:

@@ -21,6 +21,16 @@ def ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
+_ANY_RESULT: Final = {
+    "type": "object",
+    "description": "The execution id and the output's members; `output` if that is not an object.",
+    "required": ["id"],
+    "properties": {"id": ref("schemas", "Id")},
+    "additionalProperties": True,
+    "examples": [{"id": EXECUTION_ID, "output": 42}],
+}
+
+
 def request_schema_name(workflow: Workflow) -> str:
     """Return the name of the schema of a workflow's events."""
     return f"{workflow.title}Request"
@@ -62,14 +72,6 @@ def components(workflows: Sequence[Workflow], *, read_foreign: bool = False) -> 
         "schemas": {
             "Id": id_,
             **_schemas(workflows),
-            "Result": {
-                "type": "object",
-                "description": "The execution id and the output's members; `output` if that is not an object.",
-                "required": ["id"],
-                "properties": {"id": ref("schemas", "Id")},
-                "additionalProperties": True,
-                "examples": [{"id": EXECUTION_ID, "output": 42}],
-            },
             "Running": {
                 "type": "object",
                 "required": ["id", "status"],
@@ -147,10 +149,25 @@ def _schemas(workflows: Sequence[Workflow]) -> dict[str, Any]:
     for workflow in workflows:
         name = request_schema_name(workflow)
         schemas[name] = _relocated(workflow.schema.document, name)
-        if workflow.result_schema is not None:
-            name = result_schema_name(workflow)
-            schemas[name] = _relocated(workflow.result_schema.document, name)
+        name = result_schema_name(workflow)
+        schemas[name] = (
+            _ANY_RESULT if workflow.result_schema is None else _result(workflow.result_schema.document, name)
+        )
     return schemas
+
+
+def _result(output: dict[str, Any] | bool, name: str) -> Any:
+    """Describe the body of a response by the schema of outputs: an object has the id as well, other values a place."""
+    if not isinstance(output, dict):
+        return _ANY_RESULT
+    id_, kind = {"id": ref("schemas", "Id")}, output.get("type", ["object"])
+    if "object" not in kind:
+        value = _relocated(output, f"{name}/properties/output")
+        return {"type": "object", "required": ["id", "output"], "properties": id_ | {"output": value}}
+    own: dict[str, Any] = _relocated(output, name)
+    if kind != "object":  # it may be one
+        return own
+    return own | {"required": ["id", *own.get("required", ())], "properties": id_ | own.get("properties", {})}
 
 
 def _header(name: str, description: str, schema: dict[str, Any], sample: str) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Context:
     """How many times StartExecution was called."""
     problem: str | None = None
     """The slug of the problem that ended the request, or MAPPED."""
+    problem_status: int = 0
+    """The status of that problem; a stream has sent its 200 before. 0 if there was none."""
     log_fields: Mapping[str, str] | None = None
     """What the log line says about that problem."""
     headers: dict[str, str] | None = None

@@ -132,7 +132,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
         )
     if not request.app[SAMPLER].allows(outcome):
         return
-    level = log.warning if status >= 500 else log.info
+    level = log.warning if max(status, context.problem_status) >= 500 else log.info
     if route.endswith(_PROBES):  # every few seconds; why an instance is not ready has its own log event
         level = log.debug
     level(

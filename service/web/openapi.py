@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from service.web.workflow import Workflow
 
 _FAILED_CALLS: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
-_FAILED_WORKFLOWS: Final = (errors.WorkflowFailed, errors.WorkflowAborted, errors.WorkflowTimedOut)
+_FAILED_WORKFLOWS: Final = (
+    errors.WorkflowFailed,
+    errors.InvalidResult,
+    errors.WorkflowAborted,
+    errors.WorkflowTimedOut,
+)
 
 CREATE: Final = (
     errors.MalformedJson,

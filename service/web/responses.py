@@ -8,32 +8,42 @@ import orjson
 import structlog
 from aiohttp import hdrs, web
 
-from service.errors import Problem, WorkflowAborted, WorkflowError, WorkflowFailed, WorkflowProblem, WorkflowTimedOut
+from service.errors import (
+    InvalidResult,
+    Problem,
+    WorkflowAborted,
+    WorkflowError,
+    WorkflowFailed,
+    WorkflowProblem,
+    WorkflowTimedOut,
+)
 from service.stepfunctions.outcomes import Aborted, Failed, Succeeded, TimedOut
 from service.web import bodies, events, problems
 from service.web.context import CONTEXT, DRAINING, REQUEST_ID_HEADER
 from service.web.negotiation import JSON
 from service.web.representation import NO_STORE, Representation
+from service.web.result_check import ResultCheck
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
     from service.bridge.result import Result
-    from service.web.error_statuses import ErrorStatuses
     from service.web.events import Stream
     from service.web.preferences import Preferences
+    from service.web.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 
 
 class Responses:
-    """Writes responses of a workflow; `path` is where its requests go, with the stage prefix, such as `/dev/event`."""
+    """Writes responses of a workflow. `prefix` is the stage prefix, such as `/dev`, or empty."""
 
-    def __init__(self, path: str, workflow: str, errors: ErrorStatuses) -> None:
-        self._path = path
-        self._workflow = workflow
-        self._errors = errors
+    def __init__(self, workflow: Workflow, prefix: str) -> None:
+        self._path = prefix + workflow.path
+        self._workflow = workflow.name
+        self._errors = workflow.errors
+        self._broken_rules = ResultCheck(workflow.result_schema if workflow.check_results else None)
 
     def json(self, request: web.Request, preferences: Preferences, result: Result, seconds: float) -> web.Response:
         """Respond with a result that took the bridge `seconds`; raise a WorkflowProblem if the execution failed."""
@@ -90,6 +100,8 @@ class Responses:
         execution_id = result.execution_id
         match result.outcome:
             case Succeeded(output):
+                if broken := self._broken_rules(output):
+                    raise InvalidResult(broken, execution_id=execution_id)
                 return Representation(200, bodies.result(execution_id, output), JSON, NO_STORE)
             case Failed(error):
                 status = self._errors.of(error)
@@ -115,13 +127,16 @@ def problem(request: web.Request, error: Exception) -> Representation:
     context = request[CONTEXT]
     if isinstance(error, Problem):
         context.note_problem(error)
-        return problems.from_problem(error, request.path, context.request_id)
-    if isinstance(error, web.HTTPException):
-        return problems.from_http(error, request.path, context.request_id)
-    # The operator gets the traceback without the exception's text, the caller gets neither.
-    context.problem = "unexpected"
-    log.error("unexpected_error", request_id=context.request_id, exc_info=error)
-    return problems.unexpected(request.path, context.request_id)
+        written = problems.from_problem(error, request.path, context.request_id)
+    elif isinstance(error, web.HTTPException):
+        written = problems.from_http(error, request.path, context.request_id)
+    else:
+        # The operator gets the traceback without the exception's text, the caller gets neither.
+        context.problem = "unexpected"
+        log.error("unexpected_error", request_id=context.request_id, exc_info=error)
+        written = problems.unexpected(request.path, context.request_id)
+    context.problem_status = written.status
+    return written
 
 
 def _server_timing(result: Result, seconds: float) -> str:

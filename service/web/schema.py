@@ -1,4 +1,4 @@
-"""Validation of request bodies against a JSON Schema."""
+"""Validation of request bodies and results against a JSON Schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_VIOLATIONS: Final = 20
-"""Violations reported per body: thousands of invalid items must not produce a huge response."""
+"""Violations reported per body or result: thousands of invalid items must not produce a huge response or log line."""
 
 MAX_CHECKS: Final = 5_000
 """Checks that may fail before a body gets no list of violations: jsonschema-rs makes an error for each, in about 10 us,
@@ -93,15 +93,34 @@ class JsonSchema:
             raise MalformedJson("The body is nested too deeply.") from error
         raise SchemaViolation(violations)
 
+    def broken_rules(self, text: bytes) -> list[str]:
+        """Return JSON pointers into the schema, to rules that JSON text breaks; none if it is valid.
+
+        They contain nothing of the text. Text that cannot be checked breaks the whole schema: it is nested too deeply,
+        or has half of a surrogate pair or a number that is too large. The cost is bounded as that of `check` is.
+        """
+        try:
+            value = orjson.loads(text)
+            if self._validator.is_valid(value):
+                return []
+            return [*dict.fromkeys(_pointer(error.schema_path) for error in self._errors(value))] or [""]
+        except ValueError:
+            return [""]
+
     def _violations(self, body: Any) -> list[Violation]:
-        if _has_at_most(MAX_CHECKS / self._checks, body):
-            return [_violation(error) for error in islice(self._validator.iter_errors(body), MAX_VIOLATIONS)]
+        found = [_violation(error) for error in self._errors(body)]
+        return found or [Violation("", "The body does not match the schema.")]
+
+    def _errors(self, value: Any) -> list[jsonschema_rs.ValidationError]:
+        """Return what is wrong with an invalid value, as far as that is cheap to find out."""
+        if _has_at_most(MAX_CHECKS / self._checks, value):
+            return list(islice(self._validator.iter_errors(value), MAX_VIOLATIONS))
         if self._first_is_cheap:
             try:
-                self._validator.validate(body)
+                self._validator.validate(value)
             except jsonschema_rs.ValidationError as error:
-                return [_violation(error)]
-        return [Violation("", "The body does not match the schema.")]
+                return [error]
+        return []
 
 
 class _Checks:

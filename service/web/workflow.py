@@ -33,7 +33,9 @@ class Workflow:
     watch_states: WatchStates | None = None
     """Reports the states that executions enter, for streams that include them."""
     result_schema: JsonSchema | None = None
-    """What results look like, for the description."""
+    """What outputs look like, for the description."""
+    check_results: bool = False
+    """Whether outputs are checked against that schema."""
     errors: ErrorStatuses = field(default_factory=lambda: ErrorStatuses({}))
     """The statuses of its errors."""
     not_startable: Callable[[], str | None] = lambda: None

@@ -29,7 +29,7 @@ class WorkflowRoutes:
     ) -> None:
         self._workflow = workflow
         self._requests = RequestReader(workflow, callers, read_foreign=read_foreign)
-        self._responses = Responses(prefix + workflow.path, workflow.name, workflow.errors)
+        self._responses = Responses(workflow, prefix)
         self._held = held
 
     def routes(self, prefix: str) -> list[web.RouteDef]:

@@ -111,6 +111,52 @@ async def test_an_error_has_the_status_and_a_type_of_its_workflow_whenever_it_is
         assert "- `OutOf*`: An error of the workflow." in described["description"]
 
 
+RECEIPT = {"type": "object", "additionalProperties": {"type": "integer"}}
+CHECKED = {"result_schema": RECEIPT, "check_results": True}
+
+
+@pytest.mark.parametrize("mode", ["event", "envelope"])
+async def test_a_result_that_breaks_its_schema_is_a_problem_however_it_is_asked_for(tmp_path: Path, mode: str) -> None:
+    demonstration = {"state_machine_arn": LocalAws.state_machine_arn} | CHECKED
+    table = EVENT_MODE | CHECKED if mode == "event" else demonstration
+    names = {"nome": "Ricardo", "sobrenome": "Marques"}
+    with capture_logs() as logs:
+        async with machines(tmp_path) as aws, served(aws, workflows(slow=table)) as it, within(20):
+
+            async def asked(method: str, path: str, **headers: str) -> tuple[int, dict[str, Any]]:
+                async with it.client.request(method, f"{it.url}{path}", json=names, headers=headers) as response:
+                    text = (await response.text()).rpartition("data: ")[2]
+                    return response.status, json.loads(text)
+
+            key = {"Idempotency-Key": "one"}
+            first, *answers = await asyncio.gather(
+                asked("POST", "/slow", **key),
+                asked("POST", "/slow", **key),
+                asked("POST", "/slow", Accept="text/event-stream", **key),
+            )
+            path = f"/slow/{first[1]['id']}"
+            answers += [await asked("GET", path), await asked("GET", path, Accept="text/event-stream")]
+            now = await scrape(it.client, it.url)
+    kind = "urn:problem-type:sync-front:invalid-result"
+    assert {body["type"] for _, body in (first, *answers)} == {kind}
+    assert [body["status"] for _, body in (first, *answers)] == [502] * 5
+    assert sorted(status for status, _ in (first, *answers)) == [200, 200, 502, 502, 502]  # the streams had begun
+    assert "Ricardo" not in str([first, *answers])
+    assert now("requests_total", "slow", "start", "invalid-result") == 3
+    assert now("requests_total", "slow", "read", "invalid-result") == 2
+    lines = [line for line in logs if line.get("problem") == "invalid-result"]
+    assert {(line["log_level"], line["broken_rules"]) for line in lines} == {("warning", "/additionalProperties/type")}
+    assert len(lines) == 5
+    assert "nome" not in str(lines)
+
+
+async def test_a_result_that_matches_its_schema_or_need_not_is_passed_on(tmp_path: Path) -> None:
+    settings = workflows(orders=EVENT_MODE | CHECKED, slow=EVENT_MODE | {"result_schema": RECEIPT})
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
+        assert (await post(it, "/orders", '{"total": 1}'))[0] == 200
+        assert (await post(it, "/slow", '{"total": "one"}'))[0] == 200
+
+
 async def test_a_result_that_is_too_large_for_an_event_is_read_from_the_record(tmp_path: Path) -> None:
     async with machines(tmp_path) as aws, served(aws, workflows(large=EVENT_MODE)) as it, within(10):
         status, body = await post(it, "/large")
@@ -214,7 +260,8 @@ async def test_logs_and_metrics_name_the_workflow(tmp_path: Path) -> None:
 async def test_the_description_has_each_path_with_its_own_schemas(tmp_path: Path) -> None:
     schema = {"type": "object", "required": ["item"], "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {}}}
     own = EVENT_MODE | {"path": "/v1/orders", "request_schema": schema, "result_schema": {"type": "array"}}
-    settings = workflows(orders=own, slow=EVENT_MODE) | {"STAGE_PREFIX": "dev"}
+    receipt = {"type": "object", "required": ["total"], "properties": {"total": {}}, "additionalProperties": False}
+    settings = workflows(orders=own, slow=EVENT_MODE | {"result_schema": receipt}) | {"STAGE_PREFIX": "dev"}
     async with machines(tmp_path) as aws, served(aws, settings) as it:
         async with it.client.get(f"{it.url}/openapi.json") as response:
             document = await response.json()
@@ -228,5 +275,8 @@ async def test_the_description_has_each_path_with_its_own_schemas(tmp_path: Path
     assert "/event" not in document["paths"]
     schemas = document["components"]["schemas"]
     assert schemas["OrdersRequest"]["$defs"]["a"] == {"$ref": "#/components/schemas/OrdersRequest/$defs/b"}
-    assert schemas["OrdersResult"] == {"type": "array"}
+    id_ = {"id": {"$ref": "#/components/schemas/Id"}}
+    assert schemas["OrdersResult"]["properties"] == id_ | {"output": {"type": "array"}}
+    assert schemas["SlowResult"] == receipt | {"required": ["id", "total"], "properties": id_ | {"total": {}}}
+    assert "Result" not in schemas
     assert document["paths"]["/slow"]["post"]["operationId"] == "createSlow"

@@ -119,6 +119,7 @@ def test_counters_are_written_as_their_increase_since_the_last_line(metrics: Met
         ("throttled", 0),
         ("workflow-failed", 0),
         ("workflow-aborted", 0),
+        ("invalid-result", 0),
         ("workflow-timed-out", 0),
         ("unknown-execution", 0),
         ("client-disconnected", 0),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from service.app.settings import DEMO_SCHEMA
@@ -132,6 +133,23 @@ def test_no_detail_repeats_a_value_or_the_name_of_a_member(schema: dict[str, Any
     details = violations(JsonSchema(schema), body).values()
     assert all(details)
     assert "Secret" not in str(list(details))
+
+
+def test_a_result_is_described_by_the_rules_that_it_breaks_and_nothing_of_itself() -> None:
+    rule = {"additionalProperties": {"$ref": "#/$defs/a~b"}, "$defs": {"a~b": {"items": {"type": "integer"}}}}
+    schema = JsonSchema(rule | {"required": ["total"]})
+    assert schema.broken_rules(b'{"total": [1]}') == []
+    assert schema.broken_rules(b'{"Secret": [1, "Secret"]}') == ["/required", "/$defs/a~0b/items/type"]
+
+
+@pytest.mark.parametrize("text", [b'"\\ud83d"', b"1e400", b"[" * 2000 + b"]" * 2000])
+def test_a_result_that_cannot_be_checked_breaks_the_whole_schema(text: bytes) -> None:
+    assert JsonSchema(True).broken_rules(text) == [""]
+
+
+def test_the_cost_of_checking_a_large_invalid_result_is_linear() -> None:
+    schema = JsonSchema({"items": {"anyOf": [{"const": str(i)} for i in range(200)]}})
+    assert growth(lambda size: schema.broken_rules(orjson.dumps([1] * size)), 20_000) < SUPERLINEAR
 
 
 def test_an_empty_path_accepts_any_object_and_nothing_else() -> None:

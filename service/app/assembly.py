@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from service.app.state_machine import StateMachineCheck
 from service.bridge.bridge import Bridge
 from service.bridge.envelope import EnvelopeMode, EventMode
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from service.stepfunctions.endpoint import Endpoint
     from service.stepfunctions.read_budgets import ReadBudgets
     from service.stepfunctions.slots import Slots
-
-log = structlog.get_logger(__name__)
 
 MAX_STREAM_S: Final = 890.0
 """Seconds that the longest stream is open: API Gateway ends it after 900."""
@@ -125,9 +121,7 @@ def _waits(own: WorkflowSettings, settings: Settings) -> Waits:
 
 def _ids(name: str, settings: Settings, shard: str) -> Ids:
     """Return the ids, made with secrets that all instances share."""
-    key_secret = settings.IDEMPOTENCY_SECRET or settings.APPSYNC_API_KEY
-    if key_secret is None:
-        log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")
+    key_secret = settings.key_secret
     return Ids(
         name,
         [secret.get_secret_value() for secret in settings.ID_SECRETS],

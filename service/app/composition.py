@@ -135,6 +135,8 @@ async def build(
         admission=admission,
         shard=shard,
     )
+    if settings.key_secret is None:
+        log.warning("idempotency_keys_unavailable", missing="IDEMPOTENCY_SECRET")
     made = [await assemble(stack, workflow, shared) for workflow in workflows]
     bridges = Bridges(admission, replies, [one.workflow.bridge for one in made])
 

@@ -206,6 +206,11 @@ class Settings(BaseSettings):
         """The region of all state machines."""
         return self.workflows[0].state_machine_arn.region
 
+    @property
+    def key_secret(self) -> SecretStr | None:
+        """The secret from which the ids of idempotency keys are derived; None if keys are not supported."""
+        return self.IDEMPOTENCY_SECRET or self.APPSYNC_API_KEY
+
     @field_validator("STAGE_PREFIX", mode="before")
     @classmethod
     def _strip_slashes(cls, text: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from service.bridge.in_flight import InFlightCount
 from service.errors import AtCapacity, CallerShareExceeded, Draining, Problem
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ class Admission:
     def __init__(self, limit: int, caller_limit: int | None = None) -> None:
         self.limit = limit
         self.caller_limit = limit if caller_limit is None else caller_limit
-        self.in_flight = 0
-        self._by_caller: dict[str, int] = {}  # only those that have any, so no more than there are requests
+        self._count = InFlightCount()
         self._of_nobody = InFlight(self, None)
         self.draining = False
         """Whether the instance is about to stop. It still accepts requests for a short time."""
@@ -30,6 +30,11 @@ class Admission:
         self._idle.set()
         self._released = asyncio.Event()
         self._cancellable: set[asyncio.Task[Any]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return self._count.total
 
     @property
     def released(self) -> bool:
@@ -45,7 +50,7 @@ class Admission:
         if self._refusing:
             raise Draining("This instance is shutting down; retry to reach another one.")
         retry_after = typical_seconds / 2  # on average, half of the requests in flight will have ended by then
-        if caller is not None and self._by_caller.get(caller, 0) >= self.caller_limit:
+        if caller is not None and self._count.of(caller) >= self.caller_limit:
             raise CallerShareExceeded(
                 f"Each caller may have {self.caller_limit} requests in flight.", retry_after=retry_after
             )
@@ -66,18 +71,12 @@ class Admission:
 
     def begin(self, caller: str | None) -> None:
         """Count a request."""
-        self.in_flight += 1
-        if caller is not None:
-            self._by_caller[caller] = self._by_caller.get(caller, 0) + 1
+        self._count.begin(caller)
         self._idle.clear()
 
     def end(self, caller: str | None) -> None:
         """Count a request no longer."""
-        self.in_flight -= 1
-        if caller is not None:
-            remaining = self._by_caller[caller] = self._by_caller[caller] - 1
-            if not remaining:
-                del self._by_caller[caller]
+        self._count.end(caller)
         if not self.in_flight:
             self._idle.set()
 

@@ -20,18 +20,14 @@ class ReplyChannels:
     def __init__(
         self, subscribe: Subscribe, channels: Iterable[str], on_change: Callable[[ReplyChannels], None]
     ) -> None:
+        self.live = False
+        """Whether all of them are confirmed now; each start asks for it."""
         self.ever_live = False
         """Whether all of them were ever live at once."""
         self._on_change = on_change
-        self._was_live = False
         self._members: Sequence[ReplyChannel] = ()
         self._members = [subscribe(channel, self._member_changed) for channel in channels]
         self._member_changed()
-
-    @property
-    def live(self) -> bool:
-        """Whether all of them are confirmed now."""
-        return bool(self._members) and all(member.live for member in self._members)
 
     @property
     def down_since(self) -> float | None:
@@ -60,9 +56,9 @@ class ReplyChannels:
             await member.unsubscribe()
 
     def _member_changed(self, _member: ReplyChannel | None = None) -> None:
-        live = self.live
-        if live is self._was_live:
+        live = bool(self._members) and all(member.live for member in self._members)
+        if live is self.live:
             return
-        self._was_live = live
+        self.live = live
         self.ever_live = self.ever_live or live
         self._on_change(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from service.bridge.in_flight import InFlightCount
 from service.errors import AtCapacity, CallerShareExceeded, Problem
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ class Share:
     def __init__(self, admission: Admission, limit: int | None = None) -> None:
         self.limit = admission.limit if limit is None else limit
         self.caller_limit = max(1, self.limit * admission.caller_limit // max(1, admission.limit))
-        self.in_flight = 0
-        self._by_caller: dict[str, int] = {}
+        self._count = InFlightCount()
         self._admission = admission
 
     @property
@@ -35,11 +35,11 @@ class Share:
     def check(self, caller: str | None, typical_seconds: float = 0.0) -> None:
         """Raise what `Admission.check` does, for the instance or for this workflow's share of it."""
         self._admission.check(caller, typical_seconds)
-        if caller is not None and self._by_caller.get(caller, 0) >= self.caller_limit:
+        if caller is not None and self._count.of(caller) >= self.caller_limit:
             detail = f"Each caller may have {self.caller_limit} requests for this workflow in flight."
             raise CallerShareExceeded(detail, retry_after=typical_seconds / 2)
-        if self.in_flight >= self.limit:
-            detail = f"{self.in_flight} requests for this workflow are already in flight."
+        if self._count.total >= self.limit:
+            detail = f"{self._count.total} requests for this workflow are already in flight."
             raise AtCapacity(detail, retry_after=typical_seconds / 2)
 
     def admits(self, caller: str | None) -> bool:
@@ -53,18 +53,12 @@ class Share:
     @contextmanager
     def request(self, caller: str | None) -> Iterator[None]:
         """Count a request of `caller` until the block ends."""
-        self.in_flight += 1
-        if caller is not None:
-            self._by_caller[caller] = self._by_caller.get(caller, 0) + 1
+        self._count.begin(caller)
         try:
             with self._admission.request(caller):
                 yield
         finally:
-            self.in_flight -= 1
-            if caller is not None:
-                self._by_caller[caller] -= 1
-                if not self._by_caller[caller]:
-                    del self._by_caller[caller]
+            self._count.end(caller)
 
     def cancellable(self) -> AbstractContextManager[None]:
         """Let the end of a drain cancel the task that runs the block."""

@@ -97,15 +97,6 @@ async def test_without_callers_the_share_does_not_apply() -> None:
         assert admission.admits(None)
 
 
-async def test_requests_of_any_number_of_callers_leave_nothing_behind() -> None:
-    admission = Admission(10, 5)
-    for number in range(1000):
-        with admission.request(f"caller {number}"), admission.request(f"caller {number}"):
-            assert len(admission._by_caller) == 1
-    assert admission._by_caller == {}
-    assert admission.in_flight == 0
-
-
 async def test_the_execution_of_a_caller_that_left_counts_for_it_until_it_is_settled() -> None:
     async with stage(caller_limit=1, stop_abandoned=True) as made:
         gate = asyncio.Event()

@@ -46,7 +46,8 @@ class Account:
     async def list(self, status: str, next_token: str | None = None, **options: Any) -> Page:
         await self._call("ListExecutions", **options)
         assert status == "RUNNING"
-        running = [name for name in reversed(self.ends_at) if self._outcome(name) is None]
+        now = self._now()
+        running = [name for name, end in reversed(self.ends_at.items()) if end > now]
         first = int(next_token or 0)
         more = str(first + 1000) if len(running) > first + 1000 else None
         return Page(running[first : first + 1000], more)

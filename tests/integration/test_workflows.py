@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from service.bridge import lookup_queue, recovery
 from service.local import WORKFLOW, Definition, LocalAws
 from tests.support.metrics import scrape
+from tests.support.processes import service
 from tests.support.served import Served, served
 from tests.support.within import within
 
@@ -34,6 +37,7 @@ MACHINES = {
     "large": machine(LARGE),
     "slow": machine({"Type": "Wait", "Seconds": 1, "End": True}),
     "slower": machine({"Type": "Wait", "Seconds": 2, "End": True}),  # between two lookups of the record
+    "brief": machine({"Type": "Wait", "Seconds": 0.3, "End": True}),
     "timed": machine(TIMED, TimeoutSeconds=1),
 }
 """State machines that know nothing of this service."""
@@ -80,10 +84,30 @@ async def test_an_unmodified_machine_gets_the_body_byte_for_byte_and_its_output_
         assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 0
 
 
-async def test_many_unmodified_executions_at_once_get_their_own_results(tmp_path: Path) -> None:
-    async with machines(tmp_path) as aws, served(aws, workflows(orders=EVENT_MODE)) as it:
-        answers = await asyncio.gather(*(post(it, "/orders", f'{{"n": {n}}}') for n in range(50)))
-        assert [(status, body["n"]) for status, body in answers] == [(200, n) for n in range(50)]
+@pytest.mark.timeout(180)  # for busy machines
+async def test_a_thousand_unmodified_executions_at_once_get_their_own_results_byte_for_byte(tmp_path: Path) -> None:
+    asyncio.get_running_loop().set_debug(False)  # the local AWS has to start a thousand relays, too
+    async with machines(tmp_path) as aws, service(aws, **workflows(orders=EVENT_MODE)) as (_, url):
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as client:
+
+            async def answer(number: int) -> tuple[str, str]:
+                body = f'{{ "n":{number}.0,\t"text":"\\u00e9 {number} \\" 😀" }}'
+                while True:
+                    async with client.post(f"{url}/orders", data=body.encode()) as response:
+                        if response.status == 200:
+                            return body, await response.text()
+                        assert response.status == 503  # the machine is busy
+
+            answers = await asyncio.gather(*(answer(number) for number in range(1000)))
+    for body, text in answers:
+        execution_id = json.loads(text)["id"]
+        execution = aws.executions[execution_id]
+        assert execution.input == body
+        assert execution.output is not None
+        assert text == f'{{"id":"{execution_id}",{execution.output[1:]}'
+        assert json.loads(execution.output) == json.loads(body)
+    assert len({json.loads(text)["id"] for _, text in answers}) == 1000
 
 
 async def test_the_relay_reports_how_an_unmodified_machine_failed(tmp_path: Path) -> None:
@@ -176,6 +200,22 @@ async def test_a_body_that_looks_like_an_envelope_is_an_event_like_any_other(tmp
             assert (status, answer["output"], given) == (200, json.loads(body), body)
         else:
             assert (status, json.loads(given)["event"]) == (502, body)
+
+
+@pytest.mark.parametrize("mode", ["event", "envelope"])
+async def test_a_long_wait_whose_events_are_all_dropped_is_answered_soon_after_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A workflow of 3 seconds under a wait of 285 is answered within 35, scaled down ten times."""
+    for module, name in ((recovery, "SWEEP_INTERVAL_S"), (lookup_queue, "SETTLE_S")):
+        monkeypatch.setattr(module, name, getattr(module, name) / 10)
+    table = EVENT_MODE if mode == "event" else {"state_machine_arn": LocalAws.state_machine_arn}
+    async with machines(tmp_path) as aws, served(aws, workflows(brief=table | {"response_timeout": 285})) as it:
+        aws.faults.mute.on()
+        async with within(3.5):
+            status, body = await post(it, "/brief", '{"nome": "Ricardo", "sobrenome": "Marques"}')
+        assert (status, body["id"]) == (200, next(iter(aws.executions)))
+        assert aws.calls["ListExecutions"] >= 1  # a sweep has found it, not the lookup before the deadline
 
 
 async def test_a_key_belongs_to_its_workflow_and_compares_events_as_values(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -79,6 +79,7 @@ class Outage:
         self.replies = replies
         self.recovery = recovery
         self._stack = stack
+        self._others: deque[tuple[float, Collection[str]]] = deque()
 
     def expect(self, number: int, *, ends_in: float, wait: float = 25.0) -> list[Waiter]:
         """Begin to wait for executions that end in so many seconds, without a reply."""
@@ -92,12 +93,14 @@ class Outage:
         return waiters
 
     def others(self, number: int, *, lasting: float) -> None:
-        """Start executions that nobody here waits for."""
+        """Start executions that nobody here waits for; all of them last equally long."""
         now = asyncio.get_running_loop().time()
-        ended = [name for name, end in self.account.ends_at.items() if name.startswith("other-") and end < now]
-        for name in ended:
-            del self.account.ends_at[name]
-        self.account.ends_at |= {f"other-{now}-{n}": now + lasting for n in range(number)}
+        while self._others and self._others[0][0] < now:
+            for name in self._others.popleft()[1]:
+                del self.account.ends_at[name]
+        started = dict.fromkeys((f"other-{now}-{n}" for n in range(number)), now + lasting)
+        self._others.append((now + lasting, started))
+        self.account.ends_at |= started
 
     async def calls_in(self, seconds: float) -> int:
         """Return how many calls are made in so many seconds from now."""

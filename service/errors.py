@@ -148,7 +148,9 @@ class SchemaViolation(InvalidRequest):
     slug, title, status = "schema-violation", "The body does not match the schema", 422
 
     def __init__(self, violations: list[Violation]) -> None:
-        super().__init__(f"{len(violations)} place(s) in the body do not match the schema.")
+        count = len(violations)
+        places = "One place in the body does" if count == 1 else f"{count} places in the body do"
+        super().__init__(f"{places} not match the schema.")
         self.violations = violations
 
 

@@ -29,6 +29,18 @@ def test_each_violation_has_a_pointer_and_no_value() -> None:
     assert "private" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"nome": "x"}, "One place in the body does not match the schema."),
+        ({"nome": "", "sobrenome": ""}, "2 places in the body do not match the schema."),
+    ],
+)
+def test_the_detail_counts_the_places_in_words(body: dict[str, str], detail: str) -> None:
+    with pytest.raises(SchemaViolation, match=f"^{detail}$"):
+        JsonSchema.load(DEMO_SCHEMA).check(body)
+
+
 def test_a_missing_member_is_named() -> None:
     assert "sobrenome" in violations(JsonSchema.load(DEMO_SCHEMA), {"nome": "x"})[""]
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
 from service.bridge.in_flight import InFlightCount
-from service.errors import AtCapacity, CallerShareExceeded, Draining, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from service.errors import AtCapacity, CallerShareExceeded, Draining
 
 
 class Admission:
@@ -20,7 +17,6 @@ class Admission:
         self.limit = limit
         self.caller_limit = limit if caller_limit is None else caller_limit
         self._count = InFlightCount()
-        self._of_nobody = InFlight(self, None)
         self.draining = False
         """Whether the instance is about to stop. It still accepts requests for a short time."""
         self.released_early = False
@@ -57,18 +53,6 @@ class Admission:
         if self.in_flight >= self.limit:
             raise AtCapacity(f"{self.in_flight} requests are already in flight.", retry_after=retry_after)
 
-    def admits(self, caller: str | None) -> bool:
-        """Return whether a new request of `caller` would be accepted."""
-        try:
-            self.check(caller)
-        except Problem:
-            return False
-        return True
-
-    def request(self, caller: str | None) -> InFlight:
-        """Return a context manager that counts a request of `caller`, if callers are known, until its block ends."""
-        return self._of_nobody if caller is None else InFlight(self, caller)
-
     def begin(self, caller: str | None) -> None:
         """Count a request."""
         self._count.begin(caller)
@@ -80,17 +64,9 @@ class Admission:
         if not self.in_flight:
             self._idle.set()
 
-    @contextmanager
-    def cancellable(self) -> Iterator[None]:
-        """Let `release` cancel the task that runs the block."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a request runs in a task")
-        self._cancellable.add(task)
-        try:
-            yield
-        finally:
-            self._cancellable.discard(task)
+    def cancellable(self) -> Cancellable:
+        """Return a context manager that lets `release` cancel the task that runs its block."""
+        return Cancellable(self._cancellable)
 
     async def drain(self, timeout: float, delay: float = 0.0) -> bool:
         """Accept requests for `delay` more seconds, then wait until all have ended.
@@ -120,17 +96,22 @@ class Admission:
             task.cancel()
 
 
-class InFlight:
-    """One request in flight, for the duration of a `with` block."""
+class Cancellable:
+    """Has the current task among `tasks` for the duration of a `with` block; a generator would need more time."""
 
-    __slots__ = ("_admission", "_caller")
+    __slots__ = ("_task", "_tasks")
 
-    def __init__(self, admission: Admission, caller: str | None) -> None:
-        self._admission = admission
-        self._caller = caller
+    def __init__(self, tasks: set[asyncio.Task[Any]]) -> None:
+        self._tasks = tasks
+        self._task: asyncio.Task[Any] | None = None
 
     def __enter__(self) -> None:
-        self._admission.begin(self._caller)
+        self._task = asyncio.current_task()
+        if self._task is None:
+            raise RuntimeError("a request runs in a task")
+        self._tasks.add(self._task)
 
     def __exit__(self, *_: object) -> None:
-        self._admission.end(self._caller)
+        if self._task is not None:
+            self._tasks.discard(self._task)
+            self._task = None

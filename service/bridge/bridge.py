@@ -210,7 +210,8 @@ class Bridge:
         self, start: Start, waiter: Waiter, began: float, on_start: Callable[[str], None] | None
     ) -> Result:
         """Wait for the outcome of what was started."""
-        started = asyncio.get_running_loop().time()
+        clock = waiter.get_loop().time
+        started = clock()
         took = started - began
         if start.doubt is not None:
             waiter.deadline -= CONFIRM_TIMEOUT_S
@@ -225,7 +226,7 @@ class Bridge:
             except Problem:
                 raise doubt from None  # hand out no id that may not be readable later
         if outcome is None or waiter.resolved_at is None:
-            waited = asyncio.get_running_loop().time() - started
+            waited = clock() - started
             remaining = self._durations.remaining(start.age + waited)
             return Result(
                 start.execution_id,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from service.bridge.in_flight import InFlightCount
 from service.errors import AtCapacity, CallerShareExceeded, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from service.bridge.admission import Admission
+    from service.bridge.admission import Admission, Cancellable
 
 
 class Share:
@@ -25,6 +21,7 @@ class Share:
         self.limit = admission.limit if limit is None else limit
         self.caller_limit = max(1, self.limit * admission.caller_limit // max(1, admission.limit))
         self._count = InFlightCount()
+        self._of_nobody = InFlight(self, None)
         self._admission = admission
 
     @property
@@ -50,16 +47,36 @@ class Share:
             return False
         return True
 
-    @contextmanager
-    def request(self, caller: str | None) -> Iterator[None]:
-        """Count a request of `caller` until the block ends."""
-        self._count.begin(caller)
-        try:
-            with self._admission.request(caller):
-                yield
-        finally:
-            self._count.end(caller)
+    def request(self, caller: str | None) -> InFlight:
+        """Return a context manager that counts a request of `caller`, if callers are known, until its block ends."""
+        return self._of_nobody if caller is None else InFlight(self, caller)
 
-    def cancellable(self) -> AbstractContextManager[None]:
+    def begin(self, caller: str | None) -> None:
+        """Count a request, of this workflow and of the instance."""
+        self._count.begin(caller)
+        self._admission.begin(caller)
+
+    def end(self, caller: str | None) -> None:
+        """Count a request no longer."""
+        self._count.end(caller)
+        self._admission.end(caller)
+
+    def cancellable(self) -> Cancellable:
         """Let the end of a drain cancel the task that runs the block."""
         return self._admission.cancellable()
+
+
+class InFlight:
+    """One request in flight, for the duration of a `with` block; a generator would need more time and memory."""
+
+    __slots__ = ("_caller", "_share")
+
+    def __init__(self, share: Share, caller: str | None) -> None:
+        self._share = share
+        self._caller = caller
+
+    def __enter__(self) -> None:
+        self._share.begin(self._caller)
+
+    def __exit__(self, *_: object) -> None:
+        self._share.end(self._caller)

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from service.bridge.admission import Admission
+from service.bridge.share import Share
 from service.errors import (
     AtCapacity,
     CallerShareExceeded,
@@ -92,9 +93,9 @@ async def test_a_caller_at_its_share_can_still_read_what_it_started_without_wait
 
 
 async def test_without_callers_the_share_does_not_apply() -> None:
-    admission = Admission(3, 1)
-    with admission.request(None), admission.request(None):
-        assert admission.admits(None)
+    share = Share(Admission(3, 1))
+    with share.request(None), share.request(None):
+        assert share.admits(None)
 
 
 async def test_the_execution_of_a_caller_that_left_counts_for_it_until_it_is_settled() -> None:

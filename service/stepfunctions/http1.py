@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         Raise TimeoutError at the deadline, if `expire` is called then; ConnectionClosedError if the connection was
         closed before a byte of the response; MalformedResponseError or OSError otherwise.
         """
-        response: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        response: asyncio.Future[tuple[int, bytes]] = self.lost.get_loop().create_future()
         self._response = response
         self._deadline = deadline
         self._received = 0

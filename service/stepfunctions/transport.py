@@ -148,7 +148,7 @@ class AwsJsonClient:
         sent = connection is not None
         if connection is not None:
             try:
-                return await self._exchange(connection, request, deadline)
+                return await self._exchange(connection, request, deadline, loop)
             except ConnectionClosedError:
                 pass  # the request may have been read nevertheless, which does no harm: every call may be repeated
         try:
@@ -159,12 +159,13 @@ class AwsJsonClient:
             raise
         self._pool.add(connection, loop.time())
         try:
-            return await self._exchange(connection, request, deadline)
+            return await self._exchange(connection, request, deadline, loop)
         except ConnectionClosedError as error:
             raise NoResponseError("response", self._host, describe(error)) from error
 
-    async def _exchange(self, connection: Connection, request: bytes, deadline: float) -> tuple[int, bytes]:
-        loop = asyncio.get_running_loop()
+    async def _exchange(
+        self, connection: Connection, request: bytes, deadline: float, loop: asyncio.AbstractEventLoop
+    ) -> tuple[int, bytes]:
         try:
             response = await connection.exchange(request, min(deadline, loop.time() + self._timeout))
         except ConnectionClosedError:

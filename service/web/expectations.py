@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import structlog
 from aiohttp import hdrs, web
 
 from service.web import problems
-from service.web.context import REQUEST_ID_HEADER
+from service.web.context import REQUEST_ID_HEADER, new_request_id
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +17,7 @@ async def reject(request: web.Request, response: web.StreamResponse) -> None:
     Connected to `Application.on_response_prepare`, the one place that sees this response for every route.
     """
     if isinstance(response, web.HTTPExpectationFailed):
-        request_id = str(uuid4())
+        request_id = new_request_id()
         log.info("bad_request", status=response.status, request_id=request_id)
         problem = problems.from_status(response.status, instance=request.path, request_id=request_id)
         response.body = problem.body

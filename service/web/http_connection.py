@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
-from uuid import uuid4
 
 import structlog
 from aiohttp import hdrs, http_exceptions, web
@@ -15,7 +14,7 @@ from aiohttp.web_protocol import _ErrInfo
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.errors import AtCapacity
 from service.web import problems
-from service.web.context import REQUEST_ID_HEADER
+from service.web.context import REQUEST_ID_HEADER, new_request_id
 from service.web.representation import SERVER, Representation
 
 if TYPE_CHECKING:
@@ -224,7 +223,7 @@ class HttpConnection(web.RequestHandler):
         return response
 
     def _problem(self, status: int, exc: BaseException | None) -> tuple[Representation, str]:
-        request_id = str(uuid4())
+        request_id = new_request_id()
         if exc is _TOO_MANY_REQUESTS.exc:
             problem = problems.from_status(429, request_id=request_id, detail=_TOO_MANY_REQUESTS.message)
         elif isinstance(exc, http_exceptions.LineTooLong) or _TOO_MANY_FIELDS in str(exc):

@@ -6,7 +6,6 @@ import asyncio
 import re
 import time
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 import structlog
 from aiohttp import ClientConnectionResetError, hdrs, web
@@ -14,7 +13,17 @@ from aiohttp import ClientConnectionResetError, hdrs, web
 from service.telemetry.guard import guarded
 from service.telemetry.sampling import Sampler
 from service.web import responses
-from service.web.context import CONTEXT, DRAINING, METRICS, REQUEST_ID_HEADER, SAMPLER, TRACES, WORKFLOWS, Context
+from service.web.context import (
+    CONTEXT,
+    DRAINING,
+    METRICS,
+    REQUEST_ID_HEADER,
+    SAMPLER,
+    TRACES,
+    WORKFLOWS,
+    Context,
+    new_request_id,
+)
 from service.web.http_connection import HttpConnection
 from service.web.representation import SERVER
 from service.web.tracing import trace_header, trace_id
@@ -41,7 +50,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turn whatever a handler raises into a response; log the request without anything the caller sent."""
     started_at = time.perf_counter()
     given = request.headers.get(REQUEST_ID_HEADER, "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_request_id()
     context = request[CONTEXT] = Context(request_id)
     connection = request.protocol
     if isinstance(connection, HttpConnection):

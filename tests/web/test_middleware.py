@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from functools import partial
-from uuid import UUID
 
 import pytest
 from aiohttp import web
@@ -34,7 +34,7 @@ async def test_a_request_id_is_accepted_echoed_and_logged() -> None:
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>"])
 async def test_a_request_id_that_cannot_be_logged_is_replaced(given: str) -> None:
     async with front() as it, it.client.get("/healthz", headers={"X-Request-Id": given}) as response:
-        assert UUID(response.headers["X-Request-Id"]).version == 4
+        assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-Id"])
 
 
 async def test_a_request_makes_one_log_line_with_nothing_from_the_caller() -> None:

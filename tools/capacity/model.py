@@ -182,19 +182,6 @@ def total(rows: Iterable[Cost]) -> Cost:
     return Cost("Total", sum(row.service for row in rows), sum(row.one_lambda_each for row in rows))
 
 
-def break_even(load: Load, figures: Figures) -> float:
-    """Return the requests a second above which this service costs less than one Lambda per request.
-
-    Found by bisection between 0.001 and a million, because the number of tasks is an integer.
-    """
-    low, high = 0.001, 1e6
-    for _ in range(60):
-        middle = math.sqrt(low * high)
-        both = total(costs(Load(middle, load.seconds, load.transitions), figures))
-        low, high = (low, middle) if both.service < both.one_lambda_each else (middle, high)
-    return high
-
-
 def _per_million(load: Load, dollars_an_hour: float) -> float:
     return dollars_an_hour / (load.rps * HOUR_S) * MILLION
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.capacity import model
+from tools.capacity import designs, model
 from tools.capacity.figures import Figures
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ def report(rps: str, seconds: str, transitions: str | None, *, stream: bool = Fa
         stream,
     )
     figures = Figures.load()
-    parts = [_head(load, figures), _tasks(load, figures), _quotas(load, figures), _costs(load, figures)]
+    parts = [
+        _head(load, figures),
+        _tasks(load, figures),
+        _quotas(load, figures),
+        _costs(load, figures),
+        _designs(load, figures),
+        _idle(figures),
+        _unconfirmed(figures),
+    ]
     return "\n".join("\n".join(part) for part in parts)
 
 
@@ -100,7 +109,39 @@ def _costs(load: model.Load, figures: Figures) -> Iterator[str]:
     for name, row in [*((row.name, row) for row in rows), *sums]:
         yield f"  {name:<44}{row.service:>14,.2f}{row.one_lambda_each:>18,.2f}"
     yield ""
-    yield f"This service is cheaper above {model.break_even(load, figures):,.2g} requests a second."
+
+
+def _designs(load: model.Load, figures: Figures) -> Iterator[str]:
+    rates = (1, 10, 100, 1000)
+    yield f"{'Dollars per million requests, at a rate of':<46}" + "".join(f"{f'{rate:,}/s':>10}" for rate in rates)
+    for name, price in designs.DESIGNS.items():
+        costs = (price(replace(load, rps=rate), figures) for rate in rates)
+        yield f"  {name:<44}" + "".join(f"{cost:>10,.2f}" for cost in costs)
+    yield ""
+    for name, price in list(designs.DESIGNS.items())[:2]:
+        for other, its_price in list(designs.DESIGNS.items())[2:]:
+            yield f"{name} costs less than {other}: {_crossing(price, its_price, load, figures)}"
+    yield ""
+
+
+def _crossing(one: designs.Price, other: designs.Price, load: model.Load, figures: Figures) -> str:
+    rate = designs.crossing(one, other, load, figures, by="rps", most=10_000)
+    if rate is not None:
+        return f"above {rate:,.2g} requests a second"
+    longest = designs.MAX_EXPRESS_S if other is designs.express else MAX_STREAM_S
+    seconds = designs.crossing(one, other, load, figures, by="seconds", most=longest)
+    return "never" if seconds is None else f"above {seconds:,.0f} seconds each"
+
+
+def _idle(figures: Figures) -> Iterator[str]:
+    count = figures["min_tasks"]
+    yield "Dollars a month without any request"
+    for vcpu, gb in designs.TASK_SIZES:
+        yield f"  {f'{count:.0f} tasks of {vcpu:g} vCPU and {gb:g} GB':<44}{designs.idle(figures, vcpu, gb):>14,.2f}"
+    yield ""
+
+
+def _unconfirmed(figures: Figures) -> Iterator[str]:
     yield f"Not confirmed (see tools/capacity/figures.toml): {', '.join(figures.unconfirmed())}."
 
 

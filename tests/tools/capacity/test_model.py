@@ -19,7 +19,7 @@ from service.local.asl.definition import parse, render
 from service.local.asl.interpreter import Interpreter
 from service.local.asl.run import Run
 from service.web.events import COMMENT_INTERVAL_S
-from tools.capacity import model
+from tools.capacity import designs, model
 from tools.capacity.figures import FILE, Figures
 from tools.capacity.report import WORKFLOW
 
@@ -136,15 +136,6 @@ def test_a_quota_is_exhausted_at_the_rate_where_it_is_reached(load: model.Load) 
         )
 
 
-@no_deadline
-@given(LOADS)
-def test_this_service_is_cheaper_only_above_the_break_even(load: model.Load) -> None:
-    rate = model.break_even(load, FIGURES)
-    below, above = (model.total(model.costs(dataclasses.replace(load, rps=rate * f), FIGURES)) for f in (0.999, 1.001))
-    assert below.service > below.one_lambda_each
-    assert above.service < above.one_lambda_each
-
-
 def test_a_price_tier_is_used_up_before_the_next_one() -> None:
     tiers = {"x": {"tiers": [[100, 3.0], [100, 2.0], [float("inf"), 1.0]]}}
     tiered = dataclasses.replace(FIGURES, named=tiers)
@@ -186,7 +177,8 @@ def test_every_figure_has_a_unit_a_source_and_a_unique_name() -> None:
 
 
 def test_every_figure_is_used() -> None:
-    used = set(re.findall(r'"(\w+)"', (FILE.parent / "model.py").read_text(encoding="utf-8")))
+    code = "".join((FILE.parent / name).read_text(encoding="utf-8") for name in ("model.py", "designs.py"))
+    used = set(re.findall(r'"(\w+)"', code))
     assert FIGURES.named.keys() <= used
 
 
@@ -250,5 +242,9 @@ def test_the_documents_arithmetic_agrees_with_the_model() -> None:
         "logs_lambda": costs["Logs"].one_lambda_each,
         "total": total.service,
         "total_lambda": total.one_lambda_each,
+        "event_mode": designs.event_mode(EXAMPLE, FIGURES),
+        "express": designs.express(EXAMPLE, FIGURES),
+        "durable": designs.durable_function(EXAMPLE, FIGURES),
+        "idle": designs.idle(FIGURES, 0.5, 1),
     }
     assert {name: by_hand[name] for name in model_says} == pytest.approx(model_says)

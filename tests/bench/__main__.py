@@ -22,7 +22,8 @@ from service.app import event_loop
 from service.app.fd_limits import raise_open_files
 from tests.bench import plot, report, revision
 from tests.bench.measure import Bench, Effort, Pair, Point
-from tests.bench.subjects import BARE, DESIGNS, SERVICE, Design
+from tests.bench.subjects import BARE, DESIGNS, EVENT_MODE, LEANEST, SERVICE, Design
+from tests.support.tls import self_signed
 
 FULL: Final = Effort(
     rounds=5, turns=6, warm_up=0.3, seconds=0.7, curve_rounds=3, levels=(100, 300, 1000, 3000, 10_000), rate=800
@@ -31,7 +32,9 @@ SHORT: Final = Effort(rounds=2, turns=2, warm_up=0.2, seconds=0.5, curve_rounds=
 CURVE: Final = (SERVICE, BARE)
 
 
-async def measure(effort: Effort, designs: tuple[Design, ...], core: int | None) -> tuple[list[Pair], list[Point]]:
+async def measure(
+    effort: Effort, designs: tuple[Design, ...], core: int | None, certificate: Path | None
+) -> tuple[list[Pair], list[Point]]:
     """Run all measurements."""
     pairs: list[Pair] = []
     points: list[Point] = []
@@ -43,7 +46,7 @@ async def measure(effort: Effort, designs: tuple[Design, ...], core: int | None)
         def progress(title: str, seconds: float) -> None:
             bar.update(task, advance=seconds, description=title or None)
 
-        bench = Bench(effort, core, progress)
+        bench = Bench(effort, core, progress, certificate)
         for number in range(effort.rounds):
             turn = number % len(designs)
             pairs += await bench.round(designs[turn:] + designs[:turn])
@@ -65,7 +68,7 @@ def show(designs: tuple[Design, ...], pairs: list[Pair], points: list[Point]) ->
             cells += [str(found[figure]), str(ratios[figure])]
         table.add_row(design.title, *cells)
     console.print(table)
-    for design in designs[len(DESIGNS) :]:
+    for design in (LEANEST, *designs[len(DESIGNS) :]):
         against = report.ratios(pairs, SERVICE.name, design.name)
         console.print(
             f"sync-front to {design.title}: CPU per request {against['cpu_us']}, requests per second"
@@ -91,6 +94,8 @@ def main() -> None:
         "--short", action="store_true", help="a quick run of about a minute, to check that everything works"
     )
     parser.add_argument("--against", metavar="REVISION", help="also measure that revision of the project")
+    parser.add_argument("--event-mode", action="store_true", help="also measure a workflow in event mode")
+    parser.add_argument("--tls", action="store_true", help="measure calls and the WebSocket over TLS")
     parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder for result.json and plot.svg")
     options = parser.parse_args()
     if sys.platform != "linux":
@@ -102,13 +107,16 @@ def main() -> None:
         sys.stderr.write("only one core is available: compare CPU times only\n")
     raise_open_files()
     effort = SHORT if options.short else FULL
-    designs = (*DESIGNS, revision.checked_out(options.against)) if options.against else DESIGNS
-    # The service's own event loop, so that the load generator is as fast.
-    pairs, points = event_loop.run(measure(effort, designs, cores[0] if len(cores) > 1 else None))
-    show(designs, pairs, points)
+    designs = DESIGNS + ((EVENT_MODE,) if options.event_mode else ())
+    if options.against:
+        designs += (revision.checked_out(options.against),)
     options.output.mkdir(parents=True, exist_ok=True)
+    certificate = self_signed(options.output.resolve()) if options.tls else None
+    # The service's own event loop, so that the load generator is as fast.
+    pairs, points = event_loop.run(measure(effort, designs, cores[0] if len(cores) > 1 else None, certificate))
+    show(designs, pairs, points)
     (options.output / "result.json").write_bytes(
-        orjson.dumps(report.as_json(pairs, points), option=orjson.OPT_INDENT_2)
+        orjson.dumps({"tls": options.tls} | report.as_json(pairs, points), option=orjson.OPT_INDENT_2)
     )
     (options.output / "plot.svg").write_text(plot.draw(pairs, points))
     sys.stdout.write(f"results: {options.output}/result.json, {options.output}/plot.svg\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -62,6 +63,7 @@ def signed_start() -> Callable[[str, str], Awaitable[None]]:
     credentials = ReadOnlyCredentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], None)
     signer = Signer(f"{URL.geturl()}/", "states", REGION)
     pool: list[Call] = []
+    tls = ssl.create_default_context() if URL.scheme == "https" else None
 
     async def start(name: str, input_: str) -> None:
         body = orjson.dumps({"stateMachineArn": ARN, "name": name, "input": input_})
@@ -70,7 +72,7 @@ def signed_start() -> Callable[[str, str], Awaitable[None]]:
         if pool:
             call = pool.pop()
         else:
-            _, call = await loop.create_connection(lambda: Call(pool), URL.hostname or "", URL.port or 80)
+            _, call = await loop.create_connection(lambda: Call(pool), URL.hostname or "", URL.port or 80, ssl=tls)
         call.response = loop.create_future()
         call.transport.write(HEAD.format(host=URL.netloc, length=len(body), headers=headers).encode() + body)
         orjson.loads(await call.response)["executionArn"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 BODY: Final = b'{"nome": "Ricardo", "sobrenome": "Marques"}'
+CALLER_HEADER: Final = "X-Caller"
+DISTINCT_CALLERS: Final = 16
+"""Callers, to whom the connections belong in turn: no share of one is ever full."""
+
 ID: Final = slice(7, 48)
 """Position of the execution id in a response body that begins with `{"id":"exec-<uuid>"`."""
 
@@ -62,8 +67,10 @@ class Load:
     def __init__(self, port: int, durations: dict[str, float]) -> None:
         self._port = port
         self._durations = durations
-        head = b"POST /event HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d"
-        self._request = (head + b"\r\n\r\n%b") % (port, len(BODY), BODY)
+        head = f"POST /event HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        tail = f"Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+        requests = [f"{head}{CALLER_HEADER}: caller-{number}\r\n".encode() + tail for number in range(DISTINCT_CALLERS)]
+        self._next_request = itertools.cycle(requests)
         self._loop = asyncio.get_running_loop()
         self._callers: set[Caller] = set()
         self._free: deque[Caller] = deque()
@@ -131,7 +138,7 @@ class Load:
             caller.transport.abort()
 
     def _caller(self) -> Caller:
-        return Caller(self._request, self._done, self._lost)
+        return Caller(next(self._next_request), self._done, self._lost)
 
     def _lost(self, caller: Caller) -> None:
         self._callers.discard(caller)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from tests.bench.load import Load, Tally
@@ -114,12 +115,22 @@ class Window:
 
 
 class Bench:
-    """The measurements of all designs. `progress` is called with a title and the seconds that have passed."""
+    """The measurements of all designs, over TLS if there is a `certificate` for the stand-in.
 
-    def __init__(self, effort: Effort, core: int | None, progress: Callable[[str, float], None]) -> None:
+    `progress` is called with a title and the seconds that have passed.
+    """
+
+    def __init__(
+        self,
+        effort: Effort,
+        core: int | None,
+        progress: Callable[[str, float], None],
+        certificate: Path | None = None,
+    ) -> None:
         self._effort = effort
         self._core = core
         self._progress = progress
+        self._certificate = certificate
         self._rng = random.Random(1)
 
     async def round(self, designs: Sequence[Design]) -> list[Pair]:
@@ -208,7 +219,7 @@ class Bench:
 
     @asynccontextmanager
     async def _staged(self, design: Design) -> AsyncIterator[Stage]:
-        aws = StandIn()
+        aws = StandIn(self._certificate)
         await aws.open()
         try:
             async with running(design, aws.environment(), self._core) as subject:

@@ -9,12 +9,15 @@ import asyncio
 import logging
 import re
 from base64 import b64encode
+from pathlib import Path
 from typing import Any, Final, cast
 
 import orjson
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+
+from tests.support.tls import server_context
 
 REGION: Final = "us-east-1"
 ARN: Final = f"arn:aws:states:{REGION}:000000000000:stateMachine:event-workflow"
@@ -27,9 +30,13 @@ _SILENT.setLevel(logging.CRITICAL)
 
 
 class StandIn:
-    """Step Functions and AppSync Events, each on its own port. `delay` is how many seconds new workflows take."""
+    """Step Functions and AppSync Events, each on its own port; with a `certificate` and its key, over TLS.
 
-    def __init__(self) -> None:
+    `delay` is how many seconds new workflows take.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = certificate
         self.delay = 0.0
         self.starts = 0
         self.durations: dict[str, float] = {}
@@ -44,10 +51,13 @@ class StandIn:
     async def open(self) -> None:
         """Listen on 127.0.0.1."""
         loop = asyncio.get_running_loop()
+        tls = server_context(self._certificate) if self._certificate is not None else None
         for make in (lambda: StepFunctions(self), lambda: Realtime(self)):
-            self._servers.append(await loop.create_server(make, "127.0.0.1", 0, backlog=1024))
+            self._servers.append(await loop.create_server(make, "127.0.0.1", 0, backlog=1024, ssl=tls))
         sfn, realtime = (server.sockets[0].getsockname()[1] for server in self._servers)
-        self.sfn_url, self.realtime_url = f"http://127.0.0.1:{sfn}", f"ws://127.0.0.1:{realtime}/event/realtime"
+        secure = "s" if tls is not None else ""
+        self.sfn_url = f"http{secure}://127.0.0.1:{sfn}"
+        self.realtime_url = f"ws{secure}://127.0.0.1:{realtime}/event/realtime"
 
     def close(self) -> None:
         """Stop listening."""
@@ -56,9 +66,13 @@ class StandIn:
 
     def environment(self) -> dict[str, str]:
         """Return the settings that make a design use this stand-in."""
-        return {
+        trusted = {}
+        if self._certificate is not None:
+            # The first is for the SDK and whoever follows it, the second for the other designs.
+            trusted = dict.fromkeys(("AWS_CA_BUNDLE", "SSL_CERT_FILE"), str(self._certificate))
+        return trusted | {
             "STATE_MACHINE_ARN": ARN,
-            "APPSYNC_HTTP_URL": self.realtime_url.replace("ws:", "http:").removesuffix("/realtime"),
+            "APPSYNC_HTTP_URL": self.realtime_url.replace("ws", "http", 1).removesuffix("/realtime"),
             "APPSYNC_REALTIME_URL": self.realtime_url,
             "APPSYNC_NAMESPACE": NAMESPACE,
             "APPSYNC_API_KEY": "da2-bench",
@@ -70,16 +84,22 @@ class StandIn:
     def start(self, name: str, input_: str) -> None:
         """Accept a start and schedule its reply."""
         loop = asyncio.get_running_loop()
-        channel: str = orjson.loads(input_)["reply"]["channel"]
+        reply: dict[str, str] | None = orjson.loads(input_).get("reply")
         self.starts += 1
-        loop.call_later(self.delay, self._push, name, channel, loop.time())
+        if reply is not None:
+            channel = reply["channel"]
+            output: dict[str, Any] = {"output": OUTPUT}
+        else:  # event mode: the relay publishes the end on the channel of the id's shard
+            channel = f"{NAMESPACE}/ended/{name[5:8]}/{name}"
+            output = {"outputText": orjson.dumps(OUTPUT).decode()}
+        loop.call_later(self.delay, self._push, name, channel, output, loop.time())
 
-    def _push(self, name: str, channel: str, began: float) -> None:
+    def _push(self, name: str, channel: str, output: dict[str, Any], began: float) -> None:
         subscribed = self.channels.get(channel) or self.channels.get(channel.rpartition("/")[0] + "/*")
         if subscribed is None:
             return  # the design of an earlier measurement has ended
         realtime, subscription = subscribed
-        event = orjson.dumps({"id": name, "status": "SUCCEEDED", "output": OUTPUT}).decode()
+        event = orjson.dumps({"id": name, "status": "SUCCEEDED", **output}).decode()
         self.durations[name] = asyncio.get_running_loop().time() - began
         realtime.send({"id": subscription, "type": "data", "event": event})
 

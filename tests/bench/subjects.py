@@ -9,12 +9,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import orjson
+
+from service.app.settings import DEMO_SCHEMA
+from tests.bench.load import CALLER_HEADER
+from tests.bench.stand_in import ARN
 
 LOGS: Final = Path("build/bench")
 # A process under test must not see the machine's own settings.
@@ -25,6 +29,8 @@ _SERVICE: Final = {
     "LOG_FORMAT": "json",
     "RESPONSE_TIMEOUT": "300",
     "MAX_IN_FLIGHT": "12000",
+    "CALLER_HEADER": CALLER_HEADER,
+    "ID_SECRETS": "a secret for the benchmark,the one before it",
 }
 
 
@@ -39,8 +45,15 @@ class Design:
     """Whether its `/readyz` says when it is ready; the others are ready when they have started."""
     folder: Path | None = None
     """Where it runs, if it is another revision of the project."""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Settings of its own."""
     python: str = sys.executable
 
+
+_SCHEMA: Final = orjson.loads(Path(DEMO_SCHEMA).read_bytes())
+_EVENT_WORKFLOW: Final = orjson.dumps(
+    {"event": {"state_machine_arn": ARN, "input": "event", "request_schema": _SCHEMA}}
+).decode()
 
 SERVICE: Final = Design("service", "sync-front", ("-m", "service", "serve"), reports_ready=True)
 WITHOUT_TELEMETRY: Final = Design(
@@ -53,6 +66,9 @@ BARE: Final = Design("bare", "bare skeleton", ("-m", "tests.bench.designs", "bar
 AIOBOTO3: Final = Design("aioboto3", "skeleton with aioboto3", ("-m", "tests.bench.designs", "aioboto3"))
 SOCKET_EACH: Final = Design("socket-each", "a WebSocket per request", ("-m", "tests.bench.designs", "socket-each"))
 LEANEST: Final = Design("leanest", "the leanest skeleton", ("-m", "tests.bench.leanest"))
+EVENT_MODE: Final = replace(
+    SERVICE, name="event-mode", title="sync-front, event mode", environment={"WORKFLOWS": _EVENT_WORKFLOW}
+)
 DESIGNS: Final = (SERVICE, WITHOUT_TELEMETRY, LEANEST, BARE, AIOBOTO3, SOCKET_EACH)
 
 
@@ -84,7 +100,7 @@ async def running(design: Design, environment: Mapping[str, str], core: int | No
             design.python,
             *design.arguments,
             cwd=design.folder,
-            env={**_CLEAN, **_SERVICE, **environment},
+            env={**_CLEAN, **_SERVICE, **environment, **design.environment},
             stderr=output,
         )
     try:

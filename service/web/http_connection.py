@@ -119,6 +119,9 @@ class HttpConnection(web.RequestHandler):
         """Register the connection."""
         self._socket = cast("asyncio.Transport", transport)  # uvloop's does not subclass it
         super().connection_made(transport)
+        if self._task_handler is not None:
+            # A coroutine around aiohttp's would be there for as long as the connection, and takes 400 bytes.
+            self._task_handler.add_done_callback(self._ended)
         if self._keepalive_handle is not None:
             # The table of idle connections replaces a timer per connection, the largest single part of a request's
             # memory. aiohttp does not create another timer while it holds this handle.
@@ -164,14 +167,12 @@ class HttpConnection(web.RequestHandler):
         self._connections.blocked.pop(self, None)
         super().resume_writing()
 
-    async def start(self) -> None:
-        """Process requests; respond also to one of which aiohttp cannot even make a request."""
-        try:
-            await super().start()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a response
-            if not self._gone:
-                self._socket.write(_message(*self._problem(400 if isinstance(error, ValueError) else 500, error)))
-                self._linger()
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Respond also to a request of which aiohttp cannot even make a request, which ends its task."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._gone:
+            self._socket.write(_message(*self._problem(400 if isinstance(error, ValueError) else 500, error)))
+            self._linger()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

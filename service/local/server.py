@@ -23,7 +23,7 @@ from service.local.mocks import read as read_mocks
 from service.local.nested import NestedExecutions
 from service.local.quotas import ActionQuota, Quotas
 from service.local.realtime import Realtime
-from service.local.relay import FAILURES, Relay
+from service.local.relay import ENDS, Relay
 from service.local.step_functions import StepFunctions
 from service.local.task_tokens import TaskTokens
 from service.local.tasks import Tasks
@@ -217,12 +217,15 @@ class LocalAws:
         return self._hold(arn, machine, tasks, definition.reported)
 
     def _create(self, arn: str, text: str) -> Hosted:
-        """Make a state machine as CreateStateMachine does; the mocks of the first one may have some for it."""
+        """Make a state machine as CreateStateMachine does; the mocks of the first one may have some for it.
+
+        Every end of it is relayed: it may not report its successes itself, and a repeated event does no harm.
+        """
         mocks, file = None, self._definitions[0].mocks
         with suppress(MocksError):
             mocks = None if file is None else read_mocks(file, arn.rpartition(":")[2])
         tasks = self._tasks(mocks)
-        return self._hold(arn, parse(text, tasks), tasks, FAILURES)
+        return self._hold(arn, parse(text, tasks), tasks, ENDS)
 
     def _tasks(self, mocks: Mocks | None) -> Tasks:
         if self._http_task is None:

@@ -49,6 +49,14 @@ async def test_a_state_machine_is_created_once_and_runs(aws: Aws) -> None:
     assert [machine["name"] for machine in listed] == ["event-workflow", "mine"]
 
 
+async def test_its_successes_are_relayed_as_it_may_not_report_them_itself(aws: Aws) -> None:
+    arn = (await create(aws))["stateMachineArn"]
+    await aws.call("start_execution", stateMachineArn=arn, name="exec-abc00000-0000-0000-0000-000000000000")
+    relay = aws.local.relay
+    assert relay is not None
+    await until(lambda: relay.started == 1)
+
+
 async def test_what_aws_refuses_is_refused(aws: Aws) -> None:
     await create(aws)
     other = {"name": "mine", "definition": definition(2), "roleArn": ROLE}

@@ -14,6 +14,7 @@ Problem
 │   ├── SchemaViolation           422
 │   └── IdempotencyKeyReused      422
 ├── UnknownExecution              404
+├── NotRetryable                  409
 ├── CallerUnknown                 500
 ├── WorkflowProblem
 │   ├── WorkflowFailed            502
@@ -158,6 +159,12 @@ class UnknownExecution(Problem):
     """No execution has this id, or it ended more than 90 days ago and its record is gone."""
 
     slug, title, status = "unknown-execution", "Execution not found", 404
+
+
+class NotRetryable(Problem):
+    """The execution cannot be retried: it succeeded, ended more than 14 days ago, or its workflow keeps no record."""
+
+    slug, title, status = "not-retryable", "The execution cannot be retried", 409
 
 
 class CallerUnknown(Problem):

@@ -20,11 +20,11 @@ from service.appsync.secrets_manager import MIN_READ_INTERVAL_S
 from service.appsync.timing import Backoff, Renewal, Timeouts
 from service.bridge import listings, lookup_queue, recovery
 from service.bridge.envelope import MAX_INPUT_BYTES
-from service.bridge.pending import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
 from service.bridge.remote import MAX_REMOTE_EXECUTIONS, SUBSCRIBE_TIMEOUT_S
 from service.bridge.shared_starts import SHARED_START_TIMEOUT_S
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S
 from service.bridge.timer_wheel import TICK_S
+from service.bridge.waiter import LOOKUP_BEFORE_DEADLINE_S, MIN_WAIT_FOR_LOOKUP_S
 from service.local.realtime import MAX_SUBSCRIPTIONS
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.http1 import MAX_HEAD_BYTES, MAX_RESPONSE_BYTES

@@ -9,11 +9,13 @@ from service.app.state_machine import StateMachineCheck
 from service.bridge.bridge import Bridge
 from service.bridge.envelope import EnvelopeMode, EventMode
 from service.bridge.ids import Ids
+from service.bridge.retries import Retries
 from service.bridge.share import Share
 from service.bridge.starter import Starter
 from service.bridge.state_feed import StateFeed
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.redriver import Redriver
 from service.stepfunctions.stopper import Stopper
 from service.web.error_statuses import ErrorStatuses
 from service.web.preferences import Waits
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from service.app.settings import Settings
     from service.app.workflows import WorkflowSettings
     from service.bridge.admission import Admission
+    from service.bridge.envelope import InputMode
     from service.bridge.pending import PendingReplies
     from service.bridge.recovery import Recovery
     from service.bridge.remote import RemoteSubscriptions
@@ -51,6 +54,7 @@ class Shared:
     """Starts under way at once, for each workflow."""
     budgets: ReadBudgets
     stop_budget: Budget
+    redrive_budget: Budget
     replies: PendingReplies
     recovery: Recovery
     remote: RemoteSubscriptions
@@ -76,18 +80,33 @@ async def assemble(stack: AsyncExitStack, own: WorkflowSettings, shared: Shared)
     )
     record = RecordReader(client, shared.budgets)
     ids = _ids(own.name, settings, shared.shard)
+    starter = Starter(client, shared.channel)
+    share = Share(shared.admission, own.max_in_flight)
+    input_mode: InputMode = EventMode() if own.input == "event" else EnvelopeMode()
     bridge = Bridge(
-        Starter(client, shared.channel),
+        starter,
         Stopper(client, shared.stop_budget),
         record,
         shared.replies,
         shared.recovery,
         shared.remote,
-        Share(shared.admission, own.max_in_flight),
-        input_mode=EventMode() if own.input == "event" else EnvelopeMode(),
+        share,
+        input_mode=input_mode,
         stop_abandoned=(own.on_client_gone or settings.ON_CLIENT_GONE) == "stop",
     )
     stack.push_async_callback(bridge.aclose)
+    retries = Retries(
+        Redriver(client, shared.redrive_budget),
+        starter,
+        record,
+        shared.replies,
+        shared.recovery,
+        shared.remote,
+        share,
+        input_mode=input_mode,
+        follow=bridge.follow,
+        durations=bridge.durations,
+    )
 
     def without_record() -> None:
         record.kept = False
@@ -96,11 +115,12 @@ async def assemble(stack: AsyncExitStack, own: WorkflowSettings, shared: Shared)
     check = await stack.enter_async_context(
         StateMachineCheck(client, own.state_machine_arn, without_record, needs_record=own.input == "event")
     )
-    states = await stack.enter_async_context(StateFeed(record, shared.recovery.lookup_ended))
+    states = await stack.enter_async_context(StateFeed(record, shared.recovery.lookup_ended, shared.replies.redrives))
     workflow = Workflow(
         name=own.name,
         path=own.route,
         bridge=bridge,
+        retries=retries,
         ids=ids,
         schema=own.schema_of_requests,
         waits=_waits(own, settings),

@@ -30,7 +30,7 @@ from service.stepfunctions.budget import Budget
 from service.stepfunctions.client import MAX_CALLS
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.slots import by_action
-from service.stepfunctions.token_bucket import stop_execution_quota
+from service.stepfunctions.token_bucket import redrive_execution_quota, stop_execution_quota
 from service.telemetry.emf import EmfWriter
 from service.telemetry.link_observer import LinkObserver
 from service.telemetry.metrics import Metrics
@@ -104,6 +104,7 @@ async def build(
     )
     recovery = await stack.enter_async_context(Recovery(replies, budgets))
     replies.on_ended = recovery.lookup_ended
+    replies.on_end_reported = recovery.lookup_reported
     replies.on_deadline_near = recovery.lookup_before_deadline
 
     def subscribe(channel: str, on_change: Callable[[Subscription], None]) -> Subscription:
@@ -128,6 +129,7 @@ async def build(
         max_starts=max_starts,
         budgets=budgets,
         stop_budget=Budget(stop_execution_quota(settings.region)),
+        redrive_budget=Budget(redrive_execution_quota(settings.region)),
         replies=replies,
         recovery=recovery,
         remote=remote,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.bridge.envelope import InputMode
-    from service.bridge.pending import OnProgress, PendingReplies, Waiter
+    from service.bridge.pending import PendingReplies
     from service.bridge.recovery import Recovery
     from service.bridge.remote import RemoteSubscriptions
     from service.bridge.share import Share
     from service.bridge.starter import Starter
+    from service.bridge.waiter import OnProgress, Waiter
     from service.stepfunctions.reader import RecordReader
     from service.stepfunctions.records import Execution
     from service.stepfunctions.stopper import Stopper
@@ -65,7 +66,8 @@ class Bridge:
         self._stop_abandoned = stop_abandoned
         self._input_mode = input_mode or EnvelopeMode()
         self._shared_starts = SharedStarts(starter, record, replies, self._input_mode)
-        self._durations = Durations()
+        self.durations = Durations()
+        """How long executions usually take."""
         self._background = BackgroundTasks()
 
     async def submit(
@@ -91,7 +93,7 @@ class Bridge:
         not be started; OutcomeUnknown if Step Functions did not say whether it was; IdempotencyKeyReused or
         IdempotencyConflict if the existing execution belongs to another event, or cannot be read.
         """
-        self._admission.check(caller, self._durations.typical_seconds)
+        self._admission.check(caller, self.durations.typical_seconds)
         channel = self._remote.own_channel(execution_id)
         start = Start(execution_id, self._input_mode.encode(execution_id, event, channel), trace_header, caller)
         began = asyncio.get_running_loop().time()
@@ -132,17 +134,17 @@ class Bridge:
         if wait <= 0 or not self._admission.admits(caller):
             execution = await self._record.describe(execution_id, guess=guess)
             self._replies.remember(execution_id)
-            return self._recorded(execution)
+            return self._recorded(self._current(execution))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
-        # Register the waiter first, so that a reply that comes during the read is not lost.
-        with (
-            self._admission.request(caller),
-            self._replies.expect(execution_id, deadline, on_progress, self._record) as waiter,
-        ):
+        with ExitStack() as stack:
+            stack.enter_context(self._admission.request(caller))
+            # Register the waiter first, so that a reply that comes during the read is not lost.
+            expected = execution_id, deadline, on_progress, self._record
+            waiter = stack.enter_context(self._replies.expect(*expected))
             waiter.known = not guess
             try:
-                execution = await self._record.describe(execution_id, guess=guess, wait=wait)
+                execution = self._current(await self._record.describe(execution_id, guess=guess, wait=wait))
             except Problem:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise
@@ -150,6 +152,11 @@ class Bridge:
             waiter.known = True
             if execution.outcome is not None:
                 return self._recorded(execution)
+            if execution.redrives > waiter.redrives:
+                # A reply that came during the read may be that of an earlier run.
+                self._replies.redriven(execution_id, execution.redrives)
+                waiter = stack.enter_context(self._replies.expect(*expected))
+                self._recovery.lookup_missed([execution_id])
             if on_start is not None:
                 on_start(execution_id)
             read_at = clock()
@@ -163,7 +170,7 @@ class Bridge:
             waited = clock() - read_at
             age = execution.seconds + waited
             if outcome is None:
-                return Result(execution_id, None, waited=waited, remaining=self._durations.remaining(age))
+                return Result(execution_id, None, waited=waited, remaining=self.durations.remaining(age))
             return Result(execution_id, outcome, workflow=age, waited=waited)
 
     async def stop(self, execution_id: str) -> None:
@@ -227,7 +234,7 @@ class Bridge:
                 raise doubt from None  # hand out no id that may not be readable later
         if outcome is None or waiter.resolved_at is None:
             waited = clock() - started
-            remaining = self._durations.remaining(start.age + waited)
+            remaining = self.durations.remaining(start.age + waited)
             return Result(
                 start.execution_id,
                 outcome,
@@ -239,15 +246,20 @@ class Bridge:
         waited = max(0.0, waiter.resolved_at - started)
         workflow = start.age + waited
         if isinstance(outcome, Succeeded):
-            self._durations.add(workflow)
+            self.durations.add(workflow)
         return Result(start.execution_id, outcome, took, workflow, waited=waited, start_attempts=start.attempts)
+
+    def _current(self, execution: Execution) -> Execution:
+        """Return what the record shows, without the end of an earlier run: the record may lag behind a redrive."""
+        lags = execution.redrives < self._replies.redrives(execution.id)
+        return replace(execution, outcome=None) if lags else execution
 
     def _recorded(self, execution: Execution) -> Result:
         """Return what the record shows, for requests that do not wait."""
         if execution.outcome is None:
-            return Result(execution.id, None, remaining=self._durations.remaining(execution.seconds))
-        if isinstance(execution.outcome, Succeeded):
-            self._durations.add(execution.seconds)
+            return Result(execution.id, None, remaining=self.durations.remaining(execution.seconds))
+        if isinstance(execution.outcome, Succeeded) and not execution.redrives:
+            self.durations.add(execution.seconds)
         return Result(execution.id, execution.outcome, workflow=execution.seconds)
 
     async def _finish_abandoned(self, start: Start) -> None:

@@ -135,6 +135,11 @@ class LookupQueue:
         if self._by_record([execution_id]):
             self._enqueue(execution_id, ended=True)
 
+    def request_presumed(self, execution_id: str) -> None:
+        """Read an execution that may have ended, and a few more times if its record does not show that."""
+        if self._by_record([execution_id]):
+            self._enqueue(execution_id, presumed=True)
+
     def sweep(self, execution_ids: Collection[str]) -> None:
         """List what runs, and read the rest of these executions unless their replies still arrive."""
         for record, ids in self._by_record(execution_ids).items():
@@ -181,8 +186,8 @@ class LookupQueue:
             elif reader is None or self._replies.deadline(execution_id) is None:
                 heapq.heappop(self._ready)
                 del self._lookups[execution_id]  # its last waiter has left
-            elif (claimed := self._budgets.claim(spare=(spare := self._spare(lookup)))) is None:
-                return self._budgets.seconds_to_wait(spare=spare)
+            elif (claimed := self._budgets.claim(**(limits := self._limits(execution_id, lookup)))) is None:
+                return self._budgets.seconds_to_wait(**limits)
             else:
                 heapq.heappop(self._ready)
                 lookup.queued, lookup.unlisted, lookup.reading = False, False, True
@@ -190,8 +195,9 @@ class LookupQueue:
                 self._tasks.spawn(self._read(execution_id, reader, lookup, claimed))
         return max(0.0, self._later[0][0] - now) if self._later else None
 
-    def _spare(self, lookup: _Lookup) -> bool:
-        return not lookup.urgent and (self.link_down or lookup.swept)
+    def _limits(self, execution_id: str, lookup: _Lookup) -> dict[str, bool]:
+        spare = not lookup.urgent and (self.link_down or lookup.swept)
+        return {"spare": spare, "redriven": self._replies.expects_redrive(execution_id)}
 
     def _begin_lookups(self, record: RecordReader, ids: set[str]) -> None:
         missing = {key for key in ids if key in self._replies and not self._move_forward(key)}
@@ -229,22 +235,25 @@ class LookupQueue:
     async def _read(self, execution_id: str, record: RecordReader, lookup: _Lookup, claimed: Budget) -> None:
         pause: float | None = None
         try:
-            outcome = await record.outcome(execution_id, claimed)
+            end = await record.end(execution_id, claimed)
         except UnknownExecution:
-            outcome = None  # it is still being started, or the record lags behind
+            end = None  # it is still being started, or the record lags behind
         except Problem as problem:
             log.debug("lookup_delayed", execution_id=execution_id, problem=problem.slug, **problem.log_fields)
-            outcome, pause = None, RETRY_FAILED_READ_AFTER_S
+            end, pause = None, RETRY_FAILED_READ_AFTER_S
         except Exception:  # a bug that shows in one read must not end the others
             log.exception("lookup_failed", execution_id=execution_id)
-            outcome, pause = None, RETRY_FAILED_READ_AFTER_S
+            end, pause = None, RETRY_FAILED_READ_AFTER_S
         finally:
             lookup.reading = False
             self._reading -= 1
             self._wake.set()
-        if outcome is not None:
-            self.recovered += self._replies.resolve(execution_id, outcome)
-        elif lookup.ended or lookup.requested_again or (lookup.presumed and lookup.repeats < MAX_PRESUMED_REPEATS):
+        if end is not None:
+            self.recovered += self._replies.resolve(execution_id, end.outcome, end.redrives)
+        presumed = lookup.presumed and lookup.repeats < MAX_PRESUMED_REPEATS
+        # Somebody still waits if it is running, or if the record shows the end of an earlier run only.
+        waiting = end is None or self._replies.deadline(execution_id) is not None
+        if waiting and (lookup.ended or lookup.requested_again or presumed):
             pause = pause or RECORD_LAG_PAUSES_S[min(lookup.repeats, len(RECORD_LAG_PAUSES_S) - 1)]
         if pause is None:
             del self._lookups[execution_id]

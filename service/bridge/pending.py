@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from service.bridge.reply import decode
 from service.bridge.timer_wheel import TimerWheel
+from service.bridge.waiter import Waiter
 from service.stepfunctions import json_text
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 
@@ -17,96 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.bridge.reply import Reply
+    from service.bridge.waiter import OnProgress
     from service.stepfunctions.reader import RecordReader
-
-OnProgress: TypeAlias = "Callable[[str, bytes], None]"
-"""Called with the execution id and the JSON text of the progress that its workflow published."""
 
 MAX_REMEMBERED_EXECUTIONS: Final = 10_000
 """Executions that are remembered after their last waiter has left, to distinguish late replies from unknown ones."""
-
-LOOKUP_BEFORE_DEADLINE_S: Final = 1.0
-"""Seconds before a deadline at which the outcome is looked up, as a reply can be lost without a visible gap. In a wait
-shorter than four times that, the lookup comes after three quarters of it."""
-
-MIN_WAIT_FOR_LOOKUP_S: Final = 1.0
-"""Seconds; a shorter wait ends without a lookup."""
-
-
-class Waiter(asyncio.Future["Outcome | None"]):
-    """A future for the outcome of an execution; its result is None if it was released without one.
-
-    It is registered for the duration of a `with` block. `deadline` is when the wait ends and `resolved_at` when the
-    outcome came, both by the event loop's clock.
-    """
-
-    # Thousands wait at once, so the size of each one matters.
-    __slots__ = (
-        "_replies",
-        "_tick",
-        "deadline",
-        "execution_id",
-        "known",
-        "on_progress",
-        "record",
-        "resolved_at",
-        "since",
-    )
-
-    def __init__(
-        self,
-        replies: PendingReplies,
-        execution_id: str,
-        deadline: float,
-        on_progress: OnProgress | None,
-        record: RecordReader | None,
-    ) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
-        self.execution_id = execution_id
-        self.deadline = deadline
-        self.since = self.get_loop().time()
-        self.record = record
-        """Where the outcome can be read; None if nowhere."""
-        self.on_progress = on_progress
-        self.resolved_at: float | None = None
-        self.known = True
-        """Whether the execution was started here or is known to exist; otherwise its id may be a guess."""
-        self._replies = replies
-        self._tick: int | None = None
-
-    def __enter__(self) -> Self:
-        self._replies.register(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._replies.unregister(self)
-
-    async def outcome(self) -> Outcome | None:
-        """Wait until the deadline; return None after it."""
-        if not self.done():
-            remaining = self.deadline - self.get_loop().time()
-            if remaining < MIN_WAIT_FOR_LOOKUP_S:
-                self.expire_at_deadline()
-            else:
-                self._tick = self._replies.deadline_timers.add(
-                    self.deadline - min(LOOKUP_BEFORE_DEADLINE_S, remaining / 4), self
-                )
-            try:
-                return await self
-            finally:
-                if self._tick is not None:
-                    self._replies.deadline_timers.discard(self._tick, self)
-        return self.result()
-
-    def expire_at_deadline(self) -> None:
-        """Resolve to None at the deadline."""
-        loop = self.get_loop()
-        # One iteration of the loop later, so that an outcome that comes in the same iteration still counts.
-        loop.call_at(self.deadline, loop.call_soon, self._expire)
-
-    def _expire(self) -> None:
-        if not self.done():
-            self.set_result(None)
 
 
 class PendingReplies:
@@ -121,11 +36,14 @@ class PendingReplies:
         self._waiters: dict[str, list[Waiter]] = {}
         self.on_ended: Callable[[str], None] | None = None
         """Called with the id of a pending execution that succeeded without a result in its event: it was too large."""
+        self.on_end_reported: Callable[[str], None] | None = None
+        """Called with the id of a pending execution whose end an event reports, perhaps that of an earlier run."""
         self.on_deadline_near: Callable[[str], None] | None = None
         """Called with the id of an execution shortly before the deadline of one of its waiters."""
         self.deadline_timers: TimerWheel[Waiter] = TimerWheel(self._deadline_near)
         # The executions whose last waiter has left most recently, and whether that waiter had an outcome.
         self._remembered: OrderedDict[str, bool] = OrderedDict()
+        self._redrives: OrderedDict[str, int] = OrderedDict()
         self.result = 0
         """Outcomes that resolved a waiter."""
         self.progress = 0
@@ -158,6 +76,24 @@ class PendingReplies:
     def remember(self, execution_id: str) -> None:
         """Know from now on that the execution exists."""
         self._remember(execution_id, resolved=self._remembered.get(execution_id, False))
+
+    def redrives(self, execution_id: str) -> int:
+        """Return how often the execution was redriven, as far as this instance knows."""
+        return self._redrives.get(execution_id, 0)
+
+    def redriven(self, execution_id: str, redrives: int) -> None:
+        """Know from now on that the execution was redriven so often: an end before that no longer counts."""
+        self._redrives[execution_id] = max(redrives, self.redrives(execution_id))
+        self._redrives.move_to_end(execution_id)
+        if len(self._redrives) > MAX_REMEMBERED_EXECUTIONS:
+            self._redrives.popitem(last=False)
+        for waiter in self._waiters.get(execution_id, ()):
+            if not waiter.done():
+                waiter.redrives = max(redrives, waiter.redrives)
+
+    def expects_redrive(self, execution_id: str) -> bool:
+        """Return whether only ends after a redrive count for a waiter."""
+        return any(waiter.redrives for waiter in self._waiters.get(execution_id, ()))
 
     def pending(self, min_wait: float = float("-inf")) -> list[str]:
         """Return the ids of all executions that have a waiter without an outcome, but for those that may be guesses.
@@ -192,16 +128,22 @@ class PendingReplies:
         deadline: float = float("inf"),
         on_progress: OnProgress | None = None,
         record: RecordReader | None = None,
+        redrives: int | None = None,
     ) -> Waiter:
-        """Make a waiter for the outcome of an execution, which `record` may show; enter it to register it."""
-        return Waiter(self, execution_id, deadline, on_progress, record)
+        """Make a waiter for the outcome of an execution, which `record` may show; enter it to register it.
+
+        An end counts after `redrives` redrives at least; by default, after those that are known.
+        """
+        if redrives is None:
+            redrives = self.redrives(execution_id)
+        return Waiter(self, execution_id, deadline, on_progress, record, redrives)
 
     def register(self, waiter: Waiter) -> None:
         """Add a waiter."""
         waiters = self._waiters.setdefault(waiter.execution_id, [])
         for other in waiters:
             # A waiter that arrives while the reply is being delivered gets it too; AppSync will not resend it.
-            if other.resolved_at is not None and not waiter.done():
+            if other.resolved_at is not None and not waiter.done() and waiter.accepts(other.redrives):
                 waiter.resolved_at = other.resolved_at
                 waiter.set_result(other.result())
         waiters.append(waiter)
@@ -228,19 +170,22 @@ class PendingReplies:
             case "SUCCEEDED":
                 self._deliver_success(reply)
             case "FAILED":
-                self._deliver_outcome(reply.id, Failed.named(reply.error))
+                self._deliver_outcome(reply, Failed.named(reply.error))
             case "TIMED_OUT":
-                self._deliver_outcome(reply.id, TimedOut())
+                self._deliver_outcome(reply, TimedOut())
             case "ABORTED":
-                self._deliver_outcome(reply.id, Aborted())
+                self._deliver_outcome(reply, Aborted())
             case _:
                 self.malformed += 1
 
-    def resolve(self, execution_id: str, outcome: Outcome) -> bool:
-        """Give `outcome` to the waiters of the execution; return whether any was still waiting."""
+    def resolve(self, execution_id: str, outcome: Outcome, redrives: int | None = None) -> bool:
+        """Give `outcome` to the waiters of the execution for which it counts; return whether any was still waiting.
+
+        The execution ended so after `redrives` redrives; None if that is not known.
+        """
         resolved = False
         for waiter in self._waiters.get(execution_id, ()):
-            if not waiter.done():
+            if not waiter.done() and waiter.accepts(redrives):
                 waiter.resolved_at = waiter.get_loop().time()
                 waiter.set_result(outcome)
                 resolved = True
@@ -266,20 +211,23 @@ class PendingReplies:
 
     def _deliver_success(self, reply: Reply) -> None:
         if isinstance(reply.output, msgspec.Raw):
-            self._deliver_outcome(reply.id, Succeeded(bytes(reply.output)))
+            self._deliver_outcome(reply, Succeeded(bytes(reply.output)))
         elif reply.output_text is None:
-            self._deliver_end(reply.id)
+            self._deliver_end(reply)
         else:
             try:
                 output = json_text.raw(reply.output_text)
             except ValueError:
                 self.malformed += 1
             else:
-                self._deliver_outcome(reply.id, Succeeded(output))
+                self._deliver_outcome(reply, Succeeded(output))
 
-    def _deliver_outcome(self, execution_id: str, outcome: Outcome) -> None:
-        if self.resolve(execution_id, outcome):
+    def _deliver_outcome(self, reply: Reply, outcome: Outcome) -> None:
+        execution_id = reply.id
+        if self.resolve(execution_id, outcome, reply.redrives):
             self.result += 1
+        elif self.deadline(execution_id) is not None:
+            self._deliver_doubtful(reply)
         elif execution_id in self._waiters or self._remembered.get(execution_id):
             self.duplicate += 1
         elif execution_id in self._remembered:
@@ -293,7 +241,20 @@ class PendingReplies:
             if waiter.on_progress is not None and not waiter.done():
                 waiter.on_progress(execution_id, progress)
 
-    def _deliver_end(self, execution_id: str) -> None:
+    def _deliver_end(self, reply: Reply) -> None:
+        waiting = [waiter for waiter in self._waiters.get(reply.id, ()) if not waiter.done()]
+        if waiting and not any(waiter.accepts(reply.redrives) for waiter in waiting):
+            self._deliver_doubtful(reply)
+            return
         self.announced += 1
-        if self.on_ended is not None and self.deadline(execution_id) is not None:
-            self.on_ended(execution_id)
+        if waiting and self.on_ended is not None:
+            self.on_ended(reply.id)
+
+    def _deliver_doubtful(self, reply: Reply) -> None:
+        """Handle an end that does not count as it is: of an earlier run, or without a word on which run it is about."""
+        if reply.redrives is not None:
+            self.late += 1
+            return
+        self.announced += 1
+        if self.on_end_reported is not None:
+            self.on_end_reported(reply.id)

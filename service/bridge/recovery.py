@@ -81,6 +81,10 @@ class Recovery:
         """Read an execution that has ended until its record shows the outcome."""
         self._lookups.request_ended(execution_id)
 
+    def lookup_reported(self, execution_id: str) -> None:
+        """Read an execution a few times, as an event says that it has ended: perhaps that is an earlier run."""
+        self._lookups.request_presumed(execution_id)
+
     def lookup_missed(self, execution_ids: Collection[str]) -> None:
         """Look up executions whose reply may have just been missed: their record may show the end later."""
         if not self._closed:

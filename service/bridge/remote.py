@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -33,9 +33,11 @@ SUBSCRIBE_TIMEOUT_S: Final = 3.0
 class _RemoteSubscription:
     """One execution that is subscribed to, and how many requests wait for it."""
 
-    def __init__(self, task: asyncio.Task[None]) -> None:
-        self.task = task
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None]
         self.users = 0
+        self.answered = asyncio.Event()
+        """Set once it is confirmed, or the record is polled instead."""
 
 
 class RemoteSubscriptions:
@@ -78,10 +80,11 @@ class RemoteSubscriptions:
         return self._prefix + execution_id
 
     @contextmanager
-    def listening(self, execution_id: str, channel: str | None) -> Iterator[None]:
+    def listening(self, execution_id: str, channel: str | None, *, idle: bool = False) -> Iterator[None]:
         """Receive the reply of an execution until the block ends; `channel` is the one in its own input, if any.
 
-        Register the waiter first. What ended before the channels were subscribed is then read from the record.
+        Register the waiter first. What ended before the channels were subscribed is then read from the record, unless
+        the execution is `idle`: it has ended, and is about to be redriven.
         """
         if channel is None and shard_of(execution_id) is None:
             with self._recovery.polling(execution_id):  # nothing reports its end
@@ -89,15 +92,15 @@ class RemoteSubscriptions:
             return
         channels = self._other_channels(execution_id, channel)
         if not channels:
-            if self._replies.was_pending(execution_id):
+            if self._replies.was_pending(execution_id) and not idle:
                 # Its reply may have come while no request was waiting; the record shows the end only after the reply.
                 self._recovery.lookup_missed([execution_id])
             yield
             return
         subscription = self._subscriptions.get(execution_id)
         if subscription is None:
-            task = self._tasks.spawn(self._listen(execution_id, channels))
-            subscription = self._subscriptions[execution_id] = _RemoteSubscription(task)
+            subscription = self._subscriptions[execution_id] = _RemoteSubscription()
+            subscription.task = self._tasks.spawn(self._listen(execution_id, channels, subscription.answered))
         subscription.users += 1
         try:
             yield
@@ -106,6 +109,13 @@ class RemoteSubscriptions:
             if not subscription.users:
                 del self._subscriptions[execution_id]
                 subscription.task.cancel()
+
+    async def wait_answered(self, execution_id: str) -> None:
+        """Wait until the reply can be received, or the record is polled instead; call it inside `listening`."""
+        if (subscription := self._subscriptions.get(execution_id)) is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                    await subscription.answered.wait()
 
     async def aclose(self) -> None:
         """Wait until the last subscriptions have ended; each ends in a bounded time."""
@@ -119,7 +129,7 @@ class RemoteSubscriptions:
             other.append(f"{self._namespace}/ended/{shard}/{execution_id}")
         return other
 
-    async def _listen(self, execution_id: str, channels: Sequence[str]) -> None:
+    async def _listen(self, execution_id: str, channels: Sequence[str], answered: asyncio.Event) -> None:
         """Subscribe, or poll, until cancelled, which happens when the last waiting request leaves."""
         cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         subscriptions = self._open(execution_id, channels)
@@ -127,7 +137,9 @@ class RemoteSubscriptions:
             if subscriptions is None or not await subscriptions.wait_answered(SUBSCRIBE_TIMEOUT_S):
                 log.info("execution_polled", execution_id=execution_id)
                 with self._recovery.polling(execution_id):
+                    answered.set()
                     await cancelled
+            answered.set()
             await cancelled
         finally:
             if subscriptions is not None:

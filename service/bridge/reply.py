@@ -21,7 +21,13 @@ class Reply(msgspec.Struct):
     output: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     output_text: str | None = msgspec.field(default=None, name="outputText")
     error: Any = None
+    redrives_: Any = msgspec.field(default=None, name="redrives")
     progress: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def redrives(self) -> int | None:
+        """How often the execution had been redriven before it ended so; None if the event does not say."""
+        return self.redrives_ if isinstance(self.redrives_, int) else None
 
 
 _REPLY: Final = msgspec.json.Decoder(Reply)
@@ -38,9 +44,9 @@ def decode(event: str) -> Reply:
     match members:
         case {"id": str(id_), "status": str(status)}:
             raw = {name: _raw(members[name]) for name in ("output", "progress") if name in members}
-            text = members.get("outputText")
+            text, error, redrives = (members.get(name) for name in ("outputText", "error", "redrives"))
             if text is None or isinstance(text, str):
-                return Reply(id_, status, output_text=text, error=members.get("error"), **raw)
+                return Reply(id_, status, output_text=text, error=error, redrives_=redrives, **raw)
     raise ValueError("not a reply")
 
 

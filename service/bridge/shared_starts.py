@@ -155,7 +155,9 @@ class SharedStarts:
             raise IdempotencyKeyReused(_OTHER_BODY)
         shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
         if execution.outcome is not None:
-            self._replies.resolve(execution_id, execution.outcome)
+            self._replies.resolve(execution_id, execution.outcome, execution.redrives)
+        elif execution.redrives:
+            self._replies.redriven(execution_id, execution.redrives)
 
 
 @contextmanager

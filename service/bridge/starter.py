@@ -73,7 +73,7 @@ class Starter:
         deadline = time.monotonic() + timeout
         while True:
             if not start.sent:
-                await self._wait_for_channel()
+                await self.wait_for_channel()
             async with self._client.start_slot(deadline - time.monotonic(), start.caller) as start_deadline:
                 # Waiting for the slot may have taken long: start nothing whose reply cannot be received.
                 if start.sent or self._channel.live:
@@ -101,7 +101,8 @@ class Starter:
             start.done = True
             start.input = ""  # no longer needed, and as large as a request may be
 
-    async def _wait_for_channel(self) -> None:
+    async def wait_for_channel(self) -> None:
+        """Wait until the channel is live; raise LinkDown if it has been down for LINK_GRACE_S, or was never live."""
         # Start nothing before its reply can be received: AppSync Events does not replay.
         if self._channel.live:
             return

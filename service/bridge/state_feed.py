@@ -58,13 +58,16 @@ class _Watched:
 class StateFeed:
     """Reports the states that executions enter.
 
-    Calls `on_ended` with the id of an execution whose history shows its end. Does nothing for a state machine that
-    keeps no record.
+    Calls `on_ended` with the id of an execution whose history shows its end; one that comes before the redrives of
+    which `redrives` knows is no end. Does nothing for a state machine that keeps no record.
     """
 
-    def __init__(self, record: RecordReader, on_ended: Callable[[str], None]) -> None:
+    def __init__(
+        self, record: RecordReader, on_ended: Callable[[str], None], redrives: Callable[[str], int] = lambda _: 0
+    ) -> None:
         self._record = record
         self._on_ended = on_ended
+        self._redrives = redrives
         self._watched: dict[str, _Watched] = {}
         self._turns: deque[_Watched] = deque()  # those that are read, each once
         self._tasks = BackgroundTasks()
@@ -144,7 +147,8 @@ class StateFeed:
                 await self._record.budgets.claim_history()
             page = await self._record.history(watched.execution_id, after, token)
             entered += page.entered
-            watched.ended = page.ended if number == 0 else watched.ended
+            if number == 0:
+                watched.ended = page.ended and page.redrives >= self._redrives(watched.execution_id)
             token = page.next_token
             if token is None or page.oldest <= after + 1:
                 break

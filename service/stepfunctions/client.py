@@ -36,6 +36,7 @@ MAX_CALLS: Final = MappingProxyType(
         "GetExecutionHistory": 32,
         "ListExecutions": 4,
         "StopExecution": 32,
+        "RedriveExecution": 32,
         "DescribeStateMachine": 1,
     }
 )
@@ -141,8 +142,7 @@ class StepFunctionsClient:
             record = await self._send(
                 "DescribeExecution", {"executionArn": self._arn.execution(execution_id)}, deadline
             )
-            seconds = records.duration_s(record, self._api.now())
-            return Execution(execution_id, record.get("input", ""), records.outcome(record), seconds)
+            return records.execution(record, execution_id, self._api.now())
 
         return await self._call("DescribeExecution", request, execution_id, timeout=timeout, retry=retry)
 
@@ -230,6 +230,21 @@ class StepFunctionsClient:
 
         await self._call("StopExecution", request, execution_id)
 
+    async def redrive(self, execution_id: str, number: int, caller: str | None = None) -> None:
+        """Run an execution again from where it failed, for the time of this `number`: 1 if it never was redriven.
+
+        A repeated call with the same number does nothing, for 15 minutes ("RedriveExecution", AWS Step Functions API
+        Reference). Calls wait for a slot in turn by `caller`. Raise NotRetryable, or what `describe` raises.
+        """
+        arn = self._arn.execution(execution_id)
+        arguments = {"executionArn": arn, "clientToken": f"{execution_id}.{number}"}
+
+        async def request(deadline: float) -> None:
+            response = await self._send("RedriveExecution", arguments, deadline)
+            response["redriveDate"]  # a response without it is malformed
+
+        await self._call("RedriveExecution", request, execution_id, caller=caller)
+
     async def _call(
         self,
         action: str,
@@ -238,8 +253,9 @@ class StepFunctionsClient:
         *,
         timeout: float | None = None,
         retry: bool = True,
+        caller: str | None = None,
     ) -> T:
-        async with self._retrying.slot(self._slots[action], timeout) as deadline:
+        async with self._retrying.slot(self._slots[action], timeout, caller) as deadline:
             return await self._retrying.run(
                 action, request, execution_id, deadline, retried=RETRIED_CALLS if retry else ()
             )

@@ -52,19 +52,21 @@ class ReadBudgets:
             "ListExecutions": self.list.bucket,
         }
 
-    def claim(self, *, spare: bool = False) -> Budget | None:
+    def claim(self, *, spare: bool = False, redriven: bool = False) -> Budget | None:
         """Take a token for one read of an outcome from either quota; None if both are used up.
 
-        With `spare`, half of each quota is left for other reads.
+        With `spare`, half of each quota is left for other reads. For an execution that was `redriven` only the call
+        counts that shows how often.
         """
-        for budget in self._usable():
+        for budget in self._usable(redriven=redriven):
             if budget.bucket.take(_reserve(budget, spare)):
                 return budget
         return None
 
-    def seconds_to_wait(self, *, spare: bool = False) -> float:
+    def seconds_to_wait(self, *, spare: bool = False, redriven: bool = False) -> float:
         """Return the seconds until `claim` may succeed; 0 if now."""
-        return min(budget.bucket.seconds_to_wait(_reserve(budget, spare)) for budget in self._usable())
+        usable = self._usable(redriven=redriven)
+        return min(budget.bucket.seconds_to_wait(_reserve(budget, spare)) for budget in usable)
 
     def claim_instead(self, refused: Budget) -> Budget | None:
         """Take a token from the other quota, because a call was just refused; None if there is none."""
@@ -78,8 +80,10 @@ class ReadBudgets:
         while not self.history.bucket.take(reserve):  # noqa: ASYNC110 - a bucket has no event to wait for
             await asyncio.sleep(self.history.bucket.seconds_to_wait(reserve))
 
-    def _usable(self) -> Sequence[Budget]:
+    def _usable(self, *, redriven: bool = False) -> Sequence[Budget]:
         """Return the budgets of the two calls without one that was just refused, unless both were."""
+        if redriven:
+            return (self.describe,)
         budgets = (self.describe, self.history)
         usable = [budget for budget in budgets if self._clock() >= self._refused_until.get(budget, 0.0)]
         return usable or budgets

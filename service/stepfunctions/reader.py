@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.errors import Refused, Throttled, UnknownExecution
 from service.stepfunctions.budget import TOKEN_TIMEOUT_S
+from service.stepfunctions.records import End
 
 if TYPE_CHECKING:
     from service.stepfunctions.budget import Budget
@@ -77,26 +78,30 @@ class RecordReader:
             lambda: self._client.describe(execution_id), execution_id, guess=guess, timeout=timeout
         )
 
-    async def outcome(self, execution_id: str, claimed: Budget) -> Outcome | None:
+    async def end(self, execution_id: str, claimed: Budget) -> End | None:
         """Read how an execution ended, by the call whose token was claimed; None if it is running.
 
         There is one attempt only, to spare an account that is throttled; if this call is refused, the other one is
         made instead. Raise Throttled, UnknownExecution, or the like.
         """
         try:
-            return await self._outcome(execution_id, claimed)
+            return await self._end(execution_id, claimed)
         except Refused:
             other = self.budgets.claim_instead(claimed)
             if other is None:
                 raise
-            return await self._outcome(execution_id, other)
+            return await self._end(execution_id, other)
 
-    async def _outcome(self, execution_id: str, claimed: Budget) -> Outcome | None:
+    async def _end(self, execution_id: str, claimed: Budget) -> End | None:
+        redrives: int | None = None
         if claimed is self.budgets.history:
             read = self._client.outcome_from_history(execution_id, timeout=RECOVERY_READ_TIMEOUT_S)
-            return await claimed.spend(read)
-        record = self._client.describe(execution_id, timeout=RECOVERY_READ_TIMEOUT_S, retry=False)
-        return (await claimed.spend(record)).outcome
+            outcome = await claimed.spend(read)
+        else:
+            record = self._client.describe(execution_id, timeout=RECOVERY_READ_TIMEOUT_S, retry=False)
+            execution = await claimed.spend(record)
+            outcome, redrives = execution.outcome, execution.redrives
+        return None if outcome is None else End(outcome, redrives)
 
     async def confirm(self, execution_id: str) -> Outcome | None:
         """Read how an execution that may not exist has ended; None if it is running.
@@ -107,7 +112,8 @@ class RecordReader:
         claimed = self.budgets.claim()
         if claimed is None:
             raise Throttled("The API quota for reading executions is used up.", execution_id=execution_id)
-        return await self.outcome(execution_id, claimed)
+        end = await self.end(execution_id, claimed)
+        return None if end is None else end.outcome
 
     async def history(self, execution_id: str, after: int, next_token: str | None) -> HistoryPage:
         """Read a page of an execution's history, newest event first; a small one if events up to `after` are known.

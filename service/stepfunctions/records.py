@@ -23,7 +23,20 @@ class Execution:
     outcome: Outcome | None
     """How it ended; None while it runs."""
     seconds: float
-    """How long it took, or has run so far."""
+    """How long it took, or has run so far, since it was last redriven."""
+    redrives: int = 0
+    """How often it was redriven."""
+    redrive_refusal: str = ""
+    """Why AWS does not redrive it now; empty if it would."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an execution ended."""
+
+    outcome: Outcome
+    redrives: int | None
+    """After how many redrives; None if what was read does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,8 @@ class HistoryPage:
     """Whether the newest event on the page is the end of the execution."""
     next_token: str | None
     """The token of the page with the events before these; None on the last one."""
+    redrives: int = 0
+    """How often it was redriven, as far as the events on the page show."""
 
 
 def history_page(page: dict[str, Any]) -> HistoryPage:
@@ -56,7 +71,9 @@ def history_page(page: dict[str, Any]) -> HistoryPage:
     # Every kind of state has a type of its own, such as TaskStateEntered, and they share the name of the details.
     entered = [(int(event["id"]), str(event[_ENTERED]["name"])) for event in events if _ENTERED in event]
     ended = bool(events) and events[0]["type"] in _ENDS
-    return HistoryPage(entered, int(events[-1]["id"]) if events else 0, ended, page.get("nextToken"))
+    redriven = (event.get("executionRedrivenEventDetails", {}).get("redriveCount", 0) for event in events)
+    redrives = max(map(int, redriven), default=0)
+    return HistoryPage(entered, int(events[-1]["id"]) if events else 0, ended, page.get("nextToken"), redrives)
 
 
 def last_event(events: list[dict[str, Any]]) -> Outcome | None:
@@ -77,10 +94,23 @@ def last_event(events: list[dict[str, Any]]) -> Outcome | None:
 def duration_s(record: dict[str, Any], now: float) -> float:
     """Return how many seconds an execution took, or has run so far, from a response of DescribeExecution.
 
-    `now` is the time by AWS's clock.
+    The time before its last redrive does not count. `now` is the time by AWS's clock.
     """
     end = float(record.get("stopDate", now))
-    return max(0.0, end - float(record.get("startDate", end)))  # the two may be times of different clocks
+    start = float(record.get("redriveDate") or record.get("startDate", end))
+    return max(0.0, end - start)  # the two may be times of different clocks
+
+
+def execution(record: dict[str, Any], id_: str, now: float) -> Execution:
+    """Read a response of DescribeExecution; `now` is the time by AWS's clock."""
+    return Execution(
+        id_,
+        record.get("input", ""),
+        outcome(record),
+        duration_s(record, now),
+        int(record.get("redriveCount") or 0),
+        str(record.get("redriveStatusReason") or ""),
+    )
 
 
 def outcome(record: dict[str, Any]) -> Outcome | None:

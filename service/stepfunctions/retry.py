@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import (
+    NotRetryable,
     OutcomeUnknown,
     Problem,
     Refused,
@@ -31,7 +32,9 @@ RETRIED_STARTS: Final = (Throttled, Unreachable, OutcomeUnknown)
 RETRIED_CALLS: Final = (Unreachable, OutcomeUnknown)
 """The same for other calls. If they are throttled, the next one needs a token: service/stepfunctions/budget.py."""
 
-_ABOUT_ONE_EXECUTION: Final = frozenset({"DescribeExecution", "GetExecutionHistory", "StopExecution"})
+_ABOUT_ONE_EXECUTION: Final = frozenset(
+    {"DescribeExecution", "GetExecutionHistory", "StopExecution", "RedriveExecution"}
+)
 """The actions whose ARN is that of an execution."""
 
 
@@ -74,8 +77,8 @@ class Retrying:
 
         It calls `action`, gets the time at which it has to end, and knows itself whether it was sent by then. It is
         repeated after the `retried` problems. Problems name `execution_id`, and for the log what failed. Raise
-        Throttled, Unreachable, OutcomeUnknown or Refused for the way the last attempt failed, UnknownExecution or
-        ExecutionExists if Step Functions says so.
+        Throttled, Unreachable, OutcomeUnknown or Refused for the way the last attempt failed, UnknownExecution,
+        NotRetryable or ExecutionExists if Step Functions says so.
         """
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self.timeout)
@@ -130,6 +133,8 @@ def _translate_error(error: AwsError, action: str, execution_id: str | None) -> 
         return ExecutionExists()
     if code == "ExecutionDoesNotExist" or (code == "InvalidArn" and action in _ABOUT_ONE_EXECUTION):
         return UnknownExecution("There is no execution with this id.", execution_id=execution_id)
+    if code == "ExecutionNotRedrivable":
+        return NotRetryable("Step Functions refused to retry this execution.", execution_id=execution_id)
     if error.throttled:
         return Throttled("Step Functions throttled the call.", execution_id=execution_id)
     if error.status >= 500:

@@ -59,15 +59,22 @@ DESCRIBE_EXECUTION_QUOTA: Final = Quota(300, 15)
 GET_EXECUTION_HISTORY_QUOTA: Final = Quota(400, 20)
 LIST_EXECUTIONS_QUOTA: Final = Quota(200, 5)
 STOP_EXECUTION_QUOTA: Final = Quota(1000, 200)
+REDRIVE_EXECUTION_QUOTA: Final = Quota(1300, 300)
 
-# The value of all other regions. The read quotas of those are settings.
+# The values of all other regions. The read quotas of those are settings.
 _SMALL_STOP_EXECUTION_QUOTA: Final = Quota(500, 25)
+_SMALL_REDRIVE_EXECUTION_QUOTA: Final = Quota(800, 150)
 _LARGE_REGIONS: Final = frozenset({"us-east-1", "us-west-2", "eu-west-1"})
 
 
 def stop_execution_quota(region: str) -> Quota:
     """Return the quota of StopExecution in a region."""
     return STOP_EXECUTION_QUOTA if region in _LARGE_REGIONS else _SMALL_STOP_EXECUTION_QUOTA
+
+
+def redrive_execution_quota(region: str) -> Quota:
+    """Return the quota of RedriveExecution in a region."""
+    return REDRIVE_EXECUTION_QUOTA if region in _LARGE_REGIONS else _SMALL_REDRIVE_EXECUTION_QUOTA
 
 
 class TokenBucket:

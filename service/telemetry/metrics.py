@@ -67,8 +67,8 @@ class Metrics:
         build.info({"version": __version__, "python": platform.python_version()})
         self._requests = Counter(
             "sync_front_requests",
-            "Finished requests, by workflow, operation (start, read, stop) and outcome (succeeded, running, stopped, "
-            "ended, or the problem's slug).",
+            "Finished requests, by workflow, operation (start, read, retry, stop) and outcome (succeeded, running, "
+            "stopped, ended, or the problem's slug).",
             ["workflow", "operation", "outcome"],
             registry=self.registry,
         )

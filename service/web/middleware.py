@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _OPERATIONS: Final = {"POST": "start", "GET": "read", "HEAD": "read", "DELETE": "stop"}
+_RETRY: Final = "/{id}/retry"
 _PROBES: Final = ("/healthz", "/readyz", "/metrics")
 _OUTCOMES: Final = {200: "succeeded", 202: "running"}
 _NO_CONTENT: Final = {"DELETE": "stopped", "GET": "ended"}
@@ -124,7 +125,7 @@ def _end(request: web.Request, context: Context, started_at: float, *, status: i
     outcome = problem or ("running" if running else ended or "other")
     workflow = request.app[WORKFLOWS].get(route)
     if workflow is not None:
-        operation = _OPERATIONS.get(request.method, "other")
+        operation = "retry" if route.endswith(_RETRY) else _OPERATIONS.get(request.method, "other")
         metrics = request.app[METRICS]
         metrics.ended(workflow, operation, outcome)
         if more is not None and "workflow_error" in more:

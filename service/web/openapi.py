@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from service import __version__, errors
-from service.web import problem_responses
+from service import __version__
+from service.web import operations, problem_responses
 from service.web.components import EXECUTION_ID, components, ref, request_schema_name, result_schema_name
-from service.web.context import MAPPED
 from service.web.example import example
 from service.web.negotiation import JSON, STREAM
 from service.web.problem_responses import OF_A_RESULT, REQUEST_ID
@@ -17,66 +16,6 @@ if TYPE_CHECKING:
 
     from service.errors import Problem
     from service.web.workflow import Workflow
-
-_FAILED_CALLS: Final = (errors.Throttled, errors.Unreachable, errors.Refused, errors.OutcomeUnknown, errors.AtCapacity)
-_FAILED_WORKFLOWS: Final = (
-    errors.WorkflowFailed,
-    errors.InvalidResult,
-    errors.WorkflowAborted,
-    errors.WorkflowTimedOut,
-)
-
-CREATE: Final = (
-    errors.MalformedJson,
-    errors.InvalidIdempotencyKey,
-    errors.IdempotencyUnavailable,
-    errors.NotAcceptable,
-    errors.BodyTooSlow,
-    errors.IdempotencyConflict,
-    errors.BodyTooLarge,
-    errors.NotJson,
-    errors.UnsupportedEncoding,
-    errors.SchemaViolation,
-    errors.IdempotencyKeyReused,
-    errors.CallerShareExceeded,
-    errors.CallerRateExceeded,
-    errors.CallerUnknown,
-    *_FAILED_WORKFLOWS,
-    *_FAILED_CALLS,
-    errors.Draining,
-    errors.LinkDown,
-)
-READ: Final = (
-    errors.UnknownExecution,
-    errors.NotAcceptable,
-    errors.CallerRateExceeded,
-    errors.CallerUnknown,
-    *_FAILED_WORKFLOWS,
-    *_FAILED_CALLS,
-)
-REMOVE: Final = (errors.UnknownExecution, errors.CallerRateExceeded, errors.CallerUnknown, *_FAILED_CALLS)
-
-OUTCOMES: Final = {
-    "start": (
-        "succeeded",
-        "running",
-        *(problem.slug for problem in CREATE),
-        MAPPED,
-        "unexpected",
-        "client-disconnected",
-    ),
-    "read": (
-        "succeeded",
-        "running",
-        "ended",
-        *(problem.slug for problem in READ),
-        MAPPED,
-        "unexpected",
-        "client-disconnected",
-    ),
-    "stop": ("stopped", *(problem.slug for problem in REMOVE), "unexpected", "client-disconnected"),
-}
-"""The outcomes of each operation, by which the requests are counted."""
 
 
 def document(workflows: Sequence[Workflow], *, prefix: str, read_foreign: bool = False) -> dict[str, Any]:
@@ -160,6 +99,7 @@ def _paths(workflow: Workflow) -> dict[str, dict[str, Any]]:
             "head": _head(workflow),
             "delete": _stop(workflow),
         },
+        f"{workflow.path}/{{id}}/retry": {"parameters": [ref("parameters", "Id")], "post": _retry(workflow)},
     }
 
 
@@ -176,7 +116,7 @@ def _create(workflow: Workflow) -> dict[str, Any]:
     for response in results.values():
         response["links"] = links
     operation = _operation(
-        f"create{workflow.title}", "Start a workflow and wait for its result", results, CREATE, workflow
+        f"create{workflow.title}", "Start a workflow and wait for its result", results, operations.CREATE, workflow
     )
     operation["description"] = (
         f"Waits up to {workflow.waits.response:g} seconds for the result. If `Accept` prefers `{STREAM}`, the response "
@@ -194,7 +134,7 @@ def _read(workflow: Workflow) -> dict[str, Any]:
     complete = f"The stream is complete: `Last-Event-ID: end` with `{STREAM}`."
     results = _results(workflow) | {204: {"description": complete, "headers": REQUEST_ID}}
     operation = _operation(
-        f"read{workflow.title}", "Get the result of an execution, or wait for it", results, READ, workflow
+        f"read{workflow.title}", "Get the result of an execution, or wait for it", results, operations.READ, workflow
     )
     operation["description"] = (
         "Responds with what is known now, from Step Functions' own record, or waits with `Prefer: wait=N`. If `Accept` "
@@ -209,7 +149,7 @@ def _head(workflow: Workflow) -> dict[str, Any]:
         f"head{workflow.title}",
         "Get the status and headers of a JSON response to `GET`",
         _results(workflow),
-        READ,
+        operations.READ,
         workflow,
     )
     operation["description"] = "Responds like `GET`, without the body; never as a stream."
@@ -219,9 +159,25 @@ def _head(workflow: Workflow) -> dict[str, Any]:
     return operation
 
 
+def _retry(workflow: Workflow) -> dict[str, Any]:
+    operation = _operation(
+        f"retry{workflow.title}",
+        "Run a failed execution again, and wait for its result",
+        _results(workflow),
+        operations.RETRY,
+        workflow,
+    )
+    operation["description"] = (
+        "Runs an execution that failed, timed out or was stopped again from where it failed, with the same input, for "
+        f"14 days after its end. Waits like `create{workflow.title}`, also for one that runs already."
+    )
+    operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId")]
+    return operation
+
+
 def _stop(workflow: Workflow) -> dict[str, Any]:
     stopped = {204: {"description": "The execution is stopped or had already ended.", "headers": REQUEST_ID}}
-    operation = _operation(f"stop{workflow.title}", "Stop an execution", stopped, REMOVE)
+    operation = _operation(f"stop{workflow.title}", "Stop an execution", stopped, operations.REMOVE)
     operation["description"] = "Requests that wait for it are answered: the workflow was aborted."
     return operation
 

@@ -47,7 +47,7 @@ class StartRequest(EventRequest):
 
 @dataclass(slots=True)
 class FollowRequest(EventRequest):
-    """GET: read the result of an execution, or wait for it."""
+    """GET: read the result of an execution, or wait for it; POST to its `retry`: run it again first."""
 
     execution_id: str
     """The execution that the path names."""
@@ -102,6 +102,20 @@ class RequestReader:
             stream=stream,
             execution_id=id_,
             foreign=foreign,
+            last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
+        )
+
+    def retry(self, request: web.Request) -> FollowRequest:
+        """Read a POST to `retry`; raise CallerUnknown, CallerRateExceeded, UnknownExecution or NotAcceptable."""
+        id_, foreign = self._existing(request)
+        if foreign:
+            raise _unknown()
+        stream = _wants_stream(request)
+        return FollowRequest(
+            preferences=self._preferences(request, stream=stream),
+            stream=stream,
+            execution_id=id_,
+            foreign=False,
             last_event_id=request.headers.get(LAST_EVENT_ID, "") if stream else "",
         )
 

@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.telemetry import protobuf
-from service.web import cors, docs, expectations, openapi
+from service.web import cors, docs, expectations, openapi, operations
 from service.web.context import DRAINING, METRICS, TRACES, WORKFLOWS
 from service.web.documents import Document
 from service.web.middleware import handle_errors, name_server, sample_log
@@ -69,7 +69,7 @@ class Routes:
         app = web.Application(middlewares=[handle_errors], client_max_size=MAX_INPUT_BYTES)
         app[METRICS] = self._metrics
         for workflow in self._workflows:
-            self._metrics.expect(workflow.name, openapi.OUTCOMES)
+            self._metrics.expect(workflow.name, operations.OUTCOMES)
         sample_log(app)
         app.on_response_prepare.extend((expectations.reject, name_server))
         app[TRACES] = traces
@@ -79,7 +79,7 @@ class Routes:
             f"{prefix}{workflow.path}{end}": workflow.name
             for prefix in prefixes
             for workflow in self._workflows
-            for end in ("", "/{id}")
+            for end in ("", "/{id}", "/{id}/retry")
         }
         for prefix in prefixes:
             for routes in self._workflow_routes:

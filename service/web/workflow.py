@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from service.bridge.bridge import Bridge
     from service.bridge.ids import Ids
+    from service.bridge.retries import Retries
     from service.web.events import WatchStates
     from service.web.preferences import Waits
     from service.web.schema import JsonSchema
@@ -26,6 +27,7 @@ class Workflow:
     path: str
     """Where requests go, such as `/event`."""
     bridge: Bridge
+    retries: Retries
     ids: Ids
     schema: JsonSchema
     """What request bodies must match."""

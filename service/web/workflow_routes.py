@@ -39,6 +39,7 @@ class WorkflowRoutes:
             web.post(path, self.create),
             web.get(f"{path}/{{id}}", self.read),
             web.delete(f"{path}/{{id}}", self.remove),
+            web.post(f"{path}/{{id}}/retry", self.retry),
         ]
 
     async def create(self, request: web.Request) -> web.StreamResponse:
@@ -84,6 +85,24 @@ class WorkflowRoutes:
             event_request.execution_id, wait, foreign=event_request.foreign, caller=request[CONTEXT].caller
         )
         return self._responses.json(request, event_request.preferences, result, time.perf_counter() - started_at)
+
+    async def retry(self, request: web.Request) -> web.StreamResponse:
+        """POST to an execution's `retry`: run it again from where it failed, and respond with its result."""
+        event_request = self._requests.retry(request)
+        started_at = time.perf_counter()
+        stream = None
+        if event_request.stream:
+            stream = Stream(self._held, self._workflow.watch_states, event_request.last_event_id)
+        work = self._workflow.retries.retry(
+            event_request.execution_id,
+            event_request.preferences.wait,
+            caller=request[CONTEXT].caller,
+            on_start=None if stream is None else stream.open,
+            on_progress=None if stream is None else stream.progress,
+        )
+        if stream is not None:
+            return await self._responses.stream(request, event_request.preferences, stream, work)
+        return self._responses.json(request, event_request.preferences, await work, time.perf_counter() - started_at)
 
     async def remove(self, request: web.Request) -> web.Response:
         """DELETE an execution: stop the execution."""

@@ -314,10 +314,10 @@ async def test_only_executions_that_succeed_show_how_long_the_next_one_will_take
         assert ((await submitted).workflow or 0) > 0
         made.endpoint.script("DescribeExecution", described("FAILED", error="Broken", stopDate=11.0))
         await made.bridge.follow("exec-1", 0)
-        assert made.bridge._durations.typical_seconds == 0
+        assert made.bridge.durations.typical_seconds == 0
         made.endpoint.script("DescribeExecution", described("SUCCEEDED", output="1", stopDate=11.0))
         await made.bridge.follow("exec-1", 0)
-        assert made.bridge._durations.typical_seconds == 10
+        assert made.bridge.durations.typical_seconds == 10
 
 
 async def test_a_later_read_is_answered_from_the_record() -> None:

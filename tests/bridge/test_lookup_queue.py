@@ -8,9 +8,10 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.bridge import listings, lookup_queue
-from service.bridge.pending import Waiter
+from service.bridge.waiter import Waiter
 from service.stepfunctions.budget import Budget
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, TimedOut
+from service.stepfunctions.records import End
 from service.stepfunctions.token_bucket import Quota
 from tests.support.ledger import Scene, outcome, scene
 from tests.support.outcomes import success
@@ -227,14 +228,14 @@ async def test_a_bug_in_one_read_does_not_affect_other_waiters(monkeypatch: pyte
     monkeypatch.setattr(lookup_queue, "RETRY_FAILED_READ_AFTER_S", 0.05)
     async with scene() as made:
         first, second = made.expect("a", "SUCCEEDED"), made.expect("b", "SUCCEEDED")
-        read, faults = made.record.outcome, [ZeroDivisionError()]
+        read, faults = made.record.end, [ZeroDivisionError()]
 
-        async def outcome_of(execution_id: str, claimed: Budget) -> Outcome | None:
+        async def end_of(execution_id: str, claimed: Budget) -> End | None:
             if faults:
                 raise faults.pop()
             return await read(execution_id, claimed)
 
-        monkeypatch.setattr(made.record, "outcome", outcome_of)
+        monkeypatch.setattr(made.record, "end", end_of)
         made.recovery.lookup(["a", "b"])
         assert await outcome(first) == success("a")
         assert await outcome(second) == success("b")
@@ -363,7 +364,7 @@ async def test_a_lookup_that_fails_is_logged(
 ) -> None:
     async with scene() as made:
         if action == "a bug":
-            monkeypatch.setattr(made.record, "outcome", None)
+            monkeypatch.setattr(made.record, "end", None)
         made.endpoint.script(action, error("InternalFailure", 500))
         names = [f"e{n}" for n in range(number)]
         for name in names:

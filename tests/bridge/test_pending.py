@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from service.bridge import pending as pending_module
-from service.bridge.pending import PendingReplies, Waiter
+from service.bridge.pending import PendingReplies
+from service.bridge.waiter import Waiter
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
 from tests.support.outcomes import success
 

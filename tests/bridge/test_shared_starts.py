@@ -85,7 +85,7 @@ async def test_the_duration_of_an_execution_is_its_whole_duration_whenever_a_req
         made.endpoint.script("DescribeExecution", ended)
         for _ in range(3):
             assert (await submit(made)).workflow == 10.5
-        assert made.bridge._durations.typical_seconds == 10.5
+        assert made.bridge.durations.typical_seconds == 10.5
 
 
 async def test_another_body_under_the_key_is_refused_while_the_first_runs() -> None:

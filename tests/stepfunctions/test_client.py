@@ -14,7 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 from structlog.testing import capture_logs
 
-from service.errors import OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
+from service.errors import NotRetryable, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
 from service.stepfunctions.records import HistoryPage
 from service.stepfunctions.retry import ExecutionExists
@@ -142,6 +142,34 @@ async def test_a_stop_names_the_execution(endpoint: ScriptedStepFunctions, clien
     assert endpoint.calls[0][1] == {"executionArn": ARN.execution("exec-1")}
 
 
+async def test_a_redrive_names_the_execution_and_which_one_it_is(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("RedriveExecution", ok(redriveDate=1.0))
+    await client.redrive("exec-1", 3)
+    assert endpoint.calls[0][1] == {"executionArn": ARN.execution("exec-1"), "clientToken": "exec-1.3"}
+
+
+async def test_a_redrive_that_aws_refuses_is_not_retryable(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("RedriveExecution", error("ExecutionNotRedrivable"))
+    with pytest.raises(NotRetryable):
+        await client.redrive("exec-1", 1)
+    assert endpoint.count("RedriveExecution") == 1
+
+
+async def test_a_record_shows_how_often_it_was_redriven_and_how_long_it_has_run_since(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    more = {"stopDate": 100.0, "redriveDate": 97.0, "redriveCount": 2, "redriveStatusReason": "Too late."}
+    endpoint.script("DescribeExecution", described("FAILED", **more), described("FAILED", stopDate=3.0))
+    read = await client.describe("exec-1")
+    assert (read.redrives, read.redrive_refusal, read.seconds) == (2, "Too late.", 3.0)
+    read = await client.describe("exec-1")
+    assert (read.redrives, read.redrive_refusal, read.seconds) == (0, "", 2.0)
+
+
 async def test_a_listing_can_be_filtered_and_continued(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:
@@ -160,9 +188,10 @@ async def test_a_history_is_read_newest_first_without_data_and_can_be_continued(
 ) -> None:
     end = {"id": 5, "type": "ExecutionSucceeded", "timestamp": 1.0, "executionSucceededEventDetails": {}}
     entered = {"id": 4, "type": "TaskStateEntered", "timestamp": 1.0, "stateEnteredEventDetails": {"name": "Price"}}
+    redriven = {"id": 3, "type": "ExecutionRedriven", "executionRedrivenEventDetails": {"redriveCount": 2}}
     start = {"id": 1, "type": "ExecutionStarted", "timestamp": 1.0, "executionStartedEventDetails": {}}
-    endpoint.script("GetExecutionHistory", ok(events=[end, entered], nextToken="more"), ok(events=[start]))
-    assert await client.history("exec-1", limit=2) == HistoryPage([(4, "Price")], 4, ended=True, next_token="more")
+    endpoint.script("GetExecutionHistory", ok(events=[end, entered, redriven], nextToken="more"), ok(events=[start]))
+    assert await client.history("exec-1", limit=2) == HistoryPage([(4, "Price")], 3, True, "more", redrives=2)
     assert await client.history("exec-1", limit=2, next_token="more") == HistoryPage([], 1, False, None)
     common = {"executionArn": ARN.execution("exec-1"), "includeExecutionData": False, "reverseOrder": True}
     assert endpoint.calls[0][1] == common | {"maxResults": 2}
@@ -208,6 +237,7 @@ ACTIONS: dict[str, Callable[[StepFunctionsClient], Awaitable[object]]] = {
     "GetExecutionHistory": lambda client: client.outcome_from_history("exec-1"),
     "ListExecutions": lambda client: client.list(),
     "StopExecution": lambda client: client.stop("exec-1"),
+    "RedriveExecution": lambda client: client.redrive("exec-1", 1),
     "DescribeStateMachine": lambda client: client.is_express(),
 }
 
@@ -226,6 +256,7 @@ async def test_an_action_that_does_not_respond_leaves_the_slots_of_all_others(
     endpoint.script("GetExecutionHistory", ok(events=[]))
     endpoint.script("ListExecutions", ok(executions=[]))
     endpoint.script("StopExecution", ok(stopDate=1.0))
+    endpoint.script("RedriveExecution", ok(redriveDate=1.0))
     endpoint.script(slow, gated(asyncio.Event(), ok()))
     async with step_functions_client(endpoint.url, max_starts=4, timeout=20, attempt_timeout=20) as client:
         number = MAX_CALLS.get(slow, 4)
@@ -290,6 +321,7 @@ async def test_a_host_that_cannot_be_reached_is_named_for_the_log(
     [
         ("StartExecution", lambda client: client.start("a", "{}"), {400, 500}),
         ("StopExecution", lambda client: client.stop("a"), {500}),
+        ("RedriveExecution", lambda client: client.redrive("a", 1), {500}),
         ("DescribeExecution", lambda client: client.describe("a"), {500}),
         ("ListExecutions", lambda client: client.list(), {500}),
         ("DescribeExecution", lambda client: client.describe("a", retry=False), set()),

@@ -133,7 +133,7 @@ async def test_a_recovery_read_is_made_once_and_not_repeated_when_it_fails(call:
         record = made.record
         claimed = record.budgets.describe if call == "DescribeExecution" else record.budgets.history
         with pytest.raises(Unavailable):
-            await record.outcome("exec-1", claimed)
+            await record.end("exec-1", claimed)
         assert made.endpoint.count(call) == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stepfunctions.token_bucket import Quota, TokenBucket, stop_execution_quota
+from service.stepfunctions.token_bucket import Quota, TokenBucket, redrive_execution_quota, stop_execution_quota
 
 
 class Clock:
@@ -122,3 +122,8 @@ def test_after_exactly_the_time_to_wait_there_is_a_token() -> None:
 )
 def test_small_regions_have_a_smaller_quota_of_stops(region: str, quota: str) -> None:
     assert str(stop_execution_quota(region)) == quota
+
+
+@pytest.mark.parametrize(("region", "quota"), [("us-east-1", "1300/300"), ("sa-east-1", "800/150")])
+def test_small_regions_have_a_smaller_quota_of_redrives(region: str, quota: str) -> None:
+    assert str(redrive_execution_quota(region)) == quota

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
-from service.bridge.pending import PendingReplies, Waiter
+from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
+from service.bridge.waiter import Waiter
 from service.errors import OutcomeUnknown, Problem, Throttled
 from service.local import AWS_QUOTAS
 from service.stepfunctions.outcomes import Outcome

@@ -71,6 +71,7 @@ def routes(made: Stage, **options: Any) -> Routes:
         name="event",
         path="/event",
         bridge=made.bridge,
+        retries=made.retries,
         ids=Ids("event", [ID_SECRET], key_secret),
         schema=JsonSchema.load(DEMO_SCHEMA),
         waits=Waits(options.pop("response_timeout", 10), options.pop("stream_timeout", 10)),

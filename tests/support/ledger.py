@@ -10,8 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from service.bridge.pending import PendingReplies, Waiter
+from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
+from service.bridge.waiter import Waiter
 from service.stepfunctions.outcomes import Outcome
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader

@@ -13,19 +13,22 @@ from uuid import uuid4
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
 from service.bridge.bridges import Bridges
+from service.bridge.envelope import EnvelopeMode
 from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.reply_channel import ReplyChannel
 from service.bridge.result import Result
+from service.bridge.retries import Retries
 from service.bridge.share import Share
 from service.bridge.starter import Starter
 from service.stepfunctions.budget import Budget
 from service.stepfunctions.client import StepFunctionsClient
 from service.stepfunctions.read_budgets import ReadBudgets
 from service.stepfunctions.reader import RecordReader
+from service.stepfunctions.redriver import Redriver
 from service.stepfunctions.stopper import Stopper
-from service.stepfunctions.token_bucket import STOP_EXECUTION_QUOTA
+from service.stepfunctions.token_bucket import REDRIVE_EXECUTION_QUOTA, STOP_EXECUTION_QUOTA
 from tests.support.step_functions import STARTED, ScriptedStepFunctions, gated, step_functions_client
 
 SHARD = "11e"
@@ -106,15 +109,18 @@ class Stage:
         )
         self.admission = Admission(max_in_flight, caller_limit)
         self.stopper = Stopper(client, Budget(STOP_EXECUTION_QUOTA))
-        self.bridge = Bridge(
-            Starter(client, self.channel),
-            self.stopper,
-            self.record,
-            self.replies,
-            self.recovery,
-            self.remote,
-            Share(self.admission, options.pop("share", None)),
-            **options,
+        self.replies.on_end_reported = self.recovery.lookup_reported
+        starter = Starter(client, self.channel)
+        share = Share(self.admission, options.pop("share", None))
+        parts = (self.record, self.replies, self.recovery, self.remote, share)
+        self.bridge = Bridge(starter, self.stopper, *parts, **options)
+        self.retries = Retries(
+            Redriver(client, Budget(REDRIVE_EXECUTION_QUOTA)),
+            starter,
+            *parts,
+            input_mode=options.get("input_mode") or EnvelopeMode(),
+            follow=self.bridge.follow,
+            durations=self.bridge.durations,
         )
         self.bridges = Bridges(self.admission, self.replies, [self.bridge])
         self.endpoint.script("StartExecution", STARTED)

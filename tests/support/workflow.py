@@ -18,6 +18,7 @@ def a_workflow(
     values: dict[str, Any] = {"name": "event", "path": "/event"} | options
     return Workflow(
         bridge=cast("Any", absent),
+        retries=cast("Any", absent),
         ids=cast("Any", absent),
         schema=schema or JsonSchema.load(DEMO_SCHEMA),
         waits=Waits(response_timeout, stream_timeout),

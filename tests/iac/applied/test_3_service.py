@@ -75,6 +75,9 @@ async def test_a_location_works_through_the_api(system: System, service: Running
     uri = system.integrations["DELETE /event/{id}"].replace("{id}", body["id"])
     assert (await service.request(uri, "DELETE"))[0] == 204
     assert service.aws.executions[body["id"]].status == "ABORTED"
+    uri = system.integrations["POST /event/{id}/retry"].replace("{id}", body["id"])
+    assert (await service.request(uri, "POST", headers={"Prefer": "respond-async"}))[0] == 202
+    assert service.aws.executions[body["id"]].redrive_count == 1
 
 
 async def test_the_health_checks_of_load_balancer_and_container_pass(system: System, service: Running) -> None:
@@ -96,8 +99,10 @@ async def test_the_task_role_allows_every_call_of_the_service(world: World, syst
     _, body, _ = await service.request(system.integrations["POST /event"], "POST", json=PERSON)
     uri = system.integrations["GET /event/{id}"].replace("{id}", body["id"])
     await service.request(uri, "GET")
+    await service.request(uri, "DELETE")
+    await service.request(f"{uri}/retry", "POST")
     made = {action for action, count in service.aws.calls.items() if count}
-    assert {"StartExecution", "DescribeExecution"} <= made
+    assert {"StartExecution", "DescribeExecution", "RedriveExecution"} <= made
     allowed = [item for item in await asyncio.to_thread(_task_statements, world) if item.role == "sync-front-task"]
     machine = system.state_machine_arn
     resources = (machine, f"{machine.replace(':stateMachine:', ':execution:')}:{body['id']}")

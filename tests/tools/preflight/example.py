@@ -26,7 +26,13 @@ TRUST = {
 }
 STREAMED = {"x-amazon-apigateway-integration": {"timeoutInMillis": 900_000, "responseTransferMode": "STREAM"}}
 BUFFERED = {"x-amazon-apigateway-integration": {"timeoutInMillis": 29_000}}
-API = {"paths": {"/event": {"post": STREAMED}, "/event/{id}": {"get": STREAMED, "delete": BUFFERED}}}
+API = {
+    "paths": {
+        "/event": {"post": STREAMED},
+        "/event/{id}": {"get": STREAMED, "delete": BUFFERED},
+        "/event/{id}/retry": {"post": STREAMED},
+    }
+}
 KEYS = {"KeyAExpires": "1800000000", "KeyBExpires": "0", "ApiName": "sync-front", "Namespace": "AsyncEvents"}
 PARAMETERS = {
     **KEYS,

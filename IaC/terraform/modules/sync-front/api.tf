@@ -10,10 +10,10 @@ locals {
   id_parameter = { name = "id", in = "path", required = true, schema = { type = "string" } }
 
   # The preflight requests of browsers (CORS), which are never signed.
-  preflights = { for path, parameters in { "/event" = [], "/event/{id}" = [local.id_parameter] } : path => {
+  preflights = { for path, name in { "/event" = "create", "/event/{id}" = "read", "/event/{id}/retry" = "retry" } : path => {
     options = {
-      operationId                       = path == "/event" ? "createEventPreflight" : "readEventPreflight"
-      parameters                        = parameters
+      operationId                       = "${name}EventPreflight"
+      parameters                        = path == "/event" ? [] : [local.id_parameter]
       responses                         = {}
       "x-amazon-apigateway-integration" = local.integrations["options ${path}"]
     }
@@ -21,7 +21,7 @@ locals {
 
   streamed = ["post", "get"]
 
-  integrations = { for route in ["post /event", "get /event/{id}", "delete /event/{id}", "options /event", "options /event/{id}"] : route => merge(
+  integrations = { for route in ["post /event", "get /event/{id}", "delete /event/{id}", "post /event/{id}/retry", "options /event", "options /event/{id}", "options /event/{id}/retry"] : route => merge(
     {
       type              = "http_proxy"
       httpMethod        = upper(split(" ", route)[0])
@@ -35,7 +35,7 @@ locals {
     },
     var.response_streaming && contains(local.streamed, split(" ", route)[0]) ? { responseTransferMode = "STREAM" } : {},
     { for name, parameters in { requestParameters = merge(
-      endswith(route, "{id}") ? { "integration.request.path.id" = "method.request.path.id" } : {},
+      strcontains(route, "{id}") ? { "integration.request.path.id" = "method.request.path.id" } : {},
       startswith(route, "options") ? {} : local.caller_parameters, # preflight requests have no caller
     ) } : name => parameters if length(parameters) > 0 },
   ) }
@@ -94,6 +94,15 @@ locals {
           parameters                        = [local.id_parameter]
           responses                         = {}
           "x-amazon-apigateway-integration" = local.integrations["delete /event/{id}"]
+        }
+      })
+      "/event/{id}/retry" = merge(try(local.preflights["/event/{id}/retry"], {}), {
+        post = {
+          operationId                       = "retryEvent"
+          security                          = local.security
+          parameters                        = [local.id_parameter]
+          responses                         = {}
+          "x-amazon-apigateway-integration" = local.integrations["post /event/{id}/retry"]
         }
       })
     }

@@ -51,9 +51,9 @@ locals {
         Resource = local.state_machine_arn
       },
       {
-        Sid      = "ReadAndStop"
+        Sid      = "ReadStopAndRetry"
         Effect   = "Allow"
-        Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+        Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution", "states:RedriveExecution"]
         Resource = local.executions_arn
       },
     ]

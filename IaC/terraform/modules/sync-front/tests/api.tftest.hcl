@@ -14,8 +14,9 @@ run "api_document" {
 
   assert {
     condition = jsonencode({ for path, methods in jsondecode(aws_api_gateway_rest_api.main.body).paths : path => sort(keys(methods)) }) == jsonencode({
-      "/event"      = ["post"]
-      "/event/{id}" = ["delete", "get"]
+      "/event"            = ["post"]
+      "/event/{id}"       = ["delete", "get"]
+      "/event/{id}/retry" = ["post"]
     })
     error_message = "The API must have exactly the paths and methods of the contract."
   }
@@ -48,6 +49,21 @@ run "api_document" {
       }))
     ])
     error_message = "GET and DELETE must pass the id on in the path. Only GET may wait, so only GET is streamed."
+  }
+  assert {
+    condition = jsonencode(jsondecode(aws_api_gateway_rest_api.main.body).paths["/event/{id}/retry"].post["x-amazon-apigateway-integration"]) == jsonencode({
+      type                 = "http_proxy"
+      httpMethod           = "POST"
+      uri                  = "http://internal-sync-front-1.us-east-1.elb.amazonaws.com/event/{id}/retry"
+      connectionType       = "VPC_LINK"
+      connectionId         = aws_apigatewayv2_vpc_link.main.id
+      integrationTarget    = aws_lb.main.arn
+      timeoutInMillis      = 900000
+      passthroughBehavior  = "when_no_match"
+      responseTransferMode = "STREAM"
+      requestParameters    = { "integration.request.path.id" = "method.request.path.id" }
+    }) && jsonencode(jsondecode(aws_api_gateway_rest_api.main.body).paths["/event/{id}/retry"].post.parameters) == jsonencode([local.id_parameter])
+    error_message = "A retry must wait like POST /event, and pass the id on in the path."
   }
   assert {
     condition = alltrue([for method in ["get", "delete"] :

@@ -31,7 +31,8 @@ run "api_keys_with_usage_plans" {
   assert {
     condition = jsonencode([for method in [
       local.api_document.paths["/event"].post, local.api_document.paths["/event/{id}"].get, local.api_document.paths["/event/{id}"].delete,
-    ] : [method.security, method["x-amazon-apigateway-integration"].requestParameters["integration.request.header.X-Caller-Id"]]]) == jsonencode([for _ in range(3) : [[{ api_key = [] }], "context.identity.apiKeyId"]])
+      local.api_document.paths["/event/{id}/retry"].post,
+    ] : [method.security, method["x-amazon-apigateway-integration"].requestParameters["integration.request.header.X-Caller-Id"]]]) == jsonencode([for _ in range(4) : [[{ api_key = [] }], "context.identity.apiKeyId"]])
     error_message = "Each method must require a key, and tell the service which one."
   }
   assert {

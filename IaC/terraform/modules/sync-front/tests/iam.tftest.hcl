@@ -23,8 +23,8 @@ run "least_privilege" {
         Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
       },
       {
-        Sid      = "ReadAndStop", Effect = "Allow"
-        Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+        Sid      = "ReadStopAndRetry", Effect = "Allow"
+        Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution", "states:RedriveExecution"]
         Resource = "arn:aws:states:us-east-1:123456789012:execution:event-workflow:*"
       },
       {

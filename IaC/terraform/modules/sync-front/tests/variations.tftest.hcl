@@ -81,11 +81,13 @@ run "all_options_at_once" {
   }
   assert {
     condition = jsonencode({ for route, integration in local.integrations : route => try(integration.requestParameters["integration.request.header.X-Caller-Id"], null) }) == jsonencode({
-      "post /event"         = "context.identity.userArn"
-      "get /event/{id}"     = "context.identity.userArn"
-      "delete /event/{id}"  = "context.identity.userArn"
-      "options /event"      = null
-      "options /event/{id}" = null
+      "post /event"               = "context.identity.userArn"
+      "get /event/{id}"           = "context.identity.userArn"
+      "delete /event/{id}"        = "context.identity.userArn"
+      "post /event/{id}/retry"    = "context.identity.userArn"
+      "options /event"            = null
+      "options /event/{id}"       = null
+      "options /event/{id}/retry" = null
     }) && local.environment.CALLER_HEADER == "X-Caller-Id"
     error_message = "API Gateway must tell the service which principal signed the request, in the header that the service reads."
   }

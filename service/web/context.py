@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from service.telemetry.traces import RequestTrace, Traces
 
 MAPPED: Final = "workflow-error"
-"""The outcome of a request whose execution failed with an error that has a status: part of what the workflow does."""
+"""The outcome of a request whose execution failed with an error that the settings of its workflow answer with 4xx."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,8 @@ class Context:
 
     def note_problem(self, problem: Problem) -> None:
         """Note the problem that ends the request."""
-        self.problem = MAPPED if isinstance(problem, WorkflowError) else problem.slug
+        mapped = isinstance(problem, WorkflowError) and problem.mapped_status < 500
+        self.problem = MAPPED if mapped else problem.slug
         self.log_fields = problem.log_fields
         self.execution_id = problem.execution_id or self.execution_id
         self.start_attempts = problem.start_attempts or self.start_attempts

@@ -106,7 +106,7 @@ def _paths(workflow: Workflow) -> dict[str, dict[str, Any]]:
 def _create(workflow: Workflow) -> dict[str, Any]:
     links = {
         name: {"operationId": f"{verb}{workflow.title}", "parameters": {"id": "$response.body#/id"}}
-        for name, verb in (("result", "read"), ("stop", "stop"))
+        for name, verb in (("result", "read"), ("retry", "retry"), ("stop", "stop"))
     }
     body: dict[str, Any] = {"schema": ref("schemas", request_schema_name(workflow))}
     sample = example(workflow.schema.document)
@@ -171,7 +171,7 @@ def _retry(workflow: Workflow) -> dict[str, Any]:
         "Runs an execution that failed, timed out or was stopped again from where it failed, with the same input, for "
         f"14 days after its end. Waits like `create{workflow.title}`, also for one that runs already."
     )
-    operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId")]
+    operation["parameters"] = [ref("parameters", name) for name in ("Prefer", "RequestId", "LastEventId")]
     return operation
 
 

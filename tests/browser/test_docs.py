@@ -14,7 +14,7 @@ async def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(p
         await page.open(f"{url}{prefix}/docs")
         await page.until("document.querySelectorAll('.opblock').length > 8")
         shown = await page.value("[...document.querySelectorAll('.opblock')].map((one) => one.id.split('-').at(-1))")
-        assert shown[:4] == ["createEvent", "readEvent", "headEvent", "stopEvent"]
+        assert shown[:5] == ["createEvent", "readEvent", "headEvent", "stopEvent", "retryEvent"]
         assert {"readiness", "description", "documentation"} <= set(shown)
         await page.value("document.querySelector('[id$=createEvent] button').click()")
         await page.until("document.querySelector('[id$=createEvent] .parameters') !== null")

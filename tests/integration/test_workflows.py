@@ -297,6 +297,16 @@ async def test_logs_and_metrics_name_the_workflow(tmp_path: Path) -> None:
     assert started["workflows"] == {name: f"{ARN}:{name}:PROD" for name in ("orders", "refuse")}
 
 
+async def test_an_error_with_a_status_from_500_up_counts_as_a_failure_of_the_workflow(tmp_path: Path) -> None:
+    settings = workflows(refuse=EVENT_MODE | {"errors": {"OutOfStock": 503}})
+    async with machines(tmp_path) as aws, served(aws, settings) as it, within(10):
+        status, problem = await post(it, "/refuse")
+        assert (status, problem["type"]) == (503, "urn:problem-type:workflow:refuse:OutOfStock")
+        now = await scrape(it.client, it.url)
+    assert now("requests_total", "refuse", "start", "workflow-failed") == 1  # which alerts are about
+    assert now("requests_total", "refuse", "start", "workflow-error") == 0
+
+
 async def test_the_description_has_each_path_with_its_own_schemas(tmp_path: Path) -> None:
     schema = {"type": "object", "required": ["item"], "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {}}}
     own = EVENT_MODE | {"path": "/v1/orders", "request_schema": schema, "result_schema": {"type": "array"}}

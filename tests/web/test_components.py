@@ -80,7 +80,11 @@ def test_every_link_leads_to_an_operation_with_its_parameters() -> None:
     links = [
         link for _, node in walk(document) if isinstance(node.get("links"), dict) for link in node["links"].items()
     ]
-    assert {(name, link["operationId"]) for name, link in links} == {("result", "readEvent"), ("stop", "stopEvent")}
+    assert {(name, link["operationId"]) for name, link in links} == {
+        ("result", "readEvent"),
+        ("retry", "retryEvent"),
+        ("stop", "stopEvent"),
+    }
     for _, link in links:
         shared = document["paths"][paths[link["operationId"]]]["parameters"]
         known = {parameters[one["$ref"].rpartition("/")[2]]["name"] for one in shared}
@@ -102,6 +106,7 @@ def test_the_headers_have_the_names_that_are_read_and_sent() -> None:
         ("post", "/event", {"Prefer", "Idempotency-Key", "X-Request-Id", "traceparent"}),
         ("get", "/event/{id}", {"Prefer", "X-Request-Id", "Last-Event-ID"}),
         ("head", "/event/{id}", {"Prefer", "X-Request-Id"}),
+        ("post", "/event/{id}/retry", {"Prefer", "X-Request-Id", "Last-Event-ID"}),
     ],
 )
 def test_each_operation_has_its_parameters(method: str, path: str, names: set[str]) -> None:
@@ -113,7 +118,7 @@ def test_each_operation_has_its_parameters(method: str, path: str, names: set[st
 
 def test_the_operations_have_the_names_that_generated_clients_use() -> None:
     assert {operation["operationId"] for *_, operation in operations()} == {
-        *("createEvent", "readEvent", "headEvent", "stopEvent"),
+        *("createEvent", "readEvent", "headEvent", "stopEvent", "retryEvent"),
         *("health", "readiness", "metrics", "description", "documentation"),
     }
 

@@ -13,6 +13,7 @@ import aiohttp
 import jsonschema_rs
 import pytest
 
+from service.bridge import retries
 from service.bridge.caller_rates import CallerRates
 from service.stepfunctions import reader
 from service.stepfunctions.token_bucket import Quota
@@ -26,6 +27,8 @@ from tests.web.test_openapi import operations
 
 WAIT = {"Prefer": "wait=1"}
 STREAM = {"Accept": "text/event-stream"}
+RETRY = f"/event/{ID}/retry"
+EXISTING = (*((method, f"/event/{ID}") for method in ("GET", "HEAD", "DELETE")), ("POST", RETRY))
 
 EVERYWHERE = {
     "cache-control",
@@ -65,7 +68,7 @@ class Caller:
 
     async def __call__(self, method: str, path: str, **options: Any) -> None:
         async with self.it.client.request(method, path, **options) as response:
-            await self.keep(f"{method} {'/event/{id}' if path.startswith('/event/') else path}", response)
+            await self.keep(f"{method} {path.replace(ID, '{id}')}", response)
 
     async def keep(self, operation: str, response: aiohttp.ClientResponse) -> None:
         text = await response.text()
@@ -80,6 +83,16 @@ class Caller:
         request = asyncio.create_task(self("POST", "/event", json=NAMES, headers=WAIT))
         execution_id = await self.it.stage.started(before + 1)
         self.it.stage.replies.deliver(json.dumps({"id": execution_id} | event))
+        await request
+
+    async def end_retry(self, **event: str) -> None:
+        """Retry an execution that ends again with this report."""
+        self.record("DescribeExecution", described("FAILED", input=input_of(channel=f"ns/me/{ID}")))
+        self.record("RedriveExecution", ok(redriveDate=2.0))
+        before = self.it.stage.endpoint.count("RedriveExecution")
+        request = asyncio.create_task(self("POST", RETRY, headers=WAIT))
+        await self.it.stage.endpoint.arrived("RedriveExecution", before + 1)
+        self.it.stage.replies.deliver(json.dumps({"id": ID, "redrives": 1} | event))
         await request
 
 
@@ -100,6 +113,10 @@ async def results(call: Caller) -> None:
     await call("GET", f"/event/{ID}", headers=STREAM | {"Last-Event-ID": "end"})
     call.record("StopExecution", ok(stopDate=1.0))
     await call("DELETE", f"/event/{ID}")
+    await call.end_retry(status="SUCCEEDED", outputText="{}")
+    await call("POST", RETRY, headers={"Prefer": "respond-async"})
+    for status in ("FAILED", "ABORTED", "TIMED_OUT"):
+        await call.end_retry(status=status)
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"):
         await call("GET", path)
     for path in ("/openapi.json", "/docs"):
@@ -121,17 +138,18 @@ async def rejections(call: Caller) -> None:
     await call("POST", "/event", data=b"{}", headers={"Content-Type": "text/plain"})
     await call("POST", "/event", data=gzip.compress(b"{}"), headers=JSON | {"Content-Encoding": "compress"})
     await call("POST", "/event", json={"nome": ""})
-    for method, path in (("POST", "/event"), ("GET", f"/event/{ID}"), ("HEAD", f"/event/{ID}")):
+    for method, path in (("POST", "/event"), ("GET", f"/event/{ID}"), ("HEAD", f"/event/{ID}"), ("POST", RETRY)):
         await call(method, path, json=NAMES, headers={"Accept": "image/png"})
     call.record("StartExecution", EXISTS)
     call.record("DescribeExecution", described("SUCCEEDED", input="{}", output="{}"))
     await call("POST", "/event", json=NAMES, headers=key)
     call.record("DescribeExecution", described("SUCCEEDED", input=input_of("other"), output="{}"))
     await call("POST", "/event", json=NAMES, headers=key)
+    await call("POST", RETRY)
     call.record("DescribeExecution", error("ExecutionDoesNotExist"))
     call.record("StopExecution", error("ExecutionDoesNotExist"))
-    for method in ("GET", "HEAD", "DELETE"):
-        await call(method, f"/event/{ID}")
+    for method, path in EXISTING:
+        await call(method, path)
 
 
 async def failures(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,17 +157,18 @@ async def failures(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     for action in ("StartExecution", "DescribeExecution", "StopExecution"):
         call.record(action, error("AccessDeniedException"))
     await call("POST", "/event", json=NAMES)
-    for method in ("GET", "HEAD", "DELETE"):
-        await call(method, f"/event/{ID}")
+    for method, path in EXISTING:
+        await call(method, path)
 
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
     for name in ("submit", "follow", "stop"):
         monkeypatch.setattr(call.it.stage.bridge, name, broken)
+    monkeypatch.setattr(call.it.stage.retries, "retry", broken)
     await call("POST", "/event", json=NAMES)
-    for method in ("GET", "HEAD", "DELETE"):
-        await call(method, f"/event/{ID}")
+    for method, path in EXISTING:
+        await call(method, path)
 
 
 async def before_routing(call: Caller) -> None:
@@ -162,14 +181,12 @@ async def before_routing(call: Caller) -> None:
             await call(method.upper(), real, headers={"Transfer-Encoding": "gzip, chunked, gzip"})
 
 
-ON_EVENTS = (("POST", "/event"), ("GET", f"/event/{ID}"), ("HEAD", f"/event/{ID}"), ("DELETE", f"/event/{ID}"))
-
-
 async def collect() -> list[Seen]:
     seen: list[Seen] = []
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.05)
         monkeypatch.setattr(reader, "UNKNOWN_RETRY_DELAYS_S", (0.0,))
+        monkeypatch.setattr(retries, "EXISTING_RETRY_DELAYS_S", ())
         async with front(timeout=0.5, response_timeout=2) as it:
             it.stage.endpoint.script("StartExecution", STARTED)
             await results(Caller(it, seen))
@@ -180,7 +197,7 @@ async def collect() -> list[Seen]:
             await Caller(it, seen)("GET", "/readyz")
             await Caller(it, seen)("POST", "/event", json=NAMES, headers={"Idempotency-Key": "a"})
         async with front(caller_header="X-Caller", caller_rates=CallerRates(Quota(1, 1 / 60))) as it:
-            for method, path in (("GET", f"/event/{ID}"), *ON_EVENTS):
+            for method, path in (("GET", f"/event/{ID}"), ("POST", "/event"), *EXISTING):
                 await Caller(it, seen)(method, path, json=NAMES, headers={"X-Caller": "alice"})
     return seen
 

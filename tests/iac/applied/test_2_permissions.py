@@ -101,7 +101,8 @@ def test_the_service_may_use_only_its_own_state_machine(world: World, allowed: l
     for action in ("states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"):
         assert may(allowed, "task", action, machine)
         assert not may(allowed, "task", action, f"{machine}-other")
-    for action in ("states:DescribeExecution", "states:StopExecution", "states:GetExecutionHistory", "states:RedriveExecution"):
+    reads = ("states:DescribeExecution", "states:GetExecutionHistory")
+    for action in (*reads, "states:StopExecution", "states:RedriveExecution"):
         assert may(allowed, "task", action, execution)
         assert not may(allowed, "task", action, execution.replace(":event-workflow:", ":other:"))
     assert {action for action in actions(allowed, "task") if action.startswith("states:")} == {

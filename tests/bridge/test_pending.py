@@ -74,6 +74,50 @@ async def test_a_waiter_that_arrives_during_delivery_gets_the_same_outcome() -> 
             assert late.resolved_at is not None
 
 
+async def test_a_waiter_for_a_later_run_does_not_get_the_outcome_of_the_run_before() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as first:
+        assert replies.resolve("a", Aborted(), 0)
+        replies.redriven("a", 1)
+        with replies.expect("a") as second:
+            assert (first.result(), second.done()) == (Aborted(), False)
+            assert not replies.resolve("a", Aborted(), 0)
+            assert not replies.resolve("a", Aborted())
+            assert replies.resolve("a", TimedOut(), 1)
+            assert second.result() == TimedOut()
+
+
+async def test_once_a_redrive_is_known_the_ends_before_it_no_longer_count() -> None:
+    replies = PendingReplies()
+    with replies.expect("a") as waiter:
+        replies.redriven("a", 2)
+        replies.redriven("a", 1)
+        assert not replies.resolve("a", Aborted(), 1)
+        assert replies.resolve("a", TimedOut(), 3)
+        assert waiter.result() == TimedOut()
+
+
+async def test_a_limited_number_of_redriven_executions_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_module, "MAX_REMEMBERED_EXECUTIONS", 2)
+    replies = PendingReplies()
+    for name in ("a", "b", "a", "c"):
+        replies.redriven(name, 1)
+    assert [replies.redrives(name) for name in ("a", "b", "c")] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("value", ['"1"', "1.5", "null", "[]"])
+async def test_a_reply_whose_number_of_redrives_is_none_does_not_say_its_run(value: str) -> None:
+    replies = PendingReplies()
+    reported: list[str] = []
+    replies.on_end_reported = reported.append
+    with replies.expect("a", redrives=1) as waiter:
+        replies.deliver(f'{{"id": "a", "status": "FAILED", "redrives": {value}}}')
+        assert (waiter.done(), reported, replies.announced) == (False, ["a"], 1)
+    with replies.expect("a") as waiter:
+        replies.deliver(f'{{"id": "a", "status": "ABORTED", "redrives": {value}}}')
+        assert waiter.result() == Aborted()
+
+
 async def test_a_success_without_a_result_is_announced_for_pending_executions() -> None:
     replies = PendingReplies()
     announced: list[str] = []

@@ -26,6 +26,7 @@ class Record:
     def __init__(self) -> None:
         self.events = {"one": 5, "two": 5}
         self.ended: set[str] = set()
+        self.redrives = 0
         self.errors: list[Exception] = []
         self.reads: list[tuple[float, str, int]] = []
         self.kept = True
@@ -42,14 +43,15 @@ class Record:
         numbers = range(newest, max(newest - PAGE, 0), -1)
         entered = [(number, f"State{number}") for number in numbers if number % 2 == 0]
         rest = str(numbers[-1] - 1) if numbers[-1] > 1 else None
-        return HistoryPage(entered, numbers[-1], execution_id in self.ended, rest)
+        return HistoryPage(entered, numbers[-1], execution_id in self.ended, rest, self.redrives)
 
 
 class Stage:
     def __init__(self) -> None:
         self.record = Record()
         self.ended: list[str] = []
-        self.feed = StateFeed(cast("RecordReader", self.record), self.ended.append)
+        self.redrives = 0
+        self.feed = StateFeed(cast("RecordReader", self.record), self.ended.append, lambda _: self.redrives)
         self.reported: list[tuple[str, int, str]] = []
 
     def on_state(self, *state: Any) -> None:
@@ -82,6 +84,20 @@ def test_each_state_is_reported_once_in_the_order_of_the_history() -> None:
             await asyncio.sleep(3)
 
     assert play(scene).reported == [("one", number, f"State{number}") for number in (2, 4, 6, 8)]
+
+
+def test_an_end_before_the_last_redrive_is_no_end() -> None:
+    async def scene(it: Stage) -> None:
+        it.redrives = 1
+        it.record.ended.add("one")
+        with it.feed.watching("one", 5, it.on_state):
+            await asyncio.sleep(3)
+            assert it.ended == []
+            it.record.redrives, it.record.events["one"] = 1, 8
+            await asyncio.sleep(3)
+
+    made = play(scene)
+    assert (made.numbers, made.ended) == ([6, 8], ["one"])
 
 
 def test_a_stream_that_is_taken_up_again_gets_only_what_came_after_its_last_event() -> None:

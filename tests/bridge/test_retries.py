@@ -220,7 +220,7 @@ async def test_two_retries_of_one_failure_ask_for_the_same_run() -> None:
 
 
 async def test_a_retry_after_a_lost_response_asks_for_the_same_run() -> None:
-    async with stage(timeout=2) as made:
+    async with stage(timeout=8) as made:
         made.endpoint.script("DescribeExecution", FAILED)
         made.endpoint.script("RedriveExecution", reset(), reset(), REDRIVEN)
         task = await redriven(made)
@@ -246,7 +246,7 @@ async def test_a_retry_after_a_lost_response_asks_for_the_same_run() -> None:
 async def test_a_retry_that_is_not_carried_out_is_a_problem(
     read: Script, answer: Script, problem: type[Problem]
 ) -> None:
-    async with stage(timeout=1) as made:
+    async with stage(timeout=4) as made:
         made.endpoint.script("DescribeExecution", read)
         made.endpoint.script("RedriveExecution", answer)
         with pytest.raises(problem) as raised:

@@ -79,7 +79,7 @@ async def test_a_retry_of_another_caller_is_unknown_without_a_call() -> None:
 
 
 async def test_a_throttled_retry_is_unavailable() -> None:
-    async with front(timeout=1) as it:
+    async with front() as it:
         failed(it, error("ThrottlingException"))
         await it.problem("POST", RETRY, 503, "throttled")
 

@@ -96,11 +96,12 @@ async def test_the_health_checks_of_load_balancer_and_container_pass(system: Sys
 
 
 async def test_the_task_role_allows_every_call_of_the_service(world: World, system: System, service: Running) -> None:
-    _, body, _ = await service.request(system.integrations["POST /event"], "POST", json=PERSON)
+    at_once = {"Prefer": "respond-async"}
+    _, body, _ = await service.request(system.integrations["POST /event"], "POST", json=PERSON, headers=at_once)
     uri = system.integrations["GET /event/{id}"].replace("{id}", body["id"])
     await service.request(uri, "GET")
     await service.request(uri, "DELETE")
-    await service.request(f"{uri}/retry", "POST")
+    await service.request(f"{uri}/retry", "POST", headers=at_once)
     made = {action for action, count in service.aws.calls.items() if count}
     assert {"StartExecution", "DescribeExecution", "RedriveExecution"} <= made
     allowed = [item for item in await asyncio.to_thread(_task_statements, world) if item.role == "sync-front-task"]

@@ -17,15 +17,21 @@ if TYPE_CHECKING:
 
 def summary(execution: Execution) -> dict[str, Json]:
     """Return what a list says of an execution."""
-    dates = {"stopDate": execution.stop_date, "redriveDate": execution.redrive_date}
+    machine = of_execution(execution.arn)
+    optional = {
+        "stateMachineVersionArn": None if execution.version is None else f"{machine}:{execution.version}",
+        "stateMachineAliasArn": None if execution.alias is None else f"{machine}:{execution.alias}",
+        "stopDate": execution.stop_date,
+        "redriveDate": execution.redrive_date,
+    }
     return {
         "executionArn": execution.arn,
-        "stateMachineArn": of_execution(execution.arn),
+        "stateMachineArn": machine,
         "name": execution.name,
         "status": execution.status,
         "startDate": execution.start_date,
         "redriveCount": execution.redrive_count,
-        **{name: date for name, date in dates.items() if date is not None},
+        **{name: value for name, value in optional.items() if value is not None},
     }
 
 

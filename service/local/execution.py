@@ -27,6 +27,9 @@ class Execution:
     input: str
     number: int
     trace_header: str | None = None
+    version: int | None = None
+    """The version of the state machine that it was started with, and the alias; None if the start named none."""
+    alias: str | None = None
     start_date: float = field(default_factory=time.time)
     stop_date: float | None = None
     status: str = "RUNNING"  # RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from service.local.asl.interpreter import Interpreter
     from service.local.asl.states import Machine
+    from service.local.hosted import Target
 
 _MAX_ENDED_CHARS = 256 * 1024 * 1024  # of input and output
 _MAX_ENDED_EVENTS = 20_000  # in the histories of ended executions, of which the newest always has its own
@@ -94,11 +95,11 @@ class Executions:
         text: str,
         trace_header: str | None = None,
         test_case: str | None = None,
-        machine: Machine | None = None,
+        target: Target | None = None,
     ) -> Execution:
         """Start an execution, or return the running one with this name and input; AlreadyExistsError otherwise.
 
-        `test_case` is that of the mocks, `machine` a definition other than the current one. It is idempotent as the
+        `test_case` is that of the mocks, `target` what to run if not the current definition. It is idempotent as the
         API reference of StartExecution says. ValueError if the text is not JSON.
         """
         name = name or str(uuid.uuid4())
@@ -109,9 +110,9 @@ class Executions:
         data = loads(text)
         self._started += 1
         arn = f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-        execution = Execution(name, arn, text, self._started, trace_header)
+        machine, version, alias = target or (self.machine, None, None)
+        execution = Execution(name, arn, text, self._started, trace_header, version, alias)
         self._executions[name] = execution
-        machine = machine or self.machine
         run = Run(self._context(execution, data), test_case, execution.events)
         self._begin(execution, _Work(machine, run, Progress(machine.flow.start_at, data)))
         return execution

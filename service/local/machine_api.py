@@ -1,4 +1,4 @@
-"""The API actions that create and change state machines, their versions and their aliases.
+"""The API actions that create and change state machines and their versions.
 
 Source: AWS Step Functions API Reference; AWS Step Functions Developer Guide, "Manage continuous deployments with
 versions and aliases".
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from service.local.json_text import Json
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_ALIAS = re.compile(r"(?!\d+$)[A-Za-z0-9_.-]{1,80}")
 _TYPES: Final = ("STANDARD", "EXPRESS")
 _MAX_DEFINITION: Final = 1_048_576  # bytes
 
@@ -44,9 +43,6 @@ class MachineApi:
             "DeleteStateMachine": self._delete,
             "PublishStateMachineVersion": self._publish,
             "ListStateMachineVersions": self._list_versions,
-            "CreateStateMachineAlias": self._create_alias,
-            "DescribeStateMachineAlias": self._describe_alias,
-            "ListStateMachineAliases": self._list_aliases,
         }
 
     def _create(self, arguments: Json) -> Json:
@@ -98,45 +94,6 @@ class MachineApi:
             ]
         }
 
-    def _create_alias(self, arguments: Json) -> Json:
-        name = string(arguments, "name", length=80) or ""
-        if not _ALIAS.fullmatch(name):
-            raise ApiError("InvalidName", f"Invalid Name: '{name}'")
-        routes = arguments.get("routingConfiguration")
-        if not isinstance(routes, list) or not 1 <= len(routes) <= 2:
-            raise invalid("routingConfiguration", "Member must have length between 1 and 2")
-        hosted = self._hosted({"stateMachineArn": routes[0].get("stateMachineVersionArn")})
-        numbers = [route["stateMachineVersionArn"].rpartition(":")[2] for route in routes]
-        if unknown := [number for number in numbers if not (number.isdecimal() and int(number) in hosted.versions)]:
-            raise ApiError("ResourceNotFound", f"Resource not found: '{hosted.arn}:{unknown[0]}'")
-        if name in hosted.aliases:
-            raise ApiError("ConflictException", f"the alias '{name}' exists")
-        hosted.aliases[name] = routes
-        return {"stateMachineAliasArn": f"{hosted.arn}:{name}", "creationDate": time.time()}
-
-    def _describe_alias(self, arguments: Json) -> Json:
-        arn = arn_of(arguments, "stateMachineAliasArn")
-        hosted = self._machines.get(unqualified(arn))
-        name = arn.rpartition(":")[2]
-        if hosted is None or name not in hosted.aliases:
-            raise ApiError("ResourceNotFound", f"Resource not found: '{arn}'")
-        return {
-            "stateMachineAliasArn": arn,
-            "name": name,
-            "routingConfiguration": hosted.aliases[name],
-            "creationDate": hosted.created,
-            "updateDate": hosted.created,
-        }
-
-    def _list_aliases(self, arguments: Json) -> Json:
-        hosted, _ = self._hosted(arguments), page_size(arguments)
-        return {
-            "stateMachineAliases": [
-                {"stateMachineAliasArn": f"{hosted.arn}:{name}", "creationDate": hosted.created}
-                for name in hosted.aliases
-            ]
-        }
-
     def _hosted(self, arguments: Json) -> Hosted:
         arn = arn_of(arguments, "stateMachineArn")
         hosted = self._machines.get(unqualified(arn))
@@ -146,14 +103,10 @@ class MachineApi:
 
     @staticmethod
     def _published(hosted: Hosted, arguments: Json) -> dict[str, Json]:
-        """Publish a version if that is asked for; the current definition gets only one."""
-        if arguments.get("publish") is not True:
-            return {}
-        newest = max(hosted.versions, default=0)
-        if hosted.versions.get(newest) is not hosted.machine:
-            newest += 1
-            hosted.versions[newest] = hosted.machine
-        return {"stateMachineVersionArn": f"{hosted.arn}:{newest}"}
+        """Publish a version if that is asked for."""
+        return (
+            {"stateMachineVersionArn": f"{hosted.arn}:{hosted.publish()}"} if arguments.get("publish") is True else {}
+        )
 
 
 def _definition(arguments: Json) -> str:

@@ -196,14 +196,27 @@ class LocalAws:
         self._tokens = TaskTokens()
         self._nested = NestedExecutions(self._machines, self._start_execution, self._tokens)
         self.relay = Relay(read(self._relay_definition, values), Interpreter(Tasks(self._http_task.invoke).run))
+        self._machines.clear()
         for definition in self._definitions:
             try:
-                self._machines[unqualified(definition.arn)] = self._hosted(definition, values)
+                self._add(definition, values)
             except DefinitionError as error:
                 if len(self._definitions) == 1:
                     raise
                 raise DefinitionError(*(f"{definition.file}: {fault}" for fault in error.faults)) from error
         self._api = StepFunctions(self._machines, self._create, self._quotas, self.faults)
+
+    def _add(self, definition: Definition, values: Mapping[str, str]) -> None:
+        """Hold a state machine with the version or the alias in its ARN, or add that to one that is held."""
+        arn = unqualified(definition.arn)
+        first = next(other for other in self._definitions if unqualified(other.arn) == arn)
+        if (hosted := self._machines.get(arn)) is None:
+            hosted = self._machines[arn] = self._hosted(definition, values)
+        elif (definition.input, definition.mocks) == (first.input, first.mocks):
+            hosted.replace(read(definition.file, values, hosted.tasks))
+        else:
+            raise DefinitionError(f"{definition.arn} and {first.arn} must have the same input and the same mocks")
+        hosted.qualify(definition.arn)
 
     def _hosted(self, definition: Definition, values: Mapping[str, str]) -> Hosted:
         """Make a state machine of a file, and check that its mocks are for it."""

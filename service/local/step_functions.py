@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from service.local import history
+from service.local.alias_api import AliasApi
 from service.local.api_arguments import ApiError, arn_of, invalid, page_size, page_token, string, token_of
 from service.local.asl.limits import MAX_DATA_BYTES
 from service.local.description import description, summary
 from service.local.executions import AlreadyExistsError, NotRedrivableError
-from service.local.hosted import Hosted, of_execution, unqualified
+from service.local.hosted import Hosted, Target, of_execution, unqualified
 from service.local.json_text import Json, encode, loads
 from service.local.machine_api import MachineApi
 from service.local.task_api import TaskApi
@@ -72,6 +73,7 @@ class StepFunctions:
             "ValidateStateMachineDefinition": lambda arguments: validate(arguments, first.tasks),
             **TaskApi(first.tasks.tokens).actions,
             **MachineApi(machines, host, first.arn.removesuffix(first.name)).actions,
+            **AliasApi(machines).actions,
         }
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -113,7 +115,7 @@ class StepFunctions:
 
     def start_execution(self, arguments: Json) -> Json:
         """Start an execution and return the response; ApiError for what AWS refuses. It takes nothing of a quota."""
-        hosted, test_case = self._test_case(arguments)
+        hosted, target, test_case = self._test_case(arguments)
         if hosted.name in self._faults.throttled_machines:
             self.throttled["StartExecution"] += 1
             raise ApiError("ThrottlingException", "Rate exceeded")
@@ -125,8 +127,7 @@ class StepFunctions:
         text = string(arguments, "input", required=False, length=MAX_DATA_BYTES) or "{}"
         trace_header = string(arguments, "traceHeader", required=False, length=256)
         try:
-            machine = hosted.machine_of((string(arguments, "stateMachineArn") or "").partition("#")[0])
-            execution = hosted.executions.start(name, text, trace_header, test_case, machine)
+            execution = hosted.executions.start(name, text, trace_header, test_case, target)
         except AlreadyExistsError as error:
             raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{error}'") from error
         except ValueError as error:
@@ -149,7 +150,7 @@ class StepFunctions:
         return result
 
     def _list_executions(self, arguments: Json) -> Json:
-        hosted = self._hosted(arguments)
+        hosted, _ = self._hosted(arguments)
         status = string(arguments, "statusFilter", required=False)
         if status is not None and status not in _STATUSES:
             raise invalid("statusFilter", f"Member must satisfy enum value set: {list(_STATUSES)}")
@@ -182,9 +183,9 @@ class StepFunctions:
             raise ApiError("ExecutionNotRedrivable", str(error)) from error
 
     def _describe_state_machine(self, arguments: Json) -> Json:
-        hosted = self._hosted(arguments)
+        hosted, target = self._hosted(arguments)
         return _machine_summary(hosted) | {
-            "definition": hosted.machine_of(string(arguments, "stateMachineArn") or "").text,
+            "definition": target.machine.text,
             "roleArn": hosted.arn.replace(":states:", ":iam:").partition(":stateMachine:")[0] + ":role/local",
             "status": "ACTIVE",
         }
@@ -199,21 +200,22 @@ class StepFunctions:
         page_size(arguments)
         return {"stateMachines": [_machine_summary(hosted) for hosted in self._machines.values()]}
 
-    def _test_case(self, arguments: Json) -> tuple[Hosted, str | None]:
-        """Return the state machine, and the test case after its ARN if there is one, as Step Functions Local does."""
+    def _test_case(self, arguments: Json) -> tuple[Hosted, Target, str | None]:
+        """Return what to start, and the test case after its ARN if there is one, as Step Functions Local does."""
         arn, _, test_case = (string(arguments, "stateMachineArn", length=256) or "").partition("#")
-        hosted = self._hosted({"stateMachineArn": arn})
+        hosted, target = self._hosted({"stateMachineArn": arn})
         if test_case and test_case not in hosted.tasks.test_cases:
             raise invalid("stateMachineArn", f"the mocks have no test case '{test_case}'")
-        return hosted, test_case or None
+        return hosted, target, test_case or None
 
-    def _hosted(self, arguments: Json) -> Hosted:
-        """Return the state machine; versions and aliases are all the same one."""
+    def _hosted(self, arguments: Json) -> tuple[Hosted, Target]:
+        """Return the state machine, and what its ARN means, which may have a version or an alias."""
         arn = arn_of(arguments, "stateMachineArn")
-        hosted = self._machines.get(unqualified(arn))
-        if hosted is None:
-            raise ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
-        return hosted
+        try:
+            hosted = self._machines[unqualified(arn)]
+            return hosted, hosted.target(arn)
+        except KeyError:
+            raise ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'") from None
 
     def _execution(self, arguments: Json, action: str | None = None) -> tuple[Hosted, Execution]:
         """Return the execution as this action sees it, with its state machine."""

@@ -65,7 +65,7 @@ async def test_what_aws_refuses_is_refused(aws: Aws) -> None:
     assert await code(aws, "create_state_machine", **other | {"name": "b", "definition": "{}"}) == "InvalidDefinition"
     assert await code(aws, "create_state_machine", **other | {"name": "b", "type": "FAST"}) == "ValidationException"
     gone = aws.local.state_machine_arn.replace("event-workflow", "gone")
-    for action in ("update_state_machine", "publish_state_machine_version", "list_state_machine_aliases"):
+    for action in ("update_state_machine", "publish_state_machine_version", "list_state_machine_versions"):
         assert await code(aws, action, stateMachineArn=gone) == "StateMachineDoesNotExist"
 
 
@@ -85,25 +85,6 @@ async def test_an_update_counts_for_new_executions_and_versions_keep_theirs(aws:
     assert await code(aws, "update_state_machine", stateMachineArn=arn, definition="{") == "InvalidDefinition"
     assert await output(aws, arn) == 2
     assert aws.local.hosted(arn).executions.machine.text == definition(2)
-
-
-async def test_an_alias_starts_its_version(aws: Aws) -> None:
-    created = await create(aws, publish=True)
-    arn, version = created["stateMachineArn"], created["stateMachineVersionArn"]
-    await aws.call("update_state_machine", stateMachineArn=arn, definition=definition(2))
-    routes = [{"stateMachineVersionArn": version, "weight": 100}]
-    alias = await aws.call("create_state_machine_alias", name="PROD", routingConfiguration=routes)
-    assert alias["stateMachineAliasArn"] == f"{arn}:PROD"
-    assert await output(aws, f"{arn}:PROD") == 1
-    described = await aws.call("describe_state_machine_alias", stateMachineAliasArn=f"{arn}:PROD")
-    assert (described["name"], described["routingConfiguration"]) == ("PROD", routes)
-    listed = (await aws.call("list_state_machine_aliases", stateMachineArn=arn))["stateMachineAliases"]
-    assert [one["stateMachineAliasArn"] for one in listed] == [f"{arn}:PROD"]
-    again = {"name": "PROD", "routingConfiguration": routes}
-    assert await code(aws, "create_state_machine_alias", **again) == "ConflictException"
-    routes = [{"stateMachineVersionArn": f"{arn}:7", "weight": 100}]
-    assert await code(aws, "create_state_machine_alias", name="B", routingConfiguration=routes) == "ResourceNotFound"
-    assert await code(aws, "describe_state_machine_alias", stateMachineAliasArn=f"{arn}:B") == "ResourceNotFound"
 
 
 async def test_a_deleted_state_machine_is_gone(aws: Aws) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from service import data_file
 from service.local.appsync_events import ANY_AUTH, AppSyncEvents
-from service.local.asl.definition import DefinitionError, parse, read, task_names
+from service.local.asl.definition import DefinitionError, parse, placeholder_names, read, task_names
 from service.local.asl.interpreter import Interpreter
 from service.local.executions import Executions
 from service.local.faults import Faults
@@ -204,7 +204,20 @@ class LocalAws:
                 if len(self._definitions) == 1:
                     raise
                 raise DefinitionError(*(f"{definition.file}: {fault}" for fault in error.faults)) from error
+        self._check_values()
         self._api = StepFunctions(self._machines, self._create, self._quotas, self.faults)
+
+    def _check_values(self) -> None:
+        """Raise DefinitionError for values of placeholders that are in none of the definitions."""
+        known = set().union(*(placeholder_names(definition.file) for definition in self._definitions))
+        if unknown := self._values.keys() - known:
+            existing = ", ".join(f"${{{name}}}" for name in sorted(known)) or "none"
+            raise DefinitionError(
+                *(
+                    f"--set {name}: there is no placeholder ${{{name}}}; there are: {existing}"
+                    for name in sorted(unknown)
+                )
+            )
 
     def _add(self, definition: Definition, values: Mapping[str, str]) -> None:
         """Hold a state machine with the version or the alias in its ARN, or add that to one that is held."""

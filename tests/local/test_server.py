@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service.local import WORKFLOW, LocalAws
+from service.local import WORKFLOW, Definition, LocalAws
 from service.local.__main__ import main, settings
 from service.local.asl.definition import DefinitionError
 from tests.local.conftest import DEADLINE, Aws, until
@@ -114,6 +114,36 @@ async def test_a_mock_answers_for_a_task_whose_placeholders_may_stay(tmp_path: P
         execution = local.hosted().executions.start("e", "{}")
         await until(lambda: execution.status != "RUNNING")
     assert execution.output == "5"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "existing"),
+    [
+        ("machine.json", json.dumps(LAMBDA), "${x}"),
+        ("machine.yaml", "StartAt: T\nStates: {T: {Type: Task, Resource: !GetAtt F.Arn, End: true}}", "${F.Arn}"),
+        ("machine.json", json.dumps(LAMBDA).replace("${x}", "aws"), "none"),
+    ],
+)
+async def test_a_value_of_a_placeholder_that_no_definition_has_is_refused(
+    tmp_path: Path, name: str, text: str, existing: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    mocks = {"StateMachines": {"m": {"TestCases": {"c": {"T": {"Return": 5}}}}}}
+    (tmp_path / "mocks.json").write_text(json.dumps(mocks))
+    local = LocalAws(port=0, definition=tmp_path / name, mocks=tmp_path / "mocks.json", values={"y": "1", "z": "2"})
+    with pytest.raises(DefinitionError) as caught:
+        await local.start()
+    assert caught.value.faults == tuple(
+        f"--set {name}: there is no placeholder ${{{name}}}; there are: {existing}" for name in ("y", "z")
+    )
+
+
+async def test_a_value_may_be_for_one_of_several_definitions(tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"StartAt": "${x}", "States": {"A": {"Type": "Pass", "End": true}}}')
+    own = Definition(LocalAws.state_machine_arn.replace("event-workflow", "own"), tmp_path / "own.json")
+    demonstration = Definition(LocalAws.state_machine_arn, WORKFLOW)
+    async with LocalAws(port=0, machines=[demonstration, own], values={"x": "A"}) as local:
+        assert local.hosted(own.arn).machine.flow.start_at == "A"
 
 
 async def test_a_mock_of_a_state_that_does_not_exist_is_refused(tmp_path: Path) -> None:

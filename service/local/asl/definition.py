@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from service.local.asl.resources import Resources
     from service.local.json_text import Json
 
-_YAML_SUFFIXES = {".yaml", ".yml"}
-
 
 class DefinitionError(ValueError):
     """A definition is invalid or uses something that the local AWS does not implement."""
@@ -42,19 +40,16 @@ def read(path: Path, values: Mapping[str, str], resources: Resources = HTTP_ONLY
 
     Placeholders without a value stay as they are in tasks that are mocked; elsewhere they are a fault.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DefinitionError(f"the file cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DefinitionError("the file is not UTF-8 text") from error
-    if path.suffix.lower() in _YAML_SUFFIXES:
-        try:
-            text = placeholders.fill_in_numbers(dumps(yaml_text.loads(text)), values)
-        except (ValueError, TypeError) as error:
-            raise DefinitionError(f"the definition is not YAML of JSON values: {error}") from error
+    text = _json_text(path)
+    if _is_yaml(path):
+        text = placeholders.fill_in_numbers(text, values)
     text = placeholders.fill_in(text, values)
     return parse(text, resources, placeholders.names(text))
+
+
+def placeholder_names(path: Path) -> set[str]:
+    """Return the names of the placeholders in a JSON or YAML file; DefinitionError if it cannot be read."""
+    return placeholders.names(_json_text(path))
 
 
 def render(text: str, values: Mapping[str, str]) -> str:
@@ -101,3 +96,22 @@ def task_names(definition: Json) -> Iterator[str]:
     elif isinstance(definition, list):
         for value in definition:
             yield from task_names(value)
+
+
+def _json_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DefinitionError(f"the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError("the file is not UTF-8 text") from error
+    if not _is_yaml(path):
+        return text
+    try:
+        return dumps(yaml_text.loads(text))
+    except (ValueError, TypeError) as error:
+        raise DefinitionError(f"the definition is not YAML of JSON values: {error}") from error
+
+
+def _is_yaml(path: Path) -> bool:
+    return path.suffix.lower() in {".yaml", ".yml"}

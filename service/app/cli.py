@@ -28,8 +28,11 @@ LOCAL_USE_MISSING: Final = {
 """The message for each module that may be missing."""
 
 
-LOCAL_AWS: Final = "local-aws"
-"""The command whose arguments are those of `python -m service.local`."""
+LOCAL_COMMANDS: Final = {
+    "local": "run the service with an embedded local AWS (needs the extra `local`)",
+    "local-aws": "run the embedded local AWS alone (the same); it prints the settings for `serve`",
+}
+"""The commands that parse their own arguments, with their help: the production image lacks the modules for them."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.command != LOCAL_AWS:
+    if others and options.command not in LOCAL_COMMANDS:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     if options.command == "serve":
         return _run(_serve())
@@ -51,10 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(LOCAL_USE_MISSING[error.name], file=sys.stderr)  # noqa: T201 - a message for the person at the terminal
         return 1
-    if options.command == LOCAL_AWS:
-        return local.aws_alone(others, f"{parser.prog} {LOCAL_AWS}")
-    given = local.Workflow(options.wait, options.workflow, dict(options.set), options.mocks, options.workflows)
-    return _run(local.run(given))
+    prog = f"{parser.prog} {options.command}"
+    if options.command == "local-aws":
+        return local.aws_alone(others, prog)
+    return _run(local.run(local.read_arguments(others, prog, parser.epilog)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,41 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=parser.epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    run_local = commands.add_parser(
-        "local",
-        help="run the service with an embedded local AWS (needs the extra `local`)",
-        description="Run the service with an embedded local AWS, which provides the required settings.",
-        epilog=parser.epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    run_local.add_argument(
-        "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="how long the workflow waits (default: 10)"
-    )
-    run_local.add_argument(
-        "--workflow",
-        type=Path,
-        metavar="FILE",
-        help="the workflow definition to run, JSON or YAML (default: the demo workflow)",
-    )
-    run_local.add_argument(
-        "--set",
-        type=_assignment,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="the value of a placeholder ${NAME} in the definition; may be repeated",
-    )
-    run_local.add_argument(
-        "--mocks", type=Path, metavar="FILE", help="results of tasks, in the format of AWS Step Functions Local"
-    )
-    run_local.add_argument(
-        "--workflows", type=Path, metavar="FILE", help="a file of workflows to run, as WORKFLOWS is, with definitions"
-    )
-    commands.add_parser(
-        LOCAL_AWS,
-        add_help=False,
-        help="run the embedded local AWS alone (the same); it prints the settings for `serve`",
-    )
+    for command, meaning in LOCAL_COMMANDS.items():
+        commands.add_parser(command, add_help=False, help=meaning)
     return parser
 
 
@@ -146,20 +116,3 @@ async def _serve() -> bool:
         shutdown = Shutdown()
         shutdown.install_signal_handlers()
         return await serve.run(config, access, shutdown, lambda _port: event_loop.freeze_heap())
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise argparse.ArgumentTypeError("must be NAME=VALUE")
-    return name, value
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
-    return seconds

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import shlex
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aioboto3
@@ -17,6 +19,7 @@ from service.app.network import Network
 from service.app.shutdown import Shutdown
 from service.local import WORKFLOW, Definition, DefinitionError, LocalAws
 from service.local import __main__ as local_aws
+from service.local.arguments import add_workflow_arguments
 from service.telemetry import logs
 from service.web import docs
 from service.web.example import example
@@ -25,7 +28,6 @@ from service.web.site import is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from aiohttp import web
 
@@ -63,14 +65,30 @@ class Workflow(NamedTuple):
 
     wait_s: float
     """How long the demonstration workflow waits."""
-    definition: Path | None
-    """The file of another workflow."""
+    definition: Path
+    """The file of the workflow."""
     values: Mapping[str, str]
     """Of the placeholders in it."""
     mocks: Path | None
     """The file with the results of its tasks."""
     several: Path | None = None
     """The file of several workflows, each with its definition, to run instead."""
+
+
+def read_arguments(arguments: Sequence[str], prog: str, epilog: str | None) -> Workflow:
+    """Parse the command line; SystemExit if it is invalid or asks for help."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run the service with an embedded local AWS, which provides the required settings.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_workflow_arguments(parser)
+    parser.add_argument(
+        "--workflows", type=Path, metavar="FILE", help="a file of workflows to run, as WORKFLOWS is, with definitions"
+    )
+    options = parser.parse_args(arguments)
+    return Workflow(options.wait, options.workflow, dict(options.set), options.mocks, options.workflows)
 
 
 async def run(workflow: Workflow) -> bool:
@@ -81,7 +99,7 @@ async def run(workflow: Workflow) -> bool:
     # Ignore the user's own AWS configuration, above all real credentials.
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     os.environ.pop("AWS_PROFILE", None)
-    definition = workflow.definition or WORKFLOW
+    definition = workflow.definition
     own = None if _is_demonstration(definition) else definition
     schema = None if own is None else _schema_beside(own)
     config = settings.load(

@@ -9,9 +9,9 @@ import shlex
 import signal
 import sys
 import textwrap
-from pathlib import Path
 
-from service.local import WORKFLOW, DefinitionError, LocalAws, url
+from service.local import DefinitionError, LocalAws, url
+from service.local.arguments import add_workflow_arguments
 
 
 async def serve(aws: LocalAws) -> None:
@@ -44,14 +44,6 @@ def settings(address: str) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def assignment(text: str) -> tuple[str, str]:
-    """Split `NAME=VALUE`; ArgumentTypeError if it is not of this form."""
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise argparse.ArgumentTypeError("must be NAME=VALUE")
-    return name, value
-
-
 def main(arguments: list[str] | None = None, prog: str = "python -m service.local") -> int:
     """Parse the command line and run; the exit status is 1 if the address or the workflow cannot be used."""
     parser = argparse.ArgumentParser(
@@ -67,33 +59,12 @@ def main(arguments: list[str] | None = None, prog: str = "python -m service.loca
         default="127.0.0.1",
         help="host name or address to listen on; clients connect to it by this name (default: 127.0.0.1)",
     )
-    parser.add_argument(
-        "--wait", type=float, default=10.0, help="how long the workflow waits, in seconds (default: 10)"
-    )
-    parser.add_argument(
-        "--workflow",
-        type=Path,
-        default=WORKFLOW,
-        help="state machine definition to run, JSON or YAML (default: the demonstration workflow)",
-    )
-    parser.add_argument(
-        "--set",
-        type=assignment,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="the value of a placeholder ${NAME} in the definition; may be repeated",
-    )
-    parser.add_argument(
-        "--mocks", type=Path, metavar="FILE", help="results of tasks, in the format of AWS Step Functions Local"
-    )
+    add_workflow_arguments(parser)
     options = parser.parse_args(arguments)
     port = os.environ.get("LOCAL_AWS_PORT", "").strip() or "4566"
     if not (port.isascii() and port.isdecimal() and int(port) < 65536):
         sys.stderr.write(f"LOCAL_AWS_PORT is not a port number: {port}\n")
         return 1
-    if not 0 <= options.wait < float("inf"):
-        parser.error("--wait must be a number of seconds, 0 or more")
     if options.settings:
         if not int(port):
             sys.stderr.write("LOCAL_AWS_PORT=0 picks a free port: the local AWS prints the settings when it has one.\n")

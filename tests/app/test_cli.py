@@ -13,6 +13,7 @@ import pytest
 from service import __version__, data_file
 from service.app import cli, local
 from service.app.settings import Settings
+from service.local import WORKFLOW
 from tests.support.processes import running
 
 
@@ -77,13 +78,13 @@ def test_the_workflow_its_values_and_its_mocks_are_passed_on(monkeypatch: pytest
     assert given == [local.Workflow(2, Path("w.yaml"), {"a": "1", "b": "="}, Path("m.json"))]
 
 
-@pytest.mark.parametrize("value", ["a", "=1", ""])
-def test_a_value_has_a_name(capsys: pytest.CaptureFixture[str], value: str) -> None:
-    assert "must be NAME=VALUE" in printed(capsys, "local", "--set", value, status=2)
+def test_what_runs_is_the_demonstration_unless_the_arguments_say_otherwise() -> None:
+    assert local.read_arguments([], "local", None) == local.Workflow(10, WORKFLOW, {}, None)
 
 
-def test_arguments_that_no_command_has_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "unrecognized arguments: --settings" in printed(capsys, "serve", "--settings", status=2)
+@pytest.mark.parametrize("command", ["serve", "local", "local-aws"])
+def test_arguments_that_a_command_does_not_have_are_refused(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert "unrecognized arguments: --sttings" in printed(capsys, command, "--sttings", status=2)
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,11 +93,6 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert "COMMAND" in printed(capsys, status=2)
-
-
-@pytest.mark.parametrize("wait", ["-1", "inf", "nan", "soon"])
-def test_the_wait_must_be_a_number_of_seconds(capsys: pytest.CaptureFixture[str], wait: str) -> None:
-    assert "must be a number of seconds, 0 or more" in printed(capsys, "local", f"--wait={wait}", status=2)
 
 
 @pytest.mark.parametrize(

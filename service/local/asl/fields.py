@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from service.local.asl.jsonpath import InvalidPathError, Path
@@ -21,8 +22,9 @@ class Report:
     def __init__(self) -> None:
         self.faults: list[str] = []
         """Each with the state and the field, in the order of the definition."""
-        self.assigned: set[str] = {"states"}
-        """Variables that a state assigns."""
+        self._scopes: list[set[str]] = [set()]
+        """The variables that are assigned in the flow that is being compiled, after those of the flows around it."""
+        self._assigned: list[tuple[Fields, AbstractSet[str], list[set[str]]]] = []
         self._used: list[tuple[Fields, str, AbstractSet[str]]] = []
         self._names: set[str] = set()
 
@@ -31,11 +33,30 @@ class Report:
         if variables:
             self._used.append((fields, field, variables))
 
+    @contextmanager
+    def flow(self, *, apart: bool = False) -> Iterator[None]:
+        """Let the block compile a flow, whose variables it assigns; one `apart` does not see those around it."""
+        around = self._scopes
+        self._scopes = [set()] if apart else [*around, set()]
+        try:
+            yield
+        finally:
+            self._scopes = around
+
+    def assigns(self, fields: Fields, variables: AbstractSet[str]) -> None:
+        """Note the variables that the field Assign sets in this flow."""
+        self._scopes[-1].update(variables)
+        self._assigned.append((fields, variables, self._scopes[:-1]))
+
     def check_variables(self) -> None:
-        """Find the variables that nothing assigns."""
+        """Find the variables that nothing assigns, and those that a flow and one around it assign."""
+        known = {"states"}.union(*(variables for _, variables, _ in self._assigned))
         for fields, field, variables in self._used:
-            if unknown := variables - self.assigned:
+            if unknown := variables - known:
                 fields.fault(field, f"uses undefined functions or variables: ${', $'.join(sorted(unknown))}")
+        for fields, variables, around in self._assigned:
+            for name in sorted(variables & set().union(*around)):
+                fields.fault("Assign", f"${name} is assigned in an outer scope")
 
     def has_state(self, name: str) -> None:
         """Note a state; names must be unique in the whole definition, for histories and mocks know nothing else."""

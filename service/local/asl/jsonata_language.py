@@ -137,7 +137,7 @@ def note_assigned(fields: Fields, variable: Callable[[str], str]) -> None:
     for name in names:
         if name == "states" or not re.fullmatch(r"[^\W\d]\w{0,79}", name):
             fields.fault("Assign", f"{name!r} is not a valid variable name")
-    fields.report.assigned.update(names)
+    fields.report.assigns(fields, set(names))
 
 
 def _expression_faults(source: Json, path: str) -> Iterator[tuple[str, str]]:

@@ -38,13 +38,16 @@ class StateParser:
         self._resources = resources
         self._unknown = unknown
 
-    def flow(self, fields: Fields) -> Flow:
-        """Compile StartAt and States."""
+    def flow(self, fields: Fields, *, apart: bool = False) -> Flow:
+        """Compile StartAt and States; a flow `apart` does not see the variables around it."""
         fields.targets = []
         start_at = fields.target("StartAt")
         sources = fields.take("States", dict)
         fields.reject_unknown()
-        states = {name: self._state(name, fields.part(f"state {name!r}", source)) for name, source in sources.items()}
+        with fields.report.flow(apart=apart):
+            states = {
+                name: self._state(name, fields.part(f"state {name!r}", source)) for name, source in sources.items()
+            }
         for origin, field, target in fields.targets:
             if target not in states:
                 origin.fault(field, f"leads to state {target!r}, which does not exist")
@@ -151,7 +154,7 @@ class StateParser:
         fields, language = source.fields, source.language
         processor = "Iterator" if "Iterator" in fields and "ItemProcessor" not in fields else "ItemProcessor"
         part = fields.part(f"{fields.where}, {processor}", fields.take(processor, dict))
-        mode = part.take("ProcessorConfig", dict, {}).get("Mode", "INLINE")
+        distributed = part.take("ProcessorConfig", dict, {}).get("Mode") == "DISTRIBUTED"
         reads = "ItemReader" in fields
         if reads and not self._mocked(source.name, ""):
             fields.fault("ItemReader", "needs a mock of this state that returns the items (--mocks FILE)")
@@ -159,8 +162,8 @@ class StateParser:
         fields.take("Label", str, "")
         return Map(
             data=source.data,
-            processor=self.flow(part),
-            distributed=mode == "DISTRIBUTED",
+            processor=self.flow(part, apart=distributed),
+            distributed=distributed,
             items=language.items(fields),
             reads=reads,
             writes=bool(fields.take("ResultWriter", dict, {})),

@@ -262,13 +262,14 @@ async def test_a_parallel_returns_the_outputs_of_its_branches_in_order() -> None
 
 
 async def test_variables_of_a_branch_are_local_to_it() -> None:
-    inner = branch(I={"Type": "Pass", "Assign": {"v": 2}, "Next": "J"}, J=ending("{% $v %}"))
+    one = branch(I={"Type": "Pass", "Assign": {"own": 2}, "Next": "J"}, J=ending("{% $own + $v %}"))
+    other = branch(K={"Type": "Pass", "Assign": {"own": 20}, "Next": "L"}, L=ending("{% $own + $v %}"))
     states = {
         "A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "P"},
-        "P": {"Type": "Parallel", "Branches": [inner], "Next": "E"},
-        "E": ending("{% [$states.input[0], $v] %}"),
+        "P": {"Type": "Parallel", "Branches": [one, other], "Next": "E"},
+        "E": ending("{% [$states.input, $v] %}"),
     }
-    assert await run(states) == [2, 1]
+    assert await run(states) == [3, 21, 1]
 
 
 async def test_a_failed_branch_cancels_the_others_and_can_be_caught_by_its_error() -> None:

@@ -125,10 +125,22 @@ async def test_items_are_put_together_in_batches_of_so_many_items_or_bytes() -> 
 
 
 async def test_iterations_see_the_variables_outside_and_keep_their_own() -> None:
-    inner = {"Type": "Pass", "Assign": {"v": 2}, "Parameters": {"v.$": "$v"}, "End": True}
+    inner = {"Type": "Pass", "Assign": {"own": 2}, "Parameters": {"v.$": "$v"}, "End": True}
     states = {"A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "M"}} | mapped(inner, Next="E", End=False)
     states["E"] = {"Type": "Pass", "Parameters": {"results.$": "$", "v.$": "$v"}, "End": True}
     assert await run(states, [0, 0]) == {"results": [{"v": 1}, {"v": 1}], "v": 1}
+
+
+@pytest.mark.parametrize("mode", ["INLINE", "DISTRIBUTED"])
+def test_an_iteration_may_not_assign_a_variable_that_it_sees(mode: str) -> None:
+    inner = flow(T={"Type": "Pass", "Assign": {"v": 2}, "End": True}) | {"ProcessorConfig": {"Mode": mode}}
+    states = {"A": {"Type": "Pass", "Assign": {"v": 1}, "Next": "M"}, **mapped(ItemProcessor=inner)}
+    definition = json.dumps({"StartAt": "A", "States": states})
+    if mode == "DISTRIBUTED":  # it sees none
+        assert parse(definition).flow.start_at == "A"
+    else:
+        with pytest.raises(DefinitionError, match=r"state 'T', field Assign: \$v is assigned in an outer scope"):
+            parse(definition)
 
 
 async def test_in_jsonata_the_items_may_be_an_object() -> None:

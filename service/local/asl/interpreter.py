@@ -151,7 +151,7 @@ class Interpreter:
             data = self._read_items(visit.run, visit.name)
         elif state.items is not None:
             data = state.items.evaluate(visit.scope)
-        return list(iterations(state, data, visit.scope, visit.outer))
+        return list(iterations(state, data, visit.name, visit.scope, visit.outer))
 
     async def _map(self, state: Map, items: list[Iteration], visit: Visit) -> Json:
         """Run the processor for each item."""
@@ -159,9 +159,9 @@ class Interpreter:
         flow = state.processor
 
         async def process(index: int, iteration: Iteration, trail: Trail) -> Json:
-            item, context = iteration
-            progress = visit.flows.setdefault(index, Progress(flow.start_at, item, variables))
-            return await self.run(flow, item, visit.run, context=context, trail=trail, progress=progress)
+            data = iteration.data
+            progress = visit.flows.setdefault(index, Progress(flow.start_at, data, variables))
+            return await self.run(flow, data, visit.run, context=iteration.context, trail=trail, progress=progress)
 
         known = {index: progress.data for index, progress in visit.flows.items() if progress.state is None}
         return await run_iterations(state, items, visit.name, visit.scope, visit.trail, process, known)

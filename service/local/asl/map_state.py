@@ -1,7 +1,7 @@
 """The iterations of a Map: its items, batches of them, how many run at once, and which failures are tolerated.
 
-A distributed Map runs its iterations in the same execution, but their events are not in its history: on AWS they are
-executions of their own.
+A distributed Map runs its iterations in the same execution, but their events are not in its history, and their context
+object is that of an execution: on AWS they are executions of their own.
 Source: AWS Step Functions Developer Guide, "Map workflow state", "Distributed mode".
 """
 
@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.local.asl.language import is_count, is_number
+from service.local.asl.map_run import MapRun
 from service.local.asl.retry import StateError
 from service.local.asl.run import Trail
 from service.local.asl.scope import EvaluationError
@@ -35,6 +36,8 @@ class Iteration(NamedTuple):
     data: Json
     context: Mapping[str, Json]
     """The context object."""
+    items: int = 1
+    """How many items it is for."""
 
 
 async def run_iterations(
@@ -53,7 +56,7 @@ async def run_iterations(
     state is of the wrong type.
     """
     outputs: list[Json] = [known.get(index, _FAILED) for index in range(len(inputs))]
-    failures = _Failures(state, scope, len(inputs))
+    failures = _Failures(state, scope, sum(iteration.items for iteration in inputs))
     remaining = (item for item in enumerate(inputs) if item[0] not in known)
 
     async def work() -> None:
@@ -65,7 +68,7 @@ async def run_iterations(
                 branch.add("MapIterationSucceeded", name=name, index=index)
             except StateError as error:
                 branch.add("MapIterationFailed", name=name, index=index)
-                failures.count(error)
+                failures.count(error, iteration.items)
 
     tasks = [asyncio.ensure_future(work()) for _ in range(min(_concurrency(state, scope), len(inputs)))]
     try:
@@ -74,13 +77,23 @@ async def run_iterations(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if state.writes:
-        return {"MapRunArn": "", "ResultWriterDetails": {"Bucket": "", "Key": ""}}
+    if state.writer is not None:
+        return MapRun(scope.context, state.label or name).written(state.writer.evaluate(scope))
     return [output for output in outputs if output is not _FAILED]
 
 
-def iterations(state: Map, items: Json, scope: Scope, context: Mapping[str, Json]) -> Iterator[Iteration]:
+def iterations(state: Map, items: Json, name: str, scope: Scope, context: Mapping[str, Json]) -> Iterator[Iteration]:
     """Yield the input and the context object of each iteration; EvaluationError if one cannot be computed."""
+    inputs = _inputs(state, items, scope, context)
+    if not state.distributed:
+        yield from inputs
+        return
+    run = MapRun(context, state.label or name)
+    for data, outer, number in inputs:
+        yield Iteration(data, {**outer, **run.child(data)}, number)
+
+
+def _inputs(state: Map, items: Json, scope: Scope, context: Mapping[str, Json]) -> Iterator[Iteration]:
     selected = []
     for index, entry in enumerate(_entries(items)):
         item = {"Item": {"Index": index, **entry}}
@@ -93,7 +106,7 @@ def iterations(state: Map, items: Json, scope: Scope, context: Mapping[str, Json
         return
     common = {} if state.batcher.common is None else {"BatchInput": state.batcher.common.evaluate(scope)}
     for batch in _batches(state.batcher, [iteration.data for iteration in selected], scope):
-        yield Iteration({"Items": batch, **common}, context)
+        yield Iteration({"Items": batch, **common}, context, len(batch))
 
 
 def _entries(items: Json) -> Iterator[dict[str, Json]]:
@@ -133,8 +146,8 @@ class _Failures:
     def __init__(self, state: Map, scope: Scope, total: int) -> None:
         self._total = total
         self._failed = 0
-        self._tolerated: int | None = None
-        """None: the first failure is that of the state."""
+        self._tolerated: int | None = 0 if state.distributed else None
+        """How many items may fail; None: the first failure is that of the state."""
         thresholds = []
         if state.tolerated_count is not None:
             thresholds.append(_count(state.tolerated_count, scope))
@@ -146,13 +159,13 @@ class _Failures:
         if thresholds:
             self._tolerated = min(thresholds)
 
-    def count(self, error: StateError) -> None:
-        """Count a failure; raise StateError if it is one too many."""
-        self._failed += 1
+    def count(self, error: StateError, items: int) -> None:
+        """Count a failure of so many items; raise StateError if it is one too many."""
+        self._failed += items
         if self._tolerated is None:
             raise error
         if self._failed > self._tolerated:
-            reason = f"{self._failed} of {self._total} iterations failed, the last with {error.error}"
+            reason = f"{self._failed} of {self._total} items failed, the last with {error.error}: {error.cause}"
             raise StateError("States.ExceedToleratedFailureThreshold", reason) from error
 
 

@@ -12,6 +12,7 @@ from service.local.asl.jsonpath_language import JsonPathLanguage
 from service.local.asl.language import COUNT, PERCENTAGE, SECONDS, TEXT, TIMESTAMP
 from service.local.asl.placeholders import found_in
 from service.local.asl.retry_fields import catchers, retriers
+from service.local.asl.scope import Constant
 from service.local.asl.states import Batcher, Choice, Fail, Flow, Map, Parallel, Pass, Rule, State, Succeed, Task, Wait
 
 if TYPE_CHECKING:
@@ -159,14 +160,14 @@ class StateParser:
         if reads and not self._mocked(source.name, ""):
             fields.fault("ItemReader", "needs a mock of this state that returns the items (--mocks FILE)")
         fields.take("ItemReader", dict, {})
-        fields.take("Label", str, "")
         return Map(
             data=source.data,
             processor=self.flow(part, apart=distributed),
             distributed=distributed,
             items=language.items(fields),
             reads=reads,
-            writes=bool(fields.take("ResultWriter", dict, {})),
+            writer=_writer(fields, language),
+            label=fields.take("Label", str, ""),
             selector=language.item_selector(fields),
             batcher=_batcher(fields, language),
             concurrency=language.value(fields, "MaxConcurrency", COUNT),
@@ -212,6 +213,13 @@ def _batcher(fields: Fields, language: Language) -> Batcher | None:
     )
     batcher.reject_unknown(language.not_taken)
     return compiled
+
+
+def _writer(fields: Fields, language: Language) -> Value | None:
+    """Compile the arguments of a ResultWriter that names a resource; one that does not leaves the results in place."""
+    writer = fields.part(f"{fields.where}, ResultWriter", fields.take("ResultWriter", dict, {}))
+    arguments = language.template(writer, _ARGUMENTS[language.name])
+    return (arguments or Constant({})) if "Resource" in writer else None
 
 
 def _next(fields: Fields) -> str | None:

@@ -120,8 +120,10 @@ class Map(Retryable):
     """None: the items are the state's input, or what its ItemReader reads."""
     reads: bool
     """Whether there is an ItemReader."""
-    writes: bool
-    """Whether there is a ResultWriter."""
+    writer: Value | None
+    """The arguments of the ResultWriter that replaces the result by the place where it is; None without one."""
+    label: str
+    """The name of its runs; that of the state if it is empty."""
     selector: Value | None
     batcher: Batcher | None
     concurrency: Value | None

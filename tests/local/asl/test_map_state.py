@@ -171,13 +171,87 @@ async def test_the_iterations_of_a_distributed_map_are_not_in_the_history() -> N
     assert [event.kind for event in execution.events] == kinds
 
 
-async def test_an_item_reader_and_a_result_writer_are_mocked() -> None:
-    states = mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"}, ResultWriter={"Resource": "a"})
+def distributed(inner: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    return mapped(ItemProcessor={**flow(T=inner or task()), "ProcessorConfig": {"Mode": "DISTRIBUTED"}}, **fields)
+
+
+PREFIX = "arn:aws:states:us-east-1:000000000000"
+PARENT = {
+    "Execution": {"Id": f"{PREFIX}:execution:m:e", "Name": "e", "Input": {"x": 1}, "RedriveCount": 0},
+    "StateMachine": {"Id": f"{PREFIX}:stateMachine:m", "Name": "m"},
+}
+
+
+@pytest.mark.parametrize(("fields", "label"), [({}, "M"), ({"Label": "mine"}, "mine")])
+async def test_an_iteration_of_a_distributed_map_sees_an_execution_of_its_own(
+    fields: dict[str, Any], label: str
+) -> None:
+    inner = task(Parameters={"execution.$": "$$.Execution", "machine.$": "$$.StateMachine", "v.$": "$$.Map.Item.Value"})
+    resource = Resource(None)
+    await run(distributed(inner, **fields), [5, 6], resource, Run(PARENT))
+    names = [arguments["execution"]["Name"] for arguments in resource.arguments]
+    assert len({"e", *names}) == 3
+    for arguments, name, item in zip(resource.arguments, names, [5, 6], strict=True):
+        execution = arguments["execution"]
+        assert execution.pop("StartTime").endswith("Z")
+        assert execution == {
+            "Id": f"{PREFIX}:execution:m/{label}:{name}",
+            "Input": item,
+            "Name": name,
+            "RedriveCount": 0,
+        }
+        assert arguments["machine"] == {"Id": f"{PREFIX}:stateMachine:m/{label}", "Name": f"m/{label}"}
+        assert arguments["v"] == item
+
+
+async def test_the_selector_and_the_state_itself_see_the_execution_of_the_map() -> None:
+    resource = Resource(None)
+    states = distributed(ItemSelector={"name.$": "$$.Execution.Name"}, ResultSelector={"after.$": "$$.Execution.Name"})
+    assert await run(states, [5], resource, Run(PARENT)) == {"after": "e"}
+    assert resource.arguments == [{"name": "e"}]
+
+
+async def test_a_distributed_map_fails_by_its_threshold_which_is_none_at_first() -> None:
+    error, cause = await failure(distributed(), [0, 1], failing(1))
+    assert error == "States.ExceedToleratedFailureThreshold"
+    assert cause == "1 of 2 items failed, the last with Mine: 1"
+    assert await run(distributed(ToleratedFailureCount=1), [0, 1], failing(1)) == [0]
+
+
+@pytest.mark.parametrize(("tolerated", "fails"), [(2, True), (3, False)])
+async def test_the_failure_of_a_batch_is_that_of_each_of_its_items(tolerated: int, fails: bool) -> None:
+    states = distributed(ItemBatcher={"MaxItemsPerBatch": 3}, ToleratedFailureCount=tolerated, MaxConcurrency=1)
+    resource = Resource(StateError("Mine"), "fine")
+    if fails:
+        assert (await failure(states, [*range(5)], resource))[1].startswith("3 of 5 items failed")
+    else:
+        assert await run(states, [*range(5)], resource) == ["fine"]
+
+
+async def test_an_item_reader_is_mocked() -> None:
+    states = mapped(ItemReader={"Resource": "arn:aws:states:::s3:getObject"})
     machine = parse(json.dumps({"StartAt": "M", "States": states}), Reader())
     resource = Resource(None)
-    output = await Interpreter(resource, lambda _run, state: [state, 2]).run(machine.flow, {}, Run(CONTEXT))
+    await Interpreter(resource, lambda _run, state: [state, 2]).run(machine.flow, {}, Run(CONTEXT))
     assert resource.arguments == ["M", 2]
-    assert output == {"MapRunArn": "", "ResultWriterDetails": {"Bucket": "", "Key": ""}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [({"Bucket": "b", "Prefix.$": "$.day"}, "monday/{run}/manifest.json"), ({"Bucket": "b"}, "{run}/manifest.json")],
+)
+async def test_a_result_writer_leaves_the_place_of_what_it_would_write(arguments: dict[str, Any], key: str) -> None:
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": arguments}
+    states = distributed(ItemsPath="$.items", ResultWriter=writer)
+    output = await run(states, {"day": "monday", "items": [1]}, Resource(None), Run(PARENT))
+    machine, _, name = output["MapRunArn"].rpartition(":")
+    assert machine == f"{PREFIX}:mapRun:m/M"
+    assert output["ResultWriterDetails"] == {"Bucket": "b", "Key": key.format(run=name)}
+
+
+async def test_a_result_writer_without_a_resource_leaves_the_results() -> None:
+    writer = {"WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSON"}}
+    assert await run(distributed(ResultWriter=writer), [1], Resource("done")) == ["done"]
 
 
 def test_an_item_reader_without_a_mock_is_refused() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,7 +52,7 @@ class Callers:
     """Sends requests to the URL that `choose` returns for each attempt, and keeps the history.
 
     With a key, callers retry after a broken connection and after a 503, as the contract allows. If they are `apart`,
-    each request is of one of NAMES, those with the same key of the same one.
+    each request is of one of NAMES, those with the same key of the same one; the same goes for `paths` of workflows.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Callers:
         timeout: float = REQUEST_TIMEOUT_S,
         *,
         apart: bool = False,
+        paths: Sequence[str] = ("/event",),
     ) -> None:
         self._timeout = timeout
+        self._paths = paths
         self._apart = apart
         self.history: list[Call] = []
         self._choose = choose
@@ -104,10 +106,17 @@ class Callers:
         return [self.post(event)]
 
     async def post(
-        self, event: dict[str, Any], *, key: str | None = None, leave_after: float | None = None, **headers: str
+        self,
+        event: dict[str, Any],
+        *,
+        key: str | None = None,
+        path: str = "",
+        leave_after: float | None = None,
+        **headers: str,
     ) -> Call:
         """Send one request and record its response; with a key, retry after a broken connection."""
-        call = Call(event, key, waits=not headers)
+        path = path or self._paths[crc32(str(event["nome"]).encode()) // len(NAMES) % len(self._paths)]
+        call = Call(event, key, path, waits=not headers)
         self.history.append(call)
         headers |= self._of(event)
         if key is not None:
@@ -117,7 +126,7 @@ class Callers:
             try:
                 async with (
                     asyncio.timeout(leave_after),
-                    self._http.post(f"{self._choose()}/event", json=event, headers=headers) as response,
+                    self._http.post(f"{self._choose()}{path}", json=event, headers=headers) as response,
                 ):
                     body = await response.json(content_type=None)
                     call.location = response.headers.get("Location")
@@ -149,6 +158,16 @@ class Callers:
         call = await self.post_async(event)
         if call.location is not None:
             await self._request(call, "DELETE", call.location)
+
+    async def flood(self, path: str, number: int, seconds: float) -> set[str]:
+        """Send so many events in so many seconds to one workflow; return the problems of the responses."""
+        events = [{"nome": f"flood {one}", "sobrenome": "x", "wait": 0} for one in range(number)]
+        async with asyncio.TaskGroup() as group:
+            tasks = []
+            for event in events:
+                tasks.append(group.create_task(self.post(event, path=path)))
+                await asyncio.sleep(seconds / number)
+        return {task.result().problem for task in tasks}
 
     async def make_up(self, method: str, number: int, seconds: float, **headers: str) -> Counter[int]:
         """Send so many requests for ids that do not exist, in so many seconds; return their statuses."""

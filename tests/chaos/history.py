@@ -6,6 +6,7 @@ The record is the local AWS's own; nothing here relies on what the service repor
 from __future__ import annotations
 
 import json
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,13 @@ NOTHING_STARTED = {
     *("at-capacity", "draining", "link-down", "throttled", "unreachable"),
 }
 """Problems, by the last part of their type, that state that nothing was started."""
+
+NO_ROOM = {"at-capacity", "throttled"}
+"""Problems, by the last part of their type, of requests that found no place."""
+
+MAX_MEDIAN_S = 1.5
+"""How much longer than its workflow half of the requests may take while another workflow stands still. A start that
+finds no place takes five seconds."""
 
 MAX_LOOKUP_DELAY_S = 2.5
 """An outcome that is older than this at the end of a wait should have been found."""
@@ -37,6 +45,8 @@ class Call:
     """The body that was sent; its `nome` is unique, except among calls with the same key."""
     key: str | None = None
     """Its Idempotency-Key."""
+    path: str = "/event"
+    """The path of its workflow."""
     status: int | None = None
     """None if there was no response."""
     body: Any = None
@@ -127,8 +137,18 @@ def crowded_out(calls: Iterable[Call]) -> list[str]:
     return [
         f"crowded out by {problem}: {call}"[:400]
         for call in calls
-        for problem in {call.problem, *(problem for problem, _ in call.reads)} & {"at-capacity", "throttled"}
+        for problem in {call.problem, *(problem for problem, _ in call.reads)} & NO_ROOM
     ]
+
+
+def disturbed(calls: Iterable[Call], path: str) -> list[str]:
+    """Return what the standstill of the workflow at `path` did to the calls of others, one line each."""
+    others = [call for call in calls if call.path != path]
+    faults = [f"no place because of {path}: {call}"[:400] for call in others if call.problem in NO_ROOM]
+    took = [call.seconds - max(0.0, call.event.get("wait", 0.0)) for call in others if call.status in {200, 202, 502}]
+    if took and statistics.median(took) > MAX_MEDIAN_S:
+        faults.append(f"half of the responses took {statistics.median(took):.1f} s or more beside {path}")
+    return faults
 
 
 def _sent_event(call: Call) -> str:
@@ -144,7 +164,7 @@ def _faults_of(call: Call, records: Mapping[str, Record], starts: Counter[str]) 
     if call.across not in {None, 404, 503}:
         yield f"another caller got {call.across} for its Location: {call}"[:400]
     if call.status == 202 or call.location is not None:
-        if call.location is None or call.id is None or not call.location.endswith(f"/event/{call.id}"):
+        if call.location is None or call.id is None or not call.location.endswith(f"{call.path}/{call.id}"):
             yield f"202 without the URL of its own execution: {call}"[:400]
         elif not call.later or call.later[-1][0] not in OUTCOMES:
             yield f"lost: its Location never had an outcome: {call}"[:400]

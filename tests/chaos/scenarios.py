@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from tests.chaos.callers import Mix
 from tests.chaos.instance import Instance
@@ -23,6 +23,8 @@ def scenario(
     may_refuse: bool = True,
     recovers: bool = False,
     crowded: bool = False,
+    workflows: Mapping[str, Mapping[str, Any]] | None = None,
+    standstill: str | None = None,
     jumping: bool = False,
     log: str | None = None,
     proxied: bool = False,
@@ -44,6 +46,8 @@ def scenario(
             may_refuse=may_refuse,
             recovers=recovers,
             crowded=crowded,
+            workflows=workflows or {"event": {}},
+            standstill=standstill,
             environment=environment or {},
             jumping=jumping,
             log=log,
@@ -139,6 +143,18 @@ async def replies_repeated_reordered_late_and_among_junk(stage: Stage) -> None:
 async def api_throttled(stage: Stage) -> None:
     stage.aws.faults.throttle.on(stage.rng.uniform(0.3, 1))
     await stage.pause(0.5, 3)
+
+
+@scenario(
+    Mix(seconds=5.0),
+    workflows={"event": {}, "orders": {}, "refunds": {"max_in_flight": 24}},
+    standstill="refunds",
+    environment={"MAX_IN_FLIGHT": "48"},
+)
+async def one_of_three_workflows_throttled(stage: Stage) -> None:
+    """No execution of one workflow can be started, and it has its whole share of the requests in flight."""
+    stage.aws.faults.throttled_machines.add("refunds")
+    assert "throttled" in await stage.callers.flood("/refunds", 60, stage.rng.uniform(3, 4))
 
 
 @scenario()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import tempfile
 import time
@@ -11,13 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 
-from service.local import AWS_QUOTAS, WORKFLOW, Faults, LocalAws
+from service.local import AWS_QUOTAS, WORKFLOW, Definition, Faults, LocalAws
 from tests.chaos.callers import CALLER_HEADER, REQUEST_TIMEOUT_S, Callers, Mix
-from tests.chaos.history import Record, check, crowded_out, missed_outcomes
+from tests.chaos.history import Record, check, crowded_out, disturbed, missed_outcomes
 from tests.chaos.instance import Instance
 from tests.chaos.names import Name
 from tests.chaos.process import Balancer, ProcessInstance
@@ -62,6 +63,10 @@ class Scenario:
     """Whether processes call Step Functions by https through a proxy."""
     frozen_s: float = 0.0
     """How long a process may be frozen."""
+    workflows: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"event": {}})
+    """The workflows and their settings, by name; each has a state machine of its own."""
+    standstill: str | None = None
+    """The workflow whose starts are all throttled, which no other may notice."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Settings of the service that differ."""
     credentials_s: float | None = None
@@ -121,7 +126,8 @@ class Stage:
         definition = Path(folder) / "workflow.asl.json"
         definition.write_text(workflow())
         faults = Faults(self.rng.getrandbits(32))
-        aws = self.aws = LocalAws(port=0, definition=definition, quotas=AWS_QUOTAS, faults=faults)
+        machines = [Definition(_arn(name), definition) for name in self._scenario.workflows]
+        aws = self.aws = LocalAws(port=0, machines=machines, quotas=AWS_QUOTAS, faults=faults)
         aws.realtime.keep_alive_s = 0.3
         if self._scenario.may_refuse:
             # A dead link must be detected within a short run. Where the link must not fail, the timeout of AWS stays:
@@ -136,7 +142,8 @@ class Stage:
         self._stack.callback(self.name.close)
         self.credentials.valid_for_s = self._scenario.credentials_s or self.credentials.valid_for_s
         await self._stack.enter_async_context(self.credentials)
-        self.callers = Callers(self._balancer.choose, self.rng, apart=self._apart)
+        paths = [f"/{name}" for name in self._scenario.workflows]
+        self.callers = Callers(self._balancer.choose, self.rng, apart=self._apart, paths=paths)
         self._stack.push_async_callback(self.callers.close)
         for _ in range(self._scenario.threads):
             named = self.api.url.replace("127.0.0.1", self.name.host)
@@ -153,11 +160,12 @@ class Stage:
         return {
             "HOST": "127.0.0.1",
             "PORT": "0",
-            "STATE_MACHINE_ARN": self.aws.state_machine_arn,
+            "WORKFLOWS": json.dumps(
+                {name: {"state_machine_arn": _arn(name), **own} for name, own in self._scenario.workflows.items()}
+            ),
             "APPSYNC_HTTP_URL": self.aws.http_url,
             "APPSYNC_REALTIME_URL": self.link.url,
             "APPSYNC_API_KEY": self.aws.api_key,
-            "REQUEST_SCHEMA": "",
             "RESPONSE_TIMEOUT": str(RESPONSE_TIMEOUT_S),
             # The load balancer of these runs checks ten times per second; threads are not behind it.
             "DRAIN_DELAY": "1" if self._scenario.processes else "0",
@@ -247,6 +255,8 @@ async def run(scenario: Scenario, seed: int, barrier: asyncio.Barrier) -> Report
             faults += missed_outcomes(stage.callers.history, records)
         if not scenario.may_refuse:
             faults += [f"refused: {call}"[:400] for call in stage.callers.history if call.status == 503]
+        if scenario.standstill is not None:
+            faults += disturbed(stage.callers.history, f"/{scenario.standstill}")
         if scenario.crowded:
             faults += crowded_out(stage.callers.history)
         faults += [
@@ -270,6 +280,11 @@ async def wait_until_ready(url: str) -> None:
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.05)
+
+
+def _arn(workflow: str) -> str:
+    """Return the ARN of a workflow's state machine."""
+    return LocalAws.state_machine_arn.replace("event-workflow", workflow)
 
 
 def workflow() -> str:

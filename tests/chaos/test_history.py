@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.history import Call, Record, check, crowded_out, missed_outcomes
+from tests.chaos.history import Call, Record, check, crowded_out, disturbed, missed_outcomes
 
 EVENT = {"nome": "Ana", "sobrenome": "Lima"}
 OTHER = {"nome": "Bia", "sobrenome": "Reis"}
@@ -129,3 +129,19 @@ def test_an_outcome_that_was_in_the_record_and_not_returned_is_found() -> None:
 )
 def test_calls_that_others_crowd_out_are_found(call: Call, found: int) -> None:
     assert len(crowded_out([call])) == found
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        (replace(CORRECT, seconds=1.4), 0),
+        (replace(CORRECT, seconds=1.6), 1),
+        (replace(CORRECT, seconds=1.6, event={"wait": 1.0}), 0),
+        (replace(CORRECT, seconds=5.0, path="/orders"), 0),
+        (problem(503, "throttled"), 1),
+        (problem(503, "outcome-unknown"), 0),
+        (replace(problem(503, "throttled"), path="/orders"), 0),
+    ],
+)
+def test_calls_that_notice_the_standstill_of_another_workflow_are_found(call: Call, found: int) -> None:
+    assert len(disturbed([call], "/orders")) == found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 
 from service.bridge import lookup_queue, recovery
 from service.local import WORKFLOW, Definition, LocalAws
+from service.local.json_text import dumps
 from tests.support.metrics import scrape
 from tests.support.processes import service
-from tests.support.served import Served, served
+from tests.support.served import Served, served, until
 from tests.support.within import within
 
 ARN = LocalAws.state_machine_arn.rpartition(":")[0]
@@ -74,9 +75,13 @@ async def post_stream(it: Served, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_an_unmodified_machine_gets_the_body_byte_for_byte_and_its_output_is_the_response(tmp_path: Path) -> None:
+@pytest.mark.parametrize("qualifier", ["", ":PROD", ":1"], ids=["unqualified", "alias", "version"])
+async def test_an_unmodified_machine_gets_the_body_byte_for_byte_and_its_output_is_the_response(
+    tmp_path: Path, qualifier: str
+) -> None:
+    own = EVENT_MODE | {"state_machine_arn": f"{ARN}:orders{qualifier}"}
     body = '{ "n":1.0,\t"text":"\\u00e9 é 😀 \\"\\\\",  "list":[1,2] }'
-    async with machines(tmp_path) as aws, served(aws, workflows(orders=EVENT_MODE)) as it:
+    async with machines(tmp_path) as aws, served(aws, workflows(orders=own)) as it:
         async with within(10):
             status, answer = await post(it, "/orders", body)
         assert (status, {"id": answer["id"]} | json.loads(body)) == (200, answer)
@@ -84,10 +89,22 @@ async def test_an_unmodified_machine_gets_the_body_byte_for_byte_and_its_output_
         assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 0
 
 
+async def test_a_thousand_executions_of_the_same_machine_by_others_start_no_relay(tmp_path: Path) -> None:
+    async with machines(tmp_path) as aws, served(aws, workflows(orders=EVENT_MODE)) as it, within(30):
+        for number in range(1000):
+            aws.hosted(f"{ARN}:orders").executions.start(f"foreign-{number}", "{}")
+        await until(lambda: aws.running == 0)
+        assert {execution.status for execution in aws.executions.values()} == {"SUCCEEDED"}
+        assert (await post(it, "/orders"))[0] == 200
+        assert aws.relay is not None
+        assert aws.relay.started == 1  # for the request
+
+
 @pytest.mark.timeout(180)  # for busy machines
 async def test_a_thousand_unmodified_executions_at_once_get_their_own_results_byte_for_byte(tmp_path: Path) -> None:
     asyncio.get_running_loop().set_debug(False)  # the local AWS has to start a thousand relays, too
-    async with machines(tmp_path) as aws, service(aws, **workflows(orders=EVENT_MODE)) as (_, url):
+    settings = workflows(orders=EVENT_MODE | {"response_timeout": 120})
+    async with machines(tmp_path) as aws, service(aws, **settings) as (_, url):
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as client:
 
@@ -186,6 +203,44 @@ async def test_a_result_that_is_too_large_for_an_event_is_read_from_the_record(t
         status, body = await post(it, "/large")
         assert (status, body["text"]) == (200, '"\\' * 20000)
         assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] == 1
+
+
+def bounded(unit: str, size: Callable[[str], int], bound: int) -> str:
+    """Return a text made of units, and of a few plain letters, whose size is exactly this bound."""
+    room, each = bound - size(""), size(unit) - size("")
+    return unit * (room // each) + "n" * (room % each)
+
+
+def size_of_output(text: str) -> int:
+    return len(dumps(text).encode())
+
+
+def size_of_relayed(text: str) -> int:
+    """Return the number of characters that the relay counts."""
+    event = {"id": "exec-" + 36 * "0", "status": "SUCCEEDED", "outputText": dumps(text), "redrives": 0}
+    return len(json.dumps([json.dumps(event, separators=(",", ":"), ensure_ascii=False)], ensure_ascii=False))
+
+
+@pytest.mark.parametrize(
+    "unit", ['"', "\\", "😀", "\ud83d"], ids=["quotes", "backslashes", "four bytes", "lone surrogates"]
+)
+async def test_an_output_of_any_characters_is_passed_on_whole_up_to_every_bound(tmp_path: Path, unit: str) -> None:
+    relayed = bounded(unit, size_of_relayed, 60_000)
+    largest = bounded(unit, size_of_output, 256 * 1024)
+    # Of each: whether it is an output at all, and how often it has to be read.
+    cases = [(relayed, True, 0), (f"{relayed}n", True, 1), (largest, True, 1), (f"{largest}n", False, 0)]
+    definitions = []
+    for number, (text, *_) in enumerate(cases):
+        file = tmp_path / f"{number}.asl.json"
+        file.write_text(machine({"Type": "Pass", "Output": text, "End": True}))
+        definitions.append(Definition(f"{ARN}:text-{number}", file, "event"))
+    tables = {f"text-{number}": EVENT_MODE | {"state_machine_arn": f"{ARN}:text-{number}"} for number in range(4)}
+    async with LocalAws(port=0, machines=definitions) as aws, served(aws, workflows(**tables)) as it, within(20):
+        for number, (text, whole, reads) in enumerate(cases):
+            before = aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"]
+            status, body = await post(it, f"/text-{number}")
+            assert (status, body.get("output")) == ((200, text) if whole else (502, None))
+            assert aws.calls["DescribeExecution"] + aws.calls["GetExecutionHistory"] - before == reads
 
 
 @pytest.mark.parametrize("mode", ["event", "envelope"])

@@ -20,7 +20,7 @@ from service.bridge import starter
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
 from service.bridge.bridges import Bridges
-from service.bridge.pending import PendingReplies
+from service.bridge.pending import MIN_WAIT_FOR_LOOKUP_S, PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.result import Result
@@ -309,7 +309,8 @@ class Model(RuleBasedStateMachine):
         hidden = self.unreadable_until >= min(run.ended_at, caller.deadline - 2 * LAST_LOOKUP_S)
         if run.outcome is None or hidden or self.stopped_at <= caller.done_at:
             return
-        if answer.outcome is None:
+        after_start = caller.deadline - caller.begun - (answer.start or 0.0)
+        if answer.outcome is None and after_start >= MIN_WAIT_FOR_LOOKUP_S:
             assert run.ended_at >= caller.deadline - LAST_LOOKUP_S, "the record knew the outcome in time"
         if not run.missed:
             known = max(run.ended_at, caller.begun + MAX_START_S)

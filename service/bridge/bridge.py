@@ -94,8 +94,9 @@ class Bridge:
         IdempotencyConflict if the existing execution belongs to another event, or cannot be read.
         """
         self._admission.check(caller, self.durations.typical_seconds)
-        channel = self._remote.own_channel(execution_id)
-        start = Start(execution_id, self._input_mode.encode(execution_id, event, channel), trace_header, caller)
+        input_ = self._input_mode.encode(execution_id, event, self._remote.own_channel(execution_id))
+        start = Start(execution_id, input_, trace_header, caller)
+        del input_  # what is as large as a body may be is not kept while a request waits
         began = asyncio.get_running_loop().time()
         with (
             self._admission.request(caller),
@@ -103,10 +104,12 @@ class Bridge:
         ):
             if shared:
                 # The start does not end with its caller, as others may share it.
+                channel = self._remote.own_channel(execution_id)
                 async with self._shared_starts.join(start, event, channel, waiter.deadline) as joined:
                     with self._remote.listening(execution_id, joined.channel):
                         result = await self._result(joined.start, waiter, began, on_start)
                         return result if joined.start is start else replace(result, start_attempts=0)
+            del event
             try:
                 await self._start(start, waiter.deadline - began)
                 return await self._result(start, waiter, began, on_start)

@@ -59,9 +59,11 @@ class WorkflowRoutes:
             on_start=None if stream is None else stream.open,
             on_progress=None if stream is None else stream.progress,
         )
+        preferences = event_request.preferences
+        del event_request  # a body is not kept while its request waits
         if stream is not None:
-            return await self._responses.stream(request, event_request.preferences, stream, work)
-        return self._responses.json(request, event_request.preferences, await work, time.perf_counter() - started_at)
+            return await self._responses.stream(request, preferences, stream, work)
+        return self._responses.json(request, preferences, await work, time.perf_counter() - started_at)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """GET an execution: the result, as far as it is known now or within the requested wait."""

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 from yarl import URL
 
 from service.web import bodies
 from service.web.context import METRICS
+from service.web.schema import JsonSchema
 from tests.support.front import JSON, NAMES, front
 from tests.support.ids import ID, IDS
 from tests.support.step_functions import described, error, ok
+from tests.support.within import within
+
+
+class Text(str):
+    """A text to which there can be weak references."""
+
+    __slots__ = ("__weakref__",)
 
 
 async def test_a_post_returns_the_workflows_output() -> None:
@@ -35,6 +45,26 @@ async def test_the_workflow_gets_the_request_body_byte_for_byte() -> None:
     async with front() as it:
         await it.post_and_reply({}, json=None, data=text.encode(), headers=JSON)
         assert json.loads(it.stage.endpoint.calls[0][1]["input"])["event"] == text
+
+
+async def test_a_body_is_not_kept_while_its_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = bodies.read_event
+    events: list[weakref.ref[Text]] = []
+
+    async def note(request: web.Request, schema: JsonSchema) -> str:
+        event = Text(await read(request, schema))
+        events.append(weakref.ref(event))
+        return event
+
+    monkeypatch.setattr(bodies, "read_event", note)
+    async with front() as it:
+        posting = asyncio.create_task(it.client.post("/event", json=NAMES))
+        async with within(5):
+            execution_id = await it.stage.started()
+            while events[0]() is not None:  # noqa: ASYNC110 - no event says that a text is gone
+                await asyncio.sleep(0.01)
+        it.stage.reply(execution_id, {})
+        assert (await posting).status == 200
 
 
 async def test_a_failed_workflow_is_a_bad_gateway_with_the_errors_name_only() -> None:

@@ -1,13 +1,16 @@
 """Benchmarks of single parts of a request, which show where a regression comes from; `make bench` runs them.
 
-Each figure is for one call of a function that repeats its work REPETITIONS times, on the service's own event loop.
+Each figure is for one call of a function that repeats its work REPETITIONS times, on the service's own event loop; a
+handshake is done once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -15,7 +18,9 @@ import pytest
 import uvloop
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from botocore.credentials import ReadOnlyCredentials
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from pytest_benchmark.fixture import BenchmarkFixture
 from websockets.frames import Frame, Opcode
 
@@ -29,6 +34,7 @@ from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 from service.web import context, middleware
 from tests.bench.stand_in import NAMESPACE, OUTPUT, StandIn
+from tests.support.tls import self_signed, server_context
 
 REPETITIONS: Final = 1000
 NO_DEADLINE: Final = 1e9
@@ -130,6 +136,39 @@ def test_signatures(benchmark: BenchmarkFixture, token: str | None) -> None:
             signer.headers("AWSStepFunctions.StartExecution", body, credentials, 1.8e9)
 
     benchmark(sign)
+
+
+def test_signatures_by_botocore(benchmark: BenchmarkFixture) -> None:
+    signer = SigV4Auth(Credentials("AKIDEXAMPLE", "secret"), "states", "eu-west-1")
+    body = orjson.dumps({"stateMachineArn": "arn", "name": "exec", "input": reply(1)})
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AWSStepFunctions.StartExecution"}
+
+    def sign() -> None:
+        for _ in range(REPETITIONS):
+            signer.add_auth(AWSRequest("POST", "https://states.eu-west-1.amazonaws.com/", headers, body))
+
+    benchmark(sign)
+
+
+def handshake(client: ssl.SSLContext, server: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLSession | None:
+    """Shake hands in memory, on both sides; return the session, with which the next handshake may be shorter."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    caller = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1", session=session)
+    called = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (caller, called, caller, called):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    called.write(b".")
+    caller.read(1)  # TLS 1.3 sends the session after the handshake
+    return caller.session
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["full", "resumed"])
+def test_handshakes(benchmark: BenchmarkFixture, tmp_path: Path, resumed: bool) -> None:
+    certificate = self_signed(tmp_path)
+    client, server = ssl.create_default_context(cafile=certificate), server_context(certificate)
+    session = handshake(client, server, None) if resumed else None
+    benchmark(lambda: handshake(client, server, session))
 
 
 @pytest.mark.parametrize("most", [0, 10**9], ids=["counted", "counted and logged"])

@@ -20,12 +20,13 @@ from service.bridge import starter
 from service.bridge.admission import Admission
 from service.bridge.bridge import Bridge
 from service.bridge.bridges import Bridges
-from service.bridge.pending import MIN_WAIT_FOR_LOOKUP_S, PendingReplies
+from service.bridge.pending import PendingReplies
 from service.bridge.recovery import Recovery
 from service.bridge.remote import RemoteSubscriptions
 from service.bridge.result import Result
 from service.bridge.share import Share
 from service.bridge.starter import CONFIRM_TIMEOUT_S, LINK_GRACE_S, Starter
+from service.bridge.waiter import MIN_WAIT_FOR_LOOKUP_S
 from service.errors import Problem
 from service.stepfunctions.budget import Budget
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut

@@ -176,7 +176,8 @@ def test_telemetry_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int
     """Measure the metrics of a request, and its log line if the sampler admits it."""
     logs.configure("INFO", "json")
     app = web.Application()
-    app[context.METRICS], app[context.TRACES] = Metrics(), None
+    metrics = app[context.METRICS] = Metrics()
+    app[context.TRACES], app[context.WORKFLOWS] = None, {"/event": "event"}
     middleware.sample_log(app)
     app[context.SAMPLER]._limit = most
 
@@ -202,3 +203,4 @@ def test_telemetry_of_a_request(benchmark: BenchmarkFixture, run: Run, most: int
     requests: list[web.Request] = []
     run(prepare(requests))
     benchmark(lambda: run(finish(requests)))
+    assert metrics.recent_overheads, "telemetry failed"

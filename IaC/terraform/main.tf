@@ -5,6 +5,7 @@ module "sync_front" {
 
   service_name               = var.service_name
   workflow_name              = var.workflow_name
+  workflows                  = var.workflows
   image_tag                  = var.image_tag
   image_uri                  = var.image_uri
   wait_seconds               = var.wait_seconds

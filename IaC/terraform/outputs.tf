@@ -4,8 +4,13 @@ output "api_endpoint" {
 }
 
 output "state_machine_arn" {
-  description = "ARN of the state machine."
+  description = "ARN of the state machine of the workflow event. Null if there is none of this name."
   value       = module.sync_front.state_machine_arn
+}
+
+output "state_machine_arns" {
+  description = "ARN of the state machine of each workflow, by name."
+  value       = module.sync_front.state_machine_arns
 }
 
 output "connection_arn" {

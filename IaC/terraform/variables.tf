@@ -32,7 +32,7 @@ variable "service_name" {
 }
 
 variable "workflow_name" {
-  description = "Name of the Step Functions state machine."
+  description = "Name of the state machine of the workflow event; those of others begin with service_name."
   type        = string
   default     = "event-workflow"
   nullable    = false
@@ -40,6 +40,84 @@ variable "workflow_name" {
   validation {
     condition     = can(regex("^[A-Za-z0-9_-]{1,80}$", var.workflow_name))
     error_message = "workflow_name must have 1 to 80 letters, digits, dashes and underscores."
+  }
+}
+
+variable "workflows" {
+  description = "The workflows by name: a definition file, from which a state machine is made, or the ARN of an existing one. Without any there is the demonstration, named event. See Several workflows in the README."
+  type = map(object({
+    path            = optional(string)          # where requests go; by default / and the name
+    definition      = optional(string)          # file of a definition in the States Language: a template
+    definition_vars = optional(map(string), {}) # its variables, beside endpoint, connection_arn, partition and wait_seconds
+    role_statements = optional(list(object({    # what the state machine may do, beside publishing and logging
+      actions   = list(string)
+      resources = list(string)
+      condition = optional(map(map(list(string))), {})
+    })), [])
+    state_machine_arn = optional(string)             # instead of definition; a version or an alias is fine
+    input             = optional(string, "envelope") # event: an execution's input is the request itself
+    request_schema    = optional(string)             # files of JSON Schemas
+    result_schema     = optional(string)
+    check_results     = optional(bool, false) # whether results must match theirs
+    response_timeout  = optional(number)      # seconds; what is left out is as in timeouts and in max_in_flight
+    stream_timeout    = optional(number)
+    max_in_flight     = optional(number) # how many of a task's max_in_flight may be for this workflow
+    on_client_gone    = optional(string)
+    progress          = optional(string)          # states: streams report the states that are entered
+    errors            = optional(map(number), {}) # HTTP statuses of errors; a name that ends with * is a prefix
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    # With the longest service_name and a prefix, a role's name has the 64 characters that IAM allows.
+    condition     = alltrue([for name in keys(var.workflows) : can(regex("^[a-z][a-z0-9-]{0,29}$", name))])
+    error_message = "The names in workflows must have 1 to 30 lower-case letters, digits and dashes, and begin with a letter."
+  }
+
+  validation {
+    condition     = alltrue([for workflow in var.workflows : (workflow.definition == null) != (workflow.state_machine_arn == null)])
+    error_message = "Each of workflows needs either a definition or a state_machine_arn."
+  }
+
+  validation {
+    condition     = alltrue([for workflow in var.workflows : can(regex("^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[^:]+(:[^:]+)?$", workflow.state_machine_arn)) if workflow.definition == null])
+    error_message = "state_machine_arn of workflows must be the ARN of a state machine, or of a version or an alias of one."
+  }
+
+  validation {
+    condition     = alltrue([for workflow in var.workflows : workflow.definition != null || length(workflow.definition_vars) + length(workflow.role_statements) == 0])
+    error_message = "definition_vars and role_statements of workflows are for state machines that are made from a definition."
+  }
+
+  validation {
+    condition     = alltrue([for workflow in var.workflows : !workflow.check_results || workflow.result_schema != null])
+    error_message = "check_results of workflows needs a result_schema."
+  }
+
+  validation {
+    condition     = alltrue([for name, workflow in var.workflows : can(regex("^(/[A-Za-z0-9._~-]+)+$", coalesce(workflow.path, "/${name}"))) && !can(regex("^/(healthz|readyz|metrics|openapi\\.json|docs|_local)(/|$)", coalesce(workflow.path, "/${name}")))])
+    error_message = "path of workflows must look like /orders, and must not be one of the service's own: /healthz, /readyz, /metrics, /openapi.json, /docs, /_local."
+  }
+
+  validation {
+    condition     = length(flatten([for name, workflow in var.workflows : [for other, another in var.workflows : other if name != other && startswith("${coalesce(workflow.path, "/${name}")}/", "${coalesce(another.path, "/${other}")}/")]])) == 0
+    error_message = "No path in workflows may be the same as that of another workflow, or below it."
+  }
+
+  validation {
+    condition     = alltrue([for workflow in var.workflows : contains(["envelope", "event"], workflow.input) && contains(["keep", "stop"], coalesce(workflow.on_client_gone, "keep")) && contains(["published", "states"], coalesce(workflow.progress, "states"))])
+    error_message = "In workflows, input must be envelope or event, on_client_gone keep or stop, and progress published or states."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for workflow in var.workflows : [for number in [workflow.response_timeout, workflow.stream_timeout, workflow.max_in_flight] : number == null ? true : number >= 1 && floor(number) == number]]))
+    error_message = "In workflows, response_timeout, stream_timeout and max_in_flight must be whole numbers, 1 or more."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for workflow in var.workflows : [for error, status in workflow.errors : can(regex("^[!-)+-~]+[*]?$|^[*]$", error)) && status >= 400 && status <= 599 && floor(status) == status]]))
+    error_message = "errors of workflows must map names of errors, with a * at most at their ends, to statuses from 400 to 599."
   }
 }
 

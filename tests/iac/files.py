@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 IAC = ROOT / "IaC"
 TERRAFORM = IAC / "terraform"
 MODULE = TERRAFORM / "modules" / "sync-front"
+EXAMPLE_WORKFLOWS = ROOT / "examples"
 EXAMPLES = sorted(path.parent for path in TERRAFORM.glob("examples/*/main.tf"))
 TEMPLATE = IAC / "cloudFormation" / "appsync-events.yaml"
 WORKFLOW = IAC / "workflow.asl.json"

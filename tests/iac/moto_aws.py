@@ -29,6 +29,7 @@ from moto.server import ThreadedMotoServer
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from service.local.asl.definition import DefinitionError, parse
+from service.local.asl.resources import HttpOnly, is_http_invoke
 from tests.iac import objections
 from tests.iac.applied.recorder import record
 
@@ -332,10 +333,17 @@ class StackUpdates:
         return earlier
 
 
+class _EveryService(HttpOnly):
+    """Runs tasks of every service, as AWS does."""
+
+    def refusal(self, resource: str, arguments: Any) -> list[tuple[str, str]]:
+        return super().refusal(resource, arguments) if is_http_invoke(resource) else []
+
+
 def _validate_state_machine_definition(request: Any) -> str:
     """Validate the definition as the local AWS does, which executes the same text."""
     try:
-        parse(request._get_param("definition"))
+        parse(request._get_param("definition"), _EveryService())
     except DefinitionError as error:
         problem = {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": str(error)}
         return json.dumps({"result": "FAIL", "diagnostics": [problem], "truncated": False})

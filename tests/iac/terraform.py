@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.iac.files import IAC, ROOT, TERRAFORM
+from tests.iac.files import EXAMPLE_WORKFLOWS, IAC, ROOT, TERRAFORM
 
 # Terraform's plugin cache: `init` downloads the provider here once.
 PLUGIN_CACHE = ROOT / "build" / "terraform-plugins"
@@ -35,6 +35,7 @@ class Terraform:
         if shutil.which("terraform") is None:
             raise TerraformMissing("terraform is not on the PATH")
         shutil.copytree(IAC, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
+        shutil.copytree(EXAMPLE_WORKFLOWS, folder.parent / EXAMPLE_WORKFLOWS.name)
         self.folder = folder / configuration.relative_to(IAC)
         self._env = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(env or {})
         try:

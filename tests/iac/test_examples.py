@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ pytestmark = [pytest.mark.iac, pytest.mark.timeout(2000)]
 
 COMPLETE = {
     "image_tag": "1.2.3",
+    "billing_state_machine_arn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:billing:PROD",
     "certificate_arn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1",
     "hosted_zone_id": "Z0123456789",
     "kms_key_arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99999999-0000-0000-0000-000000000000",
@@ -30,12 +33,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def planned(url: str, folder: Path, example: str, variables: dict[str, str]) -> list[str]:
-    """Return the addresses of what an example would create."""
+def planned(url: str, folder: Path, example: str, variables: dict[str, str]) -> dict[str, Any]:
+    """Return what an example would create: the known values, by address."""
     configuration = next(path for path in EXAMPLES if path.name == example)
     terraform = Terraform(folder / "IaC", fetch=False, env=clients_environment(url), configuration=configuration)
     terraform("plan", "-out=next.plan", *(f"-var={name}={value}" for name, value in variables.items()))
-    return [change["address"] for change in terraform.json("show", "next.plan")["resource_changes"]]
+    changes = terraform.json("show", "next.plan")["resource_changes"]
+    return {change["address"]: change["change"]["after"] for change in changes}
 
 
 def existing(url: str, *, with_links: bool) -> dict[str, str]:
@@ -55,11 +59,24 @@ def test_every_example_sets_variables_of_the_module() -> None:
         assert arguments - {"source", "for_each"} < set(named("variable", MODULE))
 
 
-def test_the_complete_example_has_every_optional_resource(url: str, tmp_path: Path) -> None:
-    addresses = planned(url, tmp_path, "complete", COMPLETE)
+def test_the_complete_example_has_every_option_and_its_workflows(url: str, tmp_path: Path) -> None:
+    resources = planned(url, tmp_path, "complete", COMPLETE)
     for optional in ("aws_api_gateway_domain_name", "aws_route53_record", "aws_ecs_cluster_capacity_providers"):
-        assert f"module.sync_front.{optional}.main[0]" in addresses
-    assert not [address for address in addresses if ".aws_kms_" in address]
+        assert f"module.sync_front.{optional}.main[0]" in resources
+    assert not [address for address in resources if ".aws_kms_" in address]
+    assert [address for address in resources if ".aws_sfn_state_machine.workflow" in address] == [
+        'module.sync_front.aws_sfn_state_machine.workflow["checkout"]',
+        'module.sync_front.aws_sfn_state_machine.workflow["quote"]',
+    ]
+    rules = {
+        mode: json.loads(resources[f'module.sync_front.aws_cloudwatch_event_rule.ended["{mode}"]']["event_pattern"])
+        for mode in ("envelope", "event")
+    }
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:"
+    assert {mode: rule["detail"]["stateMachineArn"] for mode, rule in rules.items()} == {
+        "envelope": [f"{arn}orders-front-workflow-checkout"],
+        "event": [f"{arn}billing", f"{arn}orders-front-workflow-quote"],
+    }
 
 
 def test_one_call_of_the_module_makes_two_deployments_in_an_existing_vpc(url: str, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from service.app.workflows import RESERVED_PATHS, WorkflowSettings
 from tests.iac.files import MODULE, NEWER_THAN_MODULE, TERRAFORM, blocks, named
 
 pytestmark = pytest.mark.timeout(180)  # the parser takes seconds even on an idle machine
@@ -29,6 +32,18 @@ def test_the_root_has_the_outputs_of_the_module() -> None:
     for name, output in root.items():
         assert output["value"] == f"${{module.sync_front.{name}}}"
         assert output["description"] == module[name]["description"]
+
+
+def test_a_workflow_has_the_keys_of_the_services_own_setting_and_what_makes_its_state_machine() -> None:
+    text = (
+        (MODULE / "variables.tf").read_text(encoding="utf-8").partition('variable "workflows"')[2].partition("\n}\n")[0]
+    )
+    members = re.findall(r"^    (\w+) += optional\(", text, re.MULTILINE)
+    assert set(members) == WorkflowSettings.model_fields.keys() - {"name", "mocks"} | {
+        "definition_vars",
+        "role_statements",
+    }
+    assert all(path in text for path in RESERVED_PATHS)
 
 
 def test_every_resource_that_was_in_the_root_is_moved() -> None:

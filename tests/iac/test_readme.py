@@ -31,7 +31,7 @@ def rows(heading: str) -> list[list[str]]:
 def default(variable: dict[str, Any]) -> str:
     """Return a variable's default as written in HCL; the default of an object is in its type."""
     members = re.findall(r"(\w+) = optional\(\w+, ([^)]+)\)", " ".join(str(variable["type"]).split()))
-    if members and variable["default"] == {}:
+    if members and variable["default"] == {} and str(variable["type"]).startswith("${object("):
         return f"{{ {', '.join(f'{name} = {value}' for name, value in members)} }}"
     return json.dumps(variable["default"])
 

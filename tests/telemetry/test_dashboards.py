@@ -110,7 +110,7 @@ def test_every_alarm_links_to_its_runbook_entry() -> None:
     singles = [name for name in alarms() if f"local.name}}-{name}" in ALARMS]
     assert len(descriptions) == ALARMS.count('resource "aws_cloudwatch_metric_alarm"') == 1 + len(singles)
     links = [description.partition(" Runbook: ")[2] for description in descriptions]
-    assert sorted(links) == sorted(f"docs/runbook.md#{name}" for name in ["${each.key}", *singles])
+    assert sorted(links) == sorted(f"docs/runbook.md#{name}" for name in ["${each.value.runbook}", *singles])
 
 
 def test_everything_that_the_runbook_names_exists() -> None:

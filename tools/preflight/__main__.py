@@ -35,7 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         "folder", nargs="?", type=Path, default=TERRAFORM, help="the initialised Terraform configuration"
     )
     parser.add_argument(
-        "--request", type=json.loads, default=samples.REQUEST, help="JSON of a request to your workflow"
+        "--request",
+        type=_request,
+        action="append",
+        default=[],
+        metavar="[NAME=]JSON",
+        help="a request to the workflow of this name, or to each one that is not named",
     )
     options = parser.parse_args(arguments)
     try:
@@ -46,16 +51,25 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Nothing was checked. {error}", file=sys.stderr)
         return 2
     print(f"account {identity['Account']}, region {found.region}, caller {identity['Arn']}")
-    return report(run(aws, found, identity["Arn"], options.request))
+    named = {"": samples.REQUEST} | dict(options.request)
+    return report(run(aws, found, identity["Arn"], samples.Requests(named.pop(""), named)))
 
 
-def run(aws: Aws, found: configuration.Configuration, caller: str, request: Json) -> Iterator[Line]:
+def _request(text: str) -> tuple[str, Json]:
+    """Read a request and the name of its workflow, which may be missing."""
+    name, separator, request = text.partition("=")
+    if separator and name.replace("-", "").isalnum():
+        return name, json.loads(request)
+    return "", json.loads(text)
+
+
+def run(aws: Aws, found: configuration.Configuration, caller: str, requests: samples.Requests) -> Iterator[Line]:
     """Yield the lines of all checks."""
     yield from endpoints.check(aws)
     yield from rights.check(aws, found, caller)
     yield from zones.check(aws, found)
     yield from quotas.check(aws, found)
-    yield from workflows.check(aws, found, request)
+    yield from workflows.check(aws, found, requests)
     yield from rules.check(aws, found)
     yield from policies.check(aws, found)
     yield from stack.check(aws, found)

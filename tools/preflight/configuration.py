@@ -68,6 +68,12 @@ class Configuration:
         return {item["name"]: item["value"] for item in self.container["environment"]}
 
     @property
+    def workflows(self) -> dict[str, dict[str, Any]]:
+        """The tables of the workflows in the service's setting, by name."""
+        tables: dict[str, dict[str, Any]] = json.loads(self.environment["WORKFLOWS"])
+        return tables
+
+    @property
     def region(self) -> str:
         """The AWS region."""
         return str(self.container["logConfiguration"]["options"]["awslogs-region"])

@@ -64,11 +64,6 @@ def _simulate(aws: Aws, configuration: Configuration, caller: str) -> Iterator[L
         "account": account,
         "region": aws.region,
         "name": configuration.environment["SERVICE_NAME"],
-        "workflow": next(
-            machine.values["name"]
-            for machine in configuration.all("aws_sfn_state_machine")
-            if machine.values["type"] == "STANDARD"
-        ),
     }
     pages = aws.client("iam").get_paginator("simulate_principal_policy")
     for group in groups():

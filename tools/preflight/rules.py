@@ -29,7 +29,7 @@ def check(aws: Aws, configuration: Configuration) -> Iterator[Line]:
 
 
 def _test(aws: Aws, subject: str, pattern: str, namespace: str) -> Iterator[Line]:
-    """Send an event of each status, and one of another state machine."""
+    """Send an event of the first state machine for each status, and one of a state machine that is not listed."""
     detail = json.loads(pattern)["detail"]
     (machine, *_), wanted = detail["stateMachineArn"], set(detail.get("status", _STATUSES))
     expected = {status: status in wanted for status in _STATUSES}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Json = Any
 
@@ -12,6 +16,19 @@ EXECUTION = "exec-00000000-0000-4000-8000-000000000000"
 
 # A request of the demonstration workflow.
 REQUEST = {"nome": "Ricardo", "sobrenome": "Marques"}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """A request to each workflow."""
+
+    others: Json = field(default_factory=REQUEST.copy)
+    """That of each workflow which is not named."""
+    by_name: Mapping[str, Json] = field(default_factory=dict)
+
+    def of(self, workflow: str) -> Json:
+        """Return a request of a workflow."""
+        return self.by_name.get(workflow, self.others)
 
 
 def envelope(request: Json, namespace: str) -> Json:

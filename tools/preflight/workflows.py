@@ -1,4 +1,7 @@
-"""Whether Step Functions accepts each workflow and its states: ValidateStateMachineDefinition and TestState."""
+"""Whether Step Functions accepts each workflow and its states: ValidateStateMachineDefinition and TestState.
+
+One whose state machine exists already only has to be there: DescribeStateMachine.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,38 @@ if TYPE_CHECKING:
     from tools.preflight.samples import Json
 
 
-def check(aws: Aws, configuration: Configuration, request: Json) -> Iterator[Line]:
-    """Yield a line for each workflow and for each of its states."""
+def check(aws: Aws, configuration: Configuration, requests: samples.Requests) -> Iterator[Line]:
+    """Yield a line for each workflow and the relay, and for each of the states that they are made of."""
     namespace = configuration.environment["APPSYNC_NAMESPACE"]
-    for machine in configuration.all("aws_sfn_state_machine"):
-        subject = f"workflow {machine.values['name']}"
-        yield from guarded(subject, _validate(aws, subject, machine.values))
-        yield from guarded(f"{subject}, states", _states(aws, subject, machine.values, request, namespace))
+    machines = {machine.values["name"]: machine.values for machine in configuration.all("aws_sfn_state_machine")}
+    for name, workflow in configuration.workflows.items():
+        arn, request = workflow["state_machine_arn"], requests.of(name)
+        machine = machines.pop(":".join(arn.split(":")[6:]), None)
+        if machine is None:
+            yield from guarded(f"workflow {name}", _existing(aws, f"workflow {name}", arn))
+        elif workflow["input"] == "event":
+            yield from _made(aws, machine, [request], {})
+        else:
+            yield from _made(aws, machine, [samples.envelope(request, namespace)], samples.envelope({}, namespace))
+    for relay in machines.values():  # what is left: rules start it
+        ends = [samples.status_change(relay["arn"], end, requests.others, namespace) for end in ("SUCCEEDED", "FAILED")]
+        yield from _made(aws, relay, ends, samples.envelope({}, namespace))
+
+
+def _existing(aws: Aws, subject: str, arn: str) -> Iterator[Line]:
+    """Look for a state machine that exists already, or for an alias or a version of one."""
+    kind = aws.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["type"]
+    if kind == "STANDARD":
+        yield ok(subject, f"{arn} exists")
+    else:
+        yield wrong(subject, f"{arn} is of the type {kind}: only STANDARD state machines keep a record")
+
+
+def _made(aws: Aws, machine: dict[str, Any], inputs: list[Json], other: Json) -> Iterator[Line]:
+    """Check the definition of a state machine that Terraform makes."""
+    subject = f"workflow {machine['name']}"
+    yield from guarded(subject, _validate(aws, subject, machine))
+    yield from guarded(f"{subject}, states", _states(aws, subject, machine, inputs, other))
 
 
 def _validate(aws: Aws, subject: str, machine: dict[str, Any]) -> Iterator[Line]:
@@ -37,19 +65,13 @@ def _validate(aws: Aws, subject: str, machine: dict[str, Any]) -> Iterator[Line]
         yield ok(subject, f"the definition is valid ({found})" if found else "the definition is valid")
 
 
-def _states(aws: Aws, subject: str, machine: dict[str, Any], request: Json, namespace: str) -> Iterator[Line]:
+def _states(aws: Aws, subject: str, machine: dict[str, Any], inputs: list[Json], other: Json) -> Iterator[Line]:
     definition = json.loads(machine["definition"])
     walk = Walk(aws.test_state, definition.get("QueryLanguage", "JSONPath"))
-    if machine["type"] == "EXPRESS":  # these are started by the rules
-        inputs = [
-            samples.status_change(machine["arn"], status, request, namespace) for status in ("SUCCEEDED", "FAILED")
-        ]
-    else:
-        inputs = [samples.envelope(request, namespace)]
     for data in inputs:
         walk.every_outcome(definition, data)
-    # A request that does not fit takes the other branches.
-    walk.usual_outcomes(definition, samples.envelope({}, namespace))
+    # An input that does not fit takes the other branches.
+    walk.usual_outcomes(definition, other)
     yield from _lines(walk, subject, list(names(definition)))
 
 

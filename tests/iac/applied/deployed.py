@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from service.local import LocalAws
+from service.local import Definition, LocalAws
 from tests.iac.applied.world import World
 from tests.support.processes import Process, command
 
@@ -20,22 +20,33 @@ if TYPE_CHECKING:
     from service.local.appsync_events import AuthModes
 
 
-class DeployedAws(LocalAws):
-    """The local AWS with the names, the key, the auth modes, the workflow and the relay that Terraform deployed.
+EXISTING = json.dumps({"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "End": True}}})
+"""What a state machine does that was there before."""
 
-    Only its address differs.
+
+class DeployedAws(LocalAws):
+    """The local AWS with the names, the key, the auth modes, the workflows and the relay that Terraform deployed.
+
+    Only its address differs. Workflows whose state machine exists already pass their input on.
     """
 
     def __init__(self, system: System, folder: Path) -> None:
         self.namespace = system.namespace
         self.api_key = system.api_key
         self.auth_modes = system.auth_modes
-        self.state_machine_arn = system.state_machine_arn
         self.connection_arn = system.connection_arn
-        paths = {"workflow": folder / "workflow.asl.json", "relay": folder / "relay.asl.json"}
-        for path, text in zip(paths.values(), (system.definition, system.relay_definition), strict=True):
+
+        def file(name: str, text: str) -> Path:
+            path = folder / f"{name}.asl.json"
             path.write_text(text.replace(system.publish_url, "${endpoint}"), encoding="utf-8")
-        super().__init__(port=0, definition=paths["workflow"], relay=paths["relay"])
+            return path
+
+        machines = [
+            Definition(arn, file(name, system.definitions.get(arn, EXISTING)), workflow["input"])
+            for name, workflow in system.workflows.items()
+            if (arn := workflow["state_machine_arn"])
+        ]
+        super().__init__(port=0, machines=machines, relay=file("relay", system.relay_definition))
 
 
 @dataclass(frozen=True)
@@ -47,11 +58,11 @@ class System:
     auth_modes: AuthModes
     publish_url: str
     realtime_url: str
-    state_machine_arn: str
     connection_arn: str
     relay_arn: str
-    definition: str
     relay_definition: str
+    definitions: dict[str, str]
+    """Of the workflows' state machines, by ARN."""
     container: dict[str, Any]
     environment: dict[str, str]
     """As ECS sets it, with the values of the secrets."""
@@ -59,6 +70,17 @@ class System:
     integrations: dict[str, str]
     """The URI to which API Gateway forwards a request, by `METHOD /path`."""
     stage: str
+
+    @property
+    def workflows(self) -> dict[str, dict[str, Any]]:
+        """The service's setting."""
+        found: dict[str, dict[str, Any]] = json.loads(self.environment["WORKFLOWS"])
+        return found
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The ARN of the demonstration."""
+        return str(self.workflows["event"]["state_machine_arn"])
 
     def local_environment(self, aws: LocalAws, world: World) -> dict[str, str]:
         """Return the task's environment with only the addresses of AWS and the port changed."""
@@ -83,10 +105,15 @@ def deployed(world: World) -> System:
     (api,) = world.client("appsync").list_apis()["apis"]
     (namespace,) = world.client("appsync").list_channel_namespaces(apiId=api["apiId"])["channelNamespaces"]
     (api_key,) = world.valid_keys()
-    machines = world.client("stepfunctions").list_state_machines()["stateMachines"]
-    arns = {machine["type"]: machine["stateMachineArn"] for machine in machines}
-    assert len(arns) == len(machines)
-    arn, relay_arn = arns["STANDARD"], arns["EXPRESS"]
+    step_functions = world.client("stepfunctions")
+    machines = step_functions.list_state_machines()["stateMachines"]
+    definitions = {
+        machine["stateMachineArn"]: step_functions.describe_state_machine(stateMachineArn=machine["stateMachineArn"])[
+            "definition"
+        ]
+        for machine in machines
+    }
+    (relay_arn,) = [machine["stateMachineArn"] for machine in machines if machine["type"] == "EXPRESS"]
     (container,) = world.task()["containerDefinitions"]
     (target_group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
     (connection,) = world.client("events").list_connections()["Connections"]
@@ -101,11 +128,10 @@ def deployed(world: World) -> System:
         },
         publish_url=f"https://{api['dns']['HTTP']}/event",
         realtime_url=f"wss://{api['dns']['REALTIME']}/event/realtime",
-        state_machine_arn=arn,
         connection_arn=connection["ConnectionArn"],
         relay_arn=relay_arn,
-        definition=world.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"],
-        relay_definition=world.client("stepfunctions").describe_state_machine(stateMachineArn=relay_arn)["definition"],
+        relay_definition=definitions.pop(relay_arn),
+        definitions=definitions,
         container=container,
         environment={item["name"]: item["value"] for item in container["environment"]} | secrets,
         target_group=target_group,

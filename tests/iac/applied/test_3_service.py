@@ -42,7 +42,7 @@ def test_the_secret_and_the_workflow_have_the_valid_key(world: World, system: Sy
 
 
 def test_no_placeholder_is_left_in_the_workflow(system: System) -> None:
-    assert "${" not in system.definition + system.relay_definition
+    assert "${" not in "".join([*system.definitions.values(), system.relay_definition])
 
 
 def test_the_service_reads_every_environment_variable_of_the_task(system: System) -> None:

@@ -55,19 +55,26 @@ def workflow() -> str:
     return render(WORKFLOW.read_text(encoding="utf-8"), values)
 
 
-def values() -> dict[str, dict[str, Any]]:
-    """Return the values of each resource, by address."""
+def task(settings: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the values of the task definition, with other settings of the service."""
     environment = {
         "SERVICE_NAME": "sync-front",
         "APPSYNC_NAMESPACE": "AsyncEvents",
         "DESCRIBE_QUOTA": "300/15",
         "LIST_QUOTA": "200/5",
         "HISTORY_QUOTA": "400/20",
+        "WORKFLOWS": json.dumps({"event": {"state_machine_arn": MACHINE, "input": "envelope"}}),
+        **(settings or {}),
     }
     container = {
         "environment": [{"name": name, "value": value} for name, value in environment.items()],
         "logConfiguration": {"options": {"awslogs-region": REGION}},
     }
+    return {"cpu": "512", "container_definitions": json.dumps([container])}
+
+
+def values() -> dict[str, dict[str, Any]]:
+    """Return the values of each resource, by address."""
     opt_in = {"name": "opt-in-status", "values": ["opt-in-not-required"]}
     return {
         "data.aws_availability_zones.available": {
@@ -85,12 +92,15 @@ def values() -> dict[str, dict[str, Any]]:
             "parameters": PARAMETERS,
             "capabilities": None,
         },
-        "aws_cloudwatch_event_rule.ended": {"name": "sync-front-ended", "event_pattern": json.dumps(PATTERN)},
-        "aws_ecs_task_definition.service": {"cpu": "512", "container_definitions": json.dumps([container])},
+        'aws_cloudwatch_event_rule.ended["envelope"]': {
+            "name": "sync-front-ended",
+            "event_pattern": json.dumps(PATTERN),
+        },
+        "aws_ecs_task_definition.service": task(),
         'aws_eip.nat["us-east-1a"]': {},
-        "aws_iam_role.workflow": {"assume_role_policy": json.dumps(TRUST)},
-        "aws_iam_role_policy.workflow": {"policy": json.dumps(POLICY)},
-        "aws_sfn_state_machine.workflow": {
+        'aws_iam_role.workflow["event"]': {"assume_role_policy": json.dumps(TRUST)},
+        'aws_iam_role_policy.workflow["event"]': {"policy": json.dumps(POLICY)},
+        'aws_sfn_state_machine.workflow["event"]': {
             "name": "event-workflow",
             "type": "STANDARD",
             "arn": MACHINE,

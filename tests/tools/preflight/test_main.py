@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.tools.preflight.stand_in import CALLER, StandIn
 from tools.preflight import samples
 from tools.preflight.__main__ import main, report, run
 from tools.preflight.aws import Aws
-from tools.preflight.findings import ok, unknown, wrong
+from tools.preflight.findings import Line, ok, unknown, wrong
 
 pytestmark = pytest.mark.timeout(180)  # moto takes seconds to load all that CloudFormation creates
 
@@ -43,14 +44,14 @@ def test_the_last_line_counts_the_verdicts(capsys: pytest.CaptureFixture[str]) -
 def test_a_good_account_is_right_and_nothing_is_created(
     account: StandIn, aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report(run(aws, configuration(), CALLER, samples.REQUEST)) == 0
+    assert report(run(aws, configuration(), CALLER, samples.Requests())) == 0
     assert " 0 wrong, 0 unknown" in capsys.readouterr().out
     writes = {call.operation for call in account.calls if not READS.match(call.operation)}
     assert writes == {"CreateChangeSet", "DeleteChangeSet", "DeleteStack"}
 
 
 def test_every_call_fits_aws(account: StandIn, aws: Aws) -> None:
-    list(run(aws, configuration(), CALLER, samples.REQUEST))
+    list(run(aws, configuration(), CALLER, samples.Requests()))
     violations = {violation for call in account.calls for violation in call.violations()}
     # The locked SDK is older than this member.
     assert violations - {"stepfunctions:TestState.mock: is unknown"} == set()
@@ -88,17 +89,32 @@ def test_the_command_says_what_to_do_without_the_aws_sdk(tmp_path: Path) -> None
     assert "make setup-service" in done.stderr
 
 
-def test_a_request_of_your_own_reaches_the_checks(
-    account: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "requests"),
+    [
+        ([], [samples.REQUEST, samples.REQUEST]),
+        (['{"order": 1}'], [{"order": 1}, {"order": 1}]),
+        (['orders={"order": 1}'], [{"order": 1}, samples.REQUEST]),
+        (['orders="a=b"', "[2]"], ["a=b", [2]]),
+    ],
+)
+def test_a_request_of_your_own_reaches_its_workflow_or_all(
+    account: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], requests: list[Any]
 ) -> None:
     del account  # it is in the environment
+    given: list[samples.Requests] = []
+
+    def run_nothing(*arguments: Any) -> list[Line]:
+        given.append(arguments[3])
+        return []
+
     monkeypatch.setattr("tools.preflight.configuration.read", lambda _: configuration())
-    monkeypatch.setattr("tools.preflight.__main__.run", lambda *arguments: iter([ok("request", str(arguments[3]))]))
-    assert main([str(tmp_path), "--request", '{"order": 1}']) == 0
-    assert "ok       request: {'order': 1}" in capsys.readouterr().out
+    monkeypatch.setattr("tools.preflight.__main__.run", run_nothing)
+    assert main([str(tmp_path), *(word for argument in arguments for word in ("--request", argument))]) == 0
+    assert [given[0].of(name) for name in ("orders", "event")] == requests
 
 
-@pytest.mark.parametrize("arguments", [["--request", "{"], ["--request", "order=1"]])
+@pytest.mark.parametrize("arguments", [["--request", "{"], ["--request", "order={"]])
 def test_a_request_that_is_not_json_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)

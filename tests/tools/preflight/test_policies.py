@@ -8,8 +8,8 @@ from tools.preflight import policies
 from tools.preflight.aws import Aws
 from tools.preflight.findings import Verdict
 
-TRUST = "policy aws_iam_role.workflow.assume_role_policy"
-ROLE = "policy aws_iam_role_policy.workflow.policy"
+TRUST = 'policy aws_iam_role.workflow["event"].assume_role_policy'
+ROLE = 'policy aws_iam_role_policy.workflow["event"].policy'
 KEY = "policy aws_kms_key.main[0].policy"
 
 

@@ -15,7 +15,7 @@ from tools.preflight.findings import Line, Verdict
 def line(aws: Aws, source: str = "aws.states", **detail: Any) -> Line:
     """Return the line about the example's rule with another source or detail."""
     pattern = {**PATTERN, "source": [source], "detail": PATTERN["detail"] | detail}  # type: ignore[operator]
-    changes = {"aws_cloudwatch_event_rule.ended": {"event_pattern": json.dumps(pattern)}}
+    changes = {'aws_cloudwatch_event_rule.ended["envelope"]': {"event_pattern": json.dumps(pattern)}}
     (found,) = rules.check(aws, configuration({**changes}))
     return found
 
@@ -48,7 +48,7 @@ def test_a_rule_that_matches_something_else_is_wrong(aws: Aws, detail: dict[str,
     "pattern", [None, '{"source": ["aws.ecs"], "detail": {"lastStatus": ["STOPPED"]}}', '{"account": ["1"]}']
 )
 def test_rules_about_something_else_are_left_out(aws: Aws, pattern: str | None) -> None:
-    changes = {"aws_cloudwatch_event_rule.ended": {"event_pattern": pattern}}
+    changes = {'aws_cloudwatch_event_rule.ended["envelope"]': {"event_pattern": pattern}}
     assert list(rules.check(aws, configuration({**changes}))) == []
 
 

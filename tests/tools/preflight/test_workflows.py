@@ -8,10 +8,11 @@ import pytest
 
 from service.local.asl.definition import render
 from tests.iac.files import ROOT
-from tests.tools.preflight.example import MACHINE, configuration, workflow
-from tests.tools.preflight.stand_in import StandIn
+from tests.tools.preflight.example import MACHINE, configuration, task, workflow
+from tests.tools.preflight.stand_in import Fault, StandIn
 from tools.preflight import samples, workflows
 from tools.preflight.aws import Aws
+from tools.preflight.configuration import Configuration, Resource
 from tools.preflight.findings import Line, Verdict
 
 ORDER = {"customer": "Ada", "lines": [{"quantity": 2, "price": 1.5}]}
@@ -19,9 +20,15 @@ ORDER = {"customer": "Ada", "lines": [{"quantity": 2, "price": 1.5}]}
 
 def lines(aws: Aws, definition: str, request: Any = samples.REQUEST, **machine: Any) -> dict[str, Line]:
     """Return the lines about a workflow, by subject without its name."""
-    changes = {"aws_sfn_state_machine.workflow": {"definition": definition, **machine}}
-    found = workflows.check(aws, configuration({**changes}), request)
+    changes = {'aws_sfn_state_machine.workflow["event"]': {"definition": definition, **machine}}
+    found = workflows.check(aws, configuration({**changes}), samples.Requests(request))
     return {line.subject.removeprefix("workflow event-workflow").removeprefix(", "): line for line in found}
+
+
+def several(**tables: dict[str, Any]) -> Configuration:
+    """Return a configuration of the demonstration and other workflows."""
+    setting = {"event": {"state_machine_arn": MACHINE, "input": "envelope"}} | tables
+    return configuration({"aws_ecs_task_definition.service": task({"WORKFLOWS": json.dumps(setting)})})
 
 
 def changed(change: Callable[[Any], None]) -> str:
@@ -108,13 +115,52 @@ def test_states_after_a_service_whose_result_is_unknown_are_unknown(aws: Aws) ->
     assert found["states"].detail == "not reached with this request: Publish, Unanswered (see --request)"
 
 
-def test_an_express_workflow_is_tested_with_the_event_that_starts_it(account: StandIn, aws: Aws) -> None:
+def test_the_relay_is_tested_with_the_event_that_starts_it(account: StandIn, aws: Aws) -> None:
     state = {"Type": "Pass", "Output": "{% $states.input.detail.name %}", "End": True}
     relay = {"QueryLanguage": "JSONata", "StartAt": "Read", "States": {"Read": state}}
-    found = lines(aws, json.dumps(relay), type="EXPRESS", arn=MACHINE)
-    assert found["state Read"].verdict is Verdict.OK
+    found = lines(aws, json.dumps(relay), type="EXPRESS", arn=MACHINE, name="sync-front-relay")
+    assert found["workflow sync-front-relay, state Read"].verdict is Verdict.OK
     inputs = [json.loads(call.body["input"]) for call in account.calls if call.operation == "TestState"]
     assert [event["detail"]["status"] for event in inputs[:2]] == ["SUCCEEDED", "FAILED"]
+
+
+def test_a_workflow_in_event_mode_is_tested_with_the_request_itself(account: StandIn, aws: Aws) -> None:
+    total = {"Type": "Pass", "Output": "{% $states.input.order %}", "End": True}
+    definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Total", "States": {"Total": total}})
+    machine = {"name": "orders", "type": "STANDARD", "arn": MACHINE, "definition": definition}
+    found = several(orders={"state_machine_arn": MACHINE.replace("event-workflow", "orders"), "input": "event"})
+    made = Resource('aws_sfn_state_machine.workflow["orders"]', machine)
+    requests = samples.Requests(by_name={"orders": {"order": 1}})
+    every = {line.subject: line for line in workflows.check(aws, Configuration([*found.resources, made]), requests)}
+    assert every["workflow orders, state Total"].verdict is Verdict.OK
+    inputs = [json.loads(call.body["input"]) for call in account.calls if call.operation == "TestState"]
+    assert inputs.count({"order": 1}) == 1
+    assert "workflow event-workflow, state Publish" in every
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "detail"),
+    [
+        ({"type": "STANDARD"}, Verdict.OK, f"{MACHINE}:PROD exists"),
+        ({"type": "EXPRESS"}, Verdict.WRONG, "only STANDARD state machines keep a record"),
+        (Fault("StateMachineDoesNotExist"), Verdict.WRONG, "DescribeStateMachine failed: StateMachineDoesNotExist"),
+        (Fault("AccessDeniedException", status=403), Verdict.UNKNOWN, "DescribeStateMachine is denied"),
+    ],
+)
+def test_a_state_machine_that_terraform_does_not_make_has_to_exist(
+    account: StandIn, aws: Aws, answer: Any, verdict: Verdict, detail: str
+) -> None:
+    def describe(asked: dict[str, Any]) -> Any:
+        assert asked == {"stateMachineArn": f"{MACHINE}:PROD"}
+        if isinstance(answer, Fault):
+            raise answer
+        return answer
+
+    account.answers["stepfunctions:DescribeStateMachine"] = describe
+    found = several(orders={"state_machine_arn": f"{MACHINE}:PROD", "input": "event"})
+    (line,) = [line for line in workflows.check(aws, found, samples.Requests()) if line.subject == "workflow orders"]
+    assert line.verdict is verdict
+    assert detail in line.detail
 
 
 @pytest.mark.parametrize(("operation", "subject"), [("ValidateStateMachineDefinition", ""), ("TestState", "states")])

@@ -19,6 +19,13 @@ provider "aws" {
   }
 }
 
+data "aws_caller_identity" "current" {}
+
+locals {
+  states = "arn:aws:states:us-east-1:${data.aws_caller_identity.current.account_id}"
+  events = "arn:aws:events:us-east-1:${data.aws_caller_identity.current.account_id}"
+}
+
 resource "aws_sns_topic" "on_call" {
   #checkov:skip=CKV_AWS_26:alarms contain names and numbers, but no data of callers
   name = "orders-front-on-call"
@@ -27,9 +34,39 @@ resource "aws_sns_topic" "on_call" {
 module "sync_front" {
   source = "../../modules/sync-front"
 
-  service_name  = "orders-front"
-  workflow_name = "orders"
-  image_tag     = var.image_tag
+  service_name = "orders-front"
+  image_tag    = var.image_tag
+
+  # POST /checkout starts a state machine that runs a second one, POST /quote the second one alone. Both are made here, and
+  # POST /billing/runs starts one that exists already.
+  workflows = {
+    checkout = {
+      definition     = "${path.module}/../../../../examples/checkout.asl.json"
+      request_schema = "${path.module}/../../../../examples/three-steps.schema.json"
+      max_in_flight  = 8000
+      errors         = { OutOfStock = 409 }
+      role_statements = [
+        { actions = ["states:StartExecution"], resources = ["${local.states}:stateMachine:orders-front-workflow-quote"] },
+        { actions = ["states:DescribeExecution", "states:StopExecution"], resources = ["${local.states}:execution:orders-front-workflow-quote:*"] },
+        # Step Functions hears of the second one's end by a rule of its own.
+        { actions = ["events:PutTargets", "events:PutRule", "events:DescribeRule"], resources = ["${local.events}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"] },
+      ]
+    }
+    quote = {
+      definition     = "${path.module}/../../../../examples/quote.asl.json"
+      input          = "event"
+      request_schema = "${path.module}/../../../../examples/three-steps.schema.json"
+      errors         = { OutOfStock = 409 }
+    }
+    billing = {
+      state_machine_arn = var.billing_state_machine_arn
+      path              = "/billing/runs"
+      input             = "event"
+      response_timeout  = 120
+      on_client_gone    = "stop"
+      errors            = { AlreadyBilled = 409, "Validation*" = 422 }
+    }
+  }
 
   # The API: signed requests to a name of one's own. All principals of an account are one caller.
   stage_name        = "v1"

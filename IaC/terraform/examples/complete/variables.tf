@@ -3,6 +3,11 @@ variable "image_tag" {
   type        = string
 }
 
+variable "billing_state_machine_arn" {
+  description = "State machine of the workflow billing, by an alias."
+  type        = string
+}
+
 variable "certificate_arn" {
   description = "ACM certificate for orders.example.com, in the region of the provider."
   type        = string

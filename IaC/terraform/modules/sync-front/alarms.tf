@@ -3,11 +3,18 @@ locals {
   api_dimensions      = { ApiName = local.name, Stage = var.stage_name }
   balancer_dimensions = { LoadBalancer = aws_lb.main.arn_suffix }
   target_dimensions   = merge(local.balancer_dimensions, { TargetGroup = aws_lb_target_group.service.arn_suffix })
-  workflow_dimensions = { StateMachineArn = local.state_machine_arn }
   relay_dimensions    = { StateMachineArn = local.relay_arn }
   ecs_dimensions      = { ClusterName = local.name, ServiceName = local.name }
   appsync_dimensions  = { EventAPIId = local.appsync.api_id, ChannelNamespaceName = var.appsync_namespace }
 
+  # By the ends of names.
+  suffixes_of = { workflow = values(local.suffixes), rule = values(local.rules)[*].suffix }
+  dimensions_of = {
+    workflow = { for name, suffix in local.suffixes : suffix => { StateMachineArn = local.unqualified[name] } }
+    rule     = { for mode, rule in local.rules : rule.suffix => { RuleName = aws_cloudwatch_event_rule.ended[mode].name } }
+  }
+
+  # One with `each` is an alarm for each workflow, or for each rule.
   alarms = {
     api-5xx = {
       text      = "Callers get 5xx. The first row of the dashboard shows which layer it comes from."
@@ -73,17 +80,17 @@ locals {
     }
     workflow-failed = {
       text      = "Executions fail. See the log of the state machine."
-      namespace = "AWS/States", metric = "ExecutionsFailed", dimensions = local.workflow_dimensions
+      namespace = "AWS/States", metric = "ExecutionsFailed", each = "workflow"
       statistic = "Sum", threshold = 5, minutes = 5
     }
     workflow-timed-out = {
       text      = "Executions exceed the workflow's own timeout."
-      namespace = "AWS/States", metric = "ExecutionsTimedOut", dimensions = local.workflow_dimensions
+      namespace = "AWS/States", metric = "ExecutionsTimedOut", each = "workflow"
       statistic = "Sum", threshold = 0, minutes = 1
     }
     workflow-throttled = {
       text      = "Executions wait for state transitions, the quota that runs out first."
-      namespace = "AWS/States", metric = "ExecutionThrottled", dimensions = local.workflow_dimensions
+      namespace = "AWS/States", metric = "ExecutionThrottled", each = "workflow"
       statistic = "Sum", threshold = 0, minutes = 5
     }
     replies-dropped = {
@@ -92,7 +99,7 @@ locals {
       statistic = "Sum", threshold = 0, minutes = 1
     }
     relay-failed = {
-      text      = "The relay cannot report failed executions: AppSync refuses the connection's key, or is down."
+      text      = "The relay cannot report how executions ended: AppSync refuses the connection's key, or is down."
       namespace = "AWS/States", metric = "ExecutionsFailed", dimensions = local.relay_dimensions
       statistic = "Sum", threshold = 0, minutes = 5
     }
@@ -102,18 +109,21 @@ locals {
       statistic = "Sum", threshold = 0, minutes = 5
     }
     relay-not-started = {
-      text      = "EventBridge cannot start the relay, so failed executions are not reported."
-      namespace = "AWS/Events", metric = "FailedInvocations", dimensions = { RuleName = aws_cloudwatch_event_rule.ended.name }
+      text      = "EventBridge cannot start the relay, so ends of executions are not reported."
+      namespace = "AWS/Events", metric = "FailedInvocations", each = "rule"
       statistic = "Sum", threshold = 0, minutes = 5
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "main" {
-  for_each = local.alarms
+  for_each = merge([for name, alarm in local.alarms : { for suffix in try(local.suffixes_of[alarm.each], [""]) : "${name}${suffix}" => merge(alarm, {
+    dimensions = try(alarm.dimensions, local.dimensions_of[alarm.each][suffix])
+    runbook    = name
+  }) }]...)
 
   alarm_name          = "${local.name}-${each.key}"
-  alarm_description   = "${each.value.text} Runbook: docs/runbook.md#${each.key}"
+  alarm_description   = "${each.value.text} Runbook: docs/runbook.md#${each.value.runbook}"
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions

@@ -4,42 +4,6 @@
 # `integrationTarget`, for which version 5 of the provider has no argument. Terraform cannot check the keys of a document,
 # so tests/api.tftest.hcl does.
 locals {
-  # API Gateway reads schemas as JSON Schema draft 4. OpenAPI does not allow the keyword that names the draft.
-  request_schema = { for word, value in jsondecode(file("${path.module}/../../../request.schema.json")) : word => value if word != "$schema" }
-
-  id_parameter = { name = "id", in = "path", required = true, schema = { type = "string" } }
-
-  # The preflight requests of browsers (CORS), which are never signed.
-  preflights = { for path, name in { "/event" = "create", "/event/{id}" = "read", "/event/{id}/retry" = "retry" } : path => {
-    options = {
-      operationId                       = "${name}EventPreflight"
-      parameters                        = path == "/event" ? [] : [local.id_parameter]
-      responses                         = {}
-      "x-amazon-apigateway-integration" = local.integrations["options ${path}"]
-    }
-  } if length(var.cors_origins) > 0 }
-
-  streamed = ["post", "get"]
-
-  integrations = { for route in ["post /event", "get /event/{id}", "delete /event/{id}", "post /event/{id}/retry", "options /event", "options /event/{id}", "options /event/{id}/retry"] : route => merge(
-    {
-      type              = "http_proxy"
-      httpMethod        = upper(split(" ", route)[0])
-      uri               = "${local.balancer_url}${split(" ", route)[1]}"
-      connectionType    = "VPC_LINK"
-      connectionId      = aws_apigatewayv2_vpc_link.main.id
-      integrationTarget = aws_lb.main.arn
-      # Only what may wait is streamed, and only streamed responses may take longer than the quota.
-      timeoutInMillis     = 1000 * (var.response_streaming && !contains(local.streamed, split(" ", route)[0]) ? 29 : local.timeouts.api_gateway)
-      passthroughBehavior = "when_no_match"
-    },
-    var.response_streaming && contains(local.streamed, split(" ", route)[0]) ? { responseTransferMode = "STREAM" } : {},
-    { for name, parameters in { requestParameters = merge(
-      strcontains(route, "{id}") ? { "integration.request.path.id" = "method.request.path.id" } : {},
-      startswith(route, "options") ? {} : local.caller_parameters, # preflight requests have no caller
-    ) } : name => parameters if length(parameters) > 0 },
-  ) }
-
   # API Gateway's own errors have the same form as the service's problems (RFC 9457). A null status keeps the status that
   # API Gateway chose.
   gateway_problems = {
@@ -70,45 +34,10 @@ locals {
     }
     "x-amazon-apigateway-request-validator" = "everything"
 
-    paths = {
-      "/event" = merge(try(local.preflights["/event"], {}), {
-        post = {
-          operationId                       = "createEvent"
-          security                          = local.security
-          requestBody                       = { required = true, content = { "application/json" = { schema = { "$ref" = "#/components/schemas/Event" } } } }
-          responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations["post /event"]
-        }
-      })
-      "/event/{id}" = merge(try(local.preflights["/event/{id}"], {}), {
-        get = {
-          operationId                       = "readEvent"
-          security                          = local.security
-          parameters                        = [local.id_parameter]
-          responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations["get /event/{id}"]
-        }
-        delete = {
-          operationId                       = "stopEvent"
-          security                          = local.security
-          parameters                        = [local.id_parameter]
-          responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations["delete /event/{id}"]
-        }
-      })
-      "/event/{id}/retry" = merge(try(local.preflights["/event/{id}/retry"], {}), {
-        post = {
-          operationId                       = "retryEvent"
-          security                          = local.security
-          parameters                        = [local.id_parameter]
-          responses                         = {}
-          "x-amazon-apigateway-integration" = local.integrations["post /event/{id}/retry"]
-        }
-      })
-    }
+    paths = local.api_paths
 
     components = {
-      schemas         = { Event = local.request_schema }
+      schemas         = local.models
       securitySchemes = local.security_schemes
     }
 

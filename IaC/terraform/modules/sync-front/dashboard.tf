@@ -1,7 +1,7 @@
 # One row per layer, from the caller inwards. The first row that looks wrong is where to look.
 locals {
   # A widget has a title, metrics as [namespace, name, dimensions, options], and a default statistic.
-  dashboard_rows = [
+  dashboard_rows = concat([
     {
       heading = "Callers: are requests answered?"
       widgets = [
@@ -46,31 +46,38 @@ locals {
         ] },
       ]
     },
-    {
-      heading = "Workflow: do executions end, and do replies get through?"
+    ], [for name, workflow in local.workflows : {
+      heading = "Workflow ${name}: do executions end, and in time?"
       widgets = [
-        { title = "Executions", stat = "Sum", metrics = [
-          ["AWS/States", "ExecutionsStarted", local.workflow_dimensions, {}],
-          ["AWS/States", "ExecutionsSucceeded", local.workflow_dimensions, {}],
-          ["AWS/States", "ExecutionsFailed", local.workflow_dimensions, {}],
-          ["AWS/States", "ExecutionsTimedOut", local.workflow_dimensions, {}],
-          ["AWS/States", "ExecutionsAborted", local.workflow_dimensions, {}],
+        { title = "Executions of ${name}", stat = "Sum", metrics = [for metric in ["Started", "Succeeded", "Failed", "TimedOut", "Aborted"] :
+          ["AWS/States", "Executions${metric}", { StateMachineArn = local.unqualified[name] }, {}]
         ] },
-        { title = "Execution time (ms)", stat = "p50", line = local.timeouts.response * 1000, line_text = "callers get 202", metrics = [
-          ["AWS/States", "ExecutionTime", local.workflow_dimensions, { label = "p50" }],
-          ["AWS/States", "ExecutionTime", local.workflow_dimensions, { label = "p99", stat = "p99" }],
+        { title = "Execution time of ${name} (ms)", stat = "p50", line = local.waits[name].response * 1000, line_text = "callers get 202", metrics = [
+          ["AWS/States", "ExecutionTime", { StateMachineArn = local.unqualified[name] }, { label = "p50" }],
+          ["AWS/States", "ExecutionTime", { StateMachineArn = local.unqualified[name] }, { label = "p99", stat = "p99" }],
         ] },
+        { title = "Throttled executions of ${name}", stat = "Sum", metrics = [
+          ["AWS/States", "ExecutionThrottled", { StateMachineArn = local.unqualified[name] }, {}],
+        ] },
+      ]
+    }], [
+    {
+      heading = "Replies: do they get through?"
+      widgets = [
         { title = "Events through AppSync", stat = "Sum", metrics = [
           ["AWS/AppSync", "InboundMessages", local.appsync_dimensions, {}],
           ["AWS/AppSync", "OutboundMessages", local.appsync_dimensions, {}],
           ["AWS/AppSync", "InboundMessageDropped", local.appsync_dimensions, {}],
           ["AWS/AppSync", "FailedEvents", local.appsync_dimensions, {}],
         ] },
-        { title = "Throttled and undelivered", stat = "Sum", metrics = [
-          ["AWS/States", "ExecutionThrottled", local.workflow_dimensions, {}],
-          ["AWS/Events", "FailedInvocations", { RuleName = aws_cloudwatch_event_rule.ended.name }, { label = "relay not started" }],
-          ["AWS/States", "ExecutionsFailed", local.relay_dimensions, { label = "relay failed" }],
-        ] },
+        { title = "Relay", stat = "Sum", metrics = concat(
+          [for dimensions in values(local.dimensions_of.rule) : ["AWS/Events", "FailedInvocations", dimensions, { label = "not started by ${dimensions.RuleName}" }]],
+          [
+            ["AWS/States", "ExecutionsStarted", local.relay_dimensions, { label = "started" }],
+            ["AWS/States", "ExecutionsFailed", local.relay_dimensions, { label = "failed" }],
+            ["AWS/States", "ExecutionThrottled", local.relay_dimensions, { label = "throttled" }],
+          ],
+        ) },
       ]
     },
     {
@@ -92,7 +99,7 @@ locals {
         ] },
       ]
     },
-  ]
+  ])
 
   # CloudWatch expects a metric as one flat list: namespace, name, dimension, value, ..., options.
   dashboard_widgets = flatten([for row, content in local.dashboard_rows : concat(

@@ -19,7 +19,7 @@ locals {
       SERVICE_NAME         = var.service_name # dimension of the metrics
       EMF_INTERVAL         = 60               # period of the metrics
       PORT                 = local.container_port
-      STATE_MACHINE_ARN    = aws_sfn_state_machine.workflow.arn
+      WORKFLOWS            = local.workflow_settings
       APPSYNC_HTTP_URL     = local.publish_url
       APPSYNC_REALTIME_URL = "wss://${local.appsync.host_realtime}/event/realtime"
       APPSYNC_NAMESPACE    = var.appsync_namespace
@@ -122,6 +122,19 @@ resource "aws_ecs_task_definition" "service" {
     }
   }])
 
+  lifecycle {
+    precondition {
+      # A task definition may have 64 KiB in all ("Amazon ECS service quotas", Amazon ECS Developer Guide). Base64 has four
+      # characters for three bytes.
+      condition     = length(base64encode(local.workflow_settings)) / 4 * 3 <= 32 * 1024
+      error_message = "workflows has more than 32 KiB with its schemas, and a task definition has room for 64 KiB in all. Leave out what callers need not know (result_schema), or hand it to the tasks as a secret: IaC/README.md, \"Several workflows\"."
+    }
+    precondition {
+      condition     = alltrue([for arn in values(local.unqualified) : startswith(arn, local.machine_prefix)])
+      error_message = "All workflows must be of the account and region of this deployment: status events of others do not reach its rules."
+    }
+  }
+
   # Nothing may run with a broken timeout chain.
   depends_on = [terraform_data.timeout_chain]
 }
@@ -191,6 +204,7 @@ resource "aws_ecs_service" "main" {
     aws_lb_listener.service,
     aws_iam_role_policy.execution,
     aws_iam_role_policy.task,
+    aws_sfn_state_machine.workflow,
     aws_ecs_cluster_capacity_providers.main,
   ]
 }

@@ -48,13 +48,13 @@ locals {
         Sid      = "StartAndList"
         Effect   = "Allow"
         Action   = ["states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"]
-        Resource = local.state_machine_arn
+        Resource = distinct(concat(values(local.unqualified), values(local.workflows)[*].arn))
       },
       {
         Sid      = "ReadStopAndRetry"
         Effect   = "Allow"
         Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution", "states:RedriveExecution"]
-        Resource = local.executions_arn
+        Resource = distinct([for arn in values(local.unqualified) : "${replace(arn, ":stateMachine:", ":execution:")}:*"])
       },
     ]
     api_key = [
@@ -137,9 +137,11 @@ resource "aws_iam_role_policy" "execution" {
   })
 }
 
-# The state machines that publish: the workflow and the relay.
+# The state machines: those of workflows, and the relay. In mode `event` a workflow does not publish.
 locals {
-  publisher_statements = { for key, arn in { workflow = local.state_machine_arn, relay = local.relay_arn } : key => [
+  publishers = concat([local.relay_arn], [for machine in local.machines : "${local.machine_prefix}${machine.name}" if machine.input == "envelope"])
+
+  publisher_statements = { for arn in local.publishers : arn => [
     {
       Sid      = "Publish"
       Effect   = "Allow"
@@ -164,6 +166,9 @@ locals {
       Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
       Resource = local.connection_secrets
     },
+  ] }
+
+  observed_statements = [
     {
       Sid    = "DeliverLogs"
       Effect = "Allow"
@@ -181,21 +186,37 @@ locals {
       ]
       Resource = "*" # neither do those of X-Ray
     },
-  ] }
+  ]
 }
 
 resource "aws_iam_role" "workflow" {
-  name                 = "${local.name}-workflow"
+  for_each = local.machines
+
+  name                 = "${local.name}-workflow${local.suffixes[each.key]}"
   description          = "What the workflow may do"
   assume_role_policy   = local.assume["states"]
   permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "workflow" {
-  name = "workflow"
-  role = aws_iam_role.workflow.id
+  for_each = local.machines
 
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.publisher_statements["workflow"] })
+  name = "workflow"
+  role = aws_iam_role.workflow[each.key].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      lookup(local.publisher_statements, "${local.machine_prefix}${each.value.name}", []),
+      local.observed_statements,
+      [for statement in each.value.statements : { for key, value in {
+        Effect    = "Allow"
+        Action    = statement.actions
+        Resource  = statement.resources
+        Condition = length(statement.condition) > 0 ? statement.condition : null
+      } : key => value if value != null }],
+    )
+  })
 }
 
 resource "aws_iam_role" "relay" {
@@ -209,7 +230,10 @@ resource "aws_iam_role_policy" "relay" {
   name = "relay"
   role = aws_iam_role.relay.id
 
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.publisher_statements["relay"] })
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.publisher_statements[local.relay_arn], local.observed_statements)
+  })
 }
 
 # EventBridge, which starts the relay.

@@ -10,10 +10,6 @@ locals {
   partition  = data.aws_partition.current.partition
   region     = data.aws_region.current.id # of the provider; `name` is deprecated in its version 6
 
-  # Built from the name, because the state machine's own role has to name it before it exists.
-  state_machine_arn = "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${var.workflow_name}"
-  executions_arn    = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.workflow_name}:*"
-
   container_name = "service"
   container_port = 8080
 

@@ -1,15 +1,14 @@
 # All log groups, created before anything writes to them. AWS would create them without encryption or retention.
 locals {
-  log_groups = {
-    service  = "/ecs/${local.name}"
-    api      = "/aws/apigateway/${local.name}/access"
-    errors   = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.main.id}/${var.stage_name}" # API Gateway chose this name
-    workflow = "/aws/vendedlogs/states/${var.workflow_name}"
-    relay    = "/aws/vendedlogs/states/${local.relay_name}"
-    appsync  = "/aws/appsync/apis/${local.appsync.api_id}"
-    waf      = "aws-waf-logs-${local.name}" # WAF requires this prefix
-    network  = "/aws/vpc-flow-logs/${local.name}"
-  }
+  log_groups = merge({ for name, machine in local.machines : "workflow${local.suffixes[name]}" => "/aws/vendedlogs/states/${machine.name}" }, {
+    service = "/ecs/${local.name}"
+    api     = "/aws/apigateway/${local.name}/access"
+    errors  = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.main.id}/${var.stage_name}" # API Gateway chose this name
+    relay   = "/aws/vendedlogs/states/${local.relay_name}"
+    appsync = "/aws/appsync/apis/${local.appsync.api_id}"
+    waf     = "aws-waf-logs-${local.name}" # WAF requires this prefix
+    network = "/aws/vpc-flow-logs/${local.name}"
+  })
 }
 
 resource "aws_cloudwatch_log_group" "main" {

@@ -4,8 +4,13 @@ output "api_endpoint" {
 }
 
 output "state_machine_arn" {
-  description = "ARN of the state machine."
-  value       = aws_sfn_state_machine.workflow.arn
+  description = "ARN of the state machine of the workflow event. Null if there is none of this name."
+  value       = try(local.workflows["event"].arn, null)
+}
+
+output "state_machine_arns" {
+  description = "ARN of the state machine of each workflow, by name."
+  value       = { for name, workflow in local.workflows : name => workflow.arn }
 }
 
 output "connection_arn" {

@@ -1,5 +1,5 @@
-# The relay: an Express state machine that reports failed executions to the instances of the service, as no workflow can do that
-# for all of its failures. EventBridge starts it. It publishes no input and no cause, and its data are neither logged nor kept.
+# The relay: an Express state machine that reports to the instances of the service what workflows do not report themselves:
+# failures, and in mode `event` successes as well. EventBridge starts it. It publishes no input and no cause, and its data are neither logged nor kept.
 # There is no dead-letter queue either: it would keep callers' data, and what is not reported is found in the record.
 locals {
   # Built from the name, because the relay's own role has to name it before it exists.
@@ -35,24 +35,36 @@ resource "aws_sfn_state_machine" "relay" {
   depends_on = [aws_iam_role_policy.relay]
 }
 
+# A rule for each mode: a workflow that gets the envelope publishes its own successes.
+locals {
+  rules = { for mode, rule in {
+    envelope = { suffix = "", statuses = ["ABORTED", "FAILED", "TIMED_OUT"] }
+    event    = { suffix = "-event", statuses = ["ABORTED", "FAILED", "SUCCEEDED", "TIMED_OUT"] }
+  } : mode => rule if contains(values(local.workflows)[*].input, mode) }
+}
+
 # Only executions that the service has started have names with this prefix.
 resource "aws_cloudwatch_event_rule" "ended" {
-  name        = "${local.name}-ended"
-  description = "Executions of ${var.workflow_name} that failed, were aborted or timed out"
+  for_each = local.rules
+
+  name        = "${local.name}-ended${each.value.suffix}"
+  description = "Executions that ended (${lower(join(", ", each.value.statuses))}) of workflows in mode ${each.key}"
 
   event_pattern = jsonencode({
     source        = ["aws.states"]
     "detail-type" = ["Step Functions Execution Status Change"]
     detail = {
-      stateMachineArn = [aws_sfn_state_machine.workflow.arn]
-      status          = ["ABORTED", "FAILED", "TIMED_OUT"]
+      stateMachineArn = distinct([for name, workflow in local.workflows : local.unqualified[name] if workflow.input == each.key])
+      status          = each.value.statuses
       name            = [{ prefix = "exec-" }]
     }
   })
 }
 
 resource "aws_cloudwatch_event_target" "ended" {
-  rule     = aws_cloudwatch_event_rule.ended.name
+  for_each = aws_cloudwatch_event_rule.ended
+
+  rule     = each.value.name
   arn      = aws_sfn_state_machine.relay.arn
   role_arn = aws_iam_role.ended.arn
 

@@ -1,5 +1,6 @@
 # The timeout chain. Each timeout is longer than the one inside it, so each layer can answer before the layer around it gives
-# up. What a variable leaves out follows from the waits. The service's environment gets its values from here.
+# up. What a variable leaves out follows from the longest waits of all workflows. The service's environment gets its values
+# from here.
 locals {
   timeouts = {
     response       = var.timeouts.response
@@ -16,12 +17,19 @@ locals {
     margin         = local.margin
   }
 
-  stream  = coalesce(var.timeouts.stream, var.response_streaming ? 890 : var.timeouts.response)
-  longest = max(var.timeouts.response, local.stream)
+  stream = coalesce(var.timeouts.stream, var.response_streaming ? 890 : var.timeouts.response)
+  # As in the service: a stream is at least as long as its plain wait, if it can be.
+  waits = { for name, workflow in local.configured : name => {
+    response = coalesce(workflow.response_timeout, var.timeouts.response)
+    stream   = coalesce(workflow.stream_timeout, max(local.stream, min(coalesce(workflow.response_timeout, 0), local.max_stream)))
+  } }
+  longest_response = max(var.timeouts.response, values(local.waits)[*].response...)
+  longest_stream   = max(local.stream, values(local.waits)[*].stream...)
+  longest          = max(local.longest_response, local.longest_stream)
   # A stream is never silent for more than 10 s, so only plain waits count.
-  balancer_idle = coalesce(var.timeouts.balancer_idle, max(60, var.timeouts.response + 10))
+  balancer_idle = coalesce(var.timeouts.balancer_idle, max(60, local.longest_response + 10))
   # A longer wait is saved by the deregistration, which comes before SIGTERM. What comes without one ends it with a 202.
-  drain = coalesce(var.timeouts.drain, min(var.timeouts.response + local.drain_delay + local.margin, local.max_stop - local.flush - local.margin))
+  drain = coalesce(var.timeouts.drain, min(local.longest_response + local.drain_delay + local.margin, local.max_stop - local.flush - local.margin))
 
   # Constants of the service (app/shutdown.py), and one setting at its default.
   drain_delay = 5 # after SIGTERM, new requests are still accepted: the load balancer sends some until it notices
@@ -43,19 +51,19 @@ resource "terraform_data" "timeout_chain" {
   lifecycle {
     precondition {
       condition     = local.timeouts.longest + local.timeouts.margin <= local.timeouts.api_gateway
-      error_message = "timeouts.response and timeouts.stream must be at least ${local.timeouts.margin} s shorter than timeouts.api_gateway: the service has to answer before API Gateway answers 504, without a Location."
+      error_message = "timeouts.response and timeouts.stream, and those of each workflow, must be at least ${local.timeouts.margin} s shorter than timeouts.api_gateway: the service has to answer before API Gateway answers 504, without a Location."
     }
     precondition {
-      condition     = !var.response_streaming || local.timeouts.response <= local.max_silence && local.timeouts.stream <= local.max_stream && local.timeouts.api_gateway <= 900
-      error_message = "timeouts.response must be at most ${local.max_silence} s, timeouts.stream ${local.max_stream} s and timeouts.api_gateway 900 s: API Gateway ends a response after five minutes without a byte, and after 15 minutes in any case."
+      condition     = !var.response_streaming || local.longest_response <= local.max_silence && local.longest_stream <= local.max_stream && local.timeouts.api_gateway <= 900
+      error_message = "timeouts.response must be at most ${local.max_silence} s, timeouts.stream ${local.max_stream} s (of each workflow, too), and timeouts.api_gateway 900 s: API Gateway ends a response after five minutes without a byte, and after 15 minutes in any case."
     }
     precondition {
-      condition     = local.timeouts.response + local.timeouts.margin < local.timeouts.balancer_idle && local.timeouts.balancer_idle <= 4000
-      error_message = "timeouts.balancer_idle must be more than ${local.timeouts.margin} s longer than timeouts.response, because a waiting request has no traffic, and at most 4000 s."
+      condition     = local.longest_response + local.timeouts.margin < local.timeouts.balancer_idle && local.timeouts.balancer_idle <= 4000
+      error_message = "timeouts.balancer_idle must be more than ${local.timeouts.margin} s longer than timeouts.response and that of each workflow, because a waiting request has no traffic, and at most 4000 s."
     }
     precondition {
-      condition     = local.timeouts.deregistration > local.timeouts.response + local.timeouts.margin && local.timeouts.deregistration <= 3600
-      error_message = "timeouts.deregistration must be more than ${local.timeouts.margin} s longer than timeouts.response, because at its end the load balancer closes the open connections, and at most 3600 s."
+      condition     = local.timeouts.deregistration > local.longest_response + local.timeouts.margin && local.timeouts.deregistration <= 3600
+      error_message = "timeouts.deregistration must be more than ${local.timeouts.margin} s longer than timeouts.response and that of each workflow, because at its end the load balancer closes the open connections, and at most 3600 s."
     }
     precondition {
       condition     = local.timeouts.stop >= local.timeouts.drain + local.timeouts.flush + local.timeouts.margin
@@ -71,7 +79,7 @@ resource "terraform_data" "timeout_chain" {
 # Allowed, but then every response is a 202 with a Location.
 check "workflow_fits_response_timeout" {
   assert {
-    condition     = var.wait_seconds + local.timeouts.margin <= local.timeouts.response
-    error_message = "The workflow takes longer than timeouts.response: every response will be a 202 with a Location."
+    condition     = length(var.workflows) > 0 || var.wait_seconds + local.timeouts.margin <= local.timeouts.response
+    error_message = "The demonstration takes longer than timeouts.response: every response will be a 202 with a Location."
   }
 }

@@ -48,7 +48,7 @@ run "all_of_them" {
   }
   assert {
     condition = alltrue([for role in concat(
-      [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.relay, aws_iam_role.ended, aws_iam_role.appsync_logs], aws_iam_role.api_logs, aws_iam_role.flow_logs,
+      [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow["event"], aws_iam_role.relay, aws_iam_role.ended, aws_iam_role.appsync_logs], aws_iam_role.api_logs, aws_iam_role.flow_logs,
     ) : role.permissions_boundary == var.permissions_boundary_arn])
     error_message = "Every role must have the boundary."
   }

@@ -14,7 +14,7 @@ run "contract" {
     error_message = "api_endpoint must be the URL of the stage, so that curl \"$api_endpoint/event\" works."
   }
   assert {
-    condition     = output.state_machine_arn == local.state_machine_arn
+    condition     = output.state_machine_arn == aws_sfn_state_machine.workflow["event"].arn && output.state_machine_arns == { event = output.state_machine_arn }
     error_message = "The ARN that is built from the name must be the state machine's."
   }
   assert {
@@ -44,7 +44,7 @@ run "contract" {
 
   # The service's environment.
   assert {
-    condition = jsonencode({ for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value }) == jsonencode({
+    condition = jsonencode({ for entry in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].environment : entry.name => entry.value if entry.name != "WORKFLOWS" }) == jsonencode({
       APPSYNC_AUTH         = "iam"
       APPSYNC_HTTP_URL     = "https://abc.appsync-api.us-east-1.amazonaws.com/event"
       APPSYNC_NAMESPACE    = "AsyncEvents"
@@ -64,10 +64,18 @@ run "contract" {
       RESPONSE_TIMEOUT     = "25"
       SERVICE_NAME         = "sync-front"
       STAGE_PREFIX         = "dev"
-      STATE_MACHINE_ARN    = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
       STREAM_TIMEOUT       = "890"
     })
     error_message = "The environment must have the values of the variables, and contain no secret."
+  }
+  assert {
+    condition = jsonencode(jsondecode(local.environment.WORKFLOWS)) == jsonencode({ event = {
+      path              = "/event"
+      state_machine_arn = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+      input             = "envelope"
+      request_schema    = jsondecode(file("../../../request.schema.json"))
+    } })
+    error_message = "Without workflows, the demonstration must be the only one."
   }
   assert {
     condition = jsonencode({ for secret in jsondecode(aws_ecs_task_definition.service.container_definitions)[0].secrets : secret.name => secret.valueFrom }) == jsonencode({
@@ -102,11 +110,11 @@ run "contract" {
 
   # The workflow.
   assert {
-    condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 10 %}"
+    condition     = jsondecode(aws_sfn_state_machine.workflow["event"].definition).States.Wait.Seconds == "{% 10 %}"
     error_message = "wait_seconds must reach the workflow."
   }
   assert {
-    condition = alltrue([for machine in [aws_sfn_state_machine.workflow, aws_sfn_state_machine.relay] :
+    condition = alltrue([for machine in [aws_sfn_state_machine.workflow["event"], aws_sfn_state_machine.relay] :
       jsondecode(machine.definition).States.Publish.Arguments.ApiEndpoint == local.publish_url
       && jsondecode(machine.definition).States.Publish.Arguments.Authentication.ConnectionArn == local.appsync.connection_arn
       && jsondecode(machine.definition).States.Publish.Resource == "arn:aws:states:::http:invoke"
@@ -115,17 +123,21 @@ run "contract" {
     error_message = "The workflow and the relay must publish to the Event API, with the connection, and their data must not be logged."
   }
   assert {
-    condition     = aws_sfn_state_machine.workflow.type == "STANDARD" && aws_sfn_state_machine.relay.type == "EXPRESS"
+    condition     = aws_sfn_state_machine.workflow["event"].type == "STANDARD" && aws_sfn_state_machine.relay.type == "EXPRESS"
     error_message = "Executions of the workflow must be recorded, and those of the relay must not."
   }
 
   # The relay.
   assert {
-    condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.ended.event_pattern)) == jsonencode({
+    condition     = keys(aws_cloudwatch_event_rule.ended) == ["envelope"]
+    error_message = "Without workflows in mode event, there must be no rule for them."
+  }
+  assert {
+    condition = jsonencode(jsondecode(aws_cloudwatch_event_rule.ended["envelope"].event_pattern)) == jsonencode({
       source        = ["aws.states"]
       "detail-type" = ["Step Functions Execution Status Change"]
       detail = {
-        stateMachineArn = [local.state_machine_arn]
+        stateMachineArn = [output.state_machine_arn]
         status          = ["ABORTED", "FAILED", "TIMED_OUT"]
         name            = [{ prefix = "exec-" }]
       }
@@ -133,7 +145,7 @@ run "contract" {
     error_message = "The rule must match the unsuccessful ends of executions that the service started, and no others."
   }
   assert {
-    condition     = aws_cloudwatch_event_target.ended.arn == aws_sfn_state_machine.relay.arn && length(aws_cloudwatch_event_target.ended.input_transformer) + length(aws_cloudwatch_event_target.ended.dead_letter_config) == 0
+    condition     = aws_cloudwatch_event_target.ended["envelope"].arn == aws_sfn_state_machine.relay.arn && length(aws_cloudwatch_event_target.ended["envelope"].input_transformer) + length(aws_cloudwatch_event_target.ended["envelope"].dead_letter_config) == 0
     error_message = "EventBridge must start the relay with the whole event, and keep none."
   }
   assert {

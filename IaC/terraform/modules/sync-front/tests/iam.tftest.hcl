@@ -20,12 +20,12 @@ run "least_privilege" {
       {
         Sid      = "StartAndList", Effect = "Allow"
         Action   = ["states:StartExecution", "states:ListExecutions", "states:DescribeStateMachine"]
-        Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
+        Resource = ["arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"]
       },
       {
         Sid      = "ReadStopAndRetry", Effect = "Allow"
         Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution", "states:RedriveExecution"]
-        Resource = "arn:aws:states:us-east-1:123456789012:execution:event-workflow:*"
+        Resource = ["arn:aws:states:us-east-1:123456789012:execution:event-workflow:*"]
       },
       {
         Sid      = "Connect", Effect = "Allow"
@@ -41,7 +41,7 @@ run "least_privilege" {
     error_message = "The task may start, list, read and stop executions of this state machine, and subscribe. It may neither publish nor read a secret."
   }
   assert {
-    condition = jsonencode(jsondecode(aws_iam_role_policy.workflow.policy).Statement[0]) == jsonencode({
+    condition = jsonencode(jsondecode(aws_iam_role_policy.workflow["event"].policy).Statement[0]) == jsonencode({
       Sid      = "Publish", Effect = "Allow"
       Action   = "states:InvokeHTTPEndpoint"
       Resource = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
@@ -53,11 +53,11 @@ run "least_privilege" {
     error_message = "The workflow may call one URL with one method."
   }
   assert {
-    condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid if statement.Resource == "*"]) == jsonencode(["DeliverLogs", "Trace"])
+    condition     = jsonencode([for statement in jsondecode(aws_iam_role_policy.workflow["event"].policy).Statement : statement.Sid if statement.Resource == "*"]) == jsonencode(["DeliverLogs", "Trace"])
     error_message = "Only actions that take no resource may be allowed on all resources."
   }
   assert {
-    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.workflow.policy).Statement : statement.Sid => statement.Resource if statement.Resource != "*" }) == jsonencode({
+    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.workflow["event"].policy).Statement : statement.Sid => statement.Resource if statement.Resource != "*" }) == jsonencode({
       Publish              = "arn:aws:states:us-east-1:123456789012:stateMachine:event-workflow"
       UseConnection        = "arn:aws:events:us-east-1:123456789012:connection/sync-front/11111111-2222-3333-4444-555555555555"
       ReadConnectionSecret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:events!connection/sync-front/*"
@@ -80,18 +80,18 @@ run "least_privilege" {
     error_message = "EventBridge may start the relay, and nothing else."
   }
   assert {
-    condition     = replace(aws_iam_role_policy.relay.policy, "stateMachine:sync-front-relay", "stateMachine:event-workflow") == aws_iam_role_policy.workflow.policy
+    condition     = replace(aws_iam_role_policy.relay.policy, "stateMachine:sync-front-relay", "stateMachine:event-workflow") == aws_iam_role_policy.workflow["event"].policy
     error_message = "The relay may do what the workflow may do, each as itself."
   }
   assert {
     condition = alltrue([for policy in concat(
-      [for role in [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow, aws_iam_role_policy.relay, aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs] : role.policy],
+      [for role in [aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.workflow["event"], aws_iam_role_policy.relay, aws_iam_role_policy.ended, aws_iam_role_policy.appsync_logs] : role.policy],
       [aws_iam_role_policy.flow_logs[0].policy],
     ) : !can(regex(":\\*\"", jsonencode([for statement in jsondecode(policy).Statement : statement.Action])))])
     error_message = "No action may contain a wildcard."
   }
   assert {
-    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow, aws_iam_role.relay, aws_iam_role.ended, aws_iam_role.flow_logs[0]] :
+    condition = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.workflow["event"], aws_iam_role.relay, aws_iam_role.ended, aws_iam_role.flow_logs[0]] :
       jsondecode(role.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     ])
     error_message = "A service may assume a role only on behalf of this account."

@@ -40,7 +40,7 @@ run "all_options_at_once" {
     error_message = "Other registries than ECR need no permission to pull."
   }
   assert {
-    condition     = jsondecode(aws_sfn_state_machine.workflow.definition).States.Wait.Seconds == "{% 7 %}"
+    condition     = jsondecode(aws_sfn_state_machine.workflow["event"].definition).States.Wait.Seconds == "{% 7 %}"
     error_message = "wait_seconds must reach the workflow."
   }
   assert {

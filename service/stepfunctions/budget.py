@@ -101,7 +101,10 @@ class Budget:
             await self._wait_for_token(execution_id, deadline, *buckets)
             with contextlib.suppress(Throttled):
                 return await self.spend(call())
-            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads load, guards nothing
+            delay = random.uniform(0, pause)  # noqa: S311 - spreads load, guards nothing
+            if asyncio.get_running_loop().time() + delay > deadline:
+                raise _used_up(execution_id, delay)
+            await asyncio.sleep(delay)
             pause *= 2
 
     @staticmethod

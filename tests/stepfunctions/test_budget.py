@@ -122,6 +122,17 @@ def test_a_single_throttled_call_is_repeated_a_few_times(loop: VirtualTimeLoop, 
 
 
 @pytest.mark.parametrize("guess", [True, False])
+def test_a_throttled_call_ends_within_its_time(loop: VirtualTimeLoop, guess: bool) -> None:
+    api = Api(loop, STOPS)
+    api.problem = Throttled("no")
+    for _ in range(20):
+        began = loop.time()
+        with pytest.raises(Throttled):
+            api.run(api.call("exec-1", guess=guess))
+        assert loop.time() - began <= TOKEN_TIMEOUT_S + api.latency_s
+
+
+@pytest.mark.parametrize("guess", [True, False])
 def test_a_throttled_call_is_repeated_with_the_next_token(loop: VirtualTimeLoop, guess: bool) -> None:
     api = Api(loop, READS)
     api.problem = Throttled("no")

@@ -133,9 +133,13 @@ class Retries:
             self._replies.expect(execution.id, deadline, on_progress, self._record, redrives=number) as waiter,
             self._listening(execution),
         ):
-            if not await self._redrive(execution, number, caller):
+            age = await self._redrive(execution, number, caller)
+            if age is None:
                 return None
             self._replies.redriven(execution.id, number)
+            if age > clock() - waiter.since:
+                # Another request redrove it earlier, which a lagging record did not show: it may have ended since.
+                self._recovery.lookup_missed([execution.id])
             if on_start is not None:
                 on_start(execution.id)
             redriven = clock()
@@ -153,18 +157,21 @@ class Retries:
             return self._recovery.polling(execution.id)
         return self._remote.listening(execution.id, envelope.channel, idle=True)
 
-    async def _redrive(self, execution: Execution, number: int, caller: str | None) -> bool:
-        """Redrive an execution once its reply can be received; return False if another request did so before."""
+    async def _redrive(self, execution: Execution, number: int, caller: str | None) -> float | None:
+        """Redrive an execution once its reply can be received; return how many seconds ago that was.
+
+        Return None if AWS refuses because another request did so before.
+        """
         sent = False
         try:
             with self._admission.cancellable():
                 await self._remote.wait_answered(execution.id)
                 await self._starter.wait_for_channel()
                 sent = True
-                await self._redriver.redrive(execution.id, number, caller)
+                return await self._redriver.redrive(execution.id, number, caller)
         except NotRetryable as refusal:
             await self._explain(execution, refusal)
-            return False
+            return None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or not self._admission.released:
@@ -175,7 +182,6 @@ class Retries:
             raise OutcomeUnknown(
                 "This instance stopped while it was retrying the execution.", execution_id=execution.id
             ) from None
-        return True
 
     async def _explain(self, execution: Execution, refusal: NotRetryable) -> None:
         """Find out why AWS refused; return if the execution runs, or has run, again. Raise the refusal otherwise."""

@@ -230,20 +230,21 @@ class StepFunctionsClient:
 
         await self._call("StopExecution", request, execution_id)
 
-    async def redrive(self, execution_id: str, number: int, caller: str | None = None) -> None:
+    async def redrive(self, execution_id: str, number: int, caller: str | None = None) -> float:
         """Run an execution again from where it failed, for the time of this `number`: 1 if it never was redriven.
 
         A repeated call with the same number does nothing, for 15 minutes ("RedriveExecution", AWS Step Functions API
-        Reference). Calls wait for a slot in turn by `caller`. Raise NotRetryable, or what `describe` raises.
+        Reference). Return how many seconds ago the redrive was, by AWS's clock: that is long only if an earlier call
+        made it. Calls wait for a slot in turn by `caller`. Raise NotRetryable, or what `describe` raises.
         """
         arn = self._arn.execution(execution_id)
         arguments = {"executionArn": arn, "clientToken": f"{execution_id}.{number}"}
 
-        async def request(deadline: float) -> None:
+        async def request(deadline: float) -> float:
             response = await self._send("RedriveExecution", arguments, deadline)
-            response["redriveDate"]  # a response without it is malformed
+            return self._api.now() - float(response["redriveDate"])
 
-        await self._call("RedriveExecution", request, execution_id, caller=caller)
+        return await self._call("RedriveExecution", request, execution_id, caller=caller)
 
     async def _call(
         self,

@@ -16,9 +16,9 @@ class Redriver:
         self._client = client
         self.budget = budget
 
-    async def redrive(self, execution_id: str, number: int, caller: str | None = None) -> None:
+    async def redrive(self, execution_id: str, number: int, caller: str | None = None) -> float:
         """Redrive an execution for the time of this number; a repeated call with the same number does nothing.
 
-        Raise Throttled, or what `StepFunctionsClient.redrive` raises.
+        Return how many seconds ago the redrive was. Raise Throttled, or what `StepFunctionsClient.redrive` raises.
         """
-        await self.budget.run(lambda: self._client.redrive(execution_id, number, caller), execution_id)
+        return await self.budget.run(lambda: self._client.redrive(execution_id, number, caller), execution_id)

@@ -30,7 +30,7 @@ from tests.support.step_functions import Script, described, error, gated, ok, re
 from tests.support.within import within
 
 OWN = f"ns/me/{ID}"
-REDRIVEN = ok(redriveDate=2.0)
+REDRIVEN = ok(redriveDate=2.0**33)  # not before the call
 NOT_REDRIVABLE = error("ExecutionNotRedrivable")
 
 
@@ -137,6 +137,16 @@ async def test_a_record_that_lags_behind_is_not_the_end_of_the_new_run() -> None
         made.recovery.lookup_ended(ID)
         async with within(5):
             assert (await task).outcome == success(1)
+
+
+async def test_the_end_of_a_run_that_a_lagging_record_did_not_show_is_read_soon() -> None:
+    async with stage() as made:
+        earlier = ok(redriveDate=2.0)
+        made.endpoint.script("RedriveExecution", earlier)
+        made.endpoint.script("DescribeExecution", FAILED, record("FAILED", 1, error="Again"))
+        async with within(5):
+            assert (await retry(made)).outcome == Failed("Again")
+        assert tokens(made) == [f"{ID}.1"]
 
 
 async def test_the_channel_of_another_instance_is_heard_before_aws_is_asked() -> None:

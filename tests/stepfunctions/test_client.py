@@ -150,6 +150,13 @@ async def test_a_redrive_names_the_execution_and_which_one_it_is(
     assert endpoint.calls[0][1] == {"executionArn": ARN.execution("exec-1"), "clientToken": "exec-1.3"}
 
 
+async def test_a_redrive_that_an_earlier_call_made_is_as_old_as_that(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    endpoint.script("RedriveExecution", ok(redriveDate=time.time() - 60))
+    assert 55 < await client.redrive("exec-1", 1) < 65
+
+
 async def test_a_redrive_that_aws_refuses_is_not_retryable(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:

@@ -85,7 +85,7 @@ def read_arguments(arguments: Sequence[str], prog: str, epilog: str | None) -> W
     )
     add_workflow_arguments(parser)
     parser.add_argument(
-        "--workflows", type=Path, metavar="FILE", help="a file of workflows to run, as WORKFLOWS is, with definitions"
+        "--workflows", type=Path, metavar="FILE", help="the workflows to run, as in WORKFLOWS, each with a definition"
     )
     options = parser.parse_args(arguments)
     return Workflow(options.wait, options.workflow, dict(options.set), options.mocks, options.workflows)

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     """Seconds that a request waits for its result by default, and the maximum that it can ask for."""
 
     STREAM_TIMEOUT: float = Field(0, gt=0, le=890, allow_inf_nan=False, validate_default=True)
-    """The same for an event stream. RESPONSE_TIMEOUT, or 890 if that is longer, is used if this is not set."""
+    """The same for an event stream. If it is not set: RESPONSE_TIMEOUT, but at most 890."""
 
     KEEP_ALIVE_TIMEOUT: float = Field(KEEP_ALIVE_S, gt=0, le=4100, allow_inf_nan=False)
     """Seconds that an idle connection stays open: longer than the load balancer's idle timeout, which is 4,000 at

@@ -102,7 +102,7 @@ class WorkflowSettings(BaseModel):
     @classmethod
     def _valid_path(cls, path: str) -> str:
         if path and _PATH.fullmatch(path) is None:
-            raise ValueError("must look like /orders, of letters, digits and any of . _ ~ -")
+            raise ValueError("must look like /v1/orders, with letters, digits and . _ ~ - between slashes")
         if any(path == taken or path.startswith(f"{taken}/") for taken in RESERVED_PATHS):
             raise ValueError("is a path of the service itself")
         return path

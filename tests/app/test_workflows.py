@@ -77,7 +77,7 @@ def test_without_a_schema_an_envelope_takes_objects_and_an_event_is_any_value() 
     [
         ({"state_machine_arn": "x"}, "state_machine_arn: must look like arn:aws:states:"),
         ({"state_machine_arn": 7}, "state_machine_arn: must look like arn:aws:states:"),
-        ({"path": "orders"}, "path: must look like /orders"),
+        ({"path": "orders"}, "path: must look like /v1/orders"),
         ({"path": "/docs/orders"}, "path: is a path of the service itself"),
         ({"path": "/healthz"}, "path: is a path of the service itself"),
         ({"input": "raw"}, "input: must be 'envelope' or 'event'"),

@@ -41,7 +41,9 @@ class HttpOnly:
     def refusal(self, resource: str, arguments: Json) -> list[tuple[str, str]]:
         """Accept http:invoke if its arguments may be right."""
         if not is_http_invoke(resource):
-            return [("Resource", f"{resource!r} cannot be run here: this state needs a mock (--mocks FILE)")]
+            return [
+                ("Resource", f"{resource!r} cannot be run here: this state needs a mock (--mocks or workflows.toml)")
+            ]
         if arguments is None:
             return [("", "is missing")]
         return list(argument_faults(arguments)) if isinstance(arguments, dict) else []

@@ -158,7 +158,7 @@ class StateParser:
         distributed = part.take("ProcessorConfig", dict, {}).get("Mode") == "DISTRIBUTED"
         reads = "ItemReader" in fields
         if reads and not self._mocked(source.name, ""):
-            fields.fault("ItemReader", "needs a mock of this state that returns the items (--mocks FILE)")
+            fields.fault("ItemReader", "needs a mock of this state that returns the items (--mocks or workflows.toml)")
         fields.take("ItemReader", dict, {})
         return Map(
             data=source.data,

@@ -88,6 +88,8 @@ def read_arguments(arguments: Sequence[str], prog: str, epilog: str | None) -> W
         "--workflows", type=Path, metavar="FILE", help="the workflows to run, as in WORKFLOWS, each with a definition"
     )
     options = parser.parse_args(arguments)
+    if options.workflows is not None and (options.mocks is not None or options.workflow != WORKFLOW):
+        parser.error("with --workflows, each workflow has its definition and its mocks in that file")
     return Workflow(options.wait, options.workflow, dict(options.set), options.mocks, options.workflows)
 
 

@@ -37,6 +37,10 @@ RESERVED_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/d
 _ERROR_NAME: Final = re.compile(r"[\x21-\x7e]+")
 
 
+def _is_reserved(path: str) -> bool:
+    return any(path == taken or path.startswith(f"{taken}/") for taken in RESERVED_PATHS)
+
+
 def _schema(value: object, info: ValidationInfo) -> JsonSchema:
     """Return a schema, which is there itself or in a file; its path is relative to that of the workflows."""
     folder: Path | None = info.context
@@ -103,7 +107,7 @@ class WorkflowSettings(BaseModel):
     def _valid_path(cls, path: str) -> str:
         if path and _PATH.fullmatch(path) is None:
             raise ValueError("must look like /v1/orders, with letters, digits and . _ ~ - between slashes")
-        if any(path == taken or path.startswith(f"{taken}/") for taken in RESERVED_PATHS):
+        if _is_reserved(path):
             raise ValueError("is a path of the service itself")
         return path
 
@@ -118,6 +122,12 @@ class WorkflowSettings(BaseModel):
     def _valid_check(self) -> Self:
         if self.check_results and self.result_schema is None:
             raise ValueError("check_results: needs a result_schema")
+        return self
+
+    @model_validator(mode="after")
+    def _valid_default_path(self) -> Self:
+        if _is_reserved(self.route):
+            raise ValueError(f"path: must be set, because {self.route} is a path of the service itself")
         return self
 
     @property
@@ -180,12 +190,11 @@ def _conflicts(workflows: list[WorkflowSettings]) -> Iterator[str]:
     for workflow in workflows:
         if any(workflow.route.startswith(f"{other.route}/") for other in workflows):
             yield f"[{workflow.name}] path: is below the path of another workflow"
-    first = workflows[0].state_machine_arn if workflows else None
     for workflow in workflows:
-        arn = workflow.state_machine_arn
-        if first is not None and (arn.partition, arn.region, arn.account) != (
-            first.partition,
-            first.region,
-            first.account,
-        ):
-            yield f"[{workflow.name}] state_machine_arn: must be of the same account and region as the first one"
+        if _home(workflow) != _home(workflows[0]):
+            yield f"[{workflow.name}] state_machine_arn: must be of the account and region of [{workflows[0].name}]"
+
+
+def _home(workflow: WorkflowSettings) -> tuple[str, str, str]:
+    arn = workflow.state_machine_arn
+    return arn.partition, arn.region, arn.account

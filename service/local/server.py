@@ -11,13 +11,12 @@ from aiohttp import web
 
 from service import data_file
 from service.local.appsync_events import ANY_AUTH, AppSyncEvents
-from service.local.asl.definition import DefinitionError, parse, placeholder_names, read, task_names
+from service.local.asl.definition import DefinitionError, parse, placeholder_names, read, read_task_names
 from service.local.asl.interpreter import Interpreter
 from service.local.executions import Executions
 from service.local.faults import Faults
 from service.local.hosted import Definition, Hosted, unqualified
 from service.local.http_task import HttpTask
-from service.local.json_text import loads
 from service.local.mocks import MocksError
 from service.local.mocks import read as read_mocks
 from service.local.nested import NestedExecutions
@@ -236,10 +235,10 @@ class LocalAws:
         arn = unqualified(definition.arn)
         with _named(definition.mocks):
             mocks = None if definition.mocks is None else read_mocks(definition.mocks, arn.rpartition(":")[2])
-            tasks = self._tasks(mocks)
-            machine = read(definition.file, values, tasks)
-            if mocks is not None:
-                mocks.check_states(set(task_names(loads(machine.text))))
+            if mocks is not None:  # first, since a task whose mock has a wrong name would seem to have none
+                mocks.check_states(read_task_names(definition.file, values))
+        tasks = self._tasks(mocks)
+        machine = read(definition.file, values, tasks)
         return self._hold(arn, machine, tasks, definition.reported)
 
     def _create(self, arn: str, text: str) -> Hosted:

@@ -82,6 +82,14 @@ def test_what_runs_is_the_demonstration_unless_the_arguments_say_otherwise() -> 
     assert local.read_arguments([], "local", None) == local.Workflow(10, WORKFLOW, {}, None)
 
 
+@pytest.mark.parametrize("other", [("--mocks", "m.json"), ("--workflow", "w.json")])
+def test_a_file_of_workflows_excludes_what_it_has_itself(
+    capsys: pytest.CaptureFixture[str], other: tuple[str, str]
+) -> None:
+    refused = printed(capsys, "local", "--workflows", "w.toml", *other, status=2)
+    assert "with --workflows, each workflow has its definition and its mocks in that file" in refused
+
+
 @pytest.mark.parametrize("command", ["serve", "local", "local-aws"])
 def test_arguments_that_a_command_does_not_have_are_refused(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert "unrecognized arguments: --sttings" in printed(capsys, command, "--sttings", status=2)

@@ -101,6 +101,15 @@ def test_what_is_wrong_is_named_by_workflow_and_key(table: dict[str, Any], fault
     assert found.startswith(f"[orders] {fault}")
 
 
+@pytest.mark.parametrize("name", ["docs", "metrics", "healthz", "readyz"])
+def test_a_name_that_is_a_path_of_the_service_needs_another_path(name: str) -> None:
+    table = {"state_machine_arn": f"{MACHINE}a"}
+    (found,) = faults(json.dumps({name: table}))
+    assert found == f"[{name}] path: must be set, because /{name} is a path of the service itself"
+    (workflow,) = parsed(json.dumps({name: table | {"path": "/other"}}))
+    assert workflow.route == "/other"
+
+
 def test_everything_that_is_wrong_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = {
         "Orders": {"state_machine_arn": f"{MACHINE}a"},
@@ -118,7 +127,7 @@ def test_everything_that_is_wrong_is_listed_at_once(monkeypatch: pytest.MonkeyPa
         "  PORT: must be a whole number",
         "  WORKFLOWS: 2 workflows have the path /same",
         "  WORKFLOWS: [Orders] name: must match ^[a-z][a-z0-9-]{0,30}$",
-        "  WORKFLOWS: [b] state_machine_arn: must be of the same account and region as the first one",
+        "  WORKFLOWS: [b] state_machine_arn: must be of the account and region of [a]",
         "  WORKFLOWS: [c] path: is below the path of another workflow",
         "  WORKFLOWS: [d] must be a table",
     ):

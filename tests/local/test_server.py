@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -146,9 +146,10 @@ async def test_a_value_may_be_for_one_of_several_definitions(tmp_path: Path) -> 
         assert local.hosted(own.arn).machine.flow.start_at == "A"
 
 
-async def test_a_mock_of_a_state_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [{"*": {"Echo": True}, "T": {"Return": 5}}, {}], ids=["mocked", "without a mock"])
+async def test_a_mock_of_a_state_that_does_not_exist_is_refused(tmp_path: Path, others: dict[str, Any]) -> None:
     (tmp_path / "machine.json").write_text(json.dumps(LAMBDA))
-    cases = {"c": {"*": {"Echo": True}, "T": {"Return": 5}, "Typo": {"Return": 5}}}
+    cases = {"c": others | {"Typo": {"Return": 5}}}
     (tmp_path / "mocks.json").write_text(json.dumps({"StateMachines": {"m": {"TestCases": cases}}}))
     with pytest.raises(
         DefinitionError, match=r"mocks\.json: test case 'c', state 'Typo': the workflow has no"

@@ -40,11 +40,13 @@ def read(path: Path, values: Mapping[str, str], resources: Resources = HTTP_ONLY
 
     Placeholders without a value stay as they are in tasks that are mocked; elsewhere they are a fault.
     """
-    text = _json_text(path)
-    if _is_yaml(path):
-        text = placeholders.fill_in_numbers(text, values)
-    text = placeholders.fill_in(text, values)
+    text = _filled_in(path, values)
     return parse(text, resources, placeholders.names(text))
+
+
+def read_task_names(path: Path, values: Mapping[str, str]) -> set[str]:
+    """Return the names of all states in a file that call something; DefinitionError if it cannot be read."""
+    return set(_task_names(_loads(_filled_in(path, values))))
 
 
 def placeholder_names(path: Path) -> set[str]:
@@ -64,14 +66,8 @@ def parse(text: str, resources: Resources = HTTP_ONLY, unknown: AbstractSet[str]
 
     `resources` decides which tasks can be run, `unknown` are the names of placeholders without a value.
     """
-    try:
-        source = loads(text)
-    except ValueError as error:
-        is_yaml = re.match(r"(---|\s*#.*|\s*[\w-]+:(\s|$))", text.lstrip()) is not None
-        advice = "; it looks like YAML: name the file .yaml" if is_yaml else ""
-        raise DefinitionError(f"the definition is not JSON: {error}{advice}") from error
     report = Report()
-    fields = Fields("the definition", source, report)
+    fields = Fields("the definition", _loads(text), report)
     language = fields.take("QueryLanguage", str, "JSONPath")
     if language not in {"JSONata", "JSONPath"}:
         fields.fault("QueryLanguage", "must be JSONata or JSONPath")
@@ -86,16 +82,32 @@ def parse(text: str, resources: Resources = HTTP_ONLY, unknown: AbstractSet[str]
     return machine
 
 
-def task_names(definition: Json) -> Iterator[str]:
-    """Yield the names of all states that call something, at any depth: Tasks, and Maps, which may read their items."""
+def _task_names(definition: Json) -> Iterator[str]:
+    """Yield the names of Tasks, and of Maps, which may read their items, at any depth."""
     if isinstance(definition, dict):
         for name, value in definition.items():
             if isinstance(value, dict) and value.get("Type") in {"Task", "Map"}:
                 yield name
-            yield from task_names(value)
+            yield from _task_names(value)
     elif isinstance(definition, list):
         for value in definition:
-            yield from task_names(value)
+            yield from _task_names(value)
+
+
+def _loads(text: str) -> Json:
+    try:
+        return loads(text)
+    except ValueError as error:
+        is_yaml = re.match(r"(---|\s*#.*|\s*[\w-]+:(\s|$))", text.lstrip()) is not None
+        advice = "; it looks like YAML: name the file .yaml" if is_yaml else ""
+        raise DefinitionError(f"the definition is not JSON: {error}{advice}") from error
+
+
+def _filled_in(path: Path, values: Mapping[str, str]) -> str:
+    text = _json_text(path)
+    if _is_yaml(path):
+        text = placeholders.fill_in_numbers(text, values)
+    return placeholders.fill_in(text, values)
 
 
 def _json_text(path: Path) -> str:

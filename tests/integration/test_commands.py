@@ -203,7 +203,7 @@ async def test_a_limit_of_open_files_lowers_max_in_flight_with_one_warning() -> 
         "runpy.run_module('service', run_name='__main__')"
     )
     async with running("-c", script, env=LOCAL) as process:
-        assert (await process.logged("started"))["max_in_flight"] == 142
+        assert (await process.logged("started"))["max_in_flight"] == 110
         assert [line["event"] for line in process.logs if line["level"] == "warning"] == ["max_in_flight_lowered"]
         process.send(signal.SIGTERM)
         assert await process.wait() == 0

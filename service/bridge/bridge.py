@@ -133,9 +133,10 @@ class Bridge:
         now. With `foreign`, nothing shows that there is such an execution; the id may be a guess. Raise
         UnknownExecution, or what `RecordReader.describe` raises.
         """
-        guess = foreign and not self._replies.knows(execution_id)
+        known = self._replies.knows(execution_id)
+        guess = foreign and not known
         if wait <= 0 or not self._admission.admits(caller):
-            execution = await self._record.describe(execution_id, guess=guess)
+            execution = await self._record.describe(execution_id, guess=guess, exists=known)
             self._replies.remember(execution_id)
             return self._recorded(self._current(execution))
         clock = asyncio.get_running_loop().time
@@ -147,7 +148,9 @@ class Bridge:
             waiter = stack.enter_context(self._replies.expect(*expected))
             waiter.known = not guess
             try:
-                execution = self._current(await self._record.describe(execution_id, guess=guess, wait=wait))
+                execution = self._current(
+                    await self._record.describe(execution_id, guess=guess, exists=known, wait=wait)
+                )
             except Problem:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise

@@ -109,12 +109,13 @@ class Retries:
 
     async def _read(self, execution_id: str, wait: float) -> Execution:
         """Read the record, more than once if it does not show the last run that this instance knows of."""
-        execution = await self._record.describe(execution_id, wait=wait)
+        known = self._replies.knows(execution_id)
+        execution = await self._record.describe(execution_id, exists=known, wait=wait)
         for delay in EXISTING_RETRY_DELAYS_S:
             if execution.redrives >= self._replies.redrives(execution_id):
                 break
             await asyncio.sleep(delay)
-            execution = await self._record.describe(execution_id, wait=wait)
+            execution = await self._record.describe(execution_id, exists=known, wait=wait)
         return execution
 
     async def _run_again(

@@ -21,6 +21,7 @@ from service.errors import (
     Throttled,
     UnknownExecution,
 )
+from service.stepfunctions import reader
 from service.stepfunctions.outcomes import Aborted, Failed
 from service.stepfunctions.token_bucket import Quota
 from tests.support.outcomes import success
@@ -127,6 +128,18 @@ async def test_an_unconfirmed_start_that_the_record_does_not_show_is_a_problem()
         with pytest.raises(OutcomeUnknown):
             await made.submit("{}", 0.5)
         made.assert_nothing_in_flight()
+
+
+@pytest.mark.parametrize("wait", [0, 10])
+async def test_an_execution_that_was_started_here_is_found_although_the_record_lags(
+    monkeypatch: pytest.MonkeyPatch, wait: float
+) -> None:
+    monkeypatch.setattr(reader, "EXISTING_RETRY_DELAYS_S", (0.01,) * 4)
+    async with stage() as made:
+        accepted = await made.submit("{}", 0)
+        behind = [error("ExecutionDoesNotExist")] * 4
+        made.endpoint.script("DescribeExecution", *behind, described("SUCCEEDED", output="1"))
+        assert (await made.bridge.follow(accepted.execution_id, wait)).outcome == success(1)
 
 
 async def test_an_unconfirmed_start_is_answered_from_the_record() -> None:

@@ -138,6 +138,7 @@ async def test_a_new_execution_is_not_read_before_listings_would_show_it(monkeyp
 
 
 async def test_an_execution_that_a_listing_missed_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.get_running_loop().set_debug(False)  # on a busy machine it slows the reads beyond their timeouts
     monkeypatch.setattr(lookup_queue, "RECORD_LAG_PAUSES_S", (0.001,))
     async with scene() as made:
         for n in range(20):

@@ -4,7 +4,7 @@ output "api_endpoint" {
 }
 
 output "state_machine_arn" {
-  description = "ARN of the state machine of the workflow event. Null if there is none of this name."
+  description = "ARN of the state machine of the workflow named event; null if no workflow has that name."
   value       = try(local.workflows["event"].arn, null)
 }
 

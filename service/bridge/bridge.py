@@ -155,7 +155,7 @@ class Bridge:
                 if not waiter.done() or (outcome := waiter.result()) is None:
                     raise
                 return Result(execution_id, outcome)  # its reply came during the read
-            waiter.known = True
+            waiter.known, waiter.started_at = True, execution.started_at
             if execution.outcome is not None:
                 return self._recorded(execution)
             if execution.redrives > waiter.redrives:
@@ -230,6 +230,7 @@ class Bridge:
             waiter.deadline -= CONFIRM_TIMEOUT_S
         elif on_start is not None:
             on_start(start.execution_id)
+        waiter.started_at = start.started_at
         outcome = await waiter.outcome()
         if outcome is None and (doubt := start.doubt) is not None:
             if self._admission.released:  # too late to look it up

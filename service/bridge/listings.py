@@ -1,12 +1,14 @@
 """Listings of running executions: one page shows of a thousand executions that they have not ended.
 
 Only running ones are listed: their number grows neither with the time for which callers wait, nor with how many others
-have ended since. What is not among them has ended, or was started just now: listings are eventually consistent
-("ListExecutions", AWS Step Functions API Reference).
+have ended since. What is not among them has ended, or was started just now: listings are eventually consistent. They
+come newest first ("ListExecutions", AWS Step Functions API Reference), so a page that goes back beyond the start of an
+execution shows that too, many pages before the last one.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -14,12 +16,17 @@ import structlog
 from service.errors import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+
     from service.stepfunctions.reader import RecordReader
 
 log = structlog.get_logger(__name__)
 
 MAX_LIST_PAGES: Final = 100
 """Pages per listing, half of the bucket of ListExecutions. Beyond them, executions are read one by one."""
+
+START_TOLERANCE_S: Final = 1.0
+"""Seconds by which the dates of two starts may contradict the order of a listing."""
 
 
 class Listings:
@@ -44,30 +51,40 @@ class Listings:
         """Return whether the last listing failed."""
         return record in self._failed
 
-    async def remove_running(self, record: RecordReader, ids: set[str], *token_timeout: float) -> bool:
-        """Make a listing that `begin` reserved, and remove from `ids` what is running.
+    async def pages(
+        self,
+        record: RecordReader,
+        ids: set[str],
+        started_at: Callable[[str], float],
+        joining: Callable[[], Iterable[str]],
+        *token_timeout: float,
+    ) -> AsyncGenerator[tuple[set[str], set[str]], None]:
+        """Make a listing that `begin` reserved, and yield after each page which of `ids` run and which do not.
 
-        Return whether the listing was complete. `token_timeout` is how many seconds to wait for the quota.
+        They are removed from `ids`; what is left at the end could not be determined. `started_at` returns when an
+        execution was started, by AWS's clock, or minus infinity. Those `joining` are compared with the pages that are
+        still to come, if they belong there. `token_timeout` is how many seconds to wait for the quota.
         """
         try:
-            complete = await self._remove_running(record, ids, *token_timeout)
+            token: str | None = None
+            oldest = math.inf
+            for _ in range(MAX_LIST_PAGES):
+                page = await record.running(token, *token_timeout)
+                token = page.next_token
+                ids.update(key for key in joining() if -math.inf < started_at(key) < oldest - START_TOLERANCE_S)
+                running = ids.intersection(page.names)
+                ids -= running
+                oldest = min(oldest, page.oldest_start)
+                ended = {key for key in ids if token is None or started_at(key) > oldest + START_TOLERANCE_S}
+                ids -= ended
+                yield running, ended
+                if token is None or not ids:
+                    break
         except Problem as problem:
             if record not in self._failed:
                 log.warning("list_executions_failed", problem=problem.slug, missing=len(ids), **problem.log_fields)
             self._failed.add(record)
-            return False
+        else:
+            self._failed.discard(record)
         finally:
             self._under_way.discard(record)
-        self._failed.discard(record)
-        return complete
-
-    @staticmethod
-    async def _remove_running(record: RecordReader, ids: set[str], *token_timeout: float) -> bool:
-        token: str | None = None
-        for _ in range(MAX_LIST_PAGES):
-            page = await record.running(token, *token_timeout)
-            ids.difference_update(page.names)
-            token = page.next_token
-            if not ids or token is None:
-                return True
-        return False

@@ -10,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
 from service.bridge.listings import Listings
+from service.bridge.lookup import Lookup
 from service.errors import Problem, UnknownExecution
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from service.bridge.background import BackgroundTasks
     from service.bridge.pending import PendingReplies
     from service.stepfunctions.budget import Budget
     from service.stepfunctions.read_budgets import ReadBudgets
     from service.stepfunctions.reader import RecordReader
+
+Arrived: TypeAlias = "Callable[[float], Collection[str]]"
 
 log = structlog.get_logger(__name__)
 
@@ -62,41 +65,6 @@ MAX_PRESUMED_REPEATS: Final = len(RECORD_LAG_PAUSES_S)
 """Repeated reads of an execution that only a listing showed to have ended: the listing may have been wrong."""
 
 
-@dataclass(slots=True)
-class _Lookup:
-    """One execution to read."""
-
-    ended: bool = False
-    """Whether it is known to have ended: it is then read until the record shows that."""
-
-    presumed: bool = False
-    """Whether it is missing in a listing of what runs: it is then read a few more times, as the record may lag."""
-
-    queued: bool = False
-    """Whether it is queued for its first, or next, read."""
-
-    unlisted: bool = False
-    """Whether it is queued only because no listing showed it; a later listing can make the read unnecessary."""
-
-    urgent: bool = False
-    """Whether it is queued by its deadline, before those that are not."""
-
-    swept: bool = False
-    """Whether a sweep asked for it, which leaves half of the quotas to others unless it is urgent."""
-
-    reading: bool = False
-    """Whether it is being read."""
-
-    requested_again: bool = False
-    """Whether it was requested again during that read."""
-
-    due: float = 0.0
-    """When it is to be read again, by the event loop's clock; 0 if no time is set."""
-
-    repeats: int = 0
-    """How many reads were repeated."""
-
-
 class LookupQueue:
     """Looks up executions and resolves their waiters; `recovered` counts the executions that it resolved.
 
@@ -113,7 +81,7 @@ class LookupQueue:
         self._tasks = tasks
         self._wake = asyncio.Event()
         self._requested: dict[RecordReader, set[str]] = {}  # may have ended
-        self._lookups: dict[str, _Lookup] = {}
+        self._lookups: dict[str, Lookup] = {}
         # A heap: to be read next, by deadline. Those that are not urgent come later, each once before any comes again.
         self._ready: list[tuple[int, float, str]] = []
         self._later: list[tuple[float, str]] = []  # a heap: to be read again, by time
@@ -140,11 +108,14 @@ class LookupQueue:
         if self._by_record([execution_id]):
             self._enqueue(execution_id, presumed=True)
 
-    def sweep(self, execution_ids: Collection[str]) -> None:
-        """List what runs, and read the rest of these executions unless their replies still arrive."""
-        for record, ids in self._by_record(execution_ids).items():
+    def sweep(self, arrived: Arrived) -> None:
+        """List what runs, and read those of the executions that do not, unless their replies still arrive.
+
+        `arrived` returns the executions for which requests have begun to wait since a time.
+        """
+        for record, ids in self._by_record(arrived(-math.inf)).items():
             if self._listings.begin(record):
-                self._tasks.spawn(self._list(record, ids, settle=SETTLE_S))
+                self._tasks.spawn(self._list(record, ids, arrived))
 
     def _by_record(self, execution_ids: Collection[str]) -> dict[RecordReader, set[str]]:
         """Group executions by the record of their state machine, without those that leave none."""
@@ -195,7 +166,7 @@ class LookupQueue:
                 self._tasks.spawn(self._read(execution_id, reader, lookup, claimed))
         return max(0.0, self._later[0][0] - now) if self._later else None
 
-    def _limits(self, execution_id: str, lookup: _Lookup) -> dict[str, bool]:
+    def _limits(self, execution_id: str, lookup: Lookup) -> dict[str, bool]:
         spare = not lookup.urgent and (self.link_down or lookup.swept)
         return {"spare": spare, "redriven": self._replies.expects_redrive(execution_id)}
 
@@ -221,7 +192,7 @@ class LookupQueue:
     def _enqueue(
         self, execution_id: str, *, ended: bool = False, presumed: bool = False, unlisted: bool = False
     ) -> None:
-        lookup = self._lookups.setdefault(execution_id, _Lookup())
+        lookup = self._lookups.setdefault(execution_id, Lookup())
         lookup.presumed = lookup.presumed or presumed
         lookup.ended, lookup.unlisted, lookup.requested_again = lookup.ended or ended, unlisted, lookup.reading
         lookup.due = 0.0
@@ -232,7 +203,7 @@ class LookupQueue:
             heapq.heappush(self._ready, (0 if urgent else self._round, deadline, execution_id))
             self._wake.set()
 
-    async def _read(self, execution_id: str, record: RecordReader, lookup: _Lookup, claimed: Budget) -> None:
+    async def _read(self, execution_id: str, record: RecordReader, lookup: Lookup, claimed: Budget) -> None:
         pause: float | None = None
         try:
             end = await record.end(execution_id, claimed)
@@ -265,33 +236,49 @@ class LookupQueue:
         remaining = (self._replies.deadline(execution_id) or now) - now
         self._schedule(execution_id, lookup, now + min(pause, max(remaining / 2, MIN_READ_INTERVAL_S)))
 
-    def _schedule(self, execution_id: str, lookup: _Lookup, due: float) -> None:
+    def _schedule(self, execution_id: str, lookup: Lookup, due: float) -> None:
         lookup.due = due
         heapq.heappush(self._later, (due, execution_id))
         self._wake.set()
 
-    async def _list(self, record: RecordReader, missing: set[str], settle: float = 0.0) -> None:
-        """List what runs, and look up the rest of `missing`, which may have `settle` more seconds for their replies."""
-        listed, failed_before = set(missing), self._listings.failed(record)
-        timeout = (SWEEP_TOKEN_TIMEOUT_S,) if settle else ()
-        complete = await self._listings.remove_running(record, missing, *timeout)
-        for execution_id in listed - missing:
+    async def _list(self, record: RecordReader, ids: set[str], arrived: Arrived | None = None) -> None:
+        """List what runs, and look up the rest of `ids`; in a sweep, also those that have `arrived` since it began."""
+        failed_before, swept = self._listings.failed(record), arrived is not None
+        began = asyncio.get_running_loop().time()
+
+        def joining() -> Iterator[str]:
+            return (key for key in arrived(began) if self._replies.record(key) is record) if arrived else iter(())
+
+        timeout = (SWEEP_TOKEN_TIMEOUT_S,) if swept else ()
+        started_at = self._replies.started_at
+        async with contextlib.aclosing(self._listings.pages(record, ids, started_at, joining, *timeout)) as pages:
+            async for running, ended in pages:
+                self._cancel_reads(running)
+                self._presume_ended(ended, SETTLE_S if swept else 0.0)
+        if failed_before and not swept:
+            return  # they did not wait for this listing
+        for execution_id in ids:  # it failed, or was too long
+            if not self._move_forward(execution_id):
+                self._enqueue(execution_id, unlisted=True)
+                self._lookups[execution_id].swept = swept
+
+    def _cancel_reads(self, running: Iterable[str]) -> None:
+        """Do not read what a listing shows to be running, unless more than a listing says that it has ended."""
+        for execution_id in running:
             lookup = self._lookups.get(execution_id)
             if lookup is not None and (lookup.unlisted or (lookup.presumed and not (lookup.reading or lookup.ended))):
                 del self._lookups[execution_id]
         self._wake.set()
-        if failed_before and not complete and not settle:
-            return  # they did not wait for this listing
+
+    def _presume_ended(self, ids: Iterable[str], settle: float) -> None:
+        """Read what a listing does not show, once its reply has had `settle` more seconds to arrive."""
         now = asyncio.get_running_loop().time()
-        for execution_id in missing:
+        for execution_id in ids:
             if self._move_forward(execution_id):
                 continue
             due = max(now + settle, self._replies.since(execution_id) + LISTING_LAG_S)
-            if not complete:
-                self._enqueue(execution_id, unlisted=True)
-                self._lookups[execution_id].swept = settle > 0
-            elif due > now:
-                lookup = self._lookups.setdefault(execution_id, _Lookup())
+            if due > now:
+                lookup = self._lookups.setdefault(execution_id, Lookup())
                 lookup.presumed, lookup.unlisted = True, False
                 self._schedule(execution_id, lookup, due)
             else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -95,14 +97,16 @@ class PendingReplies:
         """Return whether only ends after a redrive count for a waiter."""
         return any(waiter.redrives for waiter in self._waiters.get(execution_id, ()))
 
-    def pending(self, min_wait: float = float("-inf")) -> list[str]:
+    def pending(self, min_wait: float = float("-inf"), since: float = float("-inf")) -> list[str]:
         """Return the ids of all executions that have a waiter without an outcome, but for those that may be guesses.
 
-        Leave out those whose waits are all shorter than `min_wait` seconds.
+        Leave out those whose waits are all shorter than `min_wait` seconds, or began before `since`, by the event
+        loop's clock.
         """
+        newest_first = reversed(self._waiters.items())
         return [
             key
-            for key, waiters in self._waiters.items()
+            for key, waiters in takewhile(lambda item: item[1][0].since >= since, newest_first)
             if any(
                 waiter.known and not waiter.done() and waiter.deadline - waiter.since >= min_wait for waiter in waiters
             )
@@ -116,6 +120,16 @@ class PendingReplies:
     def since(self, execution_id: str) -> float:
         """Return since when a request has been waiting for the execution, by the event loop's clock."""
         return min((waiter.since for waiter in self._waiters.get(execution_id, ())), default=0.0)
+
+    def started_at(self, execution_id: str) -> float:
+        """Return when an execution was started, in seconds since the epoch by AWS's clock; minus infinity if unknown.
+
+        So it is after a redrive as well, as nothing tells where listings show the execution then.
+        """
+        waiters = self._waiters.get(execution_id, ())
+        if any(waiter.redrives for waiter in waiters):
+            return -math.inf
+        return next((waiter.started_at for waiter in waiters if waiter.started_at is not None), -math.inf)
 
     def deadline(self, execution_id: str) -> float | None:
         """Return the earliest deadline among the waiters without an outcome; None if there are none."""

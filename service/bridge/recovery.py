@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from service.bridge.background import BackgroundTasks
@@ -126,7 +127,7 @@ class Recovery:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
-            self._lookups.sweep(self._replies.pending(MIN_SWEPT_WAIT_S))
+            self._lookups.sweep(partial(self._replies.pending, MIN_SWEPT_WAIT_S))
 
     async def _poll(self) -> None:
         while self._polled:

@@ -153,7 +153,9 @@ class SharedStarts:
             raise IdempotencyConflict("The execution of this key was not started by this service.")
         if not envelope.same_event(envelope_.event, shared.event):
             raise IdempotencyKeyReused(_OTHER_BODY)
-        shared.start.done, shared.start.age, shared.channel = True, execution.seconds, envelope_.channel
+        start = shared.start
+        start.done, start.age, start.started_at = True, execution.seconds, execution.started_at
+        shared.channel = envelope_.channel
         if execution.outcome is not None:
             self._replies.resolve(execution_id, execution.outcome, execution.redrives)
         elif execution.redrives:

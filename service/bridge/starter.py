@@ -45,6 +45,9 @@ class Start:
     doubt: OutcomeUnknown | None = None
     """Set while the execution may or may not have been started."""
 
+    started_at: float | None = None
+    """When the execution was started, in seconds since the epoch by AWS's clock; None if that is not known."""
+
     age: float = 0.0
     """How many seconds the execution had already run, if it was found rather than started."""
 
@@ -87,7 +90,7 @@ class Starter:
 
     async def _send(self, start: Start, deadline: float) -> None:
         try:
-            attempts = await self._client.start(
+            started = await self._client.start(
                 start.execution_id, start.input, deadline, trace_header=start.trace_header
             )
         except (Problem, ExecutionExists) as error:
@@ -97,7 +100,8 @@ class Starter:
                 raise
             start.doubt = error  # the reply may still arrive
         else:
-            start.attempts += attempts
+            start.attempts += started.attempts
+            start.started_at = started.at
             start.done = True
             start.input = ""  # no longer needed, and as large as a request may be
 

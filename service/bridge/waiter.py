@@ -42,6 +42,7 @@ class Waiter(asyncio.Future["Outcome | None"]):
         "redrives",
         "resolved_at",
         "since",
+        "started_at",
     )
 
     def __init__(
@@ -63,6 +64,8 @@ class Waiter(asyncio.Future["Outcome | None"]):
         self.redrives = redrives
         """After how many redrives an end counts, at least: that of an earlier run may be reported late."""
         self.resolved_at: float | None = None
+        self.started_at: float | None = None
+        """When the execution was started, in seconds since the epoch by AWS's clock; None if that is not known."""
         self.known = True
         """Whether the execution was started here or is known to exist; otherwise its id may be a guess."""
         self._replies = replies

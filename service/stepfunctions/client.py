@@ -15,7 +15,7 @@ import structlog
 from service.errors import Problem
 from service.stepfunctions import records
 from service.stepfunctions.errors import AwsError
-from service.stepfunctions.records import Execution, HistoryPage, Page
+from service.stepfunctions.records import Execution, HistoryPage, Page, Started
 from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying
 from service.stepfunctions.slots import Slot, Slots, by_action
 from service.stepfunctions.transport import AwsJsonClient
@@ -108,8 +108,8 @@ class StepFunctionsClient:
 
     async def start(
         self, execution_id: str, input_: str, deadline: float = math.inf, *, trace_header: str | None = None
-    ) -> int:
-        """Start an execution named `execution_id`; return the number of attempts. Call it inside `start_slot`.
+    ) -> Started:
+        """Start an execution named `execution_id`. Call it inside `start_slot`.
 
         The same name and input again are the same execution. `trace_header` is an `X-Amzn-Trace-Id` for X-Ray.
         Raise ExecutionExists, Throttled, Unreachable, OutcomeUnknown or Refused; each has its `start_attempts`.
@@ -119,18 +119,18 @@ class StepFunctionsClient:
             arguments["traceHeader"] = trace_header
         attempts = 0
 
-        async def request(deadline: float) -> None:
+        async def request(deadline: float) -> float:
             nonlocal attempts
             attempts += 1
             response = await self._send("StartExecution", arguments, deadline)
-            response["executionArn"]  # a response without it is malformed
+            return float(response["startDate"])
 
         try:
-            await self._retrying.run("StartExecution", request, execution_id, deadline)
+            started_at = await self._retrying.run("StartExecution", request, execution_id, deadline)
         except (Problem, ExecutionExists) as error:
             error.start_attempts = attempts
             raise
-        return attempts
+        return Started(started_at, attempts)
 
     async def describe(self, execution_id: str, *, timeout: float | None = None, retry: bool = True) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.
@@ -216,8 +216,7 @@ class StepFunctionsClient:
             arguments["nextToken"] = next_token
 
         async def request(deadline: float) -> Page:
-            page = await self._send("ListExecutions", arguments, deadline)
-            return Page([item["name"] for item in page["executions"]], page.get("nextToken"))
+            return records.page(await self._send("ListExecutions", arguments, deadline))
 
         return await self._call("ListExecutions", request, None, timeout=timeout, retry=retry)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.stepfunctions import json_text
 from service.stepfunctions.outcomes import Aborted, Failed, Outcome, Succeeded, TimedOut
@@ -24,10 +25,21 @@ class Execution:
     """How it ended; None while it runs."""
     seconds: float
     """How long it took, or has run so far, since it was last redriven."""
+    started_at: float | None = None
+    """When it was started, in seconds since the epoch by AWS's clock; None if the record does not say."""
     redrives: int = 0
     """How often it was redriven."""
     redrive_refusal: str = ""
     """Why AWS does not redrive it now; empty if it would."""
+
+
+class Started(NamedTuple):
+    """A start that was confirmed."""
+
+    at: float
+    """When the execution was started, in seconds since the epoch by AWS's clock: an earlier start may have been it."""
+    attempts: int
+    """How many times StartExecution was called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,8 @@ class Page:
     """The ids of executions, newest first."""
     next_token: str | None
     """The token of the next page; None on the last one."""
+    oldest_start: float = math.inf
+    """When the last of them was started, in seconds since the epoch by AWS's clock; infinite if none says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,14 @@ class HistoryPage:
     """The token of the page with the events before these; None on the last one."""
     redrives: int = 0
     """How often it was redriven, as far as the events on the page show."""
+
+
+def page(listing: dict[str, Any]) -> Page:
+    """Read a response of ListExecutions."""
+    executions: list[dict[str, Any]] = listing["executions"]
+    # A redrive may move an execution to the front, and keeps its date.
+    starts = (float(item["startDate"]) for item in reversed(executions) if not item.get("redriveCount"))
+    return Page([item["name"] for item in executions], listing.get("nextToken"), next(starts, math.inf))
 
 
 def history_page(page: dict[str, Any]) -> HistoryPage:
@@ -108,6 +130,7 @@ def execution(record: dict[str, Any], id_: str, now: float) -> Execution:
         record.get("input", ""),
         outcome(record),
         duration_s(record, now),
+        record.get("startDate"),
         int(record.get("redriveCount") or 0),
         str(record.get("redriveStatusReason") or ""),
     )

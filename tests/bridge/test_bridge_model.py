@@ -35,7 +35,7 @@ from service.stepfunctions.reader import RecordReader
 from service.stepfunctions.stopper import Stopper
 from service.stepfunctions.token_bucket import STOP_EXECUTION_QUOTA
 from tests.support.outcomes import success
-from tests.support.simulated import START_RESULTS, START_TIMEOUT_S, Link, Run, StepFunctions
+from tests.support.simulated import START_RESULTS, START_TIMEOUT_S, Link, StepFunctions
 from tests.support.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ class Model(RuleBasedStateMachine):
         name = f"exec-{key}"
         body = json.dumps({"key": key} if own else {"other": 1})
         input_ = json.dumps({"id": name, "event": body, "reply": {"channel": f"ns/other/{name}"}})
-        self.aws.record.setdefault(name, Run(input_))
+        self.aws.carry_out(name, input_)
 
     @rule(wait=WAITS, key=KEY_NAMES, own=st.booleans(), start_result=st.sampled_from(START_RESULTS))
     def submit_what_is_started_elsewhere(self, wait: float, key: str, own: bool, start_result: str) -> None:

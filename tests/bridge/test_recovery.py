@@ -124,7 +124,7 @@ async def test_nothing_is_read_of_a_state_machine_without_records() -> None:
                 recovery.lookup_ended("a")
                 recovery.link_lost()
                 recovery.link_restored()
-                recovery._lookups.sweep(["a"])
+                recovery._lookups.sweep(lambda _: ["a"])
                 await asyncio.sleep(0.01)
         assert endpoint.calls == []
 
@@ -267,6 +267,34 @@ def test_long_waits_among_many_executions_of_others_are_swept_within_the_quotas(
             await asyncio.sleep(100)
             assert len(found) == waits == 450
             assert max(found) < 30
+            assert it.account.throttled == 0
+
+    run(spread())
+
+
+def test_long_waits_among_ninety_thousand_running_executions_are_swept_within_thirty_seconds() -> None:
+    """A hundred starts a second that each run for a quarter of an hour, and waits for some of every age among them."""
+
+    async def spread() -> None:
+        async with outage() as it:
+            late: list[float] = []
+            now = asyncio.get_running_loop().time
+
+            def expect(execution_id: str, ends_in: float, age: float) -> None:
+                it.account.start(execution_id, ends_in, age)
+                ended = now() + ends_in
+                it.join(execution_id, wait=890).add_done_callback(lambda _: late.append(now() - ended))
+
+            for age in range(900, 0, -1):
+                it.others(100, lasting=900.0, age=age)
+                expect(f"before-{age}", ends_in=(age * 7919) % 180, age=age)
+            for second in range(180):
+                it.others(100, lasting=900.0)
+                expect(f"new-{second}", ends_in=2.0 + second % 40, age=0.0)
+                await asyncio.sleep(1)
+            await asyncio.sleep(75)
+            assert len(late) == 900 + 180
+            assert max(late) < 30
             assert it.account.throttled == 0
 
     run(spread())

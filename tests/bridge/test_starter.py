@@ -9,9 +9,8 @@ import pytest
 
 from service.bridge import starter
 from service.bridge.starter import Start, Starter
-from service.errors import (
-    LinkDown,
-)
+from service.errors import LinkDown
+from service.stepfunctions.records import Started
 from tests.support.outcomes import success
 from tests.support.stage import Channel, stage
 
@@ -82,14 +81,15 @@ async def test_waiting_for_a_second_slot_takes_only_the_remaining_time() -> None
                 asyncio.get_running_loop().call_later(0.1, channel.come_up)
             yield asyncio.get_running_loop().time() + timeout
 
-        async def start(self, *_: str, **__: Any) -> int:
-            return 1
+        async def start(self, *_: str, **__: Any) -> Started:
+            return Started(1000.0, 1)
 
     client: Any = CrowdedClient()
     start = Start("exec-1", "{}")
     await Starter(client, channel).run(start, 10)
     assert timeouts[1] < timeouts[0] - 0.25
-    assert (start.done, start.input) == (True, "")  # the input of a request that waits takes no memory
+    assert (start.done, start.started_at) == (True, 1000.0)
+    assert start.input == ""  # the input of a request that waits takes no memory
 
 
 async def test_a_start_that_gets_its_slot_in_a_gap_that_does_not_end_is_refused(

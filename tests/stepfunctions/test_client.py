@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from structlog.testing import capture_logs
 
 from service.errors import NotRetryable, OutcomeUnknown, Problem, Refused, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.client import MAX_CALLS, StepFunctionsClient
-from service.stepfunctions.records import HistoryPage
+from service.stepfunctions.records import HistoryPage, Page, Started
 from service.stepfunctions.retry import ExecutionExists
 from tests.support.outcomes import success
 from tests.support.step_functions import (
@@ -183,11 +184,20 @@ async def test_a_listing_can_be_filtered_and_continued(
     item = {"executionArn": "a", "stateMachineArn": ARN.text, "name": "exec-1", "status": "FAILED", "startDate": 1.0}
     endpoint.script("ListExecutions", ok(executions=[item], nextToken="more"), ok(executions=[]))
     first = await client.list("FAILED", limit=1)
-    assert (first.names, first.next_token) == (["exec-1"], "more")
+    assert first == Page(["exec-1"], "more", 1.0)
     second = await client.list(next_token=first.next_token)
-    assert (second.names, second.next_token) == ([], None)
+    assert second == Page([], None, math.inf)
     assert endpoint.calls[0][1] == {"stateMachineArn": ARN.text, "maxResults": 1, "statusFilter": "FAILED"}
     assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
+
+
+async def test_the_oldest_start_on_a_page_is_not_that_of_a_redriven_execution(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient
+) -> None:
+    starts = [(9.5, 0), (8.5, None), (1.0, 1)]
+    items = [{"name": f"exec-{start}", "startDate": start, "redriveCount": redrives} for start, redrives in starts]
+    endpoint.script("ListExecutions", ok(executions=items))
+    assert await client.list("RUNNING") == Page(["exec-9.5", "exec-8.5", "exec-1.0"], None, 8.5)
 
 
 async def test_a_history_is_read_newest_first_without_data_and_can_be_continued(
@@ -205,7 +215,7 @@ async def test_a_history_is_read_newest_first_without_data_and_can_be_continued(
     assert endpoint.calls[1][1] == common | {"maxResults": 2, "nextToken": "more"}
 
 
-async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> int:
+async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> Started:
     async with client.start_slot(timeout) as deadline:
         return await client.start(execution_id, "{}", deadline)
 

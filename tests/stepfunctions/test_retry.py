@@ -8,6 +8,7 @@ from aiohttp import web
 
 from service.errors import AtCapacity, OutcomeUnknown, Refused, Throttled
 from service.stepfunctions.client import StepFunctionsClient
+from service.stepfunctions.records import Started
 from tests.support.step_functions import (
     STARTED,
     Call,
@@ -24,7 +25,7 @@ async def test_a_throttled_start_is_retried_until_it_is_accepted(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:
     endpoint.script("StartExecution", error("ThrottlingException"), error("ThrottlingException"), STARTED)
-    assert await client.start("exec-1", "{}") == 3
+    assert (await client.start("exec-1", "{}")).attempts == 3
     assert endpoint.count("StartExecution") == 3
 
 
@@ -56,7 +57,7 @@ async def test_every_way_to_say_later_is_retried_and_counted(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient, first: Script
 ) -> None:
     endpoint.script("StartExecution", first, STARTED)
-    assert await client.start("exec-1", "{}") == 2
+    assert (await client.start("exec-1", "{}")).attempts == 2
     assert client.throttled == {"StartExecution": 1}
 
 
@@ -110,7 +111,7 @@ async def test_a_refused_call_is_not_retried(endpoint: ScriptedStepFunctions, cl
     assert endpoint.count("StartExecution") == 1
 
 
-async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> int:
+async def start_in_slot(client: StepFunctionsClient, execution_id: str, timeout: float = 0.0) -> Started:
     async with client.start_slot(timeout) as deadline:
         return await client.start(execution_id, "{}", deadline)
 

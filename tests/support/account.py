@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Collection
+import math
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -31,14 +32,23 @@ class Account:
         self._buckets = {
             action: TokenBucket(Quota(quota.size, quota.refill), self._now) for action, quota in AWS_QUOTAS.items()
         }
+        self.started_at: dict[str, float] = {}
         self.ends_at: dict[str, float] = {}
+        self._names: list[str] = []  # oldest first
         self.faults: dict[str, Problem | str] = {}
         self.calls: Counter[str] = Counter()
         self.throttled = 0
 
+    def start(self, name: str, ends_in: float, age: float = 0.0) -> None:
+        """Start an execution that ends in so many seconds; with an `age`, it did start so long ago."""
+        self.started_at[name] = self._now() - age
+        self.ends_at[name] = self._now() + ends_in
+        self._names.append(name)
+
     async def describe(self, execution_id: str, **options: Any) -> Execution:
         await self._call("DescribeExecution", **options)
-        return Execution(execution_id, "", self._outcome(execution_id), 1.0)
+        started_at = self.started_at[execution_id]
+        return Execution(execution_id, "", self._outcome(execution_id), self._now() - started_at, started_at)
 
     async def outcome_from_history(self, execution_id: str, **options: Any) -> Outcome | None:
         await self._call("GetExecutionHistory", **options)
@@ -48,10 +58,14 @@ class Account:
         await self._call("ListExecutions", **options)
         assert status == "RUNNING"
         now = self._now()
-        running = [name for name, end in reversed(self.ends_at.items()) if end > now]
-        first = int(next_token or 0)
-        more = str(first + 1000) if len(running) > first + 1000 else None
-        return Page(running[first : first + 1000], more)
+        oldest = int(next_token or len(self._names))  # executions that start or end meanwhile move no page
+        names: list[str] = []
+        while oldest and len(names) < 1000:
+            oldest -= 1
+            if self.ends_at[self._names[oldest]] > now:
+                names.append(self._names[oldest])
+        more = str(oldest) if any(self.ends_at[name] > now for name in self._names[:oldest]) else None
+        return Page(names, more, self.started_at[names[-1]] if names else math.inf)
 
     async def _call(self, action: str, timeout: float = 3.0, **_: Any) -> None:
         self.calls[action] += 1
@@ -80,28 +94,28 @@ class Outage:
         self.replies = replies
         self.recovery = recovery
         self._stack = stack
-        self._others: deque[tuple[float, Collection[str]]] = deque()
 
     def expect(self, number: int, *, ends_in: float, wait: float = 25.0) -> list[Waiter]:
         """Begin to wait for executions that end in so many seconds, without a reply."""
-        now = asyncio.get_running_loop().time()
         waiters = []
         for n in range(number):
             execution_id = f"exec-{ends_in}-{n}"
-            self.account.ends_at[execution_id] = now + ends_in
-            waiter = self.replies.expect(execution_id, now + wait, record=self.record)
-            waiters.append(self._stack.enter_context(waiter))
+            self.account.start(execution_id, ends_in)
+            waiters.append(self.join(execution_id, wait))
         return waiters
 
-    def others(self, number: int, *, lasting: float) -> None:
-        """Start executions that nobody here waits for; all of them last equally long."""
-        now = asyncio.get_running_loop().time()
-        while self._others and self._others[0][0] < now:
-            for name in self._others.popleft()[1]:
-                del self.account.ends_at[name]
-        started = dict.fromkeys((f"other-{now}-{n}" for n in range(number)), now + lasting)
-        self._others.append((now + lasting, started))
-        self.account.ends_at |= started
+    def join(self, execution_id: str, wait: float = 25.0) -> Waiter:
+        """Begin to wait for an execution that was started before."""
+        deadline = asyncio.get_running_loop().time() + wait
+        waiter = self._stack.enter_context(self.replies.expect(execution_id, deadline, record=self.record))
+        waiter.started_at = self.account.started_at[execution_id]
+        return waiter
+
+    def others(self, number: int, *, lasting: float, age: float = 0.0) -> None:
+        """Start executions that nobody here waits for."""
+        started_at = asyncio.get_running_loop().time() - age
+        for n in range(number):
+            self.account.start(f"other-{started_at}-{n}", lasting - age, age)
 
     async def calls_in(self, seconds: float) -> int:
         """Return how many calls are made in so many seconds from now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 from service.errors import OutcomeUnknown, Throttled, UnknownExecution, Unreachable
 from service.stepfunctions.outcomes import Outcome
-from service.stepfunctions.records import Execution, Page
+from service.stepfunctions.records import Execution, Page, Started
 from service.stepfunctions.retry import ExecutionExists
 
 START_TIMEOUT_S = 5.0
@@ -30,6 +31,7 @@ class Run:
     """An execution in the record. `missed`: its reply was lost although the channel was subscribed."""
 
     input: str
+    started_at: float
     outcome: Outcome | None = None
     ended_at: float = 0.0
     missed: bool = False
@@ -97,6 +99,9 @@ class Link:
     def down_since(self) -> float | None:
         return self.gaps[-1][0] if self.gaps and self.gaps[-1][1] == float("inf") else None
 
+    def now(self) -> float:
+        return self._loop.time()
+
     async def wait_live(self, timeout: float) -> bool:
         end = self._loop.time() + timeout
         while not self.live and self._loop.time() < end:  # noqa: ASYNC110 - virtual time is free
@@ -143,7 +148,7 @@ class StepFunctions:
             await asyncio.sleep(1)
         yield asyncio.get_running_loop().time() + timeout
 
-    async def start(self, execution_id: str, input_: str, _deadline: float, **_: Any) -> int:
+    async def start(self, execution_id: str, input_: str, _deadline: float, **_: Any) -> Started:
         start_result = self.start_results.popleft() if self.start_results else "started"
         if not self._link.live and execution_id not in self._sent:
             self.started_without_channel.append(execution_id)
@@ -157,11 +162,11 @@ class StepFunctions:
             raise OutcomeUnknown("no answer", execution_id=execution_id)
         if result == "exists":
             raise ExecutionExists
-        return 1
+        return Started(self.record[execution_id].started_at, 1)
 
     def carry_out(self, execution_id: str, input_: str) -> str:
         """Start it as AWS does; return what the response says."""
-        run = self.record.setdefault(execution_id, Run(input_))
+        run = self.record.setdefault(execution_id, Run(input_, self._link.now()))
         return "started" if run.input == input_ and run.outcome is None else "exists"
 
     async def describe(self, execution_id: str, **_: Any) -> Execution:
@@ -171,7 +176,7 @@ class StepFunctions:
         run = self.record.get(execution_id)
         if run is None:
             raise UnknownExecution("none", execution_id=execution_id)
-        return Execution(execution_id, run.input, run.outcome, 0.0)
+        return Execution(execution_id, run.input, run.outcome, 0.0, run.started_at)
 
     async def ended(self, execution_id: str, **_: Any) -> Outcome | None:
         return (await self.describe(execution_id)).outcome
@@ -181,7 +186,8 @@ class StepFunctions:
         if not self.readable:
             raise Unreachable("no")
         assert status == "RUNNING"
-        return Page([name for name, run in reversed(self.record.items()) if run.outcome is None], None)
+        running = {name: run.started_at for name, run in reversed(self.record.items()) if run.outcome is None}
+        return Page(list(running), None, min(running.values(), default=math.inf))
 
     async def stop(self, execution_id: str) -> None:
         if execution_id not in self.record:

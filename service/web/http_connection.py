@@ -185,13 +185,15 @@ class HttpConnection(web.RequestHandler):
         incomplete = not request.content.is_eof() or request.content.exception() is not None
         # aiohttp loses what it has received behind a request for another protocol, and answers what comes later.
         incomplete = incomplete or request._message.upgrade  # noqa: SLF001 - the parser's verdict, by two headers
-        if not incomplete and (self._messages or not self._discarding):
-            return await super().finish_response(request, resp, start_time)
-        self._discarding = True
-        resp.force_close()
-        sent = await super().finish_response(request, resp, start_time)
-        self._linger()
-        return sent
+        last = incomplete or (self._discarding and not self._messages)
+        if last:
+            self._discarding = True
+            resp.force_close()
+        _, gone = await super().finish_response(request, resp, start_time)
+        if last:
+            self._linger()
+        # aiohttp keeps what this returns until the next response on this connection.
+        return _KEPT_ALIVE if resp.keep_alive else _LAST, gone
 
     def _linger(self) -> None:
         """Close the connection for sending only, until the caller closes it, too."""
@@ -252,6 +254,19 @@ def _message(problem: Representation, request_id: str = "") -> bytes:
     status = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
     return (status + "".join(lines) + "\r\n").encode() + problem.body
 
+
+class _KeptAlive(web.StreamResponse):
+    """Stands for any response after which its connection stays open."""
+
+    @property
+    def keep_alive(self) -> bool:
+        return True
+
+
+_KEPT_ALIVE: Final = _KeptAlive()
+
+_LAST: Final = web.StreamResponse()
+"""Stands for any response after which its connection closes."""
 
 _TOO_MANY_REQUESTS: Final = _ErrInfo(
     status=429,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import weakref
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from service.bridge.envelope import MAX_INPUT_BYTES
 from service.web import http_connection
+from service.web.http_connection import HttpConnection
 from tests.support.ids import ID
 from tests.support.raw_http import closed, head, listening
 from tests.support.step_functions import described
@@ -144,6 +147,28 @@ async def test_a_connection_whose_requests_arrived_completely_stays_open() -> No
         await reader.readexactly(int(headers[b"content-length"]))
         it.send(HEAD)
         assert (await head(reader))[0] == b"HTTP/1.1 200 OK"
+
+
+async def test_a_response_is_not_kept_while_the_next_request_on_its_connection_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[weakref.ref[web.StreamResponse]] = []
+    finish_response = HttpConnection.finish_response
+
+    async def noted(
+        self: HttpConnection, request: web.BaseRequest, response: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        sent.append(weakref.ref(response))
+        return await finish_response(self, request, response, start_time)
+
+    monkeypatch.setattr(HttpConnection, "finish_response", noted)
+    async with listening() as it:
+        reader = await it.connect(HEAD)
+        _, headers = await head(reader)
+        await reader.readexactly(int(headers[b"content-length"]))
+        it.send(POST)
+        await it.stage.started()
+        assert [response() for response in sent] == [None]
 
 
 @pytest.mark.parametrize(("size", "status"), [(1, b"413"), (2, b"413"), (16, b"400")])

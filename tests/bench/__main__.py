@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from rich.table import Table
 from service.app import event_loop
 from service.app.fd_limits import raise_open_files
 from tests.bench import plot, report, revision
-from tests.bench.measure import Bench, Effort, Pair, Point
+from tests.bench.measure import Bench, Effort, Pair, Point, awake
 from tests.bench.subjects import BARE, DESIGNS, EVENT_MODE, LEANEST, SERVICE, Design
 from tests.support.tls import self_signed
 
@@ -47,12 +48,13 @@ async def measure(
             bar.update(task, advance=seconds, description=title or None)
 
         bench = Bench(effort, core, progress, certificate)
-        for number in range(effort.rounds):
-            turn = number % len(designs)
-            pairs += await bench.round(designs[turn:] + designs[:turn])
-        for number in range(effort.curve_rounds):
-            for design in CURVE if number % 2 == 0 else CURVE[::-1]:
-                points += await bench.curve(design)
+        with nullcontext() if core is None else awake():  # without a core of its own, it would only take time away
+            for number in range(effort.rounds):
+                turn = number % len(designs)
+                pairs += await bench.round(designs[turn:] + designs[:turn])
+            for number in range(effort.curve_rounds):
+                for design in CURVE if number % 2 == 0 else CURVE[::-1]:
+                    points += await bench.curve(design)
     return pairs, points
 
 

@@ -54,16 +54,16 @@ class Listings:
     async def pages(
         self,
         record: RecordReader,
-        ids: set[str],
-        started_at: Callable[[str], float],
-        joining: Callable[[], Iterable[str]],
+        started_at: dict[str, float],
+        joining: Callable[[], Iterable[tuple[str, float]]],
         *token_timeout: float,
     ) -> AsyncGenerator[tuple[set[str], set[str]], None]:
-        """Make a listing that `begin` reserved, and yield after each page which of `ids` run and which do not.
+        """Make a listing that `begin` reserved, and yield after each page which executions run and which do not.
 
-        They are removed from `ids`; what is left at the end could not be determined. `started_at` returns when an
-        execution was started, by AWS's clock, or minus infinity. Those `joining` are compared with the pages that are
-        still to come, if they belong there. `token_timeout` is how many seconds to wait for the quota.
+        `started_at` says of each when it was started, by AWS's clock; minus infinity if that is not known. Those that
+        were yielded are removed from it; what is left at the end could not be determined. Those `joining` are compared
+        with the pages that are still to come, if they belong there. `token_timeout` is how many seconds to wait for the
+        quota.
         """
         try:
             token: str | None = None
@@ -71,18 +71,21 @@ class Listings:
             for _ in range(MAX_LIST_PAGES):
                 page = await record.running(token, *token_timeout)
                 token = page.next_token
-                ids.update(key for key in joining() if -math.inf < started_at(key) < oldest - START_TOLERANCE_S)
-                running = ids.intersection(page.names)
-                ids -= running
+                passed = oldest - START_TOLERANCE_S
+                started_at.update((key, start) for key, start in joining() if -math.inf < start < passed)
                 oldest = min(oldest, page.oldest_start)
-                ended = {key for key in ids if token is None or started_at(key) > oldest + START_TOLERANCE_S}
-                ids -= ended
+                running = started_at.keys() & page.names
+                reached = oldest + START_TOLERANCE_S
+                ended = {key for key, start in started_at.items() if token is None or start > reached} - running
+                for key in running | ended:
+                    del started_at[key]
                 yield running, ended
-                if token is None or not ids:
+                if token is None or not started_at:
                     break
         except Problem as problem:
             if record not in self._failed:
-                log.warning("list_executions_failed", problem=problem.slug, missing=len(ids), **problem.log_fields)
+                left = len(started_at)
+                log.warning("list_executions_failed", problem=problem.slug, missing=left, **problem.log_fields)
             self._failed.add(record)
         else:
             self._failed.discard(record)

@@ -246,18 +246,19 @@ class LookupQueue:
         failed_before, swept = self._listings.failed(record), arrived is not None
         began = asyncio.get_running_loop().time()
 
-        def joining() -> Iterator[str]:
-            return (key for key in arrived(began) if self._replies.record(key) is record) if arrived else iter(())
+        def joining() -> Iterator[tuple[str, float]]:
+            ids = arrived(began) if arrived else ()
+            return ((key, self._replies.started_at(key)) for key in ids if self._replies.record(key) is record)
 
         timeout = (SWEEP_TOKEN_TIMEOUT_S,) if swept else ()
-        started_at = self._replies.started_at
-        async with contextlib.aclosing(self._listings.pages(record, ids, started_at, joining, *timeout)) as pages:
+        left = {key: self._replies.started_at(key) for key in ids}
+        async with contextlib.aclosing(self._listings.pages(record, left, joining, *timeout)) as pages:
             async for running, ended in pages:
                 self._cancel_reads(running)
                 self._presume_ended(ended, SETTLE_S if swept else 0.0)
         if failed_before and not swept:
             return  # they did not wait for this listing
-        for execution_id in ids:  # it failed, or was too long
+        for execution_id in left:  # it failed, or was too long
             if not self._move_forward(execution_id):
                 self._enqueue(execution_id, unlisted=True)
                 self._lookups[execution_id].swept = swept

@@ -39,18 +39,18 @@ async def judged(
     listings, seen = Listings(), 0
     late = joining or {}
 
-    def arrived() -> Iterator[str]:
-        return (key for key, page in late.items() if seen >= page)
+    def arrived() -> Iterator[tuple[str, float]]:
+        return ((key, started[key]) for key, page in late.items() if seen >= page)
 
     reader = cast(RecordReader, cast(Any, record))
     assert listings.begin(reader)
-    ids = started.keys() - late.keys()
+    left = {key: start for key, start in started.items() if key not in late}
     found = []
-    async for running, ended in listings.pages(reader, ids, started.__getitem__, arrived):
-        found.append((set(running), set(ended)))
+    async for running, ended in listings.pages(reader, left, arrived):
+        found.append((running, ended))
         seen += 1
     assert not listings.under_way(reader)
-    return found, ids
+    return found, set(left)
 
 
 async def test_an_execution_has_ended_once_a_page_goes_back_beyond_its_start() -> None:

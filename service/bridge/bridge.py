@@ -172,7 +172,7 @@ class Bridge:
             else:
                 listening = self._recovery.polling(execution_id)
             with listening:
-                outcome = await waiter.outcome()
+                outcome = await waiter.until_deadline()
             waited = clock() - read_at
             age = execution.seconds + waited
             if outcome is None:
@@ -231,7 +231,7 @@ class Bridge:
         elif on_start is not None:
             on_start(start.execution_id)
         waiter.started_at = start.started_at
-        outcome = await waiter.outcome()
+        outcome = await waiter.until_deadline()
         if outcome is None and (doubt := start.doubt) is not None:
             if self._admission.released:  # too late to look it up
                 raise doubt

@@ -145,7 +145,7 @@ class Retries:
                 on_start(execution.id)
             redriven = clock()
             took = wait - (deadline - redriven)
-            outcome = await waiter.outcome()
+            outcome = await waiter.until_deadline()
             waited = clock() - redriven
             if outcome is None:
                 remaining = self._durations.remaining(waited)

@@ -76,10 +76,15 @@ class Waiter(asyncio.Future["Outcome | None"]):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._tick is not None:
+            self._replies.deadline_timers.discard(self._tick, self)
         self._replies.unregister(self)
 
-    async def outcome(self) -> Outcome | None:
-        """Wait until the deadline; return None after it."""
+    def until_deadline(self) -> asyncio.Future[Outcome | None]:
+        """Let the wait end at the deadline, with None; return the waiter itself.
+
+        This is no coroutine that waits: each one would take 250 bytes while its request waits.
+        """
         if not self.done():
             remaining = self.deadline - self.get_loop().time()
             if remaining < MIN_WAIT_FOR_LOOKUP_S:
@@ -88,12 +93,7 @@ class Waiter(asyncio.Future["Outcome | None"]):
                 self._tick = self._replies.deadline_timers.add(
                     self.deadline - min(LOOKUP_BEFORE_DEADLINE_S, remaining / 4), self
                 )
-            try:
-                return await self
-            finally:
-                if self._tick is not None:
-                    self._replies.deadline_timers.discard(self._tick, self)
-        return self.result()
+        return self
 
     def accepts(self, redrives: int | None) -> bool:
         """Return whether an end after this many redrives counts; None if it is not known after how many."""

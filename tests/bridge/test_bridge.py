@@ -90,7 +90,7 @@ async def test_a_reply_in_the_same_loop_iteration_as_the_deadline_counts() -> No
         loop.call_at(deadline + 0.01, replies.resolve, "a", success(1))
         # Both timers are due when the loop runs again, that of the deadline first.
         loop.call_soon(time.sleep, 0.05)
-        assert await waiter.outcome() == success(1)
+        assert await waiter.until_deadline() == success(1)
 
 
 @pytest.mark.parametrize(

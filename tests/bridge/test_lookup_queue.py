@@ -156,7 +156,7 @@ async def test_a_read_that_failed_is_repeated_before_the_deadline() -> None:
         waiter = made.expect("a", "SUCCEEDED", within=1.0)
         made.endpoint.script("DescribeExecution", error("InternalFailure", 500), made.ledger._describe)
         made.recovery.lookup(["a"])
-        assert await waiter.outcome() == success("a")
+        assert await waiter.until_deadline() == success("a")
 
 
 async def test_the_nearest_deadline_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:

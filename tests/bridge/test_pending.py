@@ -196,7 +196,7 @@ async def test_a_waiter_causes_one_lookup_before_its_deadline() -> None:
     replies.on_deadline_near = lambda execution_id: lookups.append(loop.time() if execution_id == "a" else 0)
     end = loop.time() + 1.2
     with replies.expect("a", end) as waiter:
-        assert await waiter.outcome() is None
+        assert await waiter.until_deadline() is None
     assert loop.time() >= end
     assert len(lookups) == 1
     assert end - 1.2 / 4 <= lookups[0] < end  # not at once, although a lookup usually comes a second before
@@ -206,8 +206,7 @@ async def test_a_waiter_causes_one_lookup_before_its_deadline() -> None:
 async def test_a_waiter_that_is_answered_leaves_no_timer_behind() -> None:
     replies = PendingReplies()
     with replies.expect("a", asyncio.get_running_loop().time() + 30) as waiter:
-        waiting = asyncio.create_task(waiter.outcome())
-        await asyncio.sleep(0)
+        waiting = waiter.until_deadline()
         assert len(replies.deadline_timers) == 1
         replies.resolve("a", success(1))
         assert await waiting == success(1)
@@ -218,7 +217,7 @@ async def test_a_wait_of_less_than_a_second_causes_no_lookup() -> None:
     replies = PendingReplies()
     replies.on_deadline_near = unexpected
     with replies.expect("a", asyncio.get_running_loop().time() + 0.05) as waiter:
-        assert await waiter.outcome() is None
+        assert await waiter.until_deadline() is None
 
 
 async def test_duplicate_late_and_unknown_replies_change_nothing_and_are_counted() -> None:

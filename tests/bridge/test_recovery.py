@@ -186,7 +186,7 @@ def test_while_the_link_is_down_reads_keep_to_the_quotas_and_end_with_the_waits(
         async with outage(**FAULTS[fault]) as it:
             it.recovery.link_lost()
             waiters = it.expect(300, ends_in=600, wait=29)
-            waits = [asyncio.create_task(waiter.outcome()) for waiter in waiters]
+            waits = [waiter.until_deadline() for waiter in waiters]
             await asyncio.sleep(5)
             assert await it.calls_in(20) <= 20 * 40
             assert set(await asyncio.gather(*waits)) == {None}
@@ -199,7 +199,7 @@ def test_while_the_link_is_down_reads_keep_to_the_quotas_and_end_with_the_waits(
 def test_reads_that_are_all_denied_end_with_the_waits() -> None:
     async def denied() -> None:
         async with outage(ListExecutions=DENIED, GetExecutionHistory=DENIED, DescribeExecution=DENIED) as it:
-            waits = [asyncio.create_task(waiter.outcome()) for waiter in it.expect(100, ends_in=1)]
+            waits = [waiter.until_deadline() for waiter in it.expect(100, ends_in=1)]
             it.recovery.link_restored()
             assert await it.calls_in(10) > 0
             assert set(await asyncio.gather(*waits)) == {None}
@@ -227,7 +227,7 @@ def test_a_listing_that_works_again_replaces_reading_one_by_one() -> None:
 def test_an_end_that_nothing_reported_is_found_within_thirty_seconds(wait: float) -> None:
     async def lost() -> None:
         async with outage() as it:
-            waits = [asyncio.create_task(waiter.outcome()) for waiter in it.expect(20, ends_in=3.0, wait=wait)]
+            waits = [waiter.until_deadline() for waiter in it.expect(20, ends_in=3.0, wait=wait)]
             async with asyncio.timeout(3 + 30):
                 assert set(await asyncio.gather(*waits)) == {success(1)}
 
@@ -306,10 +306,10 @@ def test_what_ended_in_a_gap_is_found_wherever_in_a_quarter_of_an_hour_it_was_st
 
     async def gap() -> None:
         async with outage() as it:
-            waits: list[asyncio.Task[Outcome | None]] = []
+            waits: list[asyncio.Future[Outcome | None]] = []
             for second in range(90):
                 waiters = it.expect(starts, ends_in=100.0 - second, wait=890)
-                waits += [asyncio.create_task(waiter.outcome()) for waiter in waiters]
+                waits += [waiter.until_deadline() for waiter in waiters]
                 it.others(100, lasting=11.0)
                 await asyncio.sleep(1)
             it.recovery.link_lost()

@@ -114,7 +114,8 @@ def main() -> None:
         designs += (revision.checked_out(options.against),)
     options.output.mkdir(parents=True, exist_ok=True)
     certificate = self_signed(options.output.resolve()) if options.tls else None
-    # The service's own event loop, so that the load generator is as fast.
+    # The service's own event loop and garbage collector settings, so that the load generator is as fast.
+    event_loop.freeze_heap()
     pairs, points = event_loop.run(measure(effort, designs, cores[0] if len(cores) > 1 else None, certificate))
     show(designs, pairs, points)
     (options.output / "result.json").write_bytes(

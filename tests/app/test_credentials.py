@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {
-        "START_TIMEOUT_S": 1.0,
+        "START_TIMEOUT_S": 20.0,  # an attempt may time out on a busy machine
         "ATTEMPT_TIMEOUT_S": 0.5,
         "MAX_WAIT_S": 0.3,
         "PAUSE_S": 0.05,
@@ -90,7 +90,7 @@ async def test_valid_credentials_are_used_at_once_while_their_source_fails(
         await endpoint.arrived(3)
         began = time.monotonic()
         assert {await key(credentials) for _ in range(20)} == {"AKID1"}
-        assert time.monotonic() - began < 0.2
+        assert time.monotonic() - began < 3  # each would wait for 0.3 s
     assert endpoint.most_under_way == 1
 
 
@@ -183,8 +183,9 @@ async def test_a_failed_renewal_is_logged_once_a_minute_by_its_reason_without_an
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_start_without_credentials_ends_in_time_and_says_why(
-    endpoint: CredentialsEndpoint, credentials: RenewedCredentials, fault: Fault
+    endpoint: CredentialsEndpoint, credentials: RenewedCredentials, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "START_TIMEOUT_S", 1.0)
     endpoint.fault = fault
     with pytest.raises(CredentialsUnavailableError, match="not within 1 s: ") as ended:
         await credentials.__aenter__()

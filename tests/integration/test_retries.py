@@ -12,30 +12,15 @@ from typing import Any
 import pytest
 
 from service.local import Definition, LocalAws, relay
+from tests.support.publishing import publishing
 from tests.support.served import Served, served, until
 from tests.support.within import within
 
 ARN = LocalAws.state_machine_arn.rpartition(":")[0]
 WORK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
-PUBLISH = {
-    "Type": "Task",
-    "Resource": "arn:aws:states:::http:invoke",
-    "Arguments": {
-        "ApiEndpoint": "${endpoint}",
-        "Method": "POST",
-        "Authentication": {"ConnectionArn": "${connection_arn}"},
-        "RequestBody": {
-            "channel": "{% $channel %}",
-            "events": ["{% $string({'id': $id, 'status': 'SUCCEEDED', 'output': $states.input}) %}"],
-        },
-    },
-    "Output": "{% $states.input %}",
-    "End": True,
-}
-NAMED = {"id": "{% $states.input.id %}", "channel": "{% $states.input.reply.channel %}"}
 MACHINES: dict[str, dict[str, Any]] = {
     "unmodified": {"Work": WORK | {"End": True}},
-    "modified": {"Work": WORK | {"Assign": NAMED, "Next": "Publish"}, "Publish": PUBLISH},
+    "modified": {"Work": WORK | {"Next": "Publish"}, "Publish": publishing("$states.input")},
 }
 BROKEN = {"Throw": {"Error": "Broken", "Cause": "PRIVATE"}}
 SLOW = {"Return": {"n": 1}, "DelaySeconds": 1}

@@ -21,6 +21,7 @@ import pytest
 from tests.prometheus.server import PROMETHEUS, Server, prometheus
 from tests.prometheus.test_rules import ALERTS
 from tests.support.processes import local
+from tests.support.publishing import publishing
 from tests.telemetry.test_dashboards import EXPRESSIONS
 
 pytestmark = [
@@ -40,24 +41,9 @@ WORKFLOW: Final = {
         "Wait": {
             "Type": "Wait",
             "Seconds": "{% $parse($states.input.event).seconds %}",
-            "Assign": {"id": "{% $states.input.id %}", "channel": "{% $states.input.reply.channel %}"},
             "Next": "Reply",
         },
-        "Reply": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::http:invoke",
-            "Arguments": {
-                "ApiEndpoint": "${endpoint}",
-                "Method": "POST",
-                "Authentication": {"ConnectionArn": "${connection_arn}"},
-                "RequestBody": {
-                    "channel": "{% $channel %}",
-                    "events": ["{% $string({'id': $id, 'status': 'SUCCEEDED', 'output': {}}) %}"],
-                },
-            },
-            "Output": {},
-            "End": True,
-        },
+        "Reply": publishing("{}"),
     },
 }
 

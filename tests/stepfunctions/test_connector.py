@@ -59,7 +59,7 @@ def trust(certificate: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certificate)
 
 
-def client_of(endpoint: Endpoint, connect_timeout: float = 0.3) -> AwsJsonClient:
+def client_of(endpoint: Endpoint, connect_timeout: float = 5.0) -> AwsJsonClient:
     return AwsJsonClient(endpoint, "AWSStepFunctions", connect_timeout=connect_timeout, response_timeout=3.0)
 
 
@@ -203,7 +203,7 @@ async def test_whatever_fails_before_the_request_was_not_sent_and_names_its_phas
     obstacle: tuple[str, Endpoint],
 ) -> None:
     phase, endpoint = obstacle
-    async with client_of(endpoint) as api:
+    async with client_of(endpoint, connect_timeout=0.3) as api:
         with pytest.raises(NotSentError) as raised:
             await api.call(*CALL)
     assert (raised.value.phase, "token" in str(raised.value)) == (phase, False)
@@ -280,7 +280,7 @@ def test_calls_go_through_a_tunnel(
             async with tcp_server(passing, server_tls if scheme == "https" else None) as proxy_port:
                 by = f"{scheme}://us%40er:p%3Ass@127.0.0.1:{proxy_port}"
                 endpoint = endpoint_at(f"https://127.0.0.1:{port}", proxy=by, tls=trust)
-                async with client_of(endpoint, connect_timeout=5) as api:
+                async with client_of(endpoint) as api:
                     assert await api.call(*CALL) == {"ok": True}
                     assert await api.call(*CALL) == {"ok": True}
         credentials = b64encode(b"us@er:p:ss")
@@ -333,7 +333,7 @@ async def test_the_next_address_is_tried_if_one_does_not_connect(monkeypatch: py
                 return [(*kind, ("127.0.0.1", dead)), (*kind, ("127.0.0.1", port))]
 
             monkeypatch.setattr(socket, "getaddrinfo", both)
-            async with client_of(endpoint_at("http://states.test"), connect_timeout=5) as api:
+            async with client_of(endpoint_at("http://states.test")) as api:
                 assert await api.call(*CALL) == {"ok": True}
 
 
@@ -348,7 +348,7 @@ async def test_a_name_is_looked_up_again_after_its_address_did_not_connect(monke
                 return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", next(ports)))]
 
             monkeypatch.setattr(socket, "getaddrinfo", moving)
-            async with client_of(endpoint_at("http://states.test"), connect_timeout=5) as api:
+            async with client_of(endpoint_at("http://states.test")) as api:
                 with pytest.raises(NotSentError):
                     await api.call(*CALL)
                 assert await api.call(*CALL) == {"ok": True}

@@ -13,6 +13,7 @@ import aiohttp
 
 from service.local import LocalAws
 from tests.support.gateway import STREAMED, Gateway, gateway
+from tests.support.publishing import publishing
 from tests.support.served import NAMES, Served, served
 
 STATES = ["First", "Second", "Third", "Reply"]
@@ -21,28 +22,12 @@ STATES = ["First", "Second", "Third", "Reply"]
 
 def workflow(seconds: float) -> str:
     """Return a workflow that waits for so many seconds in each of its states, and replies at its end."""
-    reply = "{'id': $states.context.Execution.Name, 'status': 'SUCCEEDED', 'output': {'done': true}}"
     waits = {
         name: {"Type": "Wait", "Seconds": f"{{% {seconds} %}}", "Next": following}
         for name, following in itertools.pairwise(STATES)
     }
-    publish = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::http:invoke",
-        "Arguments": {
-            "ApiEndpoint": "${endpoint}",
-            "Method": "POST",
-            "Authentication": {"ConnectionArn": "${connection_arn}"},
-            "Headers": {"Content-Type": "application/json"},
-            "RequestBody": {
-                "channel": "{% $states.context.Execution.Input.reply.channel %}",
-                "events": [f"{{% $string({reply}) %}}"],
-            },
-        },
-        "Output": {"done": True},
-        "End": True,
-    }
-    return json.dumps({"QueryLanguage": "JSONata", "StartAt": STATES[0], "States": waits | {STATES[-1]: publish}})
+    states = waits | {STATES[-1]: publishing("{'done': true}")}
+    return json.dumps({"QueryLanguage": "JSONata", "StartAt": STATES[0], "States": states})
 
 
 class Replaced:

@@ -69,10 +69,11 @@ class Listings:
             token: str | None = None
             oldest = math.inf
             for _ in range(MAX_LIST_PAGES):
-                page = await record.running(token, *token_timeout)
-                token = page.next_token
+                # Before the call: its response need not show what is started while it is under way.
                 passed = oldest - START_TOLERANCE_S
                 started_at.update((key, start) for key, start in joining() if -math.inf < start < passed)
+                page = await record.running(token, *token_timeout)
+                token = page.next_token
                 oldest = min(oldest, page.oldest_start)
                 running = started_at.keys() & page.names
                 reached = oldest + START_TOLERANCE_S

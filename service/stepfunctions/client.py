@@ -15,7 +15,6 @@ import structlog
 from service.errors import Problem
 from service.stepfunctions import records
 from service.stepfunctions.errors import AwsError
-from service.stepfunctions.records import Execution, HistoryPage, Page, Started
 from service.stepfunctions.retry import RETRIED_CALLS, ExecutionExists, Retrying
 from service.stepfunctions.slots import Slot, Slots, by_action
 from service.stepfunctions.transport import AwsJsonClient
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from service.stepfunctions.arn import StateMachineArn
     from service.stepfunctions.endpoint import Endpoint
     from service.stepfunctions.outcomes import Outcome
+    from service.stepfunctions.records import Execution, HistoryPage, Page, Started
 
 MAX_CALLS: Final = MappingProxyType(
     {
@@ -119,18 +119,16 @@ class StepFunctionsClient:
             arguments["traceHeader"] = trace_header
         attempts = 0
 
-        async def request(deadline: float) -> float:
+        async def request(deadline: float) -> Started:
             nonlocal attempts
             attempts += 1
-            response = await self._send("StartExecution", arguments, deadline)
-            return float(response["startDate"])
+            return records.started(await self._send("StartExecution", arguments, deadline), attempts)
 
         try:
-            started_at = await self._retrying.run("StartExecution", request, execution_id, deadline)
+            return await self._retrying.run("StartExecution", request, execution_id, deadline)
         except (Problem, ExecutionExists) as error:
             error.start_attempts = attempts
             raise
-        return Started(started_at, attempts)
 
     async def describe(self, execution_id: str, *, timeout: float | None = None, retry: bool = True) -> Execution:
         """Read an execution's record; raise UnknownExecution, AtCapacity, Throttled, or the like.

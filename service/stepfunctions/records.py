@@ -36,8 +36,9 @@ class Execution:
 class Started(NamedTuple):
     """A start that was confirmed."""
 
-    at: float
-    """When the execution was started, in seconds since the epoch by AWS's clock: an earlier start may have been it."""
+    at: float | None
+    """When the execution was started, in seconds since the epoch by AWS's clock, perhaps by an earlier call; None if it
+    is not known."""
     attempts: int
     """How many times StartExecution was called."""
 
@@ -83,8 +84,20 @@ def page(listing: dict[str, Any]) -> Page:
     """Read a response of ListExecutions."""
     executions: list[dict[str, Any]] = listing["executions"]
     # A redrive may move an execution to the front, and keeps its date.
-    starts = (float(item["startDate"]) for item in reversed(executions) if not item.get("redriveCount"))
+    starts = (start for item in reversed(executions) if not item.get("redriveCount") and (start := _start(item)))
     return Page([item["name"] for item in executions], listing.get("nextToken"), next(starts, math.inf))
+
+
+def started(response: dict[str, Any], attempts: int) -> Started:
+    """Read a response of StartExecution, the last of so many attempts."""
+    response["executionArn"]  # a response without it is malformed
+    return Started(_start(response), attempts)
+
+
+def _start(record: dict[str, Any]) -> float | None:
+    """Return the date of a start; None if it is missing or no number, as nothing but speed depends on it."""
+    start = record.get("startDate")
+    return float(start) if isinstance(start, int | float) else None
 
 
 def history_page(page: dict[str, Any]) -> HistoryPage:
@@ -130,7 +143,7 @@ def execution(record: dict[str, Any], id_: str, now: float) -> Execution:
         record.get("input", ""),
         outcome(record),
         duration_s(record, now),
-        record.get("startDate"),
+        _start(record),
         int(record.get("redriveCount") or 0),
         str(record.get("redriveStatusReason") or ""),
     )

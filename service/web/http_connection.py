@@ -189,11 +189,11 @@ class HttpConnection(web.RequestHandler):
         if last:
             self._discarding = True
             resp.force_close()
-        _, gone = await super().finish_response(request, resp, start_time)
+        sent, gone = await super().finish_response(request, resp, start_time)
         if last:
             self._linger()
         # aiohttp keeps what this returns until the next response on this connection.
-        return _KEPT_ALIVE if resp.keep_alive else _LAST, gone
+        return _KEPT_ALIVE if sent.keep_alive else _LAST, gone
 
     def _linger(self) -> None:
         """Close the connection for sending only, until the caller closes it, too."""

@@ -295,6 +295,8 @@ def test_long_waits_among_ninety_thousand_running_executions_are_swept_within_th
             await asyncio.sleep(75)
             assert len(late) == 900 + 180
             assert max(late) < 30
+            reads = it.account.calls.total() - it.account.calls["ListExecutions"]
+            assert reads == len(late)  # none of what was running
             assert it.account.throttled == 0
 
     run(spread())

@@ -191,6 +191,18 @@ async def test_a_listing_can_be_filtered_and_continued(
     assert endpoint.calls[1][1] == {"stateMachineArn": ARN.text, "maxResults": 1000, "nextToken": "more"}
 
 
+@pytest.mark.parametrize("date", [{}, {"startDate": "1700000000.5"}, {"startDate": None}])
+async def test_a_start_whose_date_is_missing_or_no_number_counts_all_the_same(
+    endpoint: ScriptedStepFunctions, client: StepFunctionsClient, date: dict[str, object]
+) -> None:
+    endpoint.script("StartExecution", ok(executionArn="a", **date))
+    assert await client.start("exec-1", "{}") == Started(None, 1)
+    endpoint.script("ListExecutions", ok(executions=[{"name": "exec-1", **date}]))
+    assert await client.list("RUNNING") == Page(["exec-1"], None, math.inf)
+    endpoint.script("DescribeExecution", ok(status="RUNNING", **({} if date.get("startDate") is None else date)))
+    assert (await client.describe("exec-1")).started_at is None
+
+
 async def test_the_oldest_start_on_a_page_is_not_that_of_a_redriven_execution(
     endpoint: ScriptedStepFunctions, client: StepFunctionsClient
 ) -> None:

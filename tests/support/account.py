@@ -55,10 +55,11 @@ class Account:
         return self._outcome(execution_id)
 
     async def list(self, status: str, next_token: str | None = None, **options: Any) -> Page:
+        now = self._now()  # what is started during the call is not in its response
+        started = len(self._names)
         await self._call("ListExecutions", **options)
         assert status == "RUNNING"
-        now = self._now()
-        oldest = int(next_token or len(self._names))  # executions that start or end meanwhile move no page
+        oldest = int(next_token or started)  # executions that start or end meanwhile move no page
         names: list[str] = []
         while oldest and len(names) < 1000:
             oldest -= 1

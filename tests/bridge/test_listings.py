@@ -19,8 +19,10 @@ class Record:
 
     def __init__(self, *pages: tuple[str, float] | None) -> None:
         self._pages = pages
+        self.calls = 0
 
     async def running(self, next_token: str | None, *_: float) -> Page:
+        self.calls += 1
         number = int(next_token or 0)
         page = self._pages[number]
         if page is None:
@@ -34,13 +36,13 @@ async def judged(
 ) -> tuple[list[tuple[set[str], set[str]]], set[str]]:
     """List, and return what runs and what does not by page, and what was not determined.
 
-    The executions `joining` are waited for from a page on; all others from the beginning.
+    The executions `joining` are waited for from a call on, and are not in its response; all others from the beginning.
     """
-    listings, seen = Listings(), 0
+    listings = Listings()
     late = joining or {}
 
     def arrived() -> Iterator[tuple[str, float]]:
-        return ((key, started[key]) for key, page in late.items() if seen >= page)
+        return ((key, started[key]) for key, call in late.items() if record.calls >= call)
 
     reader = cast(RecordReader, cast(Any, record))
     assert listings.begin(reader)
@@ -48,7 +50,6 @@ async def judged(
     found = []
     async for running, ended in listings.pages(reader, left, arrived):
         found.append((running, ended))
-        seen += 1
     assert not listings.under_way(reader)
     return found, set(left)
 

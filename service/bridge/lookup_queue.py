@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from service.stepfunctions.reader import RecordReader
 
 Arrived: TypeAlias = "Callable[[float], Collection[str]]"
+"""Returns the executions for which requests have begun to wait since a time, by the event loop's clock."""
 
 log = structlog.get_logger(__name__)
 
@@ -109,10 +110,7 @@ class LookupQueue:
             self._enqueue(execution_id, presumed=True)
 
     def sweep(self, arrived: Arrived) -> None:
-        """List what runs, and read those of the executions that do not, unless their replies still arrive.
-
-        `arrived` returns the executions for which requests have begun to wait since a time.
-        """
+        """List what runs, and read those that have `arrived` and do not run, unless their replies still arrive."""
         for record, ids in self._by_record(arrived(-math.inf)).items():
             if self._listings.begin(record):
                 self._tasks.spawn(self._list(record, ids, arrived))

@@ -84,17 +84,17 @@ def page(listing: dict[str, Any]) -> Page:
     """Read a response of ListExecutions."""
     executions: list[dict[str, Any]] = listing["executions"]
     # A redrive may move an execution to the front, and keeps its date.
-    starts = (start for item in reversed(executions) if not item.get("redriveCount") and (start := _start(item)))
+    starts = (start for item in reversed(executions) if not item.get("redriveCount") and (start := _start_date(item)))
     return Page([item["name"] for item in executions], listing.get("nextToken"), next(starts, math.inf))
 
 
 def started(response: dict[str, Any], attempts: int) -> Started:
     """Read a response of StartExecution, the last of so many attempts."""
     response["executionArn"]  # a response without it is malformed
-    return Started(_start(response), attempts)
+    return Started(_start_date(response), attempts)
 
 
-def _start(record: dict[str, Any]) -> float | None:
+def _start_date(record: dict[str, Any]) -> float | None:
     """Return the date of a start; None if it is missing or no number, as nothing but speed depends on it."""
     start = record.get("startDate")
     return float(start) if isinstance(start, int | float) else None
@@ -143,7 +143,7 @@ def execution(record: dict[str, Any], id_: str, now: float) -> Execution:
         record.get("input", ""),
         outcome(record),
         duration_s(record, now),
-        _start(record),
+        _start_date(record),
         int(record.get("redriveCount") or 0),
         str(record.get("redriveStatusReason") or ""),
     )

@@ -151,8 +151,8 @@ class Metrics:
     ) -> None:
         """Record the times of a POST that got a response, in seconds; None for steps that did not happen.
 
-        `duration` is that of the execution. `waited` is the part of it that the request waited for; the rest had passed
-        before it joined the execution.
+        `start` is how long StartExecution took, and `duration` how long the execution ran. `waited` is the part of that
+        for which the request waited; the rest had passed before it joined the execution.
         """
         self._duration.observe(total)
         if start is None:

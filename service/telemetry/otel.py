@@ -101,7 +101,9 @@ class RequestTrace:
             span.set_attribute("sync_front.start_attempts", start_attempts)
             if start is None:
                 _fail(span, outcome)
-            span.end(None if start is None else self._started_at + int(start * 1e9))
+                span.end()
+            else:
+                span.end(self._started_at + int(start * 1e9))
         self._span.set_attribute("http.response.status_code", status)
         self._span.set_attribute("sync_front.outcome", outcome)
         if execution_id is not None:

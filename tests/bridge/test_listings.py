@@ -71,7 +71,7 @@ async def test_an_execution_whose_page_may_still_come_is_not_judged_before_it(st
     )
 
 
-async def test_what_no_date_tells_has_ended_after_the_last_page() -> None:
+async def test_an_execution_without_a_date_has_ended_if_no_page_shows_it() -> None:
     assert await judged(Record(("a", 80.0), ("", float("inf"))), {"x": UNKNOWN}) == (
         [(set(), set()), (set(), {"x"})],
         set(),
@@ -91,7 +91,7 @@ async def test_what_joins_during_a_listing_is_judged_unless_its_page_may_have_pa
     assert left == set()
 
 
-async def test_after_a_listing_that_fails_the_rest_is_undetermined() -> None:
+async def test_a_listing_that_fails_leaves_the_rest_undetermined() -> None:
     record = Record(("a", 80.0), None)
     with capture_logs() as logs:
         assert await judged(record, {"a": 90.0, "b": 90.0, "c": 50.0, "d": UNKNOWN}) == (

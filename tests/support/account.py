@@ -40,7 +40,7 @@ class Account:
         self.throttled = 0
 
     def start(self, name: str, ends_in: float, age: float = 0.0) -> None:
-        """Start an execution that ends in so many seconds; with an `age`, it did start so long ago."""
+        """Start an execution that ends in so many seconds; with an `age`, it started that many seconds ago."""
         self.started_at[name] = self._now() - age
         self.ends_at[name] = self._now() + ends_in
         self._names.append(name)
@@ -59,7 +59,7 @@ class Account:
         started = len(self._names)
         await self._call("ListExecutions", **options)
         assert status == "RUNNING"
-        oldest = int(next_token or started)  # executions that start or end meanwhile move no page
+        oldest = int(next_token or started)  # what starts or ends between two calls moves no page
         names: list[str] = []
         while oldest and len(names) < 1000:
             oldest -= 1
